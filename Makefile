@@ -1,0 +1,37 @@
+# `make report` and `make test` are all a fresh machine with Python 3.11 and make needs.
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTHON ?= $(shell for p in python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+# Idle OpenMP threads otherwise spin and slow each other down on a small machine.
+export OMP_WAIT_POLICY := PASSIVE
+
+.DEFAULT_GOAL := report
+.PHONY: install report lab test lint train
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed (make PYTHON=...)"; exit 1; }
+	@echo "Installing into $(VENV): about two minutes, 2 GB"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+report: $(STAMP)
+	$(BIN)/mstar report image --out out/report
+
+# JupyterLab refuses to start as root, the usual user of a container, unless told.
+lab: $(STAMP)
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/00_tour.ipynb
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+
+train: $(STAMP)
+	$(BIN)/mstar train

@@ -1,0 +1,1 @@
+"""Parameterised notebooks, and the runner that turns them into offline HTML reports."""

@@ -1,0 +1,57 @@
+"""Shared fixtures, and the time each group of tests took."""
+
+import os
+
+# Read once, when torch and transformers are first imported; subprocesses inherit them.
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _shared(variable: str, folder: str) -> Path:
+    """The folder the environment names, else the one beside the project; skip without either."""
+    path = Path(os.environ.get(variable, ROOT.parent / "shared" / folder))
+    if not path.is_dir():
+        pytest.skip(f"no {folder} folder: set {variable} or put it at ../shared/{folder}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def golden_root() -> Path:
+    """Golden vectors made with the reference implementation (not part of the repository)."""
+    return _shared("MSTAR_GOLDEN", "golden")
+
+
+@pytest.fixture(scope="session")
+def photos_root() -> Path:
+    """A few real scene photographs (not part of the repository)."""
+    return _shared("MSTAR_PHOTOS", "photos")
+
+
+_seconds: Counter[str] = Counter()
+_tests: Counter[str] = Counter()
+
+
+def pytest_runtest_logreport(report):
+    # tests/widgets/test_x.py counts under tests/widgets, tests/test_x.py under its own name.
+    group = "/".join(report.nodeid.split("::")[0].split("/")[:2])
+    _seconds[group] += report.duration
+    _tests[group] += report.when == "setup"
+
+
+def pytest_terminal_summary(terminalreporter):
+    if not _seconds:
+        return
+    terminalreporter.section("minutes by group")
+    for group, seconds in _seconds.most_common():
+        terminalreporter.write_line(f"{seconds / 60:6.2f} min  {_tests[group]:4d} tests  {group}")
+    total = sum(_seconds.values())
+    terminalreporter.write_line(f"{total / 60:6.2f} min  {sum(_tests.values()):4d} tests  all")

@@ -1,0 +1,118 @@
+"""What holds for the repository as a whole."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+JUPYTER = {"IPython", "ipywidgets", "anywidget", "nbformat", "nbclient", "nbconvert", "papermill"}
+ABOVE = JUPYTER | {"widgets", "reports", "plotly"}  # what the package mstar must not know
+
+
+def tracked(*patterns: str) -> list[Path]:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout, so there is no list of tracked files")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", *patterns], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    return [p for name in listed.split("\0") if name and (p := ROOT / name).is_file()]
+
+
+def run_python(code: str) -> str:
+    command = [sys.executable, "-c", code]  # its stderr stays visible when it fails
+    return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def heavy(modules: list[str], banned: set[str]) -> set[str]:
+    roots = {name.split(".")[0] for name in modules}
+    return {root for root in roots if root in banned or root.startswith("jupyter")}
+
+
+def imported_roots(node: ast.AST, inside_functions: bool) -> set[str]:
+    """Top-level names of the packages imported below `node`; relative imports stay inside one."""
+    roots = set()
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            roots |= {alias.name.split(".")[0] for alias in child.names}
+        elif isinstance(child, ast.ImportFrom) and child.level == 0:
+            roots.add(child.module.split(".")[0])
+        if inside_functions or not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            roots |= imported_roots(child, inside_functions)
+    return roots
+
+
+def test_environment_yml_repeats_the_pins():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pins = project["dependencies"] + project["optional-dependencies"]["dev"]
+    assert [p for p in pins if not re.fullmatch(r"[\w.-]+==[\w.]+", p)] == []
+
+    conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    (pip,) = [entry["pip"] for entry in conda if isinstance(entry, dict)]
+    assert pip == [*pins, "-e ."]
+    assert "python=3.11" in conda
+    assert project["requires-python"] == ">=3.11"
+
+
+def test_import_is_light():
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        modules = run_python("import sys, mstar; print(*sys.modules)").split()
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 3, f"`import mstar` took {min(seconds):.1f} s at best"
+    assert heavy(modules, JUPYTER | {"plotly", "captum"}) == set()
+
+
+def test_no_module_of_mstar_loads_jupyter():
+    walk = (
+        "import pkgutil, sys, importlib, mstar\n"
+        "for m in pkgutil.walk_packages(mstar.__path__, 'mstar.'):\n"
+        "    if not m.name.endswith('__main__'): importlib.import_module(m.name)\n"
+        "print(*sys.modules)"
+    )
+    assert heavy(run_python(walk).split(), ABOVE) == set()
+
+
+def test_arrows_point_one_way():
+    wrong = []
+    for path in tracked("mstar/*.py"):
+        name = path.relative_to(ROOT).as_posix()
+        banned = ABOVE if name == "mstar/attribution.py" else ABOVE | {"captum"}
+        # The command line starts reports and views, but only once its subcommand is called.
+        tree = ast.parse(path.read_text())
+        used = imported_roots(tree, inside_functions=name != "mstar/cli.py")
+        wrong += [f"{name} imports {root}" for root in sorted(heavy(list(used), banned))]
+    for path in tracked("widgets/*.py"):
+        if "reports" in imported_roots(ast.parse(path.read_text()), inside_functions=True):
+            wrong.append(f"{path.relative_to(ROOT)} imports reports")
+    assert wrong == []
+
+
+def test_notebooks_are_committed_without_outputs():
+    wrong = []
+    for path in tracked("*.ipynb"):
+        notebook = json.loads(path.read_text())
+        cells = [c for c in notebook["cells"] if c["cell_type"] == "code"]
+        if any(c["outputs"] or c["execution_count"] is not None for c in cells):
+            wrong.append(f"{path.relative_to(ROOT)} has outputs")
+        if "widgets" in notebook["metadata"]:
+            wrong.append(f"{path.relative_to(ROOT)} has widget state")
+    assert wrong == []
+
+
+def test_no_tracked_file_names_a_path_of_one_machine():
+    pattern = re.compile(r"(?<![\w.])/(?:work|root)/")
+    wrong = []
+    for path in tracked():
+        content = path.read_bytes()
+        if b"\0" not in content and pattern.search(content.decode(errors="replace")):
+            wrong.append(path.relative_to(ROOT).as_posix())
+    assert wrong == []

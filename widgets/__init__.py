@@ -1,0 +1,1 @@
+"""Jupyter widgets and figures that show what `mstar` computed."""
