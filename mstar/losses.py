@@ -1,0 +1,128 @@
+"""L_c and L_m of Eq. 5.
+
+L_c: both directions of a contrastive loss with multi-positive, smoothed targets.
+L_m: image-text matching, a two-class cross entropy on pairs that the contrastive scores find hard.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+#: Share of the target that is spread over all candidates (official.md 10).
+SMOOTHING = 0.1
+#: What a positive's logit becomes where negatives are drawn.
+EXCLUDED = -1e4
+
+
+def soft_targets(positives: Tensor) -> Tensor:
+    """Rows of a distribution: 0.9 shared by the positives, 0.1 by everything.
+
+    A row without a positive (an image without text) is zero: it takes no part in the loss.
+
+    Args:
+        positives: bool [rows, candidates].
+    """
+    share = positives.float()
+    counts = share.sum(dim=1, keepdim=True)
+    targets = (1 - SMOOTHING) * share / counts.clamp(min=1) + SMOOTHING / positives.shape[1]
+    return torch.where(counts > 0, targets, 0.0)
+
+
+def soft_cross_entropy(logits: Tensor, positives: Tensor) -> Tensor:
+    """Per row −Σ target · log softmax(logits); [rows]."""
+    return -(soft_targets(positives) * logits.float().log_softmax(dim=1)).sum(dim=1)
+
+
+@dataclass
+class Contrastive:
+    """Per-row losses of both directions and their weighted sum L_c."""
+
+    loss: Tensor
+    v2t: Tensor  # [images]
+    t2v: Tensor  # [texts]
+
+
+def contrastive_loss(
+    v2t_logits: Tensor, t2v_logits: Tensor, positives: Tensor, t2v_weight: float, v2t_weight: float
+) -> Contrastive:
+    """L_c = α · L_t2v + β · L_v2t.
+
+    Args:
+        v2t_logits: [B, N], similarity / τ, each image a row.
+        t2v_logits: [N, B], each text a row. Its values are the transpose of the other's in the
+            word branch; the gradients need not be.
+        positives: bool [B, N].
+        t2v_weight, v2t_weight: α and β.
+    """
+    v2t = soft_cross_entropy(v2t_logits, positives)
+    t2v = soft_cross_entropy(t2v_logits, positives.T)
+    loss = t2v_weight * _mean(t2v, positives.any(0)) + v2t_weight * _mean(v2t, positives.any(1))
+    return Contrastive(loss, v2t, t2v)
+
+
+def _mean(rows: Tensor, counted: Tensor) -> Tensor:
+    return (rows * counted).sum() / counted.sum().clamp(min=1)
+
+
+@dataclass
+class MatchingPairs:
+    """Pairs for the matching loss: `images[i]` with `texts[i]`, `labels[i]` = 1 if they match."""
+
+    images: Tensor
+    texts: Tensor
+    labels: Tensor
+
+
+@torch.no_grad()
+def matching_pairs(
+    v2t_logits: Tensor, t2v_logits: Tensor, t2v_losses: Tensor, positives: Tensor, own: Tensor
+) -> MatchingPairs:
+    """Hard pairs: one positive text per image, one negative image for it, one negative text.
+
+    The positive text is drawn in proportion to its loss, the negatives in proportion to
+    softmax(similarity) (official.md 11). An image without text, or a text or image without any
+    negative, contributes no such pair.
+
+    Args:
+        v2t_logits: [B, N].
+        t2v_logits: [N, B].
+        t2v_losses: [N].
+        positives: bool [B, N], what must not be drawn as a negative.
+        own: bool [B, N], the texts that are written on an image's list.
+
+    Returns:
+        up to 3·B pairs: positives, then (negative image, text), then (image, negative text).
+    """
+    images = own.any(dim=1).nonzero().flatten()
+    if not len(images):
+        empty = images
+        return MatchingPairs(empty, empty, empty)
+    weight = own[images] * t2v_losses.clamp(min=1e-12)
+    texts = torch.multinomial(weight, 1).flatten()
+    negative_image, has_image = _draw(t2v_logits[texts], positives.T[texts])
+    negative_text, has_text = _draw(v2t_logits[images], positives[images])
+    return MatchingPairs(
+        torch.cat([images, negative_image[has_image], images[has_text]]),
+        torch.cat([texts, texts[has_image], negative_text[has_text]]),
+        torch.cat(
+            [
+                torch.ones_like(images),
+                torch.zeros_like(images[has_image]),
+                torch.zeros_like(images[has_text]),
+            ]
+        ),
+    )
+
+
+def _draw(logits: Tensor, excluded: Tensor) -> tuple[Tensor, Tensor]:
+    weights = logits.float().masked_fill(excluded, EXCLUDED).softmax(dim=1)
+    return torch.multinomial(weights, 1).flatten(), ~excluded.all(dim=1)
+
+
+def matching_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """L_m: mean two-class cross entropy; logits [P, 2], labels int64 [P]. No pairs, no loss."""
+    if not len(labels):
+        return logits.sum()
+    return F.cross_entropy(logits.float(), labels)

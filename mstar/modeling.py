@@ -1,0 +1,397 @@
+"""MSTAR, top to bottom as in section 3 of the paper: φ, PVE, text, MIM, losses."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers import initialization as init
+from transformers.models.blip_2.modeling_blip_2 import Blip2TextEmbeddings
+from transformers.models.siglip.modeling_siglip import SiglipVisionEmbeddings
+from transformers.utils import ModelOutput
+
+from . import hooks as hooking
+from . import tracing
+from .configuration import MstarConfig
+from .hooks import Hook, Names, Run
+from .losses import contrastive_loss, matching_loss, matching_pairs
+from .matching import MultiWordBranch, assign_per_image, word_scores
+from .multimodal import MultimodalEncoder
+from .recycling import Look, SalientAttentionShift, progressive_vision_embedding
+from .trace import Trace
+from .vision import ConvStem, VisionEncoder
+
+
+@dataclass
+class ImageEncoding:
+    """Images, embedded once and for every query.
+
+    Attributes:
+        tokens: f₀ [B, N, D]; the matching pass looks at these.
+        grid: (grid_h, grid_w), N = grid_h · grid_w.
+        looks: PVE steps t = 0 … T.
+        embeddings: E_V [B, (T+1)·Q, d], step after step.
+        features: E_V projected and of unit length, [B, (T+1)·Q, embed_dim].
+    """
+
+    tokens: Tensor
+    grid: tuple[int, int]
+    looks: list[Look]
+    embeddings: Tensor
+    features: Tensor
+
+
+@dataclass
+class TextEncoding:
+    """Texts: E_T [N, d] and its projection of unit length [N, embed_dim]."""
+
+    embeddings: Tensor
+    features: Tensor
+
+
+@dataclass
+class Similarity:
+    """Texts against images.
+
+    Attributes:
+        cosine: every text with every vision embedding, [B, N, (T+1)·Q].
+        assignment: int64 [B, N], the embedding assigned to a word, −1 elsewhere.
+        v2t, t2v: the two directions of the training logits, [B, N] each and over τ; equal in
+            value but for multi-word texts of the released semantics, with gradients of their own.
+        scores: [N, B], what ranks the gallery.
+    """
+
+    cosine: Tensor
+    assignment: Tensor
+    v2t: Tensor
+    t2v: Tensor
+    scores: Tensor
+
+
+@dataclass
+class MstarOutput(ModelOutput):
+    """What a forward pass returns; parts whose inputs were not given are None."""
+
+    loss: Tensor | None = None
+    contrastive_loss: Tensor | None = None
+    matching_loss: Tensor | None = None
+    scores: Tensor | None = None
+    similarity: Similarity | None = None
+    itm_logits: Tensor | None = None
+    images: ImageEncoding | None = None
+    texts: TextEncoding | None = None
+
+
+class MstarModel(PreTrainedModel):
+    """Multi-query scene text retrieval with attention recycling.
+
+    >>> model = MstarModel.from_pretrained(folder)
+    >>> out = model(**processor(images=[image], texts=["exit"], styles=["word"]))
+    >>> out.scores  # [texts, images]
+    """
+
+    config: MstarConfig
+    base_model_prefix = "mstar"
+    main_input_name = "pixel_values"
+    input_modalities = ("image", "text")
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_attention_backend = True
+
+    def __init__(self, config: MstarConfig):
+        super().__init__(config)
+        dim = config.qformer_config.hidden_size
+        self.vision = VisionEncoder(config)  # φ and the MLP
+        self.multimodal = MultimodalEncoder(config)  # ψ
+        self.sas = SalientAttentionShift(config)  # S
+        self.vision_projection = nn.Linear(dim, config.embed_dim)
+        self.text_projection = nn.Linear(dim, config.embed_dim)
+        self.itm_head = nn.Linear(dim, 2)
+        if config.multi_word_branch:
+            self.aggregator = MultiWordBranch(config)
+        self.temp = nn.Parameter(
+            torch.tensor(config.temperature), requires_grad=config.learn_temperature
+        )
+        self.post_init()
+
+    def encode_images(
+        self,
+        pixel_values: Tensor,
+        steps: int | None = None,
+        run: Run | None = None,
+        window: tuple[int, int] | None = None,
+    ) -> ImageEncoding:
+        """φ once, then T looks more than one (Eq. 1 and 2).
+
+        Args:
+            pixel_values: float [B, 3, H, W], H and W multiples of the patch size.
+            steps: T; None = the configuration's.
+            run: listeners of this call.
+            window: see `VisionEncoder.forward`.
+        """
+        steps = self.config.steps if steps is None else steps
+        if steps < 0:
+            raise ValueError(f"steps (T) must be 0 or more; got {steps}.")
+        tokens, grid = self.vision(pixel_values, run, window)
+        looks = progressive_vision_embedding(
+            tokens, grid, steps, self.vision, self.multimodal, self.sas, self.config, run
+        )
+        features = []
+        for t, look in enumerate(looks):
+            feature = F.normalize(self.vision_projection(look.embeddings), dim=-1)
+            if run is not None:
+                feature = run(f"pve.{t}.features", feature)
+            features.append(feature)
+        embeddings = torch.cat([look.embeddings for look in looks], dim=1)
+        return ImageEncoding(tokens, grid, looks, embeddings, torch.cat(features, dim=1))
+
+    def encode_texts(
+        self, input_ids: Tensor, attention_mask: Tensor, run: Run | None = None
+    ) -> TextEncoding:
+        """E_T (Eq. 3): ψ reads instruction and query, its first token is the embedding.
+
+        Args:
+            input_ids, attention_mask: int64 [N, L]; 1 = real token.
+        """
+        embeddings = self.multimodal.read(input_ids, attention_mask, run)[:, 0]
+        if run is not None:
+            embeddings = run("text.embeddings", embeddings)
+        features = F.normalize(self.text_projection(embeddings), dim=-1)
+        if run is not None:
+            features = run("text.features", features)
+        return TextEncoding(embeddings, features)
+
+    def compare(
+        self,
+        images: ImageEncoding,
+        texts: TextEncoding,
+        is_word: Tensor,
+        own: Tensor | None = None,
+        run: Run | None = None,
+    ) -> Similarity:
+        """MIM: the two branches (section 3; official.md 9 and 12).
+
+        Args:
+            is_word: bool [N], which texts are single words.
+            own: bool [B, N], which texts are written in which image, in training. Their pairs are
+                scored at the assigned embedding. Without it every word is assigned in every image,
+                to be looked at, and scores are the best cosines.
+        """
+        config = self.config
+        words = is_word if config.multi_word_branch else torch.ones_like(is_word)
+        cosine = _cosine(images.features, texts.features)
+        if run is not None:
+            cosine = run("mim.similarity", cosine)
+        assignment = self._assign(cosine, words, own, run)
+        at = assignment if own is not None else torch.full_like(assignment, -1)
+
+        # Each direction may train only its own side; the values are the same.
+        v2t_cosine = t2v_cosine = cosine
+        if config.stop_gradient and torch.is_grad_enabled() and run is None:
+            v2t_cosine = _cosine(images.features, texts.features.detach())
+            t2v_cosine = _cosine(images.features.detach(), texts.features)
+        v2t, t2v = self._word_logits(v2t_cosine, at), self._word_logits(t2v_cosine, at)
+        scores = word_scores(cosine, at)
+        if config.multi_word_branch:
+            multi_v2t, multi_t2v, multi_scores = self._multi_word(images, texts, own, run)
+            v2t = torch.where(words, v2t, multi_v2t)
+            t2v = torch.where(words, t2v, multi_t2v)
+            by_word = words & (config.word_scoring == "word")
+            scores = torch.where(by_word, scores, multi_scores)
+        scores = scores.T
+        if run is not None:
+            scores = run("scores", scores)
+        return Similarity(cosine, assignment, v2t, t2v, scores)
+
+    def match(
+        self,
+        tokens: Tensor,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        run: Run | None = None,
+    ) -> Tensor:
+        """Matching logits of P pairs, [P, 2]; class 1 = the text is in the image.
+
+        Args:
+            tokens: f₀ of the pairs' images [P, N, D]; recycled features are not used.
+            input_ids, attention_mask: of the pairs' texts, int64 [P, L].
+        """
+        queries = self.multimodal.match(self.vision.project(tokens), input_ids, attention_mask, run)
+        logits = self.itm_head(queries).mean(dim=1)
+        return logits if run is None else run("itm.logits", logits)
+
+    def forward(
+        self,
+        pixel_values: Tensor | None = None,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        is_word: Tensor | None = None,
+        own: Tensor | None = None,
+        positives: Tensor | None = None,
+        pairs: Tensor | None = None,
+        steps: int | None = None,
+    ) -> MstarOutput:
+        """Images, texts, or both; with `own`, the losses of Eq. 5.
+
+        Args:
+            pixel_values: float [B, 3, H, W].
+            input_ids, attention_mask: int64 [N, L].
+            is_word: bool [N]; None = every text is a single word.
+            own: bool [B, N], the texts on each image's list: asks for the losses.
+            positives: bool [B, N], all pairs that match (equal strings in other images too); None
+                = `own`.
+            pairs: int64 [P, 2] of (image, text) whose matching logits are wanted.
+            steps: T; None = the configuration's.
+        """
+        run = hooking.active(self)
+        if pixel_values is None and input_ids is None:
+            raise ValueError("give pixel_values, input_ids, or both.")
+        out = MstarOutput()
+        if pixel_values is not None:
+            out.images = self.encode_images(pixel_values, steps, run)
+        if input_ids is not None:
+            if attention_mask is None:
+                attention_mask = torch.ones_like(input_ids)
+            out.texts = self.encode_texts(input_ids, attention_mask, run)
+        if out.images is None or out.texts is None:
+            return out
+        if is_word is None:
+            is_word = torch.ones(len(input_ids), dtype=torch.bool, device=input_ids.device)
+        out.similarity = self.compare(out.images, out.texts, is_word, own, run)
+        out.scores = out.similarity.scores
+        if pairs is not None:
+            image, text = pairs.unbind(1)
+            out.itm_logits = self.match(
+                out.images.tokens[image], input_ids[text], attention_mask[text], run
+            )
+        if own is not None:
+            self._losses(out, input_ids, attention_mask, own, positives)
+        return out
+
+    def _losses(
+        self,
+        out: MstarOutput,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        own: Tensor,
+        positives: Tensor | None,
+    ) -> None:
+        positives = own if positives is None else positives | own
+        config, similarity = self.config, out.similarity
+        v2t, t2v = similarity.v2t, similarity.t2v.T
+        contrastive = contrastive_loss(v2t, t2v, positives, config.t2v_weight, config.v2t_weight)
+        pairs = matching_pairs(v2t, t2v, contrastive.t2v, positives, own)
+        out.itm_logits = self.match(
+            out.images.tokens[pairs.images], input_ids[pairs.texts], attention_mask[pairs.texts]
+        )
+        out.contrastive_loss = contrastive.loss
+        out.matching_loss = matching_loss(out.itm_logits, pairs.labels)
+        out.loss = out.contrastive_loss + out.matching_loss
+
+    def _assign(
+        self, cosine: Tensor, words: Tensor, own: Tensor | None, run: Run | None
+    ) -> Tensor:
+        candidates = words.expand(cosine.shape[:2]) if own is None else own & words
+        first = self.config.assignment_steps == "first"
+        assignable = cosine[..., : self.config.num_query_tokens] if first else cosine
+        assignment = assign_per_image(assignable, candidates)
+        return assignment if run is None else run("mim.assignment", assignment)
+
+    def _word_logits(self, cosine: Tensor, assignment: Tensor) -> Tensor:
+        """[B, N, S] -> training logits [B, N] of the word branch."""
+        count = self.config.num_query_tokens
+        if self.config.assignment_steps == "all" or cosine.shape[2] == count:
+            return word_scores(cosine, assignment) / self.temp
+        first = word_scores(cosine[..., :count], assignment) / self.temp
+        recycled = cosine[..., count:].amax(dim=2)
+        if self.config.recycled_temperature:
+            recycled = recycled / self.temp
+        return torch.maximum(first, recycled)
+
+    def _multi_word(
+        self, images: ImageEncoding, texts: TextEncoding, own: Tensor | None, run: Run | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Multi-word branch for all texts: v2t and t2v logits over τ and scores, [B, N] each."""
+        config = self.config
+        groups = [images.embeddings]
+        if config.multi_word_attention == "per_step":
+            groups = [look.embeddings for look in images.looks]
+        split = config.stop_gradient and own is not None
+        conditioned = self.aggregator(texts.embeddings, groups, run)
+        t2v = _best_cosine(conditioned, texts.features, self.vision_projection)
+        scored = conditioned
+        if config.multi_word_scoring_steps == "first" and config.multi_word_attention == "per_step":
+            scored = conditioned[:1]
+        scores = _best_cosine(scored, texts.features, self.vision_projection)
+        v2t = t2v
+        if split:
+            # each side gathered without a gradient, as released
+            t2v = _best_cosine(
+                self.aggregator(texts.embeddings, [group.detach() for group in groups]),
+                texts.features,
+                self.vision_projection,
+            )
+            conditioned = self.aggregator(texts.embeddings.detach(), groups)
+        if split or not config.multi_word_projected:
+            sides = texts.features if config.multi_word_projected else texts.embeddings
+            project = self.vision_projection if config.multi_word_projected else nn.Identity()
+            v2t = _best_cosine(conditioned, sides.detach() if split else sides, project)
+        return v2t / self.temp, t2v / self.temp, scores
+
+    def hook_points(self, steps: int | None = None) -> list[str]:
+        """Names of every hook point for T = `steps` (None = the configuration's)."""
+        return hooking.point_names(self.config, self.config.steps if steps is None else steps)
+
+    def hooks(self, functions: Mapping[str, Hook]) -> AbstractContextManager[Run]:
+        """`with model.hooks({"pve.0.mask": fn}):`; see `mstar.hooks`."""
+        return hooking.hooks(self, functions)
+
+    def run_with_trace(
+        self,
+        inputs: Mapping[str, Any],
+        names: Names | None = None,
+        **options: Any,
+    ) -> tuple[MstarOutput, Trace]:
+        """`out, trace = model.run_with_trace(inputs, names="pve.*.mask")`; see `mstar.tracing`."""
+        return tracing.run_with_trace(self, inputs, names, **options)
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, MstarModel):
+            init.constant_(module.temp, self.config.temperature)
+        elif isinstance(module, MultimodalEncoder):
+            init.normal_(module.query_tokens, std=self.config.initializer_range)
+        elif isinstance(module, MultiWordBranch):
+            for child in module.children():
+                if isinstance(child, nn.Linear):
+                    init.eye_(child.weight)
+                    init.zeros_(child.bias)
+        elif isinstance(module, ConvStem):
+            for child in module.modules():
+                if isinstance(child, nn.Conv2d):
+                    init.kaiming_normal_(child.weight, nonlinearity="relu")
+        elif isinstance(module, (Blip2TextEmbeddings, SiglipVisionEmbeddings)):
+            # not saved, so after from_pretrained they would be whatever memory held
+            positions = torch.arange(module.position_ids.shape[-1])
+            init.copy_(module.position_ids, positions.expand((1, -1)))
+
+
+def _cosine(vision: Tensor, text: Tensor) -> Tensor:
+    """Unit vectors [B, S, e] and [N, e] -> [B, N, S]."""
+    return torch.einsum("bse,ne->bns", vision, text)
+
+
+def _best_cosine(conditioned: list[Tensor], text: Tensor, project: nn.Module) -> Tensor:
+    """Best cosine over the groups of E_vt [B, N, d] with the texts [N, ·]; [B, N]."""
+    text = F.normalize(text, dim=-1)
+    cosines = [(F.normalize(project(group), dim=-1) * text).sum(-1) for group in conditioned]
+    return torch.stack(cosines).amax(0)
+
+
+AutoConfig.register("mstar", MstarConfig)
+AutoModel.register(MstarConfig, MstarModel)

@@ -1,0 +1,124 @@
+"""Progressive Vision Embedding: look, mask what was seen, shift attention, look again.
+
+One step is a pure function of (f, C, history); nothing is kept on a module between steps.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .binarize import salient_region
+from .configuration import MstarConfig
+from .hooks import Run
+from .multimodal import HIDDEN, MultimodalEncoder
+from .vision import VisionEncoder
+
+
+class SalientAttentionShift(nn.Module):
+    """S of Eq. 2: self-attention over the image tokens that cannot read attended tokens.
+
+    Attended tokens are masked as keys only: they still ask, and keep their own residual, so all N
+    tokens come out. Post-norm, no feed-forward (the released LatePooler, official.md 6.4).
+    """
+
+    def __init__(self, config: MstarConfig):
+        super().__init__()
+        vision = config.vision_config
+        if vision.hidden_size % config.sas_heads:
+            raise ValueError(
+                f"sas_heads {config.sas_heads} must divide the vision width {vision.hidden_size}."
+            )
+        self.heads = config.sas_heads
+        self.query = nn.Linear(vision.hidden_size, vision.hidden_size)
+        self.key = nn.Linear(vision.hidden_size, vision.hidden_size)
+        self.value = nn.Linear(vision.hidden_size, vision.hidden_size)
+        self.dense = nn.Linear(vision.hidden_size, vision.hidden_size)
+        self.layernorm = nn.LayerNorm(vision.hidden_size, eps=1e-12)
+        self.attention_dropout = config.qformer_config.attention_probs_dropout_prob
+        self.dropout = nn.Dropout(config.qformer_config.hidden_dropout_prob)
+
+    def forward(self, tokens: Tensor, mask: Tensor, t: int, run: Run | None = None) -> Tensor:
+        """f_{t-1} [B, N, D] and M_{t-1} [B, N] (1 = neglected) -> f_t [B, N, D].
+
+        If every token was attended the mask hides nothing: all keys are then equally far down.
+        """
+        heads = (*tokens.shape[:2], self.heads, -1)
+        query, key, value = (
+            project(tokens).view(heads).transpose(1, 2)
+            for project in (self.query, self.key, self.value)
+        )  # [B, heads, N, D / heads]
+        bias = (1 - mask[:, None, None, :].to(query.dtype)) * HIDDEN
+        dropout = self.attention_dropout if self.training else 0.0
+        name = f"pve.{t}.sas_attention"
+        if run is not None and run.wants(name):
+            logits = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5 + bias
+            weights = run(name, logits.softmax(-1))
+            mixed = nn.functional.dropout(weights, dropout) @ value
+        else:
+            mixed = nn.functional.scaled_dot_product_attention(
+                query, key, value, attn_mask=bias, dropout_p=dropout
+            )
+        mixed = mixed.transpose(1, 2).reshape(tokens.shape)
+        return self.layernorm(self.dropout(self.dense(mixed)) + tokens)
+
+
+@dataclass
+class Look:
+    """What one look (step t) saw and left behind."""
+
+    tokens: Tensor  # f_t [B, N, D]
+    embeddings: Tensor  # E_V^t [B, Q, d]
+    attention_map: Tensor  # C_t [B, grid_h, grid_w]
+    salient: Tensor  # σ(C_t), bool [B, grid_h, grid_w]
+    mask: Tensor  # M_t with the history folded in, float [B, grid_h, grid_w], 1 = neglected
+
+
+def look(
+    tokens: Tensor,
+    history: Tensor,
+    t: int,
+    last: bool,
+    vision: VisionEncoder,
+    multimodal: MultimodalEncoder,
+    config: MstarConfig,
+    run: Run | None = None,
+) -> Look:
+    """Step t on image features f_t, given the history of masks M_{t-1} [B, grid_h, grid_w]."""
+    embeddings, attention = multimodal.look(vision.project(tokens), f"pve.{t}", run)
+    attention_map = attention.view(history.shape)
+    if run is not None:
+        embeddings = run(f"pve.{t}.embeddings", embeddings)
+        attention_map = run(f"pve.{t}.attention_map", attention_map)
+    salient = salient_region(attention_map, config)
+    if run is not None:
+        salient = run(f"pve.{t}.salient", salient)
+    mask = (~salient).to(history.dtype) * history
+    if run is not None:
+        unused = f"it is step T = {t}, and no step comes after it to use the mask"
+        mask = run(f"pve.{t}.mask", mask, readonly=unused if last else None)
+    return Look(tokens, embeddings, attention_map, salient, mask)
+
+
+def progressive_vision_embedding(
+    tokens: Tensor,
+    grid: tuple[int, int],
+    steps: int,
+    vision: VisionEncoder,
+    multimodal: MultimodalEncoder,
+    sas: SalientAttentionShift,
+    config: MstarConfig,
+    run: Run | None = None,
+) -> list[Look]:
+    """The loop: f₀ [B, N, D] -> looks t = 0 … T. φ has run once; a step costs one S and one ψ."""
+    history = torch.ones(tokens.shape[0], *grid, device=tokens.device)
+    looks = []
+    for t in range(steps + 1):
+        if t > 0:
+            tokens = sas(tokens, history.flatten(1), t, run)
+        if run is not None:
+            tokens = run(f"pve.{t}.tokens", tokens)
+        seen = look(tokens, history, t, t == steps, vision, multimodal, config, run)
+        tokens, history = seen.tokens, seen.mask
+        looks.append(seen)
+    return looks

@@ -1,0 +1,105 @@
+"""Trace: what one forward pass recorded, with the names of its axes."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from . import files
+from .hooks import HookError, Names, find_point, select
+
+_TENSORS, _META = "trace.safetensors", "trace.json"
+
+
+@dataclass(eq=False)
+class Trace(Mapping[str, Tensor]):
+    """Values by hook-point name, in the order in which the model made them.
+
+    Attributes:
+        tensors: name -> tensor, detached and on the CPU unless asked otherwise.
+        grid: (grid_h, grid_w) of the image tokens, or None if no image was given.
+        steps: T of the run.
+        meta: anything JSON can hold; `run_with_trace` writes the configuration, the hashes of the
+            images, the seed and the versions of torch and transformers, callers add the texts.
+    """
+
+    tensors: dict[str, Tensor]
+    grid: tuple[int, int] | None
+    steps: int
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self.tensors:
+            select(name, list(self.tensors))  # raises with near matches
+        return self.tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tensors)
+
+    def __len__(self) -> int:
+        return len(self.tensors)
+
+    def __repr__(self) -> str:
+        size = sum(v.numel() * v.element_size() for v in self.tensors.values())
+        return f"Trace({len(self)} values, {size / 2**20:.1f} MiB, T = {self.steps})"
+
+    def axes(self, name: str) -> tuple[str, ...]:
+        """Names of the dimensions of a value."""
+        self[name]
+        return find_point(name).axes
+
+    def stack(self, names: Names) -> Tensor:
+        """Values of the same point at several steps (or layers), with a new first axis.
+
+        `trace.stack("pve.*.mask")` is [step, batch, grid_h, grid_w].
+
+        Raises:
+            HookError: the names match nothing, or values of different shapes.
+        """
+        chosen = select(names, list(self.tensors))
+        if not chosen:
+            raise HookError("no recorded value matches.")
+        shapes = {tuple(self.tensors[name].shape) for name in chosen}
+        if len(shapes) > 1:
+            raise HookError(f"cannot stack values of different shapes: {sorted(shapes)}.")
+        return torch.stack([self.tensors[name] for name in chosen])
+
+    def save(self, folder: str | Path) -> Path:
+        """Write `trace.safetensors` and `trace.json` into a folder; returns the folder."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {name: value.detach().cpu().contiguous() for name, value in self.tensors.items()}
+        with files.replacing(folder / _TENSORS) as path:
+            save_file(tensors, path)
+        about = {
+            "grid": self.grid,
+            "steps": self.steps,
+            "values": {name: list(find_point(name).axes) for name in self.tensors},
+            "meta": self.meta,
+        }
+        with files.replacing(folder / _META) as path:
+            path.write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Trace":
+        """Read what `save` wrote, in the recorded order.
+
+        Raises:
+            FileNotFoundError: the folder holds no trace.
+        """
+        folder = Path(folder)
+        for name in (_TENSORS, _META):
+            if not (folder / name).is_file():
+                raise FileNotFoundError(f"{folder} holds no trace: {name} is missing.")
+        about = json.loads((folder / _META).read_text(encoding="utf-8"))
+        with safe_open(folder / _TENSORS, framework="pt") as stored:
+            values = {name: stored.get_tensor(name) for name in about["values"]}
+        grid = tuple(about["grid"]) if about["grid"] else None
+        return cls(values, grid, about["steps"], about["meta"])

@@ -1,0 +1,107 @@
+"""φ, the vision encoder: SigLIP and the two-layer MLP that hands its tokens to ψ."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from transformers import SiglipVisionModel
+
+from .configuration import MstarConfig
+from .hooks import Run
+
+
+class ConvStem(nn.Module):
+    """Convolutions in the place of SigLIP's single patch convolution.
+
+    On a CPU a small model learns to read much sooner with it. Normalisation is per image
+    (GroupNorm), so neither the batch's split over processes nor train/eval mode changes a value.
+    """
+
+    def __init__(self, in_channels: int, layers: Sequence[tuple[int, int]], dim: int):
+        super().__init__()
+        convolutions: list[nn.Module] = []
+        for width, stride in layers:
+            convolutions += [
+                nn.Conv2d(in_channels, width, 3, stride, padding=1, bias=False),
+                nn.GroupNorm(8, width),
+                nn.ReLU(inplace=True),
+            ]
+            in_channels = width
+        self.layers = nn.Sequential(*convolutions)
+        self.proj = nn.Conv2d(in_channels, dim, 3, padding=1)
+
+    @property
+    def weight(self) -> Tensor:
+        """SigLIP reads its patch convolution's dtype here."""
+        return self.proj.weight
+
+    def forward(self, pixels: Tensor) -> Tensor:  # [B, 3, H, W] -> [B, D, H/p, W/p]
+        return self.proj(self.layers(pixels))
+
+
+class VisionEncoder(nn.Module):
+    """φ of section 3: image tokens f₀, and the MLP that projects any f_t for ψ."""
+
+    def __init__(self, config: MstarConfig):
+        super().__init__()
+        self.siglip = SiglipVisionModel(config.vision_config)
+        dim, width = config.vision_config.hidden_size, config.qformer_config.encoder_hidden_size
+        if config.conv_stem:
+            self.siglip.embeddings.patch_embedding = ConvStem(
+                config.vision_config.num_channels,
+                config.conv_stem,
+                dim,
+            )
+        self.mlp = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, width))
+
+    def forward(
+        self, pixel_values: Tensor, run: Run | None = None, window: tuple[int, int] | None = None
+    ) -> tuple[Tensor, tuple[int, int]]:
+        """Encode images of any size that is a multiple of the patch.
+
+        Args:
+            pixel_values: float [B, 3, H, W].
+            run: listeners of this call.
+            window: (row, column) in the position table at which to lay an image that is smaller
+                than the native size; without it the table is interpolated to the image's grid.
+
+        Returns:
+            f₀ [B, N, D] and the grid (grid_h, grid_w), N = grid_h · grid_w, row-major.
+        """
+        patch = self.siglip.config.patch_size
+        height, width = pixel_values.shape[-2:]
+        if height % patch or width % patch or not height or not width:
+            raise ValueError(
+                f"image size {height}×{width} is not a multiple of the patch size {patch}."
+            )
+        grid = (height // patch, width // patch)
+        hidden = self._embed(pixel_values, grid, window)
+        for index, layer in enumerate(self.siglip.encoder.layers):
+            hidden = layer(hidden, None)
+            if run is not None:
+                hidden = run(f"vision.layers.{index}.hidden", hidden)
+        tokens = self.siglip.post_layernorm(hidden)
+        if run is not None:
+            tokens = run("vision.tokens", tokens)
+        return tokens, grid
+
+    def _embed(
+        self, pixel_values: Tensor, grid: tuple[int, int], window: tuple[int, int] | None
+    ) -> Tensor:
+        embeddings = self.siglip.embeddings
+        if window is None:
+            return embeddings(pixel_values, interpolate_pos_encoding=True)
+        side = embeddings.image_size // embeddings.patch_size
+        row, column = window
+        if row < 0 or column < 0 or row + grid[0] > side or column + grid[1] > side:
+            raise ValueError(
+                f"a {grid[0]}×{grid[1]} grid at {window} leaves the {side}×{side} position table."
+            )
+        table = embeddings.position_embedding.weight.view(side, side, -1)
+        positions = table[row : row + grid[0], column : column + grid[1]].flatten(0, 1)
+        patches = embeddings.patch_embedding(pixel_values.to(table.dtype))
+        return patches.flatten(2).transpose(1, 2) + positions
+
+    def project(self, tokens: Tensor) -> Tensor:
+        """MLP: f_t [B, N, D] -> what ψ looks at, [B, N, encoder_hidden_size]."""
+        return self.mlp(tokens)
+
