@@ -1,0 +1,183 @@
+"""From images and queries to what the model takes.
+
+Images: resized to exactly S×S (the aspect ratio is not kept), CLIP's mean and standard deviation
+(official.md 1). Texts: cleaned as BLIP captions are, preceded by an instruction for their style
+(Eq. 3; the released prompt is one sentence for every style).
+"""
+
+import re
+import warnings
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from PIL import Image, ImageOps
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import BatchFeature, PreTrainedTokenizerFast, ProcessorMixin
+from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+
+from .configuration import MstarConfig
+
+STYLES = ("word", "phrase", "combined", "semantic")
+
+#: How a query of each style is put to ψ. The paper does not print its instructions: these are
+#: ours. The released scripts use one prompt for everything (official.md 2).
+INSTRUCTIONS = MappingProxyType(
+    {
+        "paper": MappingProxyType({style: style + ": {}" for style in STYLES}),
+        "released": MappingProxyType(dict.fromkeys(STYLES, "a photo of '{}'")),
+    }
+)
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+#: Images of more pixels are refused: a small file can unpack to gigabytes.
+MAX_PIXELS = 64 * 2**20
+
+
+def clean_caption(text: str, max_words: int = 50) -> str:
+    """Lower-case, some punctuation to spaces, at most `max_words` words (official.md 2)."""
+    text = re.sub(r"[.!\"()*#:;~]", " ", text.lower())
+    text = re.sub(r"\s{2,}", " ", text).rstrip("\n").strip(" ")
+    return " ".join(text.split(" ")[:max_words])
+
+
+def open_image(path: str | PathLike[str]) -> Image.Image:
+    """Read a photograph as RGB, turned the way its EXIF data says.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not an image, it is broken, or it has more than `MAX_PIXELS` pixels.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no image {path}.")
+    try:
+        with warnings.catch_warnings():
+            # our own, lower limit is checked below, before any pixel is unpacked
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(path)
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise ValueError(
+                f"{path.name} has {width}×{height} pixels, the limit is {MAX_PIXELS}: scale it down."
+            )
+        return ImageOps.exif_transpose(image).convert("RGB")
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{path.name} is too large to open safely: {error}") from error
+    except (OSError, SyntaxError) as error:
+        raise ValueError(
+            f"{path.name} cannot be read as an image: it is broken or of another kind."
+        ) from error
+
+
+class MstarProcessor(ProcessorMixin):
+    """Images and styled queries to tensors.
+
+    >>> inputs = processor(images=[image], text=["exit"], styles=["word"])
+    """
+
+    def __init__(
+        self,
+        image_processor: SiglipImageProcessorPil,
+        tokenizer: PreTrainedTokenizerFast,
+        prompts: str = "paper",
+        **kwargs: Any,
+    ):
+        if prompts not in INSTRUCTIONS:
+            raise ValueError(f"prompts must be one of {', '.join(INSTRUCTIONS)}; got {prompts!r}.")
+        self.prompts = prompts
+        super().__init__(image_processor, tokenizer, **kwargs)
+
+    @classmethod
+    def for_config(
+        cls, config: MstarConfig, tokenizer: PreTrainedTokenizerFast
+    ) -> "MstarProcessor":
+        """The processor that goes with a model: its native size, its preset's prompts."""
+        size = config.vision_config.image_size
+        image_processor = SiglipImageProcessorPil(
+            size={"height": size, "width": size}, image_mean=CLIP_MEAN, image_std=CLIP_STD
+        )
+        return cls(image_processor, tokenizer, prompts=config.semantics)
+
+    def __call__(
+        self,
+        images: Any = None,
+        text: Sequence[str] | None = None,
+        styles: str | Sequence[str] = "word",
+    ) -> BatchFeature:
+        """Prepare images, queries or both.
+
+        Args:
+            images: PIL images or uint8 arrays [H, W, 3].
+            text: N queries as a user writes them.
+            styles: one style for all of them, or one each.
+
+        Returns:
+            pixel_values float [B, 3, S, S]; input_ids, attention_mask int64 [N, L]; is_word
+            bool [N].
+
+        Raises:
+            ValueError: unknown style, as many styles as queries were not given, an empty query.
+        """
+        data: dict[str, Any] = {}
+        if images is not None:
+            data |= self.image_processor(images, return_tensors="pt")
+        if text is not None:
+            texts, styles = list(text), self._styles(text, styles)
+            prompted = [self.instruct(*pair) for pair in zip(texts, styles, strict=True)]
+            data |= self.tokenizer(prompted, padding=True, truncation=True, return_tensors="pt")
+            data.pop("token_type_ids", None)
+            data["is_word"] = torch.tensor([style == "word" for style in styles])
+        return BatchFeature(data)
+
+    def instruct(self, query: str, style: str) -> str:
+        """concat[T_i, T_Q] of Eq. 3, cleaned.
+
+        Raises:
+            ValueError: unknown style, or a query without any letter left after cleaning.
+        """
+        if style not in STYLES:
+            raise ValueError(f"unknown style {style!r}: expected one of {', '.join(STYLES)}.")
+        if not clean_caption(query):
+            raise ValueError(f"the query {query!r} has no words.")
+        template = INSTRUCTIONS[self.prompts][style]
+        if self.prompts == "released":  # the prompt is cleaned with the query, as released
+            return clean_caption(template.format(query))
+        return template.format(clean_caption(query))
+
+    def _styles(self, text: Sequence[str], styles: str | Sequence[str]) -> list[str]:
+        chosen = [styles] * len(text) if isinstance(styles, str) else list(styles)
+        if len(chosen) != len(text):
+            raise ValueError(f"got {len(text)} queries and {len(chosen)} styles: one style each.")
+        return chosen
+
+
+def character_tokenizer(max_length: int = 48) -> PreTrainedTokenizerFast:
+    """The sandbox's tokenizer: one token a character, one for each style's instruction."""
+    special = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
+    instructions = [f"{style}:" for style in STYLES]
+    characters = "abcdefghijklmnopqrstuvwxyz0123456789 ',-&$%/.+@?"
+    vocabulary = {token: i for i, token in enumerate([*special, *instructions, *characters])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFD(), normalizers.StripAccents(), normalizers.Lowercase()]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), behavior="isolated")
+    tokenizer.add_tokens([AddedToken(i, rstrip=True, normalized=False) for i in instructions])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        model_max_length=max_length,
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        unk_token="[UNK]",
+    )
