@@ -1,0 +1,1 @@
+"""Data: the rendered sandbox, the benchmarks, the training annotations."""
