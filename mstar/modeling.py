@@ -200,12 +200,27 @@ class MstarModel(PreTrainedModel):
             multi_v2t, multi_t2v, multi_scores = self._multi_word(images, texts, own, run)
             v2t = torch.where(words, v2t, multi_v2t)
             t2v = torch.where(words, t2v, multi_t2v)
-            by_word = words & (config.word_scoring == "word")
-            scores = torch.where(by_word, scores, multi_scores)
+            scores = torch.where(self._scored_by_word(is_word), scores, multi_scores)
         scores = scores.T
         if run is not None:
             scores = run("scores", scores)
         return Similarity(cosine, assignment, v2t, t2v, scores)
+
+    def score(self, images: ImageEncoding, texts: TextEncoding, is_word: Tensor) -> Tensor:
+        """What ranks a gallery, [N, B]: the scores of `compare`, at the cost of nothing else.
+
+        Args:
+            is_word: bool [N], which texts are single words.
+        """
+        by_word = self._scored_by_word(is_word)
+        scores = images.features.new_empty(len(is_word), len(images.features))
+        scores[by_word] = _cosine(images.features, texts.features[by_word]).amax(dim=2).T
+        if not by_word.all():
+            rest = TextEncoding(texts.embeddings[~by_word], texts.features[~by_word])
+            groups = self._multi_word_groups(images)
+            conditioned = self.aggregator(rest.embeddings, groups)
+            scores[~by_word] = self._multi_word_scores(conditioned, rest).T
+        return scores
 
     def match(
         self,
@@ -317,16 +332,11 @@ class MstarModel(PreTrainedModel):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Multi-word branch for all texts: v2t and t2v logits over τ and scores, [B, N] each."""
         config = self.config
-        groups = [images.embeddings]
-        if config.multi_word_attention == "per_step":
-            groups = [look.embeddings for look in images.looks]
+        groups = self._multi_word_groups(images)
         split = config.stop_gradient and own is not None
         conditioned = self.aggregator(texts.embeddings, groups, run)
         t2v = _best_cosine(conditioned, texts.features, self.vision_projection)
-        scored = conditioned
-        if config.multi_word_scoring_steps == "first" and config.multi_word_attention == "per_step":
-            scored = conditioned[:1]
-        scores = _best_cosine(scored, texts.features, self.vision_projection)
+        scores = self._multi_word_scores(conditioned, texts)
         v2t = t2v
         if split:
             # each side gathered without a gradient, as released
@@ -341,6 +351,25 @@ class MstarModel(PreTrainedModel):
             project = self.vision_projection if config.multi_word_projected else nn.Identity()
             v2t = _best_cosine(conditioned, sides.detach() if split else sides, project)
         return v2t / self.temp, t2v / self.temp, scores
+
+    def _multi_word_groups(self, images: ImageEncoding) -> list[Tensor]:
+        """What the multi-word branch attends to: E_V of all steps together, or step by step."""
+        if self.config.multi_word_attention == "per_step":
+            return list(images.embeddings.split(self.config.num_query_tokens, dim=1))
+        return [images.embeddings]
+
+    def _multi_word_scores(self, conditioned: list[Tensor], texts: TextEncoding) -> Tensor:
+        """Scores [B, N] from E_vt of each group."""
+        config = self.config
+        if config.multi_word_scoring_steps == "first" and config.multi_word_attention == "per_step":
+            conditioned = conditioned[:1]
+        return _best_cosine(conditioned, texts.features, self.vision_projection)
+
+    def _scored_by_word(self, is_word: Tensor) -> Tensor:
+        """bool [N], which texts the word branch scores at inference."""
+        if not self.config.multi_word_branch:
+            return torch.ones_like(is_word)
+        return is_word & (self.config.word_scoring == "word")
 
     def hook_points(self, steps: int | None = None) -> list[str]:
         """Names of every hook point for T = `steps` (None = the configuration's)."""
