@@ -1,0 +1,210 @@
+"""How well a gallery is ranked: average precision, its mean with an interval, and by text scale.
+
+Shapes: Q queries, B images. Truth and scores are arrays [Q, B], one row a query.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.metrics import average_precision_score
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from .modeling import MstarModel, TextEncoding
+from .processing import MstarProcessor
+
+RESAMPLES = 2000
+_TEXTS_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its 95 % interval.
+
+    Attributes:
+        value: the mean; NaN if there was nothing to average.
+        low, high: ends of the percentile bootstrap interval.
+        count: how many values were averaged (queries, words or images).
+    """
+
+    value: float
+    low: float
+    high: float
+    count: int
+
+    def __str__(self) -> str:
+        if not self.count:
+            return "–"
+        return f"{self.value:.1f} [{self.low:.1f}, {self.high:.1f}]"
+
+
+def estimate(values: ArrayLike, seed: int = 0) -> Estimate:
+    """Mean and 95 % interval of independent values; NaNs are left out.
+
+    The interval is the percentile bootstrap with `RESAMPLES` resamples. For the effect of a change
+    give the differences of paired values: an interval above 0 is an effect.
+    """
+    values = np.asarray(values, dtype=float)
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return Estimate(np.nan, np.nan, np.nan, 0)
+    drawn = np.random.default_rng(seed).integers(len(values), size=(RESAMPLES, len(values)))
+    low, high = np.percentile(values[drawn].mean(axis=1), (2.5, 97.5))
+    return Estimate(float(values.mean()), float(low), float(high), len(values))
+
+
+def average_precision(relevant: ArrayLike, scores: ArrayLike) -> float:
+    """AP of one query in %, as scikit-learn's `average_precision_score`; NaN without a positive.
+
+    Args:
+        relevant: bool [B].
+        scores: float [B], higher is better. Images of equal score count as found together.
+    """
+    relevant = np.asarray(relevant, dtype=bool)
+    if not relevant.any():
+        return float("nan")
+    return 100 * float(average_precision_score(relevant, np.asarray(scores)))
+
+
+def average_precisions(
+    relevant: ArrayLike, scores: ArrayLike, among: ArrayLike | None = None
+) -> NDArray[np.float64]:
+    """AP of every query in %, [Q].
+
+    Args:
+        relevant: bool [Q, B].
+        scores: float [Q, B].
+        among: bool [Q, B], the images that take part in each query's ranking; None = all.
+
+    Returns:
+        NaN for queries without a positive among them.
+    """
+    relevant, scores = np.asarray(relevant, dtype=bool), np.asarray(scores)
+    among = np.ones_like(relevant) if among is None else np.asarray(among, dtype=bool)
+    if not relevant.shape == scores.shape == among.shape or relevant.ndim != 2:
+        raise ValueError(
+            "truth and scores must have one shape [queries, images]; got "
+            f"{relevant.shape}, {scores.shape} and {among.shape}."
+        )
+    rows = zip(relevant, scores, among, strict=True)
+    return np.array([average_precision(r[a], s[a]) for r, s, a in rows], dtype=float)
+
+
+def mean_average_precision(relevant: ArrayLike, scores: ArrayLike, seed: int = 0) -> Estimate:
+    """MAP in % over the queries of [Q, B] truth and scores, with its 95 % interval."""
+    return estimate(average_precisions(relevant, scores), seed)
+
+
+def scale_average_precisions(
+    scale: ArrayLike, scores: ArrayLike, low: float, high: float
+) -> NDArray[np.float64]:
+    """Scale-wise AP in % (the paper's fig. 6), [Q].
+
+    Only images whose matching text has a scale in [low, high) count as positive. Images that match
+    at another scale are left out of that query's ranking, so finding them costs nothing.
+
+    Args:
+        scale: float [Q, B], scale of the text that matches; NaN where the image does not match.
+        scores: float [Q, B].
+
+    Returns:
+        NaN for queries that match at no such scale.
+    """
+    scale = np.asarray(scale, dtype=float)
+    inside = (scale >= low) & (scale < high)
+    return average_precisions(inside, scores, among=inside | np.isnan(scale))
+
+
+def random_scores(shape: tuple[int, ...], seed: int) -> NDArray[np.float64]:
+    """Scores of a ranking that knows nothing."""
+    return np.random.default_rng(seed).random(shape)
+
+
+def oracle_average_precision(relevant: ArrayLike, present: ArrayLike) -> float:
+    """AP in % of ranking images with something before images without it, in random order otherwise.
+
+    What such a shortcut reaches if it never errs. It is the exact expectation over the random
+    orders, which AP with tied scores is not (ties count as found together).
+
+    Args:
+        relevant: bool [B], the positives of the query.
+        present: bool [B], whether the image has what the shortcut looks for.
+    """
+    relevant, present = np.asarray(relevant, dtype=bool), np.asarray(present, dtype=bool)
+    if not relevant.any():
+        return float("nan")
+    total, before, found = 0.0, 0, 0
+    for group in (present, ~present):
+        images, positives = int(group.sum()), int((group & relevant).sum())
+        if positives:
+            # a positive at position k of the group has on average (k−1)(p−1)/(n−1) before it
+            k = np.arange(1, images + 1)
+            others = (k - 1) * (positives - 1) / max(images - 1, 1)
+            total += positives / images * ((found + 1 + others) / (before + k)).sum()
+        before, found = before + images, found + positives
+    return 100 * total / int(relevant.sum())
+
+
+class Query(Protocol):
+    """What can be asked: a text and its style."""
+
+    text: str
+    style: str
+
+
+@torch.no_grad()
+def rank_gallery(
+    model: MstarModel,
+    processor: MstarProcessor,
+    images: Sequence[NDArray[np.uint8]],
+    queries: Sequence[Query],
+    steps: int | None = None,
+    batch_size: int = 50,
+) -> NDArray[np.float32]:
+    """Score every image for every query by cosine, without re-ranking.
+
+    Images pass through the model one batch at a time and are not kept. Hooks on the model are
+    heard. The model is put into evaluation mode and back.
+
+    Args:
+        images: B images as the processor takes them, e.g. uint8 [H, W, 3].
+        queries: Q objects with a `text` and a `style`.
+        steps: T; None = the configuration's.
+
+    Returns:
+        scores [Q, B], higher is better.
+    """
+    was_training = model.training
+    model.eval()
+    try:
+        texts, is_word = _encode_texts(model, processor, queries)
+        scores = np.empty((len(queries), len(images)), dtype=np.float32)
+        starts = range(0, len(images), batch_size)
+        for start in tqdm(starts, desc="gallery", unit="batch", leave=False):
+            batch = images[start : start + batch_size]
+            pixels = processor(images=list(batch))["pixel_values"].to(model.device, model.dtype)
+            encoded = model(pixel_values=pixels, steps=steps).images
+            batch_scores = model.score(encoded, texts, is_word)
+            scores[:, start : start + len(batch)] = batch_scores.float().cpu().numpy()
+        return scores
+    finally:
+        model.train(was_training)
+
+
+def _encode_texts(
+    model: MstarModel, processor: MstarProcessor, queries: Sequence[Query]
+) -> tuple[TextEncoding, Tensor]:
+    parts, is_word = [], []
+    for start in range(0, len(queries), _TEXTS_AT_ONCE):
+        part = queries[start : start + _TEXTS_AT_ONCE]
+        inputs = processor(text=[q.text for q in part], styles=[q.style for q in part])
+        inputs = inputs.to(model.device)
+        parts.append(model.encode_texts(inputs["input_ids"], inputs["attention_mask"]))
+        is_word.append(inputs["is_word"])
+    embeddings = torch.cat([part.embeddings for part in parts])
+    features = torch.cat([part.features for part in parts])
+    return TextEncoding(embeddings, features), torch.cat(is_word)
