@@ -26,6 +26,7 @@ SEMANTICS = MappingProxyType(
                 "multi_word_projected": True,
                 "word_scoring": "word",
                 "stop_gradient": False,
+                "train_last_norm": True,
                 "t2v_weight": 1.5,
                 "v2t_weight": 1.0,
                 "rerank_ratio": 0.02,
@@ -41,6 +42,7 @@ SEMANTICS = MappingProxyType(
                 "multi_word_projected": False,
                 "word_scoring": "multi_word",
                 "stop_gradient": True,
+                "train_last_norm": False,
                 "t2v_weight": 0.5 / 0.7,
                 "v2t_weight": 0.5,
                 "rerank_ratio": 0.05,
@@ -98,6 +100,7 @@ class MstarConfig(PreTrainedConfig):
         word_scoring: branch that scores single words at inference (if there is a second one).
         stop_gradient: whether each contrastive direction trains only its own side (the released
             code gathers the other side without a gradient).
+        train_last_norm: whether φ's last LayerNorm is trained (the released code freezes it).
         t2v_weight, v2t_weight: α of Eq. 5 and its counterpart.
         rerank_ratio: share of the gallery re-ranked with the matching score;
             k = max(2, ceil(ratio · images)).
@@ -129,6 +132,7 @@ class MstarConfig(PreTrainedConfig):
     multi_word_projected: bool | None = None
     word_scoring: str | None = None
     stop_gradient: bool | None = None
+    train_last_norm: bool | None = None
     t2v_weight: float | None = None
     v2t_weight: float | None = None
     rerank_ratio: float | None = None

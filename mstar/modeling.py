@@ -113,10 +113,20 @@ class MstarModel(PreTrainedModel):
         self.itm_head = nn.Linear(dim, 2)
         if config.multi_word_branch:
             self.aggregator = MultiWordBranch(config)
-        self.temp = nn.Parameter(
-            torch.tensor(config.temperature), requires_grad=config.learn_temperature
-        )
+        self.temp = nn.Parameter(torch.tensor(config.temperature))
         self.post_init()
+        self._freeze()
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """As in transformers, which makes every loaded parameter trainable: freeze again."""
+        loaded = super().from_pretrained(*args, **kwargs)
+        (loaded[0] if isinstance(loaded, tuple) else loaded)._freeze()
+        return loaded
+
+    def _freeze(self) -> None:
+        self.temp.requires_grad_(self.config.learn_temperature)
+        self.vision.siglip.post_layernorm.requires_grad_(self.config.train_last_norm)
 
     def encode_images(
         self,
