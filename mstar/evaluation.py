@@ -10,7 +10,6 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import average_precision_score
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -58,16 +57,23 @@ def estimate(values: ArrayLike, seed: int = 0) -> Estimate:
 
 
 def average_precision(relevant: ArrayLike, scores: ArrayLike) -> float:
-    """AP of one query in %, as scikit-learn's `average_precision_score`; NaN without a positive.
+    """AP of one query in %, NaN without a positive.
+
+    Equal to scikit-learn's `average_precision_score`, which the paper names (a test compares
+    them), and a hundred times faster than its checks of every argument.
 
     Args:
         relevant: bool [B].
         scores: float [B], higher is better. Images of equal score count as found together.
     """
-    relevant = np.asarray(relevant, dtype=bool)
-    if not relevant.any():
+    scores = np.asarray(scores, dtype=float)
+    order = np.argsort(-scores)
+    found = np.cumsum(np.asarray(relevant, dtype=bool)[order])
+    if not len(found) or not found[-1]:
         return float("nan")
-    return 100 * float(average_precision_score(relevant, np.asarray(scores)))
+    last = np.append(np.flatnonzero(np.diff(scores[order])), len(found) - 1)  # of equal scores
+    precision = found[last] / (last + 1)
+    return 100 * float((np.diff(found[last], prepend=0) * precision).sum() / found[-1])
 
 
 def average_precisions(
