@@ -6,7 +6,7 @@ import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from mstar.data import scenes
-from mstar.data.scenes import EASY, Difficulty
+from mstar.data.difficulty import EASY, Difficulty
 
 
 class _Stream(IterableDataset):

@@ -162,6 +162,7 @@ FONT_FILES = (
 _FILES = {font.name: font for font in FONT_FILES}
 
 
+@cache
 def font_names(role: str) -> tuple[str, ...]:
     """Names of the faces that may draw `role`: "easy" (12), "hard" (43) or "unseen" (7)."""
     roles = {EASY: (EASY,), HARD: (EASY, HARD), UNSEEN: (UNSEEN,)}
@@ -209,24 +210,57 @@ def _open(name: str, pixels: float) -> ImageFont.FreeTypeFont:
     )
 
 
+@dataclass(frozen=True)
+class _Measures:
+    scale: float  # FreeType pixels per unit of nominal size
+    advance: dict[str, float]  # the rest is in units of nominal size
+    ink: dict[str, tuple[float, float, float, float]]  # left, top, right, bottom from the origin
+
+
 @cache
-def _measures(name: str) -> tuple[float, dict[str, float]]:
-    """FreeType pixels per unit of nominal size, and advance widths per unit of nominal size."""
+def _measures(name: str) -> _Measures:
     probe = 200
     face = _open(name, probe)
     _, top, _, bottom = face.getbbox("H", anchor="ls")
     scale = CAP_HEIGHT * probe / (bottom - top)
-    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ "
-    return scale, {letter: face.getlength(letter) * scale / probe for letter in letters}
+    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    return _Measures(
+        scale,
+        {letter: face.getlength(letter) * scale / probe for letter in letters},
+        {
+            letter: tuple(v * scale / probe for v in face.getbbox(letter, anchor="ls"))
+            for letter in letters
+        },
+    )
 
 
 @lru_cache(maxsize=600)
 def face(name: str, size: int) -> ImageFont.FreeTypeFont:
     """The face `name`, scaled so that its capitals are `CAP_HEIGHT * size` pixels tall."""
-    return _open(name, size * _measures(name)[0])
+    return _open(name, size * _measures(name).scale)
 
 
-def width(name: str, text: str) -> float:
-    """Width of `text` in units of the nominal size; raises KeyError outside a-z, A-Z and space."""
-    advances = _measures(name)[1]
-    return sum(advances[letter] for letter in text)
+def advance(name: str, word: str) -> float:
+    """How far `word` moves the pen, in units of the nominal size; KeyError outside a-z, A-Z."""
+    advances = _measures(name).advance
+    return sum(advances[letter] for letter in word)
+
+
+def ink(name: str, words: tuple[str, ...], gap: float) -> tuple[float, float]:
+    """Width and height of the ink of words on a line, in units of the nominal size.
+
+    Computed from the letters without drawing them, which is twenty times faster; hinting and
+    kerning may change it by a pixel.
+    """
+    measures = _measures(name)
+    pen, lefts, tops, rights, bottoms = 0.0, [], [], [], []
+    for word in words:
+        for letter in word:
+            left, top, right, bottom = measures.ink[letter]
+            lefts.append(pen + left)
+            rights.append(pen + right)
+            tops.append(top)
+            bottoms.append(bottom)
+            pen += measures.advance[letter]
+        pen += gap
+    return max(rights) - min(lefts), max(bottoms) - min(tops)

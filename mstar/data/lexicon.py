@@ -8,17 +8,22 @@ do without.
 import hashlib
 import importlib.util
 import re
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 WORDS = 5750
 UNSEEN_WORDS = 560
-SHA256 = "05f74a7a3aaa5f76e869457904bf3456600c108ef71deaeec4607bdf23530d5e"
+LONGEST = 8  # letters
+ENOUGH = 12  # words of a kind to draw from: more than an image can hold
+SHA256 = "7af8bbc52c02c4c1feb8790e358b0448895bcfca48708c180a24003139d3cf95"
 """Of the 5,750 words, one a line in alphabetical order: another list would be another task."""
 
 _LEFT_OUT = {
     "bosom", "breast", "drunk", "erection", "genocide", "killer", "lesbian", "lewd", "lust",
-    "racism", "racist", "slave", "slavery", "terror", "thong", "virginal",
+    "racism", "racist", "slave", "slavery", "terror", "thong", "thongs", "virginal",
 }  # fmt: skip
 
 
@@ -39,7 +44,7 @@ def _ranked() -> tuple[str, ...]:
         word
         for kind in ("noun", "adjective", "verb")
         for word in (assets / f"{kind}list.txt").read_text(encoding="utf-8").splitlines()
-        if re.fullmatch("[a-z]{3,8}", word)
+        if re.fullmatch(f"[a-z]{{3,{LONGEST}}}", word)
     }
     ranked = tuple(sorted(found - profane - _LEFT_OUT, key=_rank)[:WORDS])
     listing = hashlib.sha256("\n".join(sorted(ranked)).encode()).hexdigest()
@@ -61,13 +66,15 @@ def words(part: str) -> tuple[str, ...]:
 
 
 @cache
-def look_alikes(part: str) -> tuple[tuple[str, str], ...]:
-    """Pairs of words of one part that differ in a single letter, each pair once, sorted.
+def unseen_words() -> frozenset[str]:
+    """The unseen words as a set, to ask whether a word is one."""
+    return frozenset(words("unseen"))
 
-    Both words are of the same part, so that no unseen word slips into training as a look-alike.
-    """
+
+def look_alikes(among: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """All pairs of words that differ in a single letter (band, bend), each pair once, sorted."""
     by_pattern: dict[str, list[str]] = {}
-    for word in words(part):
+    for word in among:
         for i in range(len(word)):
             by_pattern.setdefault(f"{word[:i]}?{word[i + 1 :]}", []).append(word)
     return tuple(
@@ -78,3 +85,45 @@ def look_alikes(part: str) -> tuple[tuple[str, str], ...]:
             for second in group[i + 1 :]
         )
     )
+
+
+@dataclass
+class WordSource:
+    """Where an image's words come from: each draw picks one of the parts, then a word of it.
+
+    At least one part must have `ENOUGH` words.
+    """
+
+    parts: tuple[tuple[str, ...], ...]
+    _short: dict[int, list[list[str]]] = field(default_factory=dict)
+    _pairs: dict[int, list[list[tuple[str, str]]]] = field(default_factory=dict)
+
+    def draw(self, rng: np.random.Generator, longest: int, taken: set[str]) -> str:
+        """A word of at most `longest` letters that is not in `taken`, which then has it."""
+        if longest not in self._short:
+            self._short[longest] = self._up_to(longest)
+        parts = self._short[longest]
+        while True:
+            part = parts[int(rng.integers(len(parts)))]
+            word = part[int(rng.integers(len(part)))]
+            if word not in taken:
+                taken.add(word)
+                return word
+
+    def _up_to(self, longest: int) -> list[list[str]]:
+        """The short words of each part; longer ones too where none of the parts has enough."""
+        short = [[word for word in part if len(word) <= longest] for part in self.parts]
+        enough = [part for part in short if len(part) >= ENOUGH]
+        return enough or self._up_to(longest + 1)
+
+    def draw_look_alikes(self, rng: np.random.Generator, longest: int) -> tuple[str, str]:
+        """Two words of one part, of at most `longest` letters, that differ in a single letter."""
+        if longest not in self._pairs:
+            pairs = [
+                [pair for pair in look_alikes(part) if len(pair[0]) <= longest]
+                for part in self.parts
+            ]
+            self._pairs[longest] = [part for part in pairs if part]
+        parts = self._pairs[longest]
+        part = parts[int(rng.integers(len(parts)))]
+        return part[int(rng.integers(len(part)))]

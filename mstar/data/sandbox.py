@@ -1,28 +1,16 @@
 """The sandbox: scene text rendered from a seed, to train and to judge a small MSTAR.
 
 The parts, in reading order: `lexicon` (words), `fonts` (typefaces), `render` (pixels), `things`
-(signs, bottles, shirts, doors), `labels` (the four query styles), `scenes` (images), `datasets`
-(training items), `galleries` (evaluation sets), `sheets` (contact sheets). This module is their
-common face.
+(signs, bottles, shirts, doors), `labels` (the four query styles), `difficulty` (EASY, HARD,
+CROWD), `layout` (places), `scenes` (images), `datasets` (training items), `galleries` (evaluation
+sets), `sheets` (contact sheets). This module is their common face.
 """
 
 from mstar.data.datasets import SceneDataset, StripDataset, collate
+from mstar.data.difficulty import CROWD, DIFFICULTIES, EASY, HARD, SMALL, Difficulty
 from mstar.data.labels import STYLES, Region, label
 from mstar.data.lexicon import words
-from mstar.data.scenes import (
-    CROWD,
-    DIFFICULTIES,
-    EASY,
-    HARD,
-    SMALL,
-    Difficulty,
-    Scene,
-    Strip,
-    locate,
-    matches,
-    scene,
-    strip,
-)
+from mstar.data.scenes import Scene, Strip, locate, matches, scene, strip
 from mstar.data.sheets import contact_sheet
 
 __all__ = [

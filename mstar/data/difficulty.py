@@ -1,0 +1,47 @@
+"""How hard a scene is to read: three levels, EASY and HARD to train on, CROWD to judge by."""
+
+from dataclasses import dataclass
+
+from mstar.data import fonts
+
+SPLITS = ("train", "test")
+
+SMALL = 17
+"""A text under this nominal size (px at 128 px) is small."""
+
+BASE = 128
+"""The image size in px at which all sizes are given."""
+
+
+@dataclass(frozen=True)
+class Difficulty:
+    """How hard a scene is to read. Sizes are nominal px at 128 px, contrast is in grey levels."""
+
+    name: str
+    words: tuple[int, int]  # fewest and most words of an image
+    sizes: tuple[int, int]
+    cases: tuple[str, ...]
+    font_role: str
+    contrast: float
+    rotation: float  # degrees either way
+    keystone: float  # fraction by which perspective squeezes an end or an edge
+    blur: float  # largest Gaussian, px
+    noise: int  # largest amplitude, grey levels
+    thing_share: float  # of the scenes: something stands there, mostly with a text on it
+    splits: tuple[str, ...] = SPLITS
+
+
+EASY = Difficulty(
+    "easy", (1, 5), (11, 36), ("upper",), fonts.EASY,
+    contrast=85, rotation=8, keystone=0.04, blur=0.5, noise=6, thing_share=0.32,
+)  # fmt: skip
+HARD = Difficulty(
+    "hard", (1, 5), (11, 36), ("upper", "lower", "capitalised"), fonts.HARD,
+    contrast=55, rotation=12, keystone=0.08, blur=0.7, noise=10, thing_share=0.32,
+)  # fmt: skip
+CROWD = Difficulty(
+    "crowd", (6, 8), (11, 16), ("upper",), fonts.EASY,
+    contrast=85, rotation=8, keystone=0.04, blur=0.5, noise=6, thing_share=0.0,
+    splits=("test",),
+)  # fmt: skip
+DIFFICULTIES = {difficulty.name: difficulty for difficulty in (EASY, HARD, CROWD)}
