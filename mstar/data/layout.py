@@ -13,7 +13,6 @@ from mstar.data.difficulty import SMALL, Difficulty
 from mstar.data.labels import Region
 
 _UNSEEN_FONT_SHARE = 0.2  # of the texts of an evaluation image
-_SMALL_SHARE = 0.12  # of the lines are small even where there is room
 _PLATE_SHARE = 0.15
 _SHADOW_SHARE = 0.2  # of the large texts; a shadow would eat a small one
 _GAP = 1  # px between rooms, which have a margin of their own
@@ -121,8 +120,6 @@ class Layout:
         rng = self.rng
         font, drawn = self._face(text)
         smallest, largest = (self._px(size) for size in self.difficulty.sizes)
-        if rng.random() < _SMALL_SHARE:
-            largest = min(largest, self._px(SMALL) - 1)
         width, height = fonts.ink(font, drawn, render.WORD_GAP)
         spare = 2 * (render.MARGIN + _GAP)
         fit = int(min((self.width - spare) / width, (self.height - spare) / height))

@@ -8,6 +8,7 @@ sets), `sheets` (contact sheets). This module is their common face.
 
 from mstar.data.datasets import SceneDataset, StripDataset, collate
 from mstar.data.difficulty import CROWD, DIFFICULTIES, EASY, HARD, SMALL, Difficulty
+from mstar.data.galleries import Gallery, Query, gallery
 from mstar.data.labels import STYLES, Region, label
 from mstar.data.lexicon import words
 from mstar.data.scenes import Scene, Strip, locate, matches, scene, strip
@@ -21,6 +22,8 @@ __all__ = [
     "SMALL",
     "STYLES",
     "Difficulty",
+    "Gallery",
+    "Query",
     "Region",
     "Scene",
     "SceneDataset",
@@ -28,6 +31,7 @@ __all__ = [
     "StripDataset",
     "collate",
     "contact_sheet",
+    "gallery",
     "label",
     "locate",
     "matches",
