@@ -106,23 +106,24 @@ def mean_average_precision(relevant: ArrayLike, scores: ArrayLike, seed: int = 0
 
 
 def scale_average_precisions(
-    scale: ArrayLike, scores: ArrayLike, low: float, high: float
+    relevant: ArrayLike, at_scale: ArrayLike, scores: ArrayLike
 ) -> NDArray[np.float64]:
     """Scale-wise AP in % (the paper's fig. 6), [Q].
 
-    Only images whose matching text has a scale in [low, high) count as positive. Images that match
-    at another scale are left out of that query's ranking, so finding them costs nothing.
+    Only images whose matching text has the scale count as positive. Images that match at another
+    scale are left out of that query's ranking, so finding them neither helps nor harms.
 
     Args:
-        scale: float [Q, B], scale of the text that matches; NaN where the image does not match.
+        relevant: bool [Q, B], images that match.
+        at_scale: bool [Q, B], images that match at the scale.
         scores: float [Q, B].
 
     Returns:
-        NaN for queries that match at no such scale.
+        NaN for queries without a match at the scale.
     """
-    scale = np.asarray(scale, dtype=float)
-    inside = (scale >= low) & (scale < high)
-    return average_precisions(inside, scores, among=inside | np.isnan(scale))
+    at_scale = np.asarray(at_scale, dtype=bool)
+    among = at_scale | ~np.asarray(relevant, dtype=bool)
+    return average_precisions(at_scale, scores, among)
 
 
 def random_scores(shape: tuple[int, ...], seed: int) -> NDArray[np.float64]:

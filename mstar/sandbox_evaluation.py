@@ -1,0 +1,376 @@
+"""Judge a model on a gallery of rendered scenes: rankings, shortcuts, attention and controls.
+
+Every number stands beside what it has to beat: a random ranking, a shortcut that solves part of
+the query, the attention that an even spread would give, a mask at random places.
+"""
+
+import platform
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import transformers
+from numpy.typing import NDArray
+from torch import Tensor
+
+from . import __version__
+from .data import sandbox
+from .data.labels import parse_semantic
+from .data.lexicon import ENOUGH
+from .evaluation import (
+    Estimate,
+    average_precision,
+    average_precisions,
+    estimate,
+    oracle_average_precision,
+    random_scores,
+    rank_gallery,
+    scale_average_precisions,
+)
+from .grounding import ground
+from .modeling import MstarModel
+from .processing import MstarProcessor
+
+Array = NDArray[np.float64]
+
+
+class Text(NamedTuple):
+    """A query without its truth."""
+
+    text: str
+    style: str
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """MAP in % of a group of queries, and of a random ranking of the same images."""
+
+    group: str
+    model: Estimate
+    random: Estimate
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two MAPs in % over the same queries; `difference` = first − second, paired by query."""
+
+    first_name: str
+    second_name: str
+    first: Estimate
+    second: Estimate
+    difference: Estimate
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A share in % with what it is to be held against, if anything."""
+
+    name: str
+    model: Estimate
+    reference_name: str | None = None
+    reference: Estimate | None = None
+
+
+@dataclass(frozen=True)
+class SandboxReport:
+    """What `evaluate_sandbox` found.
+
+    Attributes:
+        about: difficulty, seed, images, steps (T), hash of the gallery, versions, and whatever
+            the caller adds.
+        rankings: by seen and unseen words, by size, by style.
+        shortcuts: whole queries against the best that a part of them reaches.
+        grounding: attention, choice of queries and masks against the words' places.
+        controls: T = 0 against T = 1 and its controls, if asked for.
+    """
+
+    about: dict[str, Any]
+    rankings: list[Ranking]
+    shortcuts: list[Comparison]
+    grounding: list[Measure]
+    controls: list[Comparison]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; a group without any query is null."""
+
+        def plain(value: Any) -> Any:
+            if isinstance(value, dict):
+                empty = value.get("count") == 0 and "low" in value
+                return None if empty else {key: plain(v) for key, v in value.items()}
+            return [plain(v) for v in value] if isinstance(value, list) else value
+
+        return plain(asdict(self))
+
+    def __str__(self) -> str:
+        return "\n".join(_lines(self))
+
+
+def evaluate_sandbox(
+    model: MstarModel,
+    processor: MstarProcessor,
+    difficulty: str = "easy",
+    seed: int = 0,
+    images: int = 1000,
+    steps: int | None = None,
+    controls: bool = False,
+) -> SandboxReport:
+    """Render a gallery from a seed, rank it, and measure where the model looked.
+
+    Args:
+        difficulty: `easy`, `hard` or `crowd`.
+        images: size of the gallery. A fifth as many seen words are asked for, at most 200, and
+            as many unseen ones.
+        steps: T; None = the configuration's.
+        controls: also compare T = 0 with T = 1, with an empty mask and with a random one.
+
+    Raises:
+        ValueError: unknown difficulty, a seed, a number of images or steps out of range.
+    """
+    steps = model.config.steps if steps is None else steps
+    if steps < 0:
+        raise ValueError(f"steps (T) must be 0 or more; got {steps}.")
+    if difficulty not in sandbox.DIFFICULTIES:
+        names = ", ".join(sandbox.DIFFICULTIES)
+        raise ValueError(f"unknown difficulty {difficulty!r}: expected one of {names}.")
+    words = min(200, max(ENOUGH, images // 5))
+    gallery = sandbox.gallery(
+        seed, sandbox.DIFFICULTIES[difficulty], images, seen=words, unseen=words, progress=True
+    )
+    truth = np.array([query.relevant for query in gallery.queries])
+    texts = list(dict.fromkeys([*map(_text, gallery.queries), *_shortcut_texts(gallery.queries)]))
+    pictures = gallery.images
+    ranked = rank_gallery(model, processor, pictures, texts, steps)
+    by_text = dict(zip(texts, ranked, strict=True))
+    scores = np.array([by_text[_text(query)] for query in gallery.queries])
+    about = {
+        "difficulty": difficulty,
+        "seed": seed,
+        "images": images,
+        "steps": steps,
+        "gallery": gallery.hash,
+        "versions": {
+            "mstar": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "numpy": np.__version__,
+        },
+    }
+    compared = []
+    if controls:
+        asked = [i for i, query in enumerate(gallery.queries) if query.style == "word"]
+        queries = [texts[i] for i in asked]
+        compared = _controls(model, processor, pictures, queries, truth[asked], seed)
+    return SandboxReport(
+        about,
+        rankings(gallery.queries, truth, scores, seed),
+        shortcuts(gallery.scenes, gallery.queries, truth, scores, by_text),
+        _grounding(model, processor, gallery.scenes[:200], steps, seed),
+        compared,
+    )
+
+
+def _text(query: sandbox.Query) -> Text:
+    return Text(query.text, query.style)
+
+
+def rankings(
+    queries: Sequence[sandbox.Query],
+    truth: NDArray[np.bool_],
+    scores: Array,
+    seed: int,
+) -> list[Ranking]:
+    """MAP of all word queries, of parts of them, and of every other style.
+
+    Small and large words are judged scale-wise, see `scale_average_precisions`.
+
+    Args:
+        truth: bool [queries, images].
+        scores: float [queries, images].
+        seed: of the random ranking.
+    """
+    chance = random_scores(scores.shape, seed)
+    style = np.array([query.style for query in queries])
+    seen = np.array([query.seen for query in queries])
+    word = style == "word"
+    at_scale = {small: np.array([q.of_size(small) for q in queries]) for small in (True, False)}
+
+    def whole(group: str, chosen: NDArray[np.bool_]) -> Ranking:
+        precisions = (average_precisions(truth[chosen], s[chosen]) for s in (scores, chance))
+        return Ranking(group, *map(estimate, precisions))
+
+    def sized(group: str, small: bool) -> Ranking:
+        precisions = (
+            scale_average_precisions(truth[word], at_scale[small][word], s[word])
+            for s in (scores, chance)
+        )
+        return Ranking(group, *map(estimate, precisions))
+
+    return [
+        whole("word", word),
+        whole("word, seen", word & seen),
+        whole("word, unseen", word & ~seen),
+        sized(f"word, small (< {sandbox.SMALL} px)", small=True),
+        sized(f"word, large (≥ {sandbox.SMALL} px)", small=False),
+        *(whole(name, style == name) for name in sandbox.STYLES if name != "word"),
+    ]
+
+
+def _parts(query: sandbox.Query) -> list[Text]:
+    """The queries that one may try in the place of a whole one.
+
+    Each single word of a phrase or of combined texts; the text of a semantic query without its
+    thing.
+    """
+    if query.style in ("phrase", "combined"):
+        return [Text(word, "word") for word in query.text.replace(",", " ").split()]
+    if query.style == "semantic":
+        text, _ = parse_semantic(query.text)
+        return [Text(text, "phrase" if " " in text else "word")]
+    return []
+
+
+def _shortcut_texts(queries: Sequence[sandbox.Query]) -> list[Text]:
+    return [part for query in queries for part in _parts(query)]
+
+
+def shortcuts(
+    scenes: Sequence[sandbox.Scene],
+    queries: Sequence[sandbox.Query],
+    truth: NDArray[np.bool_],
+    scores: Array,
+    by_text: dict[Text, Array],
+) -> list[Comparison]:
+    """Whole queries against their shortcuts.
+
+    - phrase, combined: the model's ranking by one word of the query, the best one, picked with
+      the truth.
+    - semantic, text without the thing: the model's ranking by the text; and, harder to beat, a
+      reader without any error (the images that show the text come first, on whatever it stands).
+    - semantic, thing without the text: an eye for the thing without any error.
+
+    Args:
+        by_text: scores [images] of every part.
+    """
+    reached: dict[tuple[str, str], list[tuple[float, float]]] = {
+        ("phrase", "best single word"): [],
+        ("combined", "best single word"): [],
+        ("semantic", "text without the thing"): [],
+        ("semantic", "text without the thing, no error"): [],
+        ("semantic", "thing without the text, no error"): [],
+    }
+    for query, relevant, whole_scores in zip(queries, truth, scores, strict=True):
+        if query.style == "word":
+            continue
+        whole = average_precision(relevant, whole_scores)
+        best = max(average_precision(relevant, by_text[part]) for part in _parts(query))
+        if query.style != "semantic":
+            reached[query.style, "best single word"].append((whole, best))
+            continue
+        text, thing = parse_semantic(query.text)
+        shows_text = [sandbox.matches(scene, text, "phrase") for scene in scenes]
+        shows_thing = [thing in scene.things for scene in scenes]
+        reached["semantic", "text without the thing"].append((whole, best))
+        for shortcut, present in (("text without the thing", shows_text),
+                                  ("thing without the text", shows_thing)):  # fmt: skip
+            perfect = oracle_average_precision(relevant, present)
+            reached["semantic", f"{shortcut}, no error"].append((whole, perfect))
+    return [
+        _comparison(*names, *np.array(pairs, dtype=float).reshape(-1, 2).T)
+        for names, pairs in reached.items()
+    ]
+
+
+def _comparison(first_name: str, second_name: str, first: Array, second: Array) -> Comparison:
+    return Comparison(
+        first_name, second_name, estimate(first), estimate(second), estimate(first - second)
+    )
+
+
+def _grounding(
+    model: MstarModel,
+    processor: MstarProcessor,
+    scenes: Sequence[sandbox.Scene],
+    steps: int,
+    seed: int,
+) -> list[Measure]:
+    found = ground(model, processor, scenes, steps, seed)
+
+    def percent(values: list[float]) -> Estimate:
+        return estimate(100 * np.array(values))
+
+    half = percent([iou >= 0.5 for iou in found.mask])
+    return [
+        Measure("assigned query's attention inside its word", percent(found.word_mass),
+                "area of the word", percent(found.word_area)),
+        Measure("words that choose an embedding of their own", percent(found.distinct)),
+        Measure("words that choose a query of their own", percent(found.distinct_queries)),
+        Measure("attention C₀ on text", percent(found.text_mass),
+                "area of text", percent(found.text_area)),
+        Measure("IoU of the mask σ(C₀) with text", percent(found.mask),
+                "random mask of that area", percent(found.random_mask)),
+        Measure("images whose mask has IoU ≥ 0.5", half,
+                "random mask of that area", percent([iou >= 0.5 for iou in found.random_mask])),
+    ]  # fmt: skip
+
+
+def _controls(
+    model: MstarModel,
+    processor: MstarProcessor,
+    images: Sequence[NDArray[np.uint8]],
+    queries: Sequence[Text],
+    truth: NDArray[np.bool_],
+    seed: int,
+) -> list[Comparison]:
+    """What a second look is worth, and whether it is the mask that makes the difference."""
+    rng = np.random.default_rng(seed)
+
+    def empty(mask: Tensor, *, point: str) -> Tensor:
+        return torch.ones_like(mask)
+
+    def shuffled(mask: Tensor, *, point: str) -> Tensor:
+        places = rng.permuted(mask.flatten(1).cpu().numpy(), axis=1)
+        return torch.from_numpy(places).view_as(mask).to(mask)
+
+    def precisions(steps: int, listen: AbstractContextManager | None = None) -> Array:
+        with listen or nullcontext():
+            scores = rank_gallery(model, processor, images, queries, steps=steps)
+        return average_precisions(truth, scores)
+
+    once = precisions(0)
+    twice = precisions(1)
+    unmasked = precisions(1, model.hooks({"pve.0.mask": empty}))
+    at_random = precisions(1, model.hooks({"pve.0.mask": shuffled}))
+    return [
+        _comparison("T = 1", "T = 0", twice, once),
+        _comparison("T = 1, empty mask", "T = 0", unmasked, once),
+        _comparison("T = 1, random mask", "T = 0", at_random, once),
+        _comparison("T = 1", "T = 1, empty mask", twice, unmasked),
+        _comparison("T = 1", "T = 1, random mask", twice, at_random),
+    ]
+
+
+def _lines(report: SandboxReport) -> list[str]:
+    about = report.about
+    lines = [
+        f"{about['difficulty']} gallery, seed {about['seed']}: {about['images']} images, "
+        f"T = {about['steps']}, hash {about['gallery'][:12]}",
+        "",
+        f"{'MAP in % [95 % interval]':44} {'model':22} {'random ranking':22} queries",
+    ]
+    for row in report.rankings:
+        lines.append(f"{row.group:44} {row.model!s:22} {row.random!s:22} {row.model.count:7}")
+    for title, rows in (("shortcut", report.shortcuts), ("control", report.controls)):
+        if rows:
+            lines += ["", f"{'MAP against ' + title:44} {'first':22} {'second':22} difference"]
+        for row in rows:
+            name = f"{row.first_name} − {row.second_name}"
+            lines.append(f"{name:44} {row.first!s:22} {row.second!s:22} {row.difference}")
+    lines += ["", f"{'places, in %':44} {'model':22} held against"]
+    for row in report.grounding:
+        against = f"{row.reference}  {row.reference_name}" if row.reference else ""
+        lines.append(f"{row.name:44} {row.model!s:22} {against}".rstrip())
+    return lines
