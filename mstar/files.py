@@ -47,3 +47,20 @@ def new_folder(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def replacing_folder(path: str | Path) -> Iterator[Path]:
+    """A temporary folder beside `path`, which takes its place if the block ends without an error.
+
+    For folders of results only: what was in `path` is deleted.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
+        made, old = Path(scratch, "new"), Path(scratch, "old")
+        made.mkdir()
+        yield made
+        if path.exists():
+            os.replace(path, old)
+        os.replace(made, path)

@@ -1,0 +1,34 @@
+"""Queries as a user types them: a text, or `style:text`."""
+
+import re
+from collections.abc import Iterable
+
+from .processing import STYLES, clean_caption
+
+
+def parse_query(entry: str) -> tuple[str, str]:
+    """One query, (text, style).
+
+    `exit` is a word, `speed limit 25` a phrase; `combined:1888+celtic` asks for separate texts,
+    `semantic:'dream big' on a shirt` for a text on a thing.
+
+    Raises:
+        ValueError: an unknown style, or no words.
+    """
+    named = re.match(r"\s*([A-Za-z]+)\s*:(.*)", entry, re.DOTALL)
+    style, text = (named[1].lower(), named[2]) if named else (None, entry)
+    text = " ".join(text.split())
+    if style is not None and style not in STYLES:
+        raise ValueError(f"unknown style {style!r}: expected one of {', '.join(STYLES)}.")
+    if style == "combined":
+        text = ", ".join(part.strip() for part in re.split("[+,]", text) if part.strip())
+    if not clean_caption(text):
+        raise ValueError(f"the query {entry!r} has no words.")
+    if style is None:
+        style = "phrase" if " " in text else "word"
+    return text, style
+
+
+def parse_queries(entries: Iterable[str]) -> list[tuple[str, str]]:
+    """Several queries, each once, in their order; empty entries are passed over."""
+    return list(dict.fromkeys(parse_query(entry) for entry in entries if entry.strip()))

@@ -1,0 +1,237 @@
+"""What `image.ipynb` does, so that its cells stay a line or two: load, study, save."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from PIL import Image
+from torch import Tensor
+from tqdm.auto import tqdm
+
+import mstar
+from mstar import embedded, explain, files
+from mstar.checkpoints import checkpoint_hash, load_checkpoint
+from mstar.embedded import Sample
+from mstar.explain import NEEDED, Evidence, LookSummary, Rank
+from mstar.modeling import MstarModel
+from mstar.processing import MstarProcessor, open_image
+from mstar.trace import Trace
+from widgets import figures
+from widgets.picture import Picture
+
+from .parameters import ImageReport
+
+Query = tuple[str, str]  # (text, style)
+_BATCH = 8
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One image of the report.
+
+    Attributes:
+        name: of its file.
+        photo: as opened.
+        sha256: of its file.
+        queries: what it is asked.
+        place: its index in the sample gallery; None = it is the user's own.
+    """
+
+    name: str
+    photo: Image.Image
+    sha256: str
+    queries: list[Query]
+    place: int | None
+
+
+@dataclass(frozen=True)
+class Study:
+    """What one run said about one image; ranks are among the sample gallery and this image."""
+
+    subject: Subject
+    trace: Trace
+    looks: list[LookSummary]
+    evidence: list[Evidence]
+    ranks: list[Rank]
+    gallery: list[Image.Image]
+    own: int
+    answers: dict[Query, list[int]]
+
+    def pictures(self) -> list[Picture]:
+        """The section of this image, top to bottom."""
+        subject = self.subject
+        asked = "Asked: " + " · ".join(f"{text} ({style})" for text, style in subject.queries)
+        return [
+            figures.heading(subject.name, asked),
+            figures.looks(self.trace, subject.photo),
+            figures.heads(self.trace, subject.photo, self.evidence),
+            figures.words(self.trace, subject.photo, self.evidence),
+            figures.ranks(subject.queries, self.ranks, self.gallery, self.own, self.answers),
+        ]
+
+    def metrics(self) -> dict[str, Any]:
+        return {
+            "image": self.subject.name,
+            "sha256": self.subject.sha256,
+            "looks": [asdict(look) for look in self.looks],
+            "queries": [
+                asdict(row) | {"rank": rank.rank, "of": rank.total}
+                for row, rank in zip(self.evidence, self.ranks, strict=True)
+            ],
+        }
+
+
+def subjects(settings: ImageReport) -> list[Subject]:
+    """The images of the report, each with its queries."""
+    words = settings.queries()
+    if settings.images:
+        chosen = [(Path(path), words, None) for path in settings.images]
+    else:
+        samples = embedded.samples()
+        chosen = [(s.path, words or s.queries(), i) for i, s in enumerate(samples)]
+    return [
+        Subject(path.name, open_image(path), _sha256(path), queries, place)
+        for path, queries, place in chosen
+    ]
+
+
+def load(settings: ImageReport) -> tuple[MstarModel, MstarProcessor]:
+    """Model and processor, on the GPU where there is one, at the size that was asked for."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model, processor = load_checkpoint(settings.folder, device)
+    if settings.size is not None:
+        processor.image_processor.size = {"height": settings.size, "width": settings.size}
+    return model, processor
+
+
+def study(
+    settings: ImageReport,
+    model: MstarModel,
+    processor: MstarProcessor,
+    chosen: Sequence[Subject],
+) -> list[Study]:
+    """Run the model on every image, and on the sample gallery for the ranks."""
+    samples = embedded.gallery()
+    photos = [open_image(sample.path) for sample in samples]
+    queries = list(dict.fromkeys(q for subject in chosen for q in subject.queries))
+    scores = gallery_scores(model, processor, photos, queries, settings.steps)
+    return [
+        _study(settings, model, processor, subject, samples, photos, scores, queries)
+        for subject in tqdm(chosen, desc="images")
+    ]
+
+
+@torch.no_grad()
+def gallery_scores(
+    model: MstarModel,
+    processor: MstarProcessor,
+    photos: Sequence[Image.Image],
+    queries: Sequence[Query],
+    steps: int | None,
+) -> Tensor:
+    """Scores of every query against every image of a gallery, [N, B], without re-ranking."""
+    texts = processor(text=[t for t, _ in queries], styles=[s for _, s in queries])
+    texts = texts.to(model.device)
+    encoded = model.encode_texts(texts["input_ids"], texts["attention_mask"])
+    scores = []
+    for start in tqdm(range(0, len(photos), _BATCH), desc="gallery"):
+        pixels = processor(images=photos[start : start + _BATCH])["pixel_values"]
+        images = model.encode_images(pixels.to(model.device), steps)
+        scores.append(model.score(images, encoded, texts["is_word"]).cpu())
+    return torch.cat(scores, dim=1)
+
+
+def _study(
+    settings: ImageReport,
+    model: MstarModel,
+    processor: MstarProcessor,
+    subject: Subject,
+    samples: Sequence[Sample],
+    photos: list[Image.Image],
+    scores: Tensor,
+    queries: list[Query],
+) -> Study:
+    texts, styles = ([q[i] for q in subject.queries] for i in (0, 1))
+    inputs = processor(images=[subject.photo], text=texts, styles=styles).to(model.device)
+    inputs["steps"] = model.config.steps if settings.steps is None else settings.steps
+    _, trace = model.run_with_trace(inputs, [*NEEDED, *settings.record], seed=settings.seed)
+    trace.meta |= {
+        "texts": texts,
+        "styles": styles,
+        "files": [{"name": subject.name, "sha256": subject.sha256}],
+    }
+    own = len(photos) if subject.place is None else subject.place
+    gallery = [*photos, subject.photo] if subject.place is None else photos
+    ranks, answers = [], {}
+    for n, query in enumerate(subject.queries):
+        row = scores[queries.index(query)]
+        if subject.place is None:
+            row = torch.cat([row, trace["scores"][n].to(row)])
+        ranks.append(explain.rank(row, own))
+        answers[query] = [i for i, sample in enumerate(samples) if sample.answers(*query)]
+    evidence = explain.explain_words(trace, texts, styles)
+    looks = explain.summarise_looks(trace)
+    return Study(subject, trace, looks, evidence, ranks, gallery, own, answers)
+
+
+def notes(settings: ImageReport) -> list[Picture]:
+    """What must be read before the pictures of a user's own photograph."""
+    if not (settings.images and settings.uses_embedded):
+        return []
+    return [
+        figures.note(
+            "The embedded checkpoint has only ever seen rendered text",
+            "It learned from drawn images of 128 × 128 pixels and has never seen a photograph. "
+            "On yours the pictures show how the method works, not how well it reads: do not "
+            "conclude anything from a rank or a margin.",
+            "To use the released weights, turn them into a checkpoint folder, "
+            "`mstar convert RELEASED.pth FOLDER --tokenizer bert-base-uncased`, and run this "
+            "report with `--checkpoint FOLDER`.",
+        )
+    ]
+
+
+def provenance(
+    settings: ImageReport, model: MstarModel, studies: Sequence[Study]
+) -> dict[str, Any]:
+    """Where a report came from, for its last table and for `metrics.json`."""
+    grid = studies[0].trace.grid
+    patch = model.config.vision_config.patch_size
+    return {
+        "command": settings.command(),
+        "checkpoint": "embedded" if settings.uses_embedded else settings.checkpoint,
+        "checkpoint sha256": checkpoint_hash(settings.folder),
+        "semantics": model.config.semantics,
+        "T": studies[0].trace.steps,
+        "image size": f"{grid[0] * patch} × {grid[1] * patch} pixels, {grid[0]} × {grid[1]} tokens",
+        "seed": settings.seed,
+        "sample gallery": f"{len(embedded.gallery())} rendered images, `python -m mstar.embedded`",
+        "versions": f"mstar {mstar.__version__}, torch {torch.__version__}, "
+        f"transformers {transformers.__version__}, Python {platform.python_version()}",
+        "device": str(model.device),
+        **{f"sha256 of {s.subject.name}": s.subject.sha256 for s in studies},
+    }
+
+
+def save(settings: ImageReport, model: MstarModel, studies: Sequence[Study]) -> None:
+    """Write `metrics.json` and, for each image, `trace/<n>/` into the report's folder."""
+    folder = Path(settings.out)
+    with files.replacing_folder(folder / "trace") as traces:
+        for number, one in enumerate(studies):
+            one.trace.save(traces / str(number))
+    metrics = {
+        "provenance": provenance(settings, model, studies),
+        "images": [one.metrics() for one in studies],
+    }
+    with files.replacing(folder / "metrics.json") as path:
+        path.write_text(json.dumps(metrics, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,138 @@
+"""The parameters of the image report, checked before anything runs."""
+
+import difflib
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from mstar import embedded
+from mstar.checkpoints import load_config
+from mstar.configuration import MstarConfig
+from mstar.hooks import point_names, select
+from mstar.processing import open_image
+from mstar.queries import parse_queries
+
+#: More would not stay under 8 MB of HTML at the size of the released model.
+MAX_IMAGES, MAX_QUERIES, MAX_STEPS = 12, 24, 15
+
+
+@dataclass(frozen=True)
+class ImageReport:
+    """What `reports/image.ipynb` is run with. An empty value means the default.
+
+    Attributes:
+        images: paths of photographs; none = the embedded samples.
+        words: queries as typed, see `mstar.queries`; none = the samples' own labels.
+        checkpoint: a checkpoint folder; "" = the embedded one.
+        steps: T; None = the checkpoint's.
+        size: side in pixels to which images are resized; None = the checkpoint's.
+        record: further hook points to keep in the saved traces.
+        seed: of torch, before each run.
+        out: the folder of the report.
+    """
+
+    images: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    checkpoint: str = ""
+    steps: int | None = None
+    size: int | None = None
+    record: list[str] = field(default_factory=list)
+    seed: int = 0
+    out: str = "out/report"
+
+    @classmethod
+    def checked(cls, values: Mapping[str, Any]) -> "ImageReport":
+        """From names and values, as a notebook or a command line has them.
+
+        Raises:
+            ValueError: an unknown name (near matches are listed), a wrong type, or a value that
+                cannot work, each in one sentence.
+            FileNotFoundError: an image or the embedded checkpoint is not there.
+        """
+        known = get_type_hints(cls)
+        for name, value in values.items():
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or known
+                raise ValueError(f"unknown report parameter {name!r}; there is {', '.join(near)}.")
+            if not _fits(value, known[name]):
+                raise ValueError(
+                    f"the report parameter {name} must be {_said(known[name])}; got {value!r}."
+                )
+        settings = cls(**values)
+        settings._check()
+        return settings
+
+    @property
+    def folder(self) -> Path:
+        """The checkpoint's folder."""
+        return Path(self.checkpoint) if self.checkpoint else embedded.checkpoint()
+
+    @property
+    def uses_embedded(self) -> bool:
+        """Whether the weights are the embedded ones, which have seen rendered text only."""
+        ours = (embedded.ASSETS / "checkpoint").resolve()
+        return not self.checkpoint or Path(self.checkpoint).resolve() == ours
+
+    def queries(self) -> list[tuple[str, str]]:
+        """The words as (text, style), each once."""
+        return parse_queries(self.words)
+
+    def config(self) -> MstarConfig:
+        return load_config(self.folder)
+
+    def command(self) -> str:
+        """The command that makes this report, but for its folder."""
+        parts = ["mstar", "report", "image"]
+        for name, values in (("image", self.images), ("record", self.record)):
+            parts += [f"--{name}", *values] if values else []
+        parts += ["--words", ",".join(self.words)] if self.words else []
+        for name in ("checkpoint", "steps", "size", "seed"):
+            value = getattr(self, name)
+            if value != next(f.default for f in fields(self) if f.name == name):
+                parts += [f"--{name}", str(value)]
+        return shlex.join(parts)
+
+    def _check(self) -> None:
+        queries = self.queries()
+        if self.images and not queries:
+            raise ValueError("no words: say what to look for, as in --words exit,platform.")
+        if self.words and not queries:
+            raise ValueError("no words: every entry of --words is empty.")
+        for name, count, most in (
+            ("images", len(self.images), MAX_IMAGES),
+            ("words", len(queries), MAX_QUERIES),
+        ):
+            if count > most:
+                raise ValueError(f"a report takes at most {most} {name}; got {count}.")
+        if self.steps is not None and not 0 <= self.steps <= MAX_STEPS:
+            raise ValueError(f"steps (T) must be from 0 to {MAX_STEPS}; got {self.steps}.")
+        if Path(self.out).exists() and not Path(self.out).is_dir():
+            raise ValueError(f"{self.out} is a file: --out names a folder.")
+        config = self.config()
+        patch = config.vision_config.patch_size
+        if self.size is not None and (self.size <= 0 or self.size % patch):
+            raise ValueError(f"image size {self.size} is not a multiple of the patch size {patch}.")
+        if self.record:
+            steps = config.steps if self.steps is None else self.steps
+            select(self.record, point_names(config, steps))
+        for path in self.images:
+            open_image(path)
+
+
+def _fits(value: object, kind: Any) -> bool:
+    if isinstance(kind, UnionType):
+        return any(_fits(value, one) for one in get_args(kind))
+    if get_origin(kind) is list:
+        (inner,) = get_args(kind)
+        return isinstance(value, list) and all(_fits(one, inner) for one in value)
+    return type(value) is kind or (kind is type(None) and value is None)
+
+
+def _said(kind: Any) -> str:
+    names = {str: "a text", int: "a whole number", type(None): "None"}
+    if isinstance(kind, UnionType):
+        return " or ".join(_said(one) for one in get_args(kind))
+    return "a list of texts" if get_origin(kind) is list else names[kind]

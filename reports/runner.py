@@ -1,0 +1,111 @@
+"""Run a report's notebook and turn it into one HTML file that needs nothing else."""
+
+import sys
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mstar import files
+
+from .parameters import ImageReport
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+_HERE = Path(__file__).parent
+NOTEBOOK = _HERE / "image.ipynb"
+#: A cell that takes longer is taken for stuck.
+CELL_SECONDS = 3600
+
+
+class ReportFailed(RuntimeError):
+    """The notebook stopped in one of its cells; the message says which, and where to look."""
+
+
+def image_report(values: Mapping[str, Any], progress: bool = True) -> Path:
+    """Make the report on images.
+
+    Args:
+        values: parameters by name, see `ImageReport`.
+        progress: show a bar on stderr, one step a cell.
+
+    Returns:
+        the path of `report.html`; beside it are `report.ipynb` as executed, `metrics.json` and
+        `trace/`.
+
+    Raises:
+        ValueError, FileNotFoundError: a parameter cannot work; nothing has run.
+        ReportFailed: the notebook failed; what it had executed is in `failed.ipynb`.
+    """
+    settings = ImageReport.checked(values)
+    import nbformat  # slow to import: a wrong parameter is said before
+    import papermill
+
+    out = Path(settings.out)
+    out.mkdir(parents=True, exist_ok=True)
+    failed = out / "failed.ipynb"
+    with files.replacing(out / "report.ipynb") as executed:
+        try:
+            papermill.execute_notebook(
+                NOTEBOOK,
+                executed,
+                parameters={**vars(settings)},
+                kernel_name="python3",
+                progress_bar={"desc": "report", "file": sys.stderr} if progress else False,
+                log_output=False,
+                execution_timeout=CELL_SECONDS,
+                extra_arguments=["--log-level=40"],  # no warnings of the kernel's own
+            )
+        except Exception as error:
+            if executed.stat().st_size:
+                failed.write_bytes(executed.read_bytes())
+            raise ReportFailed(_why(error, failed)) from error
+        notebook = nbformat.read(executed, as_version=4)
+    failed.unlink(missing_ok=True)
+    html = out / "report.html"
+    with files.replacing(html) as path:
+        path.write_text(page(notebook), encoding="utf-8")
+    return html
+
+
+def page(notebook: "NotebookNode") -> str:
+    """An executed notebook as one HTML page: no code, no scripts but the pictures', no request."""
+    import nbformat
+    from nbconvert import HTMLExporter
+    from nbconvert.preprocessors import TagRemovePreprocessor
+    from traitlets.config import Config
+
+    notebook = nbformat.from_dict(notebook)
+    notebook.metadata.pop("widgets", None)  # else a widget would hide its own HTML
+    for cell in notebook.cells:
+        if cell.cell_type == "code":  # what was printed on the way is for the notebook
+            cell.outputs = [o for o in cell.outputs if "text/html" in o.get("data", {})]
+    exporter = HTMLExporter(
+        template_name="basic",
+        config=Config({"TagRemovePreprocessor": {"remove_cell_tags": ["injected-parameters"]}}),
+        preprocessors=[TagRemovePreprocessor],
+        embed_images=True,
+        exclude_input=True,
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        mathjax_url="",
+        require_js_url="",
+        jquery_url="",
+        mermaid_js_url="",
+    )
+    body, _ = exporter.from_notebook_node(notebook)
+    first = notebook.cells[0].source.splitlines()[0]
+    shell = (_HERE / "page.html").read_text(encoding="utf-8")
+    return shell.format(title=escape(first.lstrip("# ")), body=body)
+
+
+def _why(error: Exception, failed: Path) -> str:
+    from papermill.exceptions import PapermillExecutionError
+
+    if isinstance(error, PapermillExecutionError):
+        return (
+            f"the report failed in cell {error.exec_count} with {error.ename}: {error.evalue}; "
+            f"see {failed}."
+        )
+    return f"the report failed with {type(error).__name__}: {error}; see {failed}."

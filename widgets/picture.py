@@ -1,0 +1,63 @@
+"""Picture: a piece of HTML that needs nothing but itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from html import escape
+from pathlib import Path
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What a function of `widgets.figures` returns; a notebook shows it as its cell's result.
+
+    The markup is complete without a script, which only connects the controls. It has no element
+    ids, so a picture may be shown twice on a page.
+
+    Attributes:
+        body: the markup inside the view.
+        images: CSS variable -> data URI, each embedded once however often it is drawn.
+        ratio: width over height of the photograph that maps are laid over.
+    """
+
+    body: str
+    images: Mapping[str, str] = field(default_factory=dict)
+    ratio: float = 1.0
+
+    @property
+    def markup(self) -> str:
+        """The view without style and script; a live widget brings its own."""
+        variables = "".join(f"--{name}:url({uri});" for name, uri in self.images.items())
+        return (
+            f'<div class="mstar-view" style="--ratio:{self.ratio:.5g};{variables}">'
+            f"{self.body}</div>"
+        )
+
+    @property
+    def html(self) -> str:
+        """A fragment for any page, with no request to anywhere."""
+        return (
+            f"<style>{asset('view.css')}</style>{self.markup}"
+            f"<script>(() => {{{asset('view.js')}"
+            "for (const root of document.querySelectorAll('.mstar-view:not([data-live])')) {"
+            "root.dataset.live = '1'; mstarView(root);}})();</script>"
+        )
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+    def __repr__(self) -> str:
+        return f"Picture({len(self.html) / 1024:.0f} KiB of HTML)"
+
+
+@cache
+def asset(name: str) -> str:
+    """The text of a file beside this module."""
+    return (_HERE / name).read_text(encoding="utf-8")
+
+
+def text(value: object) -> str:
+    """Any text from outside, safe in an element or a quoted attribute."""
+    return escape(str(value), quote=True)
