@@ -1,0 +1,69 @@
+"""Loading a checkpoint folder: everything comes back, and what is wrong is one sentence."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from mstar import MstarConfig, MstarModel, MstarProcessor
+from mstar.checkpoints import checkpoint_hash, load_checkpoint
+from mstar.processing import character_tokenizer
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("saved")
+    config = MstarConfig.tiny()
+    MstarModel(config).save_pretrained(folder)
+    MstarProcessor.for_config(config, character_tokenizer()).save_pretrained(folder)
+    return folder
+
+
+def test_what_was_saved_comes_back(saved, tmp_path):
+    model, processor = load_checkpoint(saved)
+    assert not model.training and model.dtype == torch.float32
+    assert processor.prompts == "paper"
+    half = tmp_path / "half"
+    shutil.copytree(saved, half)
+    model.half().save_pretrained(half)
+    assert load_checkpoint(half)[0].dtype == torch.float32, "half precision is only for storage"
+    assert checkpoint_hash(saved) == checkpoint_hash(saved) != checkpoint_hash(half)
+
+
+def change_config(**values):
+    def change(folder):
+        path = folder / "config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+    return change
+
+
+def cut(name):
+    def change(folder):
+        (folder / name).write_bytes((folder / name).read_bytes()[:1000])
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (shutil.rmtree, "there is no checkpoint folder"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "model.safetensors missing"),
+        (cut("config.json"), "config.json is not valid JSON"),
+        (change_config(model_type="bert"), "a model of type 'bert'; expected 'mstar'"),
+        (change_config(sigma="guess"), "sigma must be one of"),
+        (change_config(embed_dim=8), "do not fit its config.json"),
+        (change_config(multi_word_branch=False), "0 are missing and 16 too many"),
+        (cut("model.safetensors"), "model.safetensors is broken"),
+        (cut("tokenizer.json"), "cannot be loaded"),
+    ],
+)
+def test_wrong_folder(saved, tmp_path, change, message):
+    folder = tmp_path / "copy"
+    shutil.copytree(saved, folder)
+    change(folder)
+    with pytest.raises(ValueError, match=message.replace("(", r"\(")):
+        load_checkpoint(folder)

@@ -1,0 +1,118 @@
+"""Ranking metrics: known answers, and agreement with scikit-learn and with brute force."""
+
+from itertools import permutations
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import average_precision_score
+
+from mstar import MstarConfig, MstarModel, MstarProcessor
+from mstar.evaluation import (
+    average_precision,
+    average_precisions,
+    estimate,
+    mean_average_precision,
+    oracle_average_precision,
+    random_scores,
+    rank_gallery,
+    scale_average_precisions,
+)
+from mstar.processing import character_tokenizer
+
+
+def test_average_precision_known_answers():
+    assert average_precision([1, 1, 0, 0], [4, 3, 2, 1]) == 100
+    assert average_precision([0, 0, 1], [3, 2, 1]) == pytest.approx(100 / 3)
+    assert average_precision([1, 0, 1], [3, 2, 1]) == pytest.approx(100 * (1 + 2 / 3) / 2)
+    assert average_precision([1, 0, 0, 0], [1, 1, 1, 1]) == 25  # all found together
+    assert np.isnan(average_precision([0, 0], [1, 2]))
+    assert np.isnan(average_precision([], []))
+
+
+def test_average_precision_is_scikit_learns_also_with_ties():
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        size = rng.integers(1, 40)
+        relevant, scores = rng.random(size) < 0.3, rng.integers(-4, 4, size) / 3
+        relevant[0] = True
+        expected = 100 * average_precision_score(relevant, scores)
+        assert average_precision(relevant, scores) == pytest.approx(expected)
+
+
+def test_average_precisions_name_both_shapes():
+    with pytest.raises(ValueError, match=r"\(1, 2\), \(2, 2\)"):
+        average_precisions([[1, 0]], [[1, 2], [3, 4]])
+
+
+def test_map_and_interval():
+    perfect = mean_average_precision([[1, 0], [0, 1]], [[2, 1], [1, 2]])
+    assert (perfect.value, perfect.low, perfect.high, perfect.count) == (100, 100, 100, 2)
+    assert str(perfect) == "100.0 [100.0, 100.0]"
+
+    values = np.random.default_rng(1).normal(50, 10, 400)
+    found = estimate(values)
+    assert found == estimate(values)
+    assert found.value == pytest.approx(values.mean())
+    # ± 1.96 standard errors of the mean
+    assert found.low == pytest.approx(values.mean() - 1.96 * values.std() / 20, abs=0.15)
+    assert found.high == pytest.approx(values.mean() + 1.96 * values.std() / 20, abs=0.15)
+
+
+def test_queries_without_a_positive_are_left_out():
+    found = mean_average_precision([[1, 0], [0, 0]], [[2, 1], [1, 2]])
+    assert (found.value, found.count) == (100, 1)
+    nothing = mean_average_precision(np.zeros((0, 3)), np.zeros((0, 3)))
+    assert nothing.count == 0 and str(nothing) == "–"
+
+
+def test_scale_wise_by_hand():
+    # ranked: large, other, small, other, small; a second query matches at large scale only
+    scores = np.array([[5, 4, 3, 2, 1], [5, 4, 3, 2, 1]])
+    relevant = np.array([[1, 0, 1, 0, 1], [0, 1, 0, 0, 0]])
+    small = np.array([[0, 0, 1, 0, 1], [0, 0, 0, 0, 0]])
+    of_small = scale_average_precisions(relevant, small, scores)
+    assert of_small[0] == pytest.approx(100 * (1 / 2 + 2 / 4) / 2)  # without the large one
+    assert np.isnan(of_small[1])
+    of_large = scale_average_precisions(relevant, relevant - small, scores)
+    assert of_large == pytest.approx([100, 50])
+
+
+def test_oracle_is_the_mean_over_all_orders():
+    relevant, present = np.array([1, 0, 1, 0, 0, 1], bool), np.array([1, 1, 1, 0, 0, 0], bool)
+    orders = [average_precision(relevant, 6 * present + p) for p in permutations(range(6))]
+    assert oracle_average_precision(relevant, present) == pytest.approx(np.mean(orders))
+    assert oracle_average_precision(relevant, relevant) == pytest.approx(100)
+    assert np.isnan(oracle_average_precision([0, 0], [1, 0]))
+
+
+def test_random_ranking_repeats():
+    assert (random_scores((3, 4), seed=5) == random_scores((3, 4), seed=5)).all()
+    assert (random_scores((3, 4), seed=5) != random_scores((3, 4), seed=6)).any()
+
+
+@pytest.mark.parametrize("semantics", ["paper", "released"])
+@pytest.mark.parametrize("branch", [True, False])
+def test_rank_gallery_is_the_forward_pass_in_batches(semantics, branch):
+    torch.manual_seed(0)
+    config = MstarConfig.tiny(semantics=semantics, multi_word_branch=branch)
+    model = MstarModel(config)
+    processor = MstarProcessor.for_config(config, character_tokenizer())
+    rng = np.random.default_rng(0)
+    images = list(rng.integers(0, 256, (5, 64, 64, 3), dtype=np.uint8))
+    texts = ["exit", "speed limit", "stop", "a, b", "'x' on a sign"]
+    styles = ["word", "phrase", "word", "combined", "semantic"]
+    queries = [SimpleNamespace(text=t, style=s) for t, s in zip(texts, styles, strict=True)]
+
+    model.train()
+    scores = rank_gallery(model, processor, images, queries, steps=2, batch_size=2)
+    assert model.training, "the mode must be what it was"
+    model.eval()
+    with torch.no_grad():
+        expected = model(**processor(images=images, text=texts, styles=styles), steps=2).scores
+    assert scores == pytest.approx(expected.numpy(), abs=1e-5)
+
+    with model.hooks({"pve.*.embeddings": lambda value, *, point: torch.zeros_like(value)}):
+        changed = rank_gallery(model, processor, images, queries, steps=2)
+    assert np.abs(changed - scores).max() > 1e-4, "hooks must be heard"

@@ -1,0 +1,86 @@
+"""Where the model looks: polygons on tokens, shares and overlaps with known answers."""
+
+import numpy as np
+import pytest
+import torch
+
+from mstar import MstarConfig, MstarModel, MstarProcessor
+from mstar.data import sandbox
+from mstar.grounding import coverage, distinct_share, ground, mask_iou, mass_inside
+from mstar.processing import character_tokenizer
+
+
+def test_coverage_of_whole_and_partial_tokens():
+    four = coverage([[(8, 16), (24, 16), (24, 32), (8, 32)]], (64, 64), (8, 8))
+    expected = np.zeros((8, 8))
+    expected[2:4, 1:3] = 1
+    assert (four == expected).all()
+
+    half = coverage([[(4, 0), (12, 0), (12, 8), (4, 8)]], (64, 64), (8, 8))
+    assert half[0, :3].tolist() == [0.5, 0.5, 0] and half.sum() == 1
+
+
+def test_coverage_on_a_rectangular_grid_and_of_a_union():
+    left, right = [(0, 0), (8, 0), (8, 4), (0, 4)], [(4, 0), (16, 0), (16, 4), (4, 4)]
+    assert coverage([left, right], (8, 32), (2, 8))[0].tolist() == [1, 1, 1, 1, 0, 0, 0, 0]
+    triangle = coverage([[(0, 0), (32, 0), (0, 32)]], (32, 32), (4, 4))
+    assert triangle.mean() == pytest.approx(0.5, abs=0.04)
+    assert coverage([], (32, 32), (4, 4)).sum() == 0
+
+
+def test_shares_by_hand():
+    attention = np.array([[0.5, 0.1], [0.2, 0.2]])
+    assert mass_inside(attention, [[1, 0], [0.5, 0]]) == pytest.approx(0.6)
+    assert mass_inside(np.ones((2, 2)), [[1, 0], [0, 0]]) == 0.25
+    assert mask_iou([[1, 1], [0, 0]], [[1, 0], [0, 0]]) == 0.5
+    assert mask_iou([[1, 0], [0, 0]], [[0.5, 0.5], [0, 0]]) == pytest.approx(0.5 / 1.5)
+    assert mask_iou(np.zeros((2, 2)), np.zeros((2, 2))) == 0
+
+
+def test_distinct_choice_by_hand():
+    cosine = np.array([[0.9, 0, 0, 0], [0, 0, 0.8, 0], [0, 0.2, 0.7, 0]])
+    assert distinct_share(cosine) == pytest.approx(2 / 3)  # embeddings 0, 2, 2
+    assert distinct_share(cosine, queries=2) == pytest.approx(1 / 3)  # all are query 0
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    torch.manual_seed(0)
+    config = MstarConfig.tiny()
+    return MstarModel(config), MstarProcessor.for_config(config, character_tokenizer())
+
+
+def test_even_attention_has_the_area_of_the_word(tiny):
+    def even(attention, *, point):
+        return torch.full_like(attention, 1 / attention.shape[-1])
+
+    scenes = [sandbox.scene(3, i, "test") for i in range(5)]
+    with tiny[0].hooks({"pve.*.layers.*.cross_attention": even}):
+        found = ground(*tiny, scenes, batch_size=2)
+    words = sum(len(scene.regions) for scene in scenes)
+    assert len(found.word_mass) == words > 5
+    assert found.word_mass == pytest.approx(found.word_area)
+    assert found.text_mass == pytest.approx(found.text_area)
+    assert len(found.mask) == len(found.random_mask) == 5
+    assert len(found.distinct) == sum(len(scene.regions) >= 2 for scene in scenes)
+
+
+def test_attention_on_one_word_is_inside_it_and_no_other(tiny):
+    scene = next(s for s in (sandbox.scene(3, i, "test") for i in range(9)) if len(s.regions) > 1)
+    covered = coverage([scene.regions[0].polygon], (128, 128), (16, 16))
+
+    def stare(attention, *, point):
+        onto = torch.zeros_like(attention)
+        onto[..., covered.argmax()] = 1
+        return onto
+
+    with tiny[0].hooks({"pve.*.layers.*.cross_attention": stare}):
+        found = ground(*tiny, [scene])
+    assert found.word_mass == [covered.max()] + [0] * (len(scene.regions) - 1)
+    assert found.text_mass == [covered.max()]
+
+
+def test_random_masks_repeat(tiny):
+    scenes = [sandbox.scene(4, i, "test") for i in range(3)]
+    assert ground(*tiny, scenes) == ground(*tiny, scenes)
+    assert ground(*tiny, scenes).random_mask != ground(*tiny, scenes, seed=1).random_mask

@@ -1,0 +1,139 @@
+"""The sandbox report: shortcuts by hand, and all of it on a small gallery."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from mstar import MstarConfig, MstarModel, MstarProcessor, cli
+from mstar.data import sandbox
+from mstar.processing import character_tokenizer
+from mstar.sandbox_evaluation import Text, evaluate_sandbox, rankings, shortcuts
+
+IMAGES = 36  # the fewest that hold the fewest queries
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    torch.manual_seed(0)
+    config = MstarConfig.tiny()
+    return MstarModel(config).eval(), MstarProcessor.for_config(config, character_tokenizer())
+
+
+@pytest.fixture(scope="module")
+def folder(tiny, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkpoint")
+    for part in tiny:
+        part.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def gallery():
+    return sandbox.gallery(0, sandbox.EASY, images=IMAGES, seen=12, unseen=12)
+
+
+def truth_of(queries):
+    return np.array([query.relevant for query in queries])
+
+
+def test_perfect_scores_are_perfect_rankings(gallery):
+    truth = truth_of(gallery.queries)
+    found = {row.group: row for row in rankings(gallery.queries, truth, truth.astype(float), 0)}
+    assert {row.model.value for row in found.values()} == {100}
+    assert max(row.random.value for row in found.values()) < 60
+    assert found["word"].model.count == 24
+    assert found["word, seen"].model.count == found["word, unseen"].model.count == 12
+
+
+def test_phrase_and_combined_are_held_against_their_best_word(gallery):
+    queries = [q for q in gallery.queries if q.style in ("phrase", "combined")]
+    truth = truth_of(queries)
+    # a model that reads each word without an error, and of a whole query only its last word
+    words = {w for q in queries for w in q.text.replace(",", " ").split()}
+    reads = {
+        Text(w, "word"): np.array([sandbox.matches(s, w, "word") for s in gallery.scenes], float)
+        for w in words
+    }
+    last = np.array([reads[Text(q.text.split()[-1], "word")] for q in queries])
+    for row in shortcuts(gallery.scenes, queries, truth, last, reads)[:2]:
+        assert row.first.count > 0
+        assert row.difference.value <= 0, "one of the words cannot be better than the best"
+        assert row.difference.value == pytest.approx(row.first.value - row.second.value)
+    perfect = shortcuts(gallery.scenes, queries, truth, truth.astype(float), reads)
+    assert all(row.first.value == 100 and row.second.value < 100 for row in perfect[:2])
+
+
+def test_semantic_is_held_against_text_and_thing_alone(gallery):
+    queries = [q for q in gallery.queries if q.style == "semantic"]
+    truth = truth_of(queries)
+    blind = {
+        Text(t, "phrase" if " " in t else "word"): np.zeros(IMAGES)
+        for t in (q.text.split("'")[1] for q in queries)
+    }
+    _, _, text, text_read, thing = shortcuts(
+        gallery.scenes, queries, truth, truth.astype(float), blind
+    )
+    assert text.first.value == text_read.first.value == thing.first.value == 100
+    assert text.second.value == pytest.approx(100 * truth.mean())  # all images found together
+    assert text.second.value < text_read.second.value < 100
+    assert text.second.value < thing.second.value < 100
+
+
+def test_whole_report_on_a_small_gallery(tiny):
+    report = evaluate_sandbox(*tiny, "easy", seed=3, images=IMAGES, controls=True)
+    values = json.loads(json.dumps(report.to_json(), allow_nan=False))
+    assert values["about"]["seed"] == 3 and len(values["about"]["gallery"]) == 64
+    assert [len(values[part]) for part in ("rankings", "shortcuts", "grounding", "controls")] == [
+        8, 5, 6, 5,
+    ]  # fmt: skip
+    for row in values["rankings"]:
+        for estimate in (row["model"], row["random"]):
+            assert 0 < estimate["low"] <= estimate["value"] <= estimate["high"] <= 100
+    first, last = values["controls"][0], values["controls"][-1]
+    assert first["first"] == last["first"], "both are T = 1 with its own mask"
+    assert "T = 1, random mask" in str(report)
+    again = evaluate_sandbox(*tiny, "easy", seed=3, images=IMAGES, controls=True)
+    assert again.to_json() == report.to_json()
+
+
+def test_groups_without_queries_are_null(tiny):
+    report = evaluate_sandbox(*tiny, "crowd", images=IMAGES, steps=0)
+    rows = {row["group"]: row for row in report.to_json()["rankings"]}
+    assert rows["semantic"]["model"] is None and rows["word, large (≥ 17 px)"]["model"] is None
+    assert "–" in str(report)
+
+
+def test_command_prints_one_json_object(folder, capsys):
+    arguments = ["evaluate", "sandbox", "--checkpoint", str(folder), "--images", str(IMAGES)]
+    assert cli.main([*arguments, "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert len(values["about"]["checkpoint"]) == 64 and values["controls"] == []
+    assert cli.main(arguments) == 0
+    assert "MAP in % [95 % interval]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--seed", "-1"], "seed must be a whole number"),
+        (["--steps", "-1"], "steps (T) must be 0 or more; got -1"),
+        (["--images", "10"], "need 24 images; got 10"),
+        (["--checkpoint", "no/such/folder"], "there is no checkpoint folder"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(folder, capsys, options, message):
+    arguments = ["evaluate", "sandbox", "--checkpoint", str(folder), "--images", str(IMAGES)]
+    assert cli.main([*arguments, *options]) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err and printed.err.count("mstar: error") == 1
+    assert printed.out == ""
+
+
+def test_unknown_difficulty(tiny, capsys):
+    with pytest.raises(ValueError, match="unknown difficulty 'nightmare': expected one of easy"):
+        evaluate_sandbox(*tiny, "nightmare")
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["evaluate", "sandbox", "--difficulty", "nightmare"])
+    assert stopped.value.code == 2 and "invalid choice" in capsys.readouterr().err
