@@ -162,7 +162,7 @@ def evaluate_sandbox(
     compared = []
     if controls:
         asked = [i for i, query in enumerate(gallery.queries) if query.style == "word"]
-        queries = [texts[i] for i in asked]
+        queries = [_text(gallery.queries[i]) for i in asked]
         compared = _controls(model, processor, pictures, queries, truth[asked], seed)
     return SandboxReport(
         about,
@@ -363,9 +363,12 @@ def _lines(report: SandboxReport) -> list[str]:
     ]
     for row in report.rankings:
         lines.append(f"{row.group:44} {row.model!s:22} {row.random!s:22} {row.model.count:7}")
-    for title, rows in (("shortcut", report.shortcuts), ("control", report.controls)):
+    for title, rows, names in (
+        ("MAP against shortcuts", report.shortcuts, ("whole query", "shortcut")),
+        ("MAP of a second look", report.controls, ("first", "second")),
+    ):
         if rows:
-            lines += ["", f"{'MAP against ' + title:44} {'first':22} {'second':22} difference"]
+            lines += ["", f"{title:44} {names[0]:22} {names[1]:22} difference"]
         for row in rows:
             name = f"{row.first_name} − {row.second_name}"
             lines.append(f"{name:44} {row.first!s:22} {row.second!s:22} {row.difference}")
