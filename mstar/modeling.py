@@ -245,6 +245,8 @@ class MstarModel(PreTrainedModel):
             tokens: f₀ of the pairs' images [P, N, D]; recycled features are not used.
             input_ids, attention_mask: of the pairs' texts, int64 [P, L].
         """
+        if not len(tokens):  # a batch without any pair
+            return tokens.new_zeros(0, 2)
         queries = self.multimodal.match(self.vision.project(tokens), input_ids, attention_mask, run)
         logits = self.itm_head(queries).mean(dim=1)
         return logits if run is None else run("itm.logits", logits)
