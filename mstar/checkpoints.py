@@ -31,7 +31,7 @@ def load_checkpoint(
     folder = Path(folder)
     _check_files(folder)
     try:
-        with _quiet():
+        with quiet():
             model, report = MstarModel.from_pretrained(
                 folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
             )
@@ -50,6 +50,20 @@ def load_checkpoint(
             f"{len(unexpected)} too many ({names}, …)."
         )
     return model.eval().to(device), processor
+
+
+def load_config(folder: str | Path) -> MstarConfig:
+    """The configuration of a checkpoint alone, to check a request before weights are read.
+
+    Raises:
+        ValueError: see `load_checkpoint`.
+    """
+    folder = Path(folder)
+    _check_files(folder)
+    try:
+        return MstarConfig.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"the checkpoint {folder} cannot be loaded: {error}") from error
 
 
 def checkpoint_hash(folder: str | Path) -> str:
@@ -78,7 +92,7 @@ def _check_files(folder: Path) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No progress bar and no table of keys: what is wrong is said in one sentence instead."""
     verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(logging.CRITICAL)
