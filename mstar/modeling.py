@@ -167,13 +167,29 @@ class MstarModel(PreTrainedModel):
         Args:
             input_ids, attention_mask: int64 [N, L]; 1 = real token.
         """
-        embeddings = self.multimodal.read(input_ids, attention_mask, run)[:, 0]
+        if self.training and run is None:
+            embeddings = self._read_by_length(input_ids, attention_mask)
+        else:
+            embeddings = self.multimodal.read(input_ids, attention_mask, run)[:, 0]
         if run is not None:
             embeddings = run("text.embeddings", embeddings)
         features = F.normalize(self.text_projection(embeddings), dim=-1)
         if run is not None:
             features = run("text.features", features)
         return TextEncoding(embeddings, features)
+
+    def _read_by_length(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """E_T, short texts apart from long ones: most of a mixed batch would be padding."""
+        lengths = attention_mask.sum(dim=1)
+        order = lengths.argsort()
+        read = []
+        for chunk in order.chunk(4):
+            longest = int(lengths[chunk].max())
+            read.append(
+                self.multimodal.read(input_ids[chunk, :longest], attention_mask[chunk, :longest])
+            )
+        embeddings = torch.cat([hidden[:, 0] for hidden in read])
+        return embeddings[order.argsort()]
 
     def compare(
         self,
@@ -261,6 +277,7 @@ class MstarModel(PreTrainedModel):
         positives: Tensor | None = None,
         pairs: Tensor | None = None,
         steps: int | None = None,
+        window: tuple[int, int] | None = None,
     ) -> MstarOutput:
         """Images, texts, or both; with `own`, the losses of Eq. 5.
 
@@ -273,13 +290,14 @@ class MstarModel(PreTrainedModel):
                 = `own`.
             pairs: int64 [P, 2] of (image, text) whose matching logits are wanted.
             steps: T; None = the configuration's.
+            window: see `VisionEncoder.forward`.
         """
         run = hooking.active(self)
         if pixel_values is None and input_ids is None:
             raise ValueError("give pixel_values, input_ids, or both.")
         out = MstarOutput()
         if pixel_values is not None:
-            out.images = self.encode_images(pixel_values, steps, run)
+            out.images = self.encode_images(pixel_values, steps, run, window)
         if input_ids is not None:
             if attention_mask is None:
                 attention_mask = torch.ones_like(input_ids)

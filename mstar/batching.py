@@ -1,0 +1,124 @@
+"""From images with their lists of texts to one training batch: texts, ownership, extra negatives.
+
+Nothing here knows where a text is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .data.labels import parse_semantic, semantic
+from .data.things import THINGS
+from .processing import CLIP_MEAN, CLIP_STD, MstarProcessor
+
+Text = tuple[str, str]  # (text, style)
+
+
+@dataclass
+class Batch:
+    """What `MstarModel.forward` takes, for training."""
+
+    pixel_values: Tensor  # float [B, 3, H, W]
+    input_ids: Tensor  # int64 [N, L]
+    attention_mask: Tensor  # int64 [N, L]
+    is_word: Tensor  # bool [N]
+    own: Tensor  # bool [B, N]
+    positives: Tensor  # bool [B, N]
+
+    def to(self, device: torch.device | str) -> dict[str, Tensor]:
+        return {name: value.to(device) for name, value in vars(self).items()}
+
+
+def make_batch(
+    images: Tensor,
+    texts: Sequence[Sequence[Text]],
+    processor: MstarProcessor,
+    lexicon: Sequence[str],
+    rng: np.random.Generator,
+    extra_words: int,
+) -> Batch:
+    """One batch.
+
+    Args:
+        images: uint8 [B, H, W, 3].
+        texts: each image's list.
+        lexicon: training words, from which `extra_words` negatives are drawn: text is cheap, and
+            more wrong answers make each step teach more.
+    """
+    index: dict[Text, int] = {}
+    for own in texts:
+        for text in own:
+            index.setdefault(text, len(index))
+    negatives = [n for text in list(index) for n in hard_negatives(text, lexicon, rng)]
+    negatives += [(str(word), "word") for word in rng.choice(lexicon, extra_words, replace=False)]
+    for text in negatives:
+        index.setdefault(text, len(index))
+    listed = list(index)
+    own = torch.zeros(len(images), len(listed), dtype=torch.bool)
+    for image, image_texts in enumerate(texts):
+        own[image, [index[text] for text in image_texts]] = True
+    data = processor(text=[text for text, _ in listed], styles=[style for _, style in listed])
+    return Batch(
+        augment(images, rng),
+        data["input_ids"],
+        data["attention_mask"],
+        data["is_word"],
+        own,
+        own | _implied(listed, texts),
+    )
+
+
+def _implied(listed: Sequence[Text], texts: Sequence[Sequence[Text]]) -> Tensor:
+    """Combined queries that an image answers although they are not on its list; bool [B, N]."""
+    combined = [
+        (column, set(text.split(", ")))
+        for column, (text, style) in enumerate(listed)
+        if style == "combined"
+    ]
+    implied = torch.zeros(len(texts), len(listed), dtype=torch.bool)
+    for image, image_texts in enumerate(texts):
+        written = {text for text, style in image_texts if style in ("word", "phrase")}
+        for column, parts in combined:
+            implied[image, column] = parts <= written
+    return implied
+
+
+def hard_negatives(text: Text, lexicon: Sequence[str], rng: np.random.Generator) -> list[Text]:
+    """Texts that share most of a text and are wrong: another order, another word, another thing."""
+    written, style = text
+    if style == "phrase":
+        words = written.split(" ")
+        return [(" ".join(words[::-1]), style), (" ".join(_swap(words, lexicon, rng)), style)]
+    if style == "combined":
+        return [(", ".join(_swap(written.split(", "), lexicon, rng)), style)]
+    if style == "semantic":
+        inner, thing = parse_semantic(written)
+        others = [other for other in THINGS if other != thing]
+        elsewhere = semantic(inner, str(rng.choice(others)))
+        another = semantic(" ".join(_swap(inner.split(" "), lexicon, rng)), thing)
+        return [(elsewhere, style), (another, style)]
+    return []
+
+
+def _swap(parts: list[str], lexicon: Sequence[str], rng: np.random.Generator) -> list[str]:
+    swapped = list(parts)
+    swapped[int(rng.integers(len(parts)))] = str(rng.choice(lexicon))
+    return swapped
+
+
+def augment(images: Tensor, rng: np.random.Generator) -> Tensor:
+    """uint8 [B, H, W, 3] -> normalised float [B, 3, H, W] with random polarity and gain."""
+    pixels = images.permute(0, 3, 1, 2).float() / 255
+    flip = torch.from_numpy(rng.random(len(images)) < 0.5)[:, None, None, None]
+    gain = torch.from_numpy(rng.uniform(0.7, 1.3, len(images))).float()[:, None, None, None]
+    pixels = torch.where(flip, 1 - pixels, pixels)
+    return normalise((pixels - 0.5) * gain + 0.5)
+
+
+def normalise(pixels: Tensor) -> Tensor:
+    """CLIP's mean and standard deviation; float [B, 3, H, W] in [0, 1]."""
+    mean, std = (torch.tensor(x)[None, :, None, None] for x in (CLIP_MEAN, CLIP_STD))
+    return (pixels - mean) / std

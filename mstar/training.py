@@ -1,0 +1,287 @@
+"""Training a small MSTAR from nothing on a CPU: learn letters, then where text is, then scenes.
+
+Three stages, each a row of a recipe. `read` warms φ up on transcriptions (see `reading`), `strips`
+trains the whole model on images of one word, `scenes` on full images. The learning rate of a stage
+falls linearly to zero over its last part. Training sees images and texts, never a position.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset
+from tqdm.auto import tqdm
+
+from . import files, reading
+from .batching import augment, make_batch, normalise
+from .configuration import MstarConfig
+from .data import sandbox
+from .evaluation import mean_average_precision, rank_gallery
+from .losses import assigned_loss
+from .modeling import MstarModel
+from .processing import MstarProcessor, character_tokenizer
+
+STATE = "training.pt"
+_GOLDEN_RATIO = (5**0.5 - 1) / 2
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a recipe.
+
+    Attributes:
+        name: `read`, `strips` or `scenes`.
+        steps: optimiser steps.
+        batch_size: images a step.
+        lr: peak learning rate; reached after `warmup` steps.
+        decay_from: fraction of the stage after which it falls linearly to zero.
+        pve_steps: T in training.
+        extra_words: lexicon words added to each batch as negatives.
+        matching: whether L_m counts.
+    """
+
+    name: str
+    steps: int
+    batch_size: int
+    lr: float
+    decay_from: float = 0.5
+    warmup: int = 100
+    pve_steps: int = 1
+    extra_words: int = 48
+    matching: bool = True
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What `mstar train` does; recorded with the checkpoint."""
+
+    stages: tuple[Stage, ...] = (
+        Stage("read", steps=4000, batch_size=32, lr=2e-3),
+        Stage("strips", steps=1200, batch_size=32, lr=1.5e-3, decay_from=1, pve_steps=0, matching=False),
+        Stage("scenes", steps=6000, batch_size=24, lr=1.5e-3),
+    )
+    seed: int = 1
+    hard_share: float = 0.25  # of the images are HARD, the others EASY
+    weight_decay: float = 0.02
+    betas: tuple[float, float] = (0.9, 0.98)
+    clip: float = 2.0
+    assigned_weight: float = 0.5  # of the loss on assigned embeddings
+
+
+class Mixture(IterableDataset):
+    """Images of the training split, EASY and HARD in a fixed ratio, from item `start` on."""
+
+    def __init__(self, kind: type, seed: int, hard_share: float, start: int):
+        self.kind, self.seed, self.hard_share, self.start = kind, seed, hard_share, start
+
+    def __iter__(self) -> Iterator[dict]:
+        easy = self.kind(sandbox.EASY, self.seed)
+        hard = self.kind(sandbox.HARD, self.seed)
+        worker = torch.utils.data.get_worker_info()
+        offset, stride = (worker.id, worker.num_workers) if worker else (0, 1)
+        # blocks of four stay together: the sandbox keeps hard negatives in them
+        block = self.start // 4 + offset
+        while True:
+            is_hard = block * _GOLDEN_RATIO % 1 < self.hard_share  # evenly spread
+            for index in range(4 * block, 4 * block + 4):
+                yield (hard if is_hard else easy)[index]
+            block += stride
+
+
+@dataclass
+class Progress:
+    """Where a run is; saved with every checkpoint."""
+
+    stage: int = 0
+    step: int = 0
+    cpu_seconds: float = 0.0
+    log: list[dict] = field(default_factory=list)
+
+
+class Trainer:
+    """Runs a recipe, from the start or from the last checkpoint in `folder`."""
+
+    def __init__(
+        self,
+        config: MstarConfig,
+        recipe: Recipe,
+        folder: str | Path,
+        *,
+        workers: int = 1,
+        save_every: int = 500,
+        evaluate_every: int = 1000,
+    ):
+        self.accelerator = Accelerator()
+        self.recipe, self.folder = recipe, Path(folder)
+        self.workers, self.save_every, self.evaluate_every = workers, save_every, evaluate_every
+        torch.manual_seed(recipe.seed)
+        self.processor = MstarProcessor.for_config(config, character_tokenizer())
+        self.model = MstarModel(config)
+        self.head = reading.ReadingHead(config.vision_config.hidden_size)
+        self.progress = Progress()
+        self.lexicon = sandbox.words("train")
+        self.model, self.head = self.accelerator.prepare(self.model, self.head)
+        self.optimizer = self._optimizer()
+        if (self.folder / STATE).is_file():
+            self._resume()
+
+    def run(self) -> MstarModel:
+        """Train to the end of the recipe; writes checkpoints and, last, the model."""
+        while self.progress.stage < len(self.recipe.stages):
+            self._run_stage(self.recipe.stages[self.progress.stage])
+            self.progress.stage += 1
+            self.progress.step = 0
+            self.optimizer = self._optimizer()
+            self._save()
+        return self.model
+
+    def _run_stage(self, stage: Stage) -> None:
+        kind = sandbox.SceneDataset if stage.name == "scenes" else sandbox.StripDataset
+        # every stage sees images of its own
+        seed = self.recipe.seed * 1000 + self.progress.stage
+        start = self.progress.step * stage.batch_size
+        data = DataLoader(
+            Mixture(kind, seed, self.recipe.hard_share, start),
+            batch_size=stage.batch_size,
+            num_workers=self.workers,
+            collate_fn=sandbox.collate,
+            prefetch_factor=4 if self.workers else None,
+        )
+        self.model.train()
+        remaining = range(self.progress.step, stage.steps)
+        bar = tqdm(remaining, desc=stage.name, initial=self.progress.step, total=stage.steps)
+        clock = time.process_time()
+        for step, items in zip(bar, data, strict=False):
+            rng = np.random.default_rng([seed, step])
+            torch.manual_seed(seed * 100_003 + step)  # a resumed run draws what it would have
+            for group in self.optimizer.param_groups:
+                group["lr"] = learning_rate(stage, step)
+            losses = self._losses(stage, items, rng)
+            self.optimizer.zero_grad()
+            self.accelerator.backward(losses["loss"])
+            nn.utils.clip_grad_norm_(self.optimizer.param_groups[0]["params"], self.recipe.clip)
+            self.optimizer.step()
+            self.progress.step = step + 1
+            self.progress.cpu_seconds += time.process_time() - clock
+            clock = time.process_time()
+            bar.set_postfix({name: f"{value.item():.3f}" for name, value in losses.items()})
+            if self.progress.step % self.evaluate_every == 0 or self.progress.step == stage.steps:
+                self._evaluate(stage, {name: value.item() for name, value in losses.items()})
+            if self.progress.step % self.save_every == 0:
+                self._save()
+
+    def _losses(self, stage: Stage, items: dict, rng: np.random.Generator) -> dict[str, Tensor]:
+        device = self.accelerator.device
+        if stage.name == "read":
+            pixels = augment(items["image"], rng).to(device)
+            window = self._random_window(pixels, rng)
+            loss = reading.reading_loss(self.model.vision, self.head, pixels, items["text"], window)
+            return {"loss": loss}
+        texts = _texts_of(items)
+        batch = make_batch(
+            items["image"], texts, self.processor, self.lexicon, rng, stage.extra_words
+        )
+        window = self._random_window(batch.pixel_values, rng)
+        out = self.model(**batch.to(device), steps=stage.pve_steps, window=window)
+        found = out.similarity
+        aux = assigned_loss(found.cosine, found.assignment, batch.positives.to(device), self.temp)
+        loss = out.contrastive_loss + self.recipe.assigned_weight * aux
+        if stage.matching:
+            loss = loss + out.matching_loss
+        parts = {"L_c": out.contrastive_loss, "L_m": out.matching_loss, "L_a": aux}
+        return {"loss": loss} | parts
+
+    @property
+    def temp(self) -> Tensor:
+        return self.accelerator.unwrap_model(self.model).temp
+
+    def _random_window(self, pixels: Tensor, rng: np.random.Generator) -> tuple[int, int] | None:
+        """A strip is laid at a random height of the position table: every row learns to read."""
+        vision = self.model.config.vision_config
+        spare = (vision.image_size - pixels.shape[-2]) // vision.patch_size
+        return (int(rng.integers(spare + 1)), 0) if spare else None
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        parameters = [*self.model.parameters(), *self.head.parameters()]
+        trained = [p for p in parameters if p.requires_grad]
+        recipe = self.recipe
+        groups = [
+            {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
+            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        return self.accelerator.prepare(torch.optim.AdamW(groups, lr=0.0, betas=recipe.betas))
+
+    def _evaluate(self, stage: Stage, losses: dict[str, float]) -> None:
+        """A line of the log: losses, and how well fresh images of seen words are read or found."""
+        self.model.eval()
+        model = self.accelerator.unwrap_model(self.model)
+        row = {"stage": stage.name, "step": self.progress.step} | losses
+        row["cpu_minutes"] = self.progress.cpu_seconds / 60
+        if stage.name == "read":
+            row["exact_match"] = self._exact_match(model)
+        elif stage.name == "scenes":
+            row["map"] = self._quick_map(model, stage.pve_steps)
+        self.progress.log.append(row)
+        tqdm.write(json.dumps({k: round(v, 4) if isinstance(v, float) else v
+                               for k, v in row.items()}))  # fmt: skip
+        self.model.train()
+
+    def _exact_match(self, model: MstarModel, count: int = 400) -> float:
+        """Share of held-out strips that are read without an error."""
+        strips = [sandbox.strip(self.recipe.seed, i, split="test") for i in range(count)]
+        images = torch.stack([torch.from_numpy(strip.image) for strip in strips])
+        pixels = normalise(images.permute(0, 3, 1, 2).float() / 255)
+        read = [
+            word
+            for chunk in pixels.split(100)
+            for word in reading.read(model.vision, self.head, chunk.to(self.accelerator.device))
+        ]
+        return sum(a == b.word for a, b in zip(read, strips, strict=True)) / count
+
+    def _quick_map(self, model: MstarModel, steps: int) -> float:
+        gallery = sandbox.gallery(self.recipe.seed, sandbox.EASY, images=300, seen=60, unseen=60)
+        words = [query for query in gallery.queries if query.style == "word"]
+        scores = rank_gallery(model, self.processor, gallery.images, words, steps=steps)
+        return mean_average_precision([q.relevant for q in words], scores).value
+
+    def _save(self) -> None:
+        state = {
+            "model": self.accelerator.unwrap_model(self.model).state_dict(),
+            "head": self.head.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "progress": asdict(self.progress),
+            "recipe": asdict(self.recipe),
+        }
+        with files.replacing(self.folder / STATE) as path:
+            torch.save(state, path)
+
+    def _resume(self) -> None:
+        state = torch.load(self.folder / STATE, weights_only=True)
+        if state["recipe"] != asdict(self.recipe):
+            raise ValueError(
+                f"{self.folder} holds a run of another recipe: choose another folder or remove it."
+            )
+        self.accelerator.unwrap_model(self.model).load_state_dict(state["model"])
+        self.head.load_state_dict(state["head"])
+        self.progress = Progress(**state["progress"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+def learning_rate(stage: Stage, step: int) -> float:
+    """Warm-up, plateau, linear fall to zero."""
+    rise = min(1.0, (step + 1) / stage.warmup)
+    fall = min(1.0, (1 - step / stage.steps) / max(1e-9, 1 - stage.decay_from))
+    return stage.lr * min(rise, fall)
+
+
+def _texts_of(items: dict) -> list[list[tuple[str, str]]]:
+    if "text" in items:  # strips
+        return [[(word, "word")] for word in items["text"]]
+    pairs = zip(items["texts"], items["styles"], strict=True)
+    return [list(dict.fromkeys(zip(texts, styles, strict=True))) for texts, styles in pairs]
