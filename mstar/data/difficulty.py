@@ -18,7 +18,8 @@ class Difficulty:
     """How hard a scene is to read. Sizes are nominal px at 128 px, contrast is in grey levels."""
 
     name: str
-    words: tuple[int, int]  # fewest and most words of an image
+    words: tuple[int, ...]  # how many words an image may have
+    shares: tuple[float, ...]  # of the images: how many have that many words
     sizes: tuple[int, int]
     cases: tuple[str, ...]
     font_role: str
@@ -32,15 +33,18 @@ class Difficulty:
 
 
 EASY = Difficulty(
-    "easy", (1, 5), (11, 36), ("upper",), fonts.EASY,
+    "easy", (1, 2, 3, 4, 5), (0.22, 0.21, 0.20, 0.19, 0.18), (11, 36),
+    ("upper",), fonts.EASY,
     contrast=85, rotation=8, keystone=0.04, blur=0.5, noise=6, thing_share=0.32,
 )  # fmt: skip
 HARD = Difficulty(
-    "hard", (1, 5), (11, 36), ("upper", "lower", "capitalised"), fonts.HARD,
+    "hard", (1, 2, 3, 4, 5), (0.22, 0.21, 0.20, 0.19, 0.18), (11, 36),
+    ("upper", "lower", "capitalised"), fonts.HARD,
     contrast=55, rotation=12, keystone=0.08, blur=0.7, noise=10, thing_share=0.32,
 )  # fmt: skip
 CROWD = Difficulty(
-    "crowd", (6, 8), (11, 16), ("upper",), fonts.EASY,
+    "crowd", (6, 7, 8), (1 / 3, 1 / 3, 1 / 3), (11, 16),
+    ("upper",), fonts.EASY,
     contrast=85, rotation=8, keystone=0.04, blur=0.5, noise=6, thing_share=0.0,
     splits=("test",),
 )  # fmt: skip

@@ -223,15 +223,15 @@ def _measures(name: str) -> _Measures:
     face = _open(name, probe)
     _, top, _, bottom = face.getbbox("H", anchor="ls")
     scale = CAP_HEIGHT * probe / (bottom - top)
-    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    return _Measures(
-        scale,
-        {letter: face.getlength(letter) * scale / probe for letter in letters},
-        {
-            letter: tuple(v * scale / probe for v in face.getbbox(letter, anchor="ls"))
-            for letter in letters
-        },
-    )
+    unit = scale / probe
+    advances, inks = {}, {}
+    for letter in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ":
+        mask, (x, y) = face.getmask2(letter, mode="L", anchor="ls")
+        left, top, right, bottom = mask.getbbox()
+        box = (x + left, y + top, x + right, y + bottom)
+        advances[letter] = face.getlength(letter) * unit
+        inks[letter] = tuple(value * unit for value in box)
+    return _Measures(scale, advances, inks)
 
 
 @lru_cache(maxsize=600)

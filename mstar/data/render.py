@@ -82,8 +82,11 @@ def draw_line(words: tuple[str, ...], font: str, size: int, blur: float) -> Line
     pieces, cursor = [], 0.0
     for word in words:
         piece, (dx, dy) = face.getmask2(word, mode="L", anchor="ls")
+        ink = piece.getbbox()  # Pillow's mask also spans the pen's way before and after the ink
+        piece, dx, dy = piece.crop(ink), dx + ink[0], dy + ink[1]
         pieces.append((piece, round(cursor) + dx, dy))
-        cursor += (fonts.advance(font, word) + WORD_GAP) * size
+        # Hinting may have made the word wider than its letters' advance.
+        cursor += max(fonts.advance(font, word) * size, dx + piece.size[0]) + WORD_GAP * size
     left = min(x for _, x, _ in pieces) - MARGIN
     top = min(y for _, _, y in pieces) - MARGIN
     right = max(x + piece.size[0] for piece, x, _ in pieces) + MARGIN

@@ -165,7 +165,7 @@ def compose(
 ) -> Scene:
     """A scene with the required texts and as many more words as the difficulty asks for."""
     # Drawn once: if crowded tries could fall back on fewer words, full images would get rare.
-    count = int(rng.integers(difficulty.words[0], difficulty.words[1] + 1))
+    count = int(rng.choice(difficulty.words, p=difficulty.shares))
     while True:
         plan = _plan(rng, difficulty, source, required, count)
         layout = Layout(rng, difficulty, unseen_fonts, size, size, size / BASE)
