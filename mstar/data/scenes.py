@@ -110,8 +110,6 @@ def scene(
     of range, and a size that is no multiple of 32 from 64 to 1024.
     """
     check(split, difficulty)
-    if not isinstance(size, int) or size % 32 or not 64 <= size <= 1024:
-        raise ValueError(f"size must be a multiple of 32 from 64 to 1024; got {size!r}.")
     rng = generator("scene", split, difficulty, seed, index)
     block = generator("block", split, difficulty, seed, index // BLOCK)
     required: tuple[Text, ...] = ()
@@ -163,7 +161,12 @@ def compose(
     required: tuple[Text, ...],
     size: int,
 ) -> Scene:
-    """A scene with the required texts and as many more words as the difficulty asks for."""
+    """A scene with the required texts and as many more words as the difficulty asks for.
+
+    Raises ValueError for a size that is no multiple of 32 from 64 to 1024.
+    """
+    if not isinstance(size, int) or size % 32 or not 64 <= size <= 1024:
+        raise ValueError(f"size must be a multiple of 32 from 64 to 1024; got {size!r}.")
     # Drawn once: if crowded tries could fall back on fewer words, full images would get rare.
     count = int(rng.choice(difficulty.words, p=difficulty.shares))
     while True:
