@@ -61,12 +61,14 @@ def open_image(path: str | PathLike[str]) -> Image.Image:
             # our own, lower limit is checked below, before any pixel is unpacked
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(path)
-        width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise ValueError(
-                f"{path.name} has {width}×{height} pixels, the limit is {MAX_PIXELS}: scale it down."
-            )
-        return ImageOps.exif_transpose(image).convert("RGB")
+        with image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise ValueError(
+                    f"{path.name} has {width}×{height} pixels, the limit is {MAX_PIXELS}: "
+                    "scale it down."
+                )
+            return ImageOps.exif_transpose(image).convert("RGB")
     except Image.DecompressionBombError as error:
         raise ValueError(f"{path.name} is too large to open safely: {error}") from error
     except (OSError, SyntaxError) as error:

@@ -85,7 +85,6 @@ def page(notebook: "NotebookNode") -> str:
         template_name="basic",
         config=Config({"TagRemovePreprocessor": {"remove_cell_tags": ["injected-parameters"]}}),
         preprocessors=[TagRemovePreprocessor],
-        embed_images=True,
         exclude_input=True,
         exclude_input_prompt=True,
         exclude_output_prompt=True,

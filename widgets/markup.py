@@ -96,7 +96,7 @@ def step_slider(last: int) -> str:
 def cover_slider() -> str:
     return (
         '<label class="mv-control">Strength of the maps <input type="range" min="0" max="100" '
-        'step="5" value="75" data-sets="cover"></label>'
+        'step="5" value="70" data-sets="cover"></label>'
     )
 
 

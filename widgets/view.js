@@ -12,7 +12,7 @@ function mstarView(root) {
   function apply(control) {
     const key = control.dataset.chooses;
     for (const part of root.querySelectorAll(`[data-${key}]`)) {
-      part.hidden = part.dataset[key] !== control.value;
+      part.toggleAttribute('hidden', part.dataset[key] !== control.value); // svg has no .hidden
     }
     const said = control.dataset.says && JSON.parse(control.dataset.says)[Number(control.value)];
     if (said) {

@@ -1,0 +1,126 @@
+"""The finished report in a real browser, with the network off."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+CHROMIUM = next((p for name in ("chromium", "chromium-browser") if (p := shutil.which(name))), None)
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+# Contrast of the text in an element with what lies behind it, after WCAG 2.
+CONTRAST = """element => {
+  const rgb = c => c.match(/[\\d.]+/g).map(Number);
+  const light = c => {
+    const [r, g, b] = c.map(v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+    return .2126 * r + .7152 * g + .0722 * b;
+  };
+  let behind = element;
+  while (behind && rgb(getComputedStyle(behind).backgroundColor)[3] === 0)
+    behind = behind.parentElement;
+  const [a, b] = [light(rgb(getComputedStyle(element).color).slice(0, 3)),
+                  light(rgb(getComputedStyle(behind).backgroundColor).slice(0, 3))];
+  return (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Opened:
+    """A page, and everything it complained about or asked the network for."""
+
+    def __init__(self, browser, file: Path, scheme: str, width: int):
+        context = browser.new_context(
+            viewport={"width": width, "height": 800}, color_scheme=scheme, offline=True
+        )
+        self.page, self.wrong = context.new_page(), []
+        self.page.on("console", lambda message: self.wrong.append(message.text))
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.wrong.append("alert"), dialog.dismiss()))
+        self.page.on("request", self._note)
+        self.page.goto(file.as_uri())
+
+    def _note(self, request):
+        if not request.url.startswith(("data:", "file:")):
+            self.wrong.append(request.url)
+
+
+@pytest.fixture(params=[("light", 1200), ("dark", 1200), ("light", 420)], ids=str)
+def opened(request, browser, report):
+    opened = Opened(browser, report.folder / "report.html", *request.param)
+    yield opened
+    opened.page.context.close()
+
+
+def test_it_opens_offline_and_quietly(opened):
+    page = opened.page
+    assert page.locator("figure").count() == 4
+    assert opened.wrong == []
+    width = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert width[0] <= width[1]  # nothing hangs over the side of a telephone
+
+
+def test_text_can_be_read_in_both_themes(opened):
+    for place in ("h1", "h3", ".mv-caption", ".mv-name small", ".mv-facts dt", ".mv-scale s",
+                  ".mv-strip b", ".mv-head", ".mv-quiet", "output"):  # fmt: skip
+        contrast = opened.page.locator(place).first.evaluate(CONTRAST)
+        assert contrast >= 4.5, (place, contrast)
+
+
+def test_the_slider_steps_through_the_looks_by_keyboard(opened):
+    page = opened.page
+    view = page.locator(".mstar-view:has([data-chooses=step])").first
+    slider = view.get_by_label("Step t")
+    shown = "[data-step]:not([hidden])"
+    seen = set()
+    slider.focus()
+    for step in range(3):
+        assert set(view.locator(shown).evaluate_all("all => all.map(e => e.dataset.step)")) == {
+            str(step)
+        }
+        assert f"look {step} of 2" in view.locator("output").inner_text()
+        assert f"look {step} of 2" in slider.get_attribute("aria-valuetext")
+        seen.add(view.locator(f".mv-map{shown}").get_attribute("aria-label"))
+        page.keyboard.press("ArrowRight")
+    assert len(seen) == 3
+    assert opened.wrong == []
+
+
+def test_a_small_map_enlarges_and_closes_by_keyboard(opened):
+    page = opened.page
+    view = page.locator(".mstar-view:has(.mv-heads)").first
+    chooser = view.get_by_label("Whose attention")
+    chooser.select_option("1")
+    button = view.get_by_role("button", name="Layer 2, head 1. Enlarge")
+    small = button.locator(".mv-stack").bounding_box()
+    button.focus()
+    page.keyboard.press("Enter")
+    dialog = view.get_by_role("dialog")
+    assert dialog.is_visible()
+    large = dialog.locator(".mv-stack").bounding_box()
+    assert large["width"] > 1.5 * small["width"]
+    assert large["width"] / large["height"] == pytest.approx(300 / 160, rel=0.02)
+    assert "Layer 2, head 1. mean of all 4 queries, look 1" in dialog.inner_text()
+    assert dialog.locator(".mv-map:not([hidden])").count() == 1
+    page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+    assert button.evaluate("e => e === document.activeElement")
+    assert opened.wrong == []
+
+
+def test_every_control_has_a_name(opened):
+    for control in opened.page.locator("input, select, button:visible").all():
+        label = control.evaluate("e => e.ariaLabel || e.labels?.[0]?.textContent || e.textContent")
+        assert label.strip()

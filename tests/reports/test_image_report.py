@@ -1,0 +1,140 @@
+"""The report on images, end to end, with a tiny checkpoint of random weights."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import nbformat
+import pytest
+import torch
+
+from mstar import Trace
+from mstar.explain import explain_words
+from reports import image_report as steps
+from reports import runner
+from reports.parameters import ImageReport
+
+from .conftest import NASTY_NAME, NASTY_WORD, WORDS
+
+
+class _Page(HTMLParser):
+    """What a page loads, shows and names."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.tags: list[tuple[str, dict]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+
+@pytest.fixture(scope="module")
+def page(report) -> _Page:
+    return _Page(report.html)
+
+
+def test_it_prints_the_path_of_one_small_file(report):
+    assert report.printed.strip() == str(report.folder / "report.html")
+    assert (report.folder / "report.html").stat().st_size < 8 * 2**20
+    names = {"report.html", "report.ipynb", "metrics.json", "trace"}
+    assert {path.name for path in report.folder.iterdir()} == names
+
+
+def test_it_loads_nothing_from_anywhere(report, page):
+    for tag, attributes in page.tags:
+        for name in ("src", "href", "srcset", "data", "action", "poster"):
+            assert (attributes.get(name) or "data:").startswith(("data:", "#")), (tag, name)
+    assert re.findall(r"""url\((?!data:)|@import|https?://(?!www\.w3\.org)""", report.html) == []
+
+
+def test_every_picture_has_a_text_and_no_id_is_given_twice(page):
+    pictures = [a for tag, a in page.tags if tag == "img" or a.get("role") == "img"]
+    assert len(pictures) > 50
+    assert all((a.get("alt") or a.get("aria-label") or "").strip() for a in pictures)
+    ids = [a["id"] for _, a in page.tags if "id" in a]
+    assert len(ids) == len(set(ids))
+
+
+def test_no_code_is_shown(report):
+    assert "ImageReport" not in report.html
+    assert "jp-InputPrompt" not in report.html
+
+
+def test_names_and_words_are_escaped(report, page):
+    assert NASTY_NAME not in report.html and NASTY_WORD not in report.html
+    assert not any(a.get("src") == "x" or "onerror" in a for _, a in page.tags)
+    assert "&lt;img src=x onerror=alert(1)&gt;&amp;" in report.html
+    assert "alert(2)&lt;/script&gt;" in report.html
+
+
+def test_metrics_and_traces_agree(report, tiny_checkpoint):
+    metrics = json.loads((report.folder / "metrics.json").read_text(encoding="utf-8"))
+    (image,) = metrics["images"]
+    trace = Trace.load(report.folder / "trace" / "0")
+    assert image["image"] == NASTY_NAME
+    assert [look["step"] for look in image["looks"]] == [0, 1, 2]
+    assert [row["text"] for row in image["queries"]] == [*WORDS[:3], "stop, go"]
+    assert {row["of"] for row in image["queries"]} == {61}
+    rows = explain_words(trace, trace.meta["texts"], trace.meta["styles"])
+    for row, again in zip(image["queries"], rows, strict=True):
+        assert (row["step"], row["query"]) == (again.step, again.query)
+        assert row["value"] == pytest.approx(again.value)
+    provenance = metrics["provenance"]
+    assert provenance["command"].startswith("mstar report image --image ")
+    assert provenance["T"] == 2 and len(provenance["checkpoint sha256"]) == 64
+
+
+def test_the_executed_notebook_has_no_error(report):
+    notebook = nbformat.read(report.folder / "report.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    assert not any(
+        output.output_type == "error"
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+    )
+
+
+def test_a_failing_cell_is_named_and_its_notebook_kept(tmp_path, tiny_checkpoint, monkeypatch):
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    def fail(source, target, **options):
+        target.write_text("{}")
+        raise PapermillExecutionError(4, 4, "study(...)", "HookError", "too much", [])
+
+    monkeypatch.setattr(papermill, "execute_notebook", fail)
+    old = tmp_path / "report.html"
+    old.write_text("of an earlier run")
+    with pytest.raises(runner.ReportFailed, match="in cell 4 with HookError: too much"):
+        runner.image_report({"checkpoint": str(tiny_checkpoint), "out": str(tmp_path)})
+    assert {path.name for path in tmp_path.iterdir()} == {"failed.ipynb", "report.html"}
+    assert old.read_text() == "of an earlier run"
+
+
+def test_the_gallery_is_scored_as_the_forward_pass_scores_it(tiny_checkpoint):
+    settings = ImageReport.checked({"checkpoint": str(tiny_checkpoint), "steps": 1})
+    model, processor = steps.load(settings)
+    subject = steps.subjects(settings)[0]
+    texts, styles = zip(*subject.queries, strict=True)
+    inputs = processor(images=[subject.photo], text=texts, styles=styles)
+    with torch.no_grad():
+        expected = model(**inputs, steps=1).scores
+    scores = steps.gallery_scores(model, processor, [subject.photo], subject.queries, 1)
+    torch.testing.assert_close(scores, expected)
+
+
+def test_the_samples_are_asked_for_their_own_labels(tiny_checkpoint):
+    settings = ImageReport.checked({"checkpoint": str(tiny_checkpoint)})
+    subjects = steps.subjects(settings)
+    assert [subject.place for subject in subjects] == [0, 1, 2, 3]
+    assert all({"word"} < {style for _, style in subject.queries} for subject in subjects)
+
+
+def test_a_photograph_and_the_embedded_weights_come_with_a_warning():
+    warned = steps.notes(ImageReport(images=["mine.jpg"], words=["exit"]))
+    (note,) = [picture.body for picture in warned]
+    assert "only ever seen rendered text" in note and "mstar convert" in note
+    assert steps.notes(ImageReport()) == []
+    assert steps.notes(ImageReport(images=["mine.jpg"], checkpoint="released")) == []

@@ -1,0 +1,113 @@
+"""Every wrong parameter is refused before anything runs, in one sentence, with exit code 2."""
+
+import json
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mstar import cli, embedded
+from mstar.queries import parse_query
+from reports.parameters import ImageReport
+from reports.runner import NOTEBOOK
+
+
+@pytest.fixture
+def pictures(tmp_path) -> Path:
+    Image.new("RGB", (40, 30)).save(tmp_path / "good.png")
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not a picture")
+    Image.new("1", (9000, 9000)).save(tmp_path / "bomb.png")
+    (tmp_path / "file").write_text("")
+    return tmp_path
+
+
+BAD = {
+    "missing image": (["--image", "{}/none.png", "--words", "a"], "there is no image"),
+    "broken image": (["--image", "{}/broken.jpg", "--words", "a"], "cannot be read as an image"),
+    "a folder": (["--image", "{}", "--words", "a"], "there is no image"),
+    "bomb": (["--image", "{}/bomb.png", "--words", "a"], "9000×9000 pixels"),
+    "no words": (["--image", "{}/good.png"], "no words"),
+    "empty words": (["--image", "{}/good.png", "--words", ", ,"], "no words"),
+    "words without letters": (["--words", "exit,***"], "has no words"),
+    "unknown style": (["--words", "shout:exit"], "unknown style 'shout'"),
+    "unknown hook": (["--record", "pve.0.maks"], "near matches: pve.0.mask"),
+    "step beyond T": (["--steps", "0", "--record", "pve.1.mask"], "no hook point is called"),
+    "T < 0": (["--steps", "-1"], "got -1"),
+    "size": (["--size", "66"], "66 is not a multiple of the patch size 4"),
+    "no such checkpoint": (["--checkpoint", "{}/none"], "there is no checkpoint folder"),
+    "wrong checkpoint": (["--checkpoint", "{}"], "is no MSTAR checkpoint"),
+    "out is a file": (["--out", "{}/file"], "is a file"),
+    "too many words": (["--words", ",".join(f"w{i}" for i in range(99))], "at most 24 words"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_sentence_and_code_2(case, pictures, tiny_checkpoint, capsys):
+    arguments, expected = BAD[case]
+    arguments = [a.format(pictures) if "{}" in a else a for a in arguments]
+    if "--checkpoint" not in arguments:
+        arguments += ["--checkpoint", str(tiny_checkpoint)]
+    if "--out" not in arguments:
+        arguments += ["--out", str(pictures / "out")]
+
+    assert cli.main(["report", "image", *arguments]) == 2
+
+    said = capsys.readouterr().err.strip()
+    assert expected in said
+    assert said.startswith("mstar: error: ") and said.endswith(".") and "\n" not in said
+    assert not (pictures / "out").exists()
+
+
+def test_an_unknown_option_is_code_2(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["report", "image", "--wrods", "exit"])
+    assert stopped.value.code == 2
+    assert "--wrods" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"wrods": ["exit"]}, "unknown report parameter 'wrods'; there is words"),
+        ({"words": "exit"}, "words must be a list of texts; got 'exit'."),
+        ({"words": [1]}, "words must be a list of texts"),
+        ({"steps": "2"}, "steps must be a whole number or None; got '2'."),
+        ({"steps": True}, "steps must be a whole number or None; got True."),
+        ({"seed": None}, "seed must be a whole number"),
+    ],
+)
+def test_names_and_types_are_checked(values, expected):
+    with pytest.raises(ValueError, match="report parameter") as caught:
+        ImageReport.checked(values)
+    assert expected in str(caught.value)
+
+
+def test_the_notebook_has_exactly_these_parameters():
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    (cell,) = [c for c in cells if "parameters" in c["metadata"].get("tags", [])]
+    values: dict = {}
+    exec("".join(cell["source"]), values)
+    defaults = vars(ImageReport())
+    assert {name: values[name] for name in defaults} == defaults
+    assert list(values["__annotations__"]) == [field.name for field in fields(ImageReport)]
+
+
+def test_a_query_names_its_style_or_shows_it():
+    assert parse_query("Exit") == ("Exit", "word")
+    assert parse_query("speed limit 25") == ("speed limit 25", "phrase")
+    assert parse_query("word:new york") == ("new york", "word")
+    assert parse_query("combined:1888 + celtic") == ("1888, celtic", "combined")
+    assert parse_query("semantic:'dream big' on a shirt") == ("'dream big' on a shirt", "semantic")
+    assert parse_query("12:30") == ("12:30", "word")
+
+
+def test_the_sample_gallery_is_what_its_seed_draws(tmp_path):
+    embedded.write_samples(tmp_path, count=2)
+    drawn, shipped = embedded.gallery(tmp_path), embedded.gallery()
+    for fresh, kept in zip(drawn, shipped, strict=False):
+        assert (fresh.texts, fresh.styles) == (kept.texts, kept.styles)
+        pixels = [np.asarray(Image.open(s.path), float) for s in (fresh, kept)]
+        assert np.abs(pixels[0] - pixels[1]).mean() < 1  # another CPU may round otherwise
+    assert sum(sample.path.stat().st_size for sample in shipped) < 2**20

@@ -1,0 +1,79 @@
+"""What a trace says about an image, on values small enough to work out by hand."""
+
+import pytest
+import torch
+
+from mstar.explain import explain_words, head_maps, query_map, rank, summarise_looks
+from mstar.trace import Trace
+
+
+@pytest.fixture
+def trace() -> Trace:
+    """T = 1, two queries, two layers (0 and 2), one head, a grid of 1 × 4."""
+    attention = torch.tensor([[0.5, 0.5, 0, 0], [0, 0, 0, 1.0]])  # [query, token]
+    cross = attention[None, None]  # [batch, head, query, token]
+    values = {
+        "pve.0.layers.0.cross_attention": cross,
+        "pve.0.layers.2.cross_attention": cross.flip(-1),
+        "pve.0.attention_map": torch.tensor([[[0.25, 0.25, 0.25, 0.25]]]),
+        "pve.0.salient": torch.tensor([[[True, False, False, False]]]),
+        "pve.0.mask": torch.tensor([[[0.0, 1, 1, 1]]]),
+        "pve.1.attention_map": torch.tensor([[[0.5, 0.5, 0, 0]]]),
+        "pve.1.salient": torch.tensor([[[True, True, False, False]]]),
+        "pve.1.mask": torch.tensor([[[0.0, 0, 1, 1]]]),
+        "mim.similarity": torch.tensor([[[0.1, 0.7, 0.2, 0.9], [0.3, 0.2, 0.1, 0.8]]]),
+        "mim.assignment": torch.tensor([[1, 3]]),
+        "scores": torch.tensor([[0.9], [0.8]]),
+    }
+    return Trace(values, (1, 4), 1)
+
+
+def test_looks_in_numbers(trace):
+    first, second = summarise_looks(trace)
+    assert (first.step, first.salient, first.neglected) == (0, 0.25, 0.75)
+    assert (first.entropy, first.spread, first.peak) == pytest.approx((2, 4, 1))
+    assert (second.entropy, second.spread, second.peak) == pytest.approx((1, 2, 2))
+
+
+def test_an_assigned_word_may_have_a_negative_margin(trace):
+    one, two = explain_words(trace, ["exit", "way"], ["word", "word"])
+    assert (one.kind, one.step, one.query) == ("assigned", 0, 1)
+    assert (one.value, one.margin, one.score) == pytest.approx((0.7, -0.2, 0.9))
+    assert (two.step, two.query, two.margin) == (1, 1, pytest.approx(0.5))
+
+
+def test_a_phrase_rests_on_its_heaviest_embedding(trace):
+    trace.tensors["mim.assignment"] = torch.tensor([[3, -1]])
+    trace.tensors["mim.aggregator_attention"] = torch.tensor(
+        [[[[1.0, 0, 0, 0]] * 2, [[0.1, 0.2, 0.6, 0.1], [0.1, 0.4, 0.4, 0.1]]]]
+    )
+    _, phrase = explain_words(trace, ["exit", "one way"], ["word", "phrase"])
+    assert (phrase.kind, phrase.step, phrase.query) == ("weighted", 1, 0)
+    assert (phrase.value, phrase.margin) == pytest.approx((0.5, 0.2))
+
+
+def test_a_word_that_got_none(trace):
+    trace.tensors["mim.assignment"] = torch.tensor([[-1, 3]])
+    row = explain_words(trace, ["exit", "way"], ["word", "word"])[0]
+    assert (row.kind, row.step, row.query) == ("none", -1, -1)
+
+
+def test_as_many_texts_as_were_traced(trace):
+    with pytest.raises(ValueError, match="2 queries; got 1 texts and 1 styles"):
+        explain_words(trace, ["exit"], ["word"])
+
+
+def test_maps_of_heads_and_of_a_query(trace):
+    assert head_maps(trace, 0).shape == (2, 1, 1, 4)
+    torch.testing.assert_close(
+        head_maps(trace, 0, query=1)[:, 0, 0], torch.tensor([[0, 0, 0, 1.0], [1.0, 0, 0, 0]])
+    )
+    torch.testing.assert_close(query_map(trace, 0, 1), torch.tensor([[0.5, 0, 0, 0.5]]))
+
+
+def test_ranks_count_ties_against_the_image():
+    scores = torch.tensor([0.5, 0.9, 0.5, 0.1])
+    assert rank(scores, 1).rank == 1
+    place = rank(scores, 0)
+    assert (place.rank, place.total, place.order) == (3, 4, (1, 2, 0, 3))
+    assert place.order[place.rank - 1] == 0

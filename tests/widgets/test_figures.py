@@ -1,0 +1,138 @@
+"""Pictures: what they show, that they escape what they are given, that they can be shown twice."""
+
+import base64
+import io
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mstar import MstarConfig, MstarModel, MstarProcessor, Trace
+from mstar.explain import NEEDED, explain_words, rank
+from mstar.processing import character_tokenizer
+from widgets import figures, sprites
+from widgets.sprites import Scale
+
+QUERIES = [("<b>exit</b>", "word"), ("way", "word"), ("one way", "phrase")]
+
+
+@pytest.fixture(scope="module")
+def trace() -> Trace:
+    torch.manual_seed(0)
+    config = MstarConfig.tiny(steps=1)
+    model = MstarModel(config).eval()
+    processor = MstarProcessor.for_config(config, character_tokenizer())
+    texts, styles = zip(*QUERIES, strict=True)
+    inputs = processor(images=[Image.new("RGB", (64, 64), "red")], text=texts, styles=styles)
+    return model.run_with_trace(inputs, list(NEEDED))[1]
+
+
+@pytest.fixture
+def photo() -> Image.Image:
+    return Image.new("RGB", (200, 100), "red")
+
+
+def all_pictures(trace, photo):
+    evidence = explain_words(trace, *zip(*QUERIES, strict=True))
+    places = [rank(torch.tensor([0.2, 0.9, 0.5]), 2) for _ in QUERIES]
+    return {
+        "looks": figures.looks(trace, photo),
+        "heads": figures.heads(trace, photo, evidence),
+        "words": figures.words(trace, photo, evidence),
+        "ranks": figures.ranks(QUERIES, places, [photo] * 3, 2, {QUERIES[0]: [1]}),
+    }
+
+
+def test_pictures_need_nothing_and_can_be_shown_twice(trace, photo):
+    for name, picture in all_pictures(trace, photo).items():
+        html = picture._repr_html_()
+        assert not re.search(r"https?:|\sid=|@import", html), name
+        assert html.count("<script>") == html.count("</script>") == 1
+        assert "<b>exit</b>" not in html, name
+        assert "<figcaption>" in html
+
+
+def test_a_caption_says_how_to_read_each_picture(trace, photo):
+    for name, picture in all_pictures(trace, photo).items():
+        captions = re.findall(r'class="mv-caption"[^>]*>([^<]+)<', picture.body)
+        assert captions and all(len(caption) > 80 for caption in captions), name
+
+
+def test_the_looks_show_what_the_trace_holds(trace, photo):
+    picture = figures.looks(trace, photo)
+    salient = trace["pve.1.salient"][0]
+    assert f"Salient region of look 1: {salient.float().mean():.0%} of the image." in picture.body
+    assert picture.ratio == 2
+    decoded = png(picture.images["maps"])
+    assert decoded.size == (2 * 18, 18)  # two looks of 16 × 16 tokens, a pixel of frame around each
+    peak = np.unravel_index(int(trace["pve.0.attention_map"][0].argmax()), (16, 16))
+    brightness = np.asarray(decoded.convert("L"))[1:17, 1:17]
+    assert brightness[peak] == brightness.max()
+
+
+def test_heads_say_what_is_left_out(trace, photo):
+    evidence = explain_words(trace, *zip(*QUERIES, strict=True))
+    picture = figures.heads(trace, photo, evidence)
+    shown = {(row.step, row.query) for row in evidence}
+    assert picture.body.count("<option") == 2 + len(shown)
+    assert f"Maps of the {8 - len(shown)} queries that no text rests on" in picture.body
+    assert picture.body.count('class="mv-pick"') == 2 * 2  # layers with cross-attention × heads
+
+
+def test_words_of_no_embedding_are_named_as_such(trace, photo):
+    many = Trace(dict(trace.tensors), trace.grid, trace.steps, trace.meta)
+    many.tensors["mim.assignment"] = torch.tensor([[3, -1, -1]])
+    evidence = explain_words(many, *zip(*QUERIES, strict=True))
+    assert [row.kind for row in evidence] == ["assigned", "none", "weighted"]
+    assert "fewer vision embeddings than words" in figures.words(many, photo, evidence).body
+
+
+def test_this_image_is_shown_even_when_it_ranks_last(photo):
+    place = rank(-torch.arange(9.0), 8)
+    body = figures.ranks([("a", "word")], [place], [photo] * 9, 8, {}).body
+    assert "9 of 9" in body and body.count("mv-thumb") == 5
+    assert re.search(r"Rank 9, this image\.", body)
+
+
+def test_a_scale_covers_all_maps_or_says_that_it_does_not():
+    maps = np.ones((2, 4, 4))
+    maps[1, 0, 0] = 7
+    whole, most = Scale.of(maps, quantile=1), Scale.of(maps, quantile=0.9)
+    assert whole.top >= 7 and not whole.clipped
+    assert most.top < 7 and most.clipped
+    assert whole.bytes(maps).max() <= 255 and whole.bytes(np.zeros(1))[0] == 0
+
+
+def test_a_sprite_cell_is_where_its_style_says():
+    maps = np.random.default_rng(0).random((15, 3, 5))
+    scale = Scale.of(maps, quantile=1)
+    sprite = sprites.map_sprite(maps, scale)
+    picture = png(sprite.uri)
+    for index in (0, 11, 14):
+        shares = re.findall(r"([\d.]+)%", sprite.style(index))
+        width, height, x, y = (float(share) / 100 for share in shares)
+        # CSS: a position of p % lays p % of the picture over p % of the box
+        left, top = x * (width - 1) * 5, y * (height - 1) * 3
+        assert (width * 5, height * 3) == pytest.approx(picture.size)
+        cell = np.asarray(picture)[round(top) :, round(left) :][:3, :5]
+        np.testing.assert_array_equal(cell, scale.bytes(maps[index]))
+
+
+def test_the_colour_map_grows_lighter_all_the_way():
+    red, green, blue = sprites.inferno().astype(float).T
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    assert (np.diff(luminance) > -0.5).all() and luminance[-1] - luminance[0] > 230
+
+
+def test_region_paths_enclose_the_region():
+    region = np.zeros((3, 4), bool)
+    region[1, 1:3] = True
+    assert sprites.filling(region) == "M1 1h2v1h-2z"
+    assert sprites.outline(region).count("M") == 6  # the border of two cells side by side
+    assert sprites.hatching(region) == "M1 2l1 -1M2 2l1 -1"
+
+
+def png(uri: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
