@@ -211,7 +211,7 @@ def provenance(
         "T": studies[0].trace.steps,
         "image size": f"{grid[0] * patch} × {grid[1] * patch} pixels, {grid[0]} × {grid[1]} tokens",
         "seed": settings.seed,
-        "sample gallery": f"{len(embedded.gallery())} rendered images, `python -m mstar.embedded`",
+        "sample gallery": f"{len(embedded.gallery())} rendered images (python -m mstar.embedded)",
         "versions": f"mstar {mstar.__version__}, torch {torch.__version__}, "
         f"transformers {transformers.__version__}, Python {platform.python_version()}",
         "device": str(model.device),

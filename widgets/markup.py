@@ -75,7 +75,7 @@ def mask_layer(attended: np.ndarray, attributes: str, t: int, share: float) -> s
 
 def pick(name: str, stack: str) -> str:
     return (
-        f'<button type="button" class="mv-pick" data-enlarge="{text(name)}" '
+        f'<button type="button" class="mv-pick" data-enlarge '
         f'aria-label="{text(name)} Enlarge">{stack}</button>'
     )
 
@@ -96,7 +96,7 @@ def step_slider(last: int) -> str:
 def cover_slider() -> str:
     return (
         '<label class="mv-control">Strength of the maps <input type="range" min="0" max="100" '
-        'step="5" value="70" data-sets="cover"></label>'
+        'step="5" value="65" data-sets="cover"></label>'
     )
 
 

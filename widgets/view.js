@@ -38,11 +38,10 @@ function mstarView(root) {
   root.addEventListener('click', (event) => {
     const button = event.target.closest('button[data-enlarge]');
     if (button && dialog) {
-      const stage = dialog.querySelector('.mv-stage');
-      stage.replaceChildren(button.querySelector('.mv-stack').cloneNode(true));
-      const source = root.querySelector('select[data-chooses]');
-      const chosen = source ? ` ${source.selectedOptions[0].textContent}.` : '';
-      const caption = button.dataset.enlarge + chosen;
+      const large = button.querySelector('.mv-stack').cloneNode(true);
+      const scale = root.querySelector('.mv-scale').cloneNode(true);
+      dialog.querySelector('.mv-stage').replaceChildren(large, scale);
+      const caption = large.querySelector('.mv-map:not([hidden])').getAttribute('aria-label');
       dialog.querySelector('.mv-says').textContent = caption;
       dialog.setAttribute('aria-label', caption);
       dialog.showModal();
