@@ -12,7 +12,7 @@ import torch
 import transformers
 from PIL import Image
 from torch import Tensor
-from tqdm.auto import tqdm
+from tqdm import tqdm  # as text, which the runner passes on to the terminal
 
 import mstar
 from mstar import embedded, explain, files
@@ -123,7 +123,7 @@ def study(
     scores = gallery_scores(model, processor, photos, queries, settings.steps)
     return [
         _study(settings, model, processor, subject, samples, photos, scores, queries)
-        for subject in tqdm(chosen, desc="images")
+        for subject in tqdm(chosen, desc="images", leave=False)
     ]
 
 
@@ -140,10 +140,13 @@ def gallery_scores(
     texts = texts.to(model.device)
     encoded = model.encode_texts(texts["input_ids"], texts["attention_mask"])
     scores = []
-    for start in tqdm(range(0, len(photos), _BATCH), desc="gallery"):
-        pixels = processor(images=photos[start : start + _BATCH])["pixel_values"]
-        images = model.encode_images(pixels.to(model.device), steps)
-        scores.append(model.score(images, encoded, texts["is_word"]).cpu())
+    with tqdm(total=len(photos), desc="sample gallery", leave=False) as bar:
+        for start in range(0, len(photos), _BATCH):
+            batch = photos[start : start + _BATCH]
+            pixels = processor(images=batch)["pixel_values"].to(model.device)
+            images = model.encode_images(pixels, steps)
+            scores.append(model.score(images, encoded, texts["is_word"]).cpu())
+            bar.update(len(batch))
     return torch.cat(scores, dim=1)
 
 

@@ -28,7 +28,7 @@ def image_report(values: Mapping[str, Any], progress: bool = True) -> Path:
 
     Args:
         values: parameters by name, see `ImageReport`.
-        progress: show a bar on stderr, one step a cell.
+        progress: show bars on stderr: cells, and what a long cell is at.
 
     Returns:
         the path of `report.html`; beside it are `report.ipynb` as executed, `metrics.json` and
@@ -54,6 +54,8 @@ def image_report(values: Mapping[str, Any], progress: bool = True) -> Path:
                 kernel_name="python3",
                 progress_bar={"desc": "report", "file": sys.stderr} if progress else False,
                 log_output=False,
+                # the notebook's own bars, in words: a long cell is seen to move
+                stderr_file=sys.stderr if progress else None,
                 execution_timeout=CELL_SECONDS,
                 extra_arguments=["--log-level=40"],  # no warnings of the kernel's own
             )
