@@ -29,6 +29,8 @@ from .parameters import ImageReport
 
 Query = tuple[str, str]  # (text, style)
 _BATCH = 8
+#: Bytes of HTML for the small maps of all images together; all else is small beside them.
+_MAPS_BUDGET = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,14 @@ class Study:
     own: int
     answers: dict[Query, list[int]]
 
-    def pictures(self) -> list[Picture]:
-        """The section of this image, top to bottom."""
-        subject = self.subject
+    def pictures(self, images: int = 1) -> list[Picture]:
+        """The section of this image, top to bottom, in a report on so many images."""
+        subject, budget = self.subject, _MAPS_BUDGET // images
         asked = "Asked: " + " · ".join(f"{text} ({style})" for text, style in subject.queries)
         return [
             figures.heading(subject.name, asked),
             figures.looks(self.trace, subject.photo),
-            figures.heads(self.trace, subject.photo, self.evidence),
+            figures.heads(self.trace, subject.photo, self.evidence, budget=budget),
             figures.words(self.trace, subject.photo, self.evidence),
             figures.ranks(subject.queries, self.ranks, self.gallery, self.own, self.answers),
         ]

@@ -16,7 +16,7 @@ from mstar.processing import open_image
 from mstar.queries import parse_queries
 
 #: More would not stay under 8 MB of HTML at the size of the released model.
-MAX_IMAGES, MAX_QUERIES, MAX_STEPS = 12, 24, 15
+MAX_IMAGES, MAX_QUERIES, MAX_STEPS = 8, 24, 15
 
 
 @dataclass(frozen=True)

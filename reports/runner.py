@@ -1,5 +1,6 @@
 """Run a report's notebook and turn it into one HTML file that needs nothing else."""
 
+import logging
 import sys
 from collections.abc import Mapping
 from html import escape
@@ -13,10 +14,12 @@ from .parameters import ImageReport
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
+logger = logging.getLogger(__name__)
 _HERE = Path(__file__).parent
 NOTEBOOK = _HERE / "image.ipynb"
 #: A cell that takes longer is taken for stuck.
 CELL_SECONDS = 3600
+MAX_BYTES = 8_000_000
 
 
 class ReportFailed(RuntimeError):
@@ -68,6 +71,9 @@ def image_report(values: Mapping[str, Any], progress: bool = True) -> Path:
     html = out / "report.html"
     with files.replacing(html) as path:
         path.write_text(page(notebook), encoding="utf-8")
+    if html.stat().st_size > MAX_BYTES:
+        size = html.stat().st_size / 1e6
+        logger.warning("%s has %.1f MB: fewer images or steps make it smaller.", html, size)
     return html
 
 

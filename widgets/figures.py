@@ -72,72 +72,30 @@ def looks(trace: Trace, photo: Image.Image, image: int = 0) -> Picture:
         + f"{markup.bar(scale)}</div>"
         + facts,
     )
-    return _over(photo, body, maps=sprite.uri)
+    return _over(photo, body, map=sprite.uri)
 
 
 def heads(
-    trace: Trace, photo: Image.Image, evidence: Sequence[Evidence] = (), image: int = 0
+    trace: Trace,
+    photo: Image.Image,
+    evidence: Sequence[Evidence] = (),
+    image: int = 0,
+    budget: int | None = None,
 ) -> Picture:
     """A small map per layer and head: mean over queries at each look, and each query's own.
 
     Args:
         evidence: queries whose embedding's maps are added; of base-size models all others are
             left out, and the caption says so.
+        budget: bytes of HTML; choices that do not fit are left out too, the last ones first.
     """
-    count = _queries(trace)
-    layer_names = explain.cross_layers(trace)
-    sources = [
-        (f"mean of all {count} queries, look {t}", explain.head_maps(trace, t, None, image))
-        for t in range(trace.steps + 1)
-    ]
-    sources += [
-        (
-            f"“{_names(group)}”: query {query} at look {step}",
-            explain.head_maps(trace, step, query, image),
-        )
-        for (step, query), group in _by_embedding(evidence).items()
-    ]
-    maps = _times_even(np.stack([m.numpy() for _, m in sources]))  # [source, layer, head, h, w]
-    scale = Scale.of(maps)
-    sprite = sprites.map_sprite(maps.reshape(-1, *maps.shape[-2:]), scale)
-    per_source, n_heads = maps.shape[1] * maps.shape[2], maps.shape[2]
-    cells = ["<span></span>"] + [f'<span class="mv-head">head {h}</span>' for h in range(n_heads)]
-    for row, layer in enumerate(layer_names):
-        cells.append(f'<span class="mv-head mv-layer">layer {layer}</span>')
-        for head in range(n_heads):
-            place = row * n_heads + head
-            name = f"Layer {layer}, head {head}"
-            stack = markup.stack(
-                markup.photo_layer(grey=True),
-                *(
-                    markup.map_layer(
-                        sprite,
-                        source * per_source + place,
-                        f"{name}, {label}; highest {maps[source, row, head].max():.1f} × even.",
-                        f'data-source="{source}"' + (" hidden" if source else ""),
-                    )
-                    for source, (label, _) in enumerate(sources)
-                ),
-            )
-            cells.append(markup.pick(f"{name}.", stack))
-    options = "".join(f'<option value="{i}">{text(n)}</option>' for i, (n, _) in enumerate(sources))
-    left_out = count * (trace.steps + 1) - (len(sources) - trace.steps - 1)
-    body = markup.figure(
-        "Layer by layer, head by head",
-        "One small map for each head of each layer that looks at the image, all in one colour "
-        "range: a bright spot is a head that looks there and nowhere else; choose whose attention "
-        "to see, and press a map to enlarge it."
-        + (f" Maps of the {left_out} queries that no text rests on are left out." * bool(evidence)),
-        markup.controls(
-            '<label class="mv-control">Whose attention '
-            f'<select data-chooses="source">{options}</select></label>',
-            markup.cover_slider(),
-        )
-        + '<div class="mv-plate"><div class="mv-scroll"><div class="mv-heads" style="'
-        f'grid-template-columns:max-content repeat({n_heads},minmax(56px,220px))">{"".join(cells)}'
-        f"</div></div>{markup.bar(scale)}</div>{markup.DIALOG}",
-    )
-    return _over(photo, body, longest=400, maps=sprite.uri)
+    sources = _head_sources(trace, evidence, image)
+    picture = _heads(trace, photo, sources, len(sources))
+    while budget and len(sources) > 1 and (size := len(picture.markup)) > budget:
+        fit = min(int(len(sources) * budget / size), len(sources) - 1)
+        picture = _heads(trace, photo, sources[: max(fit, 1)], len(sources))
+        sources = sources[: max(fit, 1)]
+    return picture
 
 
 def words(
@@ -166,8 +124,8 @@ def words(
     if weighted:
         caption = (
             "Texts of several words draw on all embeddings at once; shown is the one with the "
-            "largest weight (all weights sum to 1), where it looked, and how far its weight lies "
-            "above the next."
+            "largest weight, its share of the attention over embeddings, where it looked, and how "
+            "far its weight lies above the next."
         )
         parts.append(_cards(weighted, found, sprite, maps, ("Weight", "Lead"), caption))
     body = markup.figure(
@@ -178,7 +136,7 @@ def words(
         + f'<div class="mv-plate mv-legend">{markup.bar(scale)}</div>'
         + markup.DIALOG,
     )
-    return _over(photo, body, maps=sprite.uri)
+    return _over(photo, body, map=sprite.uri)
 
 
 def ranks(
@@ -235,7 +193,7 @@ def ranks(
         f'<table class="mv-table" role="table"><thead><tr role="row">{head}</tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table>",
     )
-    return Picture(body, {"thumbs": sheet.uri})
+    return Picture(body, {"thumb": sheet.uri})
 
 
 def note(title: str, *paragraphs: str) -> Picture:
@@ -266,6 +224,69 @@ def facts(title: str, values: Mapping[str, object]) -> Picture:
 
 
 # Parts of one picture.
+
+Source = tuple[str, np.ndarray]  # whose attention, and its maps [layer, head, grid_h, grid_w]
+
+
+def _head_sources(trace: Trace, evidence: Sequence[Evidence], image: int) -> list[Source]:
+    """The choices of `heads`: each look's mean, then each embedding that a text rests on."""
+    sources = [
+        (f"mean of all {_queries(trace)} queries, look {t}", (t, None))
+        for t in range(trace.steps + 1)
+    ]
+    for (step, query), rows in _by_embedding(evidence).items():
+        names = "”, “".join(row.text for row in rows)
+        sources.append((f"“{names}”: query {query} at look {step}", (step, query)))
+    return [
+        (name, _times_even(explain.head_maps(trace, *which, image).numpy()))
+        for name, which in sources
+    ]
+
+
+def _heads(trace: Trace, photo: Image.Image, sources: Sequence[Source], asked: int) -> Picture:
+    maps = np.stack([one for _, one in sources])  # [source, layer, head, grid_h, grid_w]
+    scale = Scale.of(maps)
+    sprite = sprites.map_sprite(maps.reshape(-1, *maps.shape[-2:]), scale)
+    n_heads = maps.shape[2]
+    cells = ["<span></span>"] + [f'<span class="mv-head">head {h}</span>' for h in range(n_heads)]
+    for row, layer in enumerate(explain.cross_layers(trace)):
+        cells.append(f'<span class="mv-head mv-layer">layer {layer}</span>')
+        for head in range(n_heads):
+            name = f"Layer {layer}, head {head}"
+            layers = [
+                markup.map_layer(
+                    sprite,
+                    int(np.ravel_multi_index((source, row, head), maps.shape[:3])),
+                    f"{name}, {label}; highest {maps[source, row, head].max():.1f} × even.",
+                    f'data-source="{source}"' + (" hidden" if source else ""),
+                )
+                for source, (label, _) in enumerate(sources)
+            ]
+            stack = markup.stack(markup.photo_layer(grey=True), *layers)
+            cells.append(markup.pick(f"{name}.", stack))
+    options = "".join(f'<option value="{i}">{text(n)}</option>' for i, (n, _) in enumerate(sources))
+    left_out = _queries(trace) * (trace.steps + 1) - (asked - trace.steps - 1)
+    caption = (
+        "One small map for each head of each layer that looks at the image, all in one colour "
+        "range: a bright spot is a head that looks there and nowhere else; choose whose attention "
+        f"to see, and press a map to enlarge it. The {left_out} queries that no text rests on are "
+        "in the means only."
+    )
+    if len(sources) < asked:
+        caption += f" To keep the page small, {asked - len(sources)} more choices are left out."
+    body = markup.figure(
+        "Layer by layer, head by head",
+        caption,
+        markup.controls(
+            '<label class="mv-control">Whose attention '
+            f'<select data-chooses="source">{options}</select></label>',
+            markup.cover_slider(),
+        )
+        + '<div class="mv-plate"><div class="mv-scroll"><div class="mv-heads" style="'
+        f'grid-template-columns:max-content repeat({n_heads},minmax(56px,220px))">{"".join(cells)}'
+        f"</div></div>{markup.bar(scale)}</div>{markup.DIALOG}",
+    )
+    return _over(photo, body, longest=400, map=sprite.uri)
 
 
 def _look_facts(summary: explain.LookSummary, tokens: int) -> str:
@@ -348,10 +369,6 @@ def _by_embedding(evidence: Sequence[Evidence]) -> dict[tuple[int, int], list[Ev
         if row.kind != "none":
             groups.setdefault((row.step, row.query), []).append(row)
     return groups
-
-
-def _names(rows: Sequence[Evidence]) -> str:
-    return "”, “".join(row.text for row in rows)
 
 
 def _over(photo: Image.Image, body: str, longest: int = 640, **images: str) -> Picture:

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from mstar import MstarConfig, MstarModel, MstarProcessor, Trace
-from mstar.explain import NEEDED, explain_words, rank
+from mstar.explain import NEEDED, Evidence, explain_words, rank
 from mstar.processing import character_tokenizer
 from widgets import figures, sprites
 from widgets.sprites import Scale
@@ -65,7 +65,7 @@ def test_the_looks_show_what_the_trace_holds(trace, photo):
     salient = trace["pve.1.salient"][0]
     assert f"Salient region of look 1: {salient.float().mean():.0%} of the image." in picture.body
     assert picture.ratio == 2
-    decoded = png(picture.images["maps"])
+    decoded = png(picture.images["map"])
     assert decoded.size == (2 * 18, 18)  # two looks of 16 × 16 tokens, a pixel of frame around each
     peak = np.unravel_index(int(trace["pve.0.attention_map"][0].argmax()), (16, 16))
     brightness = np.asarray(decoded.convert("L"))[1:17, 1:17]
@@ -77,8 +77,21 @@ def test_heads_say_what_is_left_out(trace, photo):
     picture = figures.heads(trace, photo, evidence)
     shown = {(row.step, row.query) for row in evidence}
     assert picture.body.count("<option") == 2 + len(shown)
-    assert f"Maps of the {8 - len(shown)} queries that no text rests on" in picture.body
+    assert (
+        f"The {8 - len(shown)} queries that no text rests on are in the means only" in picture.body
+    )
     assert picture.body.count('class="mv-pick"') == 2 * 2  # layers with cross-attention × heads
+
+
+def test_heads_of_a_large_model_stay_within_their_budget(photo):
+    noise = torch.rand(1, 12, 64, 50 * 50, generator=torch.manual_seed(0)).softmax(-1)
+    names = [f"pve.{t}.layers.{layer}.cross_attention" for t in (0, 1) for layer in range(0, 12, 2)]
+    large = Trace(dict.fromkeys(names, noise), (50, 50), 1)
+    evidence = [Evidence(f"w{q}", "word", "assigned", 1, q, 0.5, 0.1, 0.5) for q in range(10)]
+    picture = figures.heads(large, photo, evidence, budget=300_000)
+    assert 100_000 < len(picture.markup) <= 300_000
+    left_out = 12 - picture.body.count("<option")
+    assert f"{left_out} more choices are left out" in picture.body
 
 
 def test_words_of_no_embedding_are_named_as_such(trace, photo):
