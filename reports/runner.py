@@ -112,7 +112,7 @@ def _why(error: Exception, failed: Path) -> str:
 
     if isinstance(error, PapermillExecutionError):
         return (
-            f"the report failed in cell {error.exec_count} with {error.ename}: {error.evalue}; "
+            f"the report failed in cell {error.exec_count} with {error.ename}: {error.evalue.rstrip('.')}; "
             f"see {failed}."
         )
-    return f"the report failed with {type(error).__name__}: {error}; see {failed}."
+    return f"the report failed with {type(error).__name__}: {str(error).rstrip('.')}; see {failed}."
