@@ -110,9 +110,8 @@ def page(notebook: "NotebookNode") -> str:
 def _why(error: Exception, failed: Path) -> str:
     from papermill.exceptions import PapermillExecutionError
 
+    what, said = type(error).__name__, str(error)
+    where = ""
     if isinstance(error, PapermillExecutionError):
-        return (
-            f"the report failed in cell {error.exec_count} with {error.ename}: {error.evalue.rstrip('.')}; "
-            f"see {failed}."
-        )
-    return f"the report failed with {type(error).__name__}: {str(error).rstrip('.')}; see {failed}."
+        what, said, where = error.ename, error.evalue, f" in cell {error.exec_count}"
+    return f"the report failed{where} with {what}: {said.rstrip('.')}; see {failed}."

@@ -57,7 +57,7 @@ def looks(trace: Trace, photo: Image.Image, image: int = 0) -> Picture:
         ),
         markup.panel(
             "Mask M<sub>t</sub>",
-            "hatched = attended, hidden from the next look",
+            "hatched = attended so far, hidden from a next look",
             markup.stack(markup.photo_layer(), *layers["mask"]),
         ),
     ]
