@@ -4,6 +4,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from . import __version__
 
@@ -146,16 +147,83 @@ def report(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
     return run
 
 
+def sandbox(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
+    """draw a contact sheet of rendered scenes"""
+    add = parser.add_argument
+    add("--difficulty", choices=("easy", "hard", "crowd"), default="easy")
+    add("--seed", type=int, default=0, metavar="N", help="(default: 0)")
+    add("--count", type=int, default=24, metavar="N", help="scenes on the sheet (default: 24)")
+    add("--polygons", action="store_true", help="outline every word")
+    add("--out", default="sheet.png", metavar="FILE", help="a PNG image (default: sheet.png)")
+
+    def run(args: argparse.Namespace) -> None:
+        if args.count < 1:
+            raise ValueError(f"count must be 1 or more; got {args.count}.")
+        if Path(args.out).is_dir():
+            raise ValueError(f"{args.out} is a folder: --out names a file.")
+        from tqdm.auto import tqdm
+
+        from . import files
+        from .data.sandbox import DIFFICULTIES, contact_sheet, scene
+
+        difficulty = DIFFICULTIES[args.difficulty]
+        split = difficulty.splits[0]  # train where there is training, else test
+        indices = tqdm(range(args.count), desc="scenes", leave=False)
+        sheet = contact_sheet(
+            [scene(args.seed, i, split, difficulty) for i in indices], polygons=args.polygons
+        )
+        with files.replacing(args.out) as path:
+            sheet.save(path, format="PNG")
+        print(args.out)
+
+    return run
+
+
+def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
+    """train the embedded checkpoint anew, or go on where a run in OUT stopped"""
+    add = parser.add_argument
+    add("--out", default="runs/sandbox", metavar="DIR", help="(default: runs/sandbox)")
+    add("--seed", type=int, metavar="N", help="of weights and images (default: the recipe's)")
+    add("--threads", type=int, metavar="N", help="CPU threads (default: torch's choice)")
+
+    def run(args: argparse.Namespace) -> None:
+        if args.threads is not None and args.threads < 1:
+            raise ValueError(f"threads must be 1 or more; got {args.threads}.")
+        if args.seed is not None and args.seed < 0:
+            raise ValueError(f"seed must be 0 or more; got {args.seed}.")
+        if Path(args.out).exists() and not Path(args.out).is_dir():
+            raise ValueError(f"{args.out} is a file: --out names a folder.")
+        import torch
+
+        from . import files, training
+        from .configuration import MstarConfig
+
+        if args.threads is not None:
+            torch.set_num_threads(args.threads)
+        recipe = training.Recipe() if args.seed is None else training.Recipe(seed=args.seed)
+        trainer = training.Trainer(MstarConfig.sandbox(), recipe, args.out)
+        model = trainer.accelerator.unwrap_model(trainer.run())
+        if trainer.accelerator.is_main_process:
+            folder = Path(args.out, "checkpoint")
+            with files.replacing_folder(folder) as made:
+                model.save_pretrained(made)
+                trainer.processor.save_pretrained(made)
+            print(folder)
+
+    return run
+
+
 #: A subcommand is a function here: its docstring is the help, it adds its arguments to a parser
 #: and returns what runs.
-COMMANDS = (convert, evaluate, report)
+COMMANDS = (convert, evaluate, report, sandbox, train)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; 0 = done, 2 = bad input, said in one sentence on stderr."""
     parser = argparse.ArgumentParser(prog="mstar", description="The MSTAR workbench.")
     parser.add_argument("--version", action="version", version=f"mstar {__version__}")
-    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    parser.set_defaults(run=lambda args: parser.print_help())
+    subparsers = parser.add_subparsers(metavar="COMMAND")
     for command in COMMANDS:
         subparser = subparsers.add_parser(
             command.__name__.replace("_", "-"), help=command.__doc__, description=command.__doc__

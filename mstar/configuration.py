@@ -189,7 +189,7 @@ class MstarConfig(PreTrainedConfig):
 
     @classmethod
     def base(cls, image_size: int = 512, **overrides: Any) -> "MstarConfig":
-        """The paper's sizes: SigLIP ViT-B/16, 12-layer Q-Former, 64 queries, T = 1 (section 4.2)."""
+        """The paper's sizes: SigLIP ViT-B/16, a Q-Former of 12 layers, 64 queries, T = 1."""
         sizes = dict(
             vision_config=dict(
                 hidden_size=768,
@@ -240,6 +240,7 @@ class MstarConfig(PreTrainedConfig):
             sas_heads=4,
             multi_word_heads=4,
             learn_temperature=True,
+            initializer_range=0.08,
         )
         return cls(**(sizes | overrides))
 

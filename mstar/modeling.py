@@ -23,7 +23,7 @@ from .matching import MultiWordBranch, assign_per_image, word_scores
 from .multimodal import MultimodalEncoder
 from .recycling import Look, SalientAttentionShift, progressive_vision_embedding
 from .trace import Trace
-from .vision import ConvStem, VisionEncoder
+from .vision import LUMA, VisionEncoder
 
 
 @dataclass
@@ -422,22 +422,41 @@ class MstarModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
         if isinstance(module, MstarModel):
+            # transformers passes over modules without parameters of their own: from here, then
             init.constant_(module.temp, self.config.temperature)
+            if self.config.multi_word_branch:
+                _init_aggregator(module.aggregator)
+            if self.config.conv_stem:
+                _init_small_vision(module.vision)
         elif isinstance(module, MultimodalEncoder):
             init.normal_(module.query_tokens, std=self.config.initializer_range)
-        elif isinstance(module, MultiWordBranch):
-            for child in module.children():
-                if isinstance(child, nn.Linear):
-                    init.eye_(child.weight)
-                    init.zeros_(child.bias)
-        elif isinstance(module, ConvStem):
-            for child in module.modules():
-                if isinstance(child, nn.Conv2d):
-                    init.kaiming_normal_(child.weight, nonlinearity="relu")
         elif isinstance(module, (Blip2TextEmbeddings, SiglipVisionEmbeddings)):
             # not saved, so after from_pretrained they would be whatever memory held
             positions = torch.arange(module.position_ids.shape[-1])
             init.copy_(module.position_ids, positions.expand((1, -1)))
+
+
+def _init_aggregator(aggregator: MultiWordBranch) -> None:
+    for child in aggregator.children():
+        if isinstance(child, nn.Linear):
+            init.eye_(child.weight)
+            init.zeros_(child.bias)
+
+
+def _init_small_vision(vision: VisionEncoder) -> None:
+    """How a small φ starts that has to learn letters from nothing."""
+    stem = vision.siglip.embeddings.patch_embedding
+    for child in stem.modules():
+        if isinstance(child, nn.Conv2d):
+            init.kaiming_normal_(child.weight, nonlinearity="relu")
+    # Text is legible by its luminance: start there, and colour is learnt on top.
+    first = stem.layers[0].weight
+    grey = first.mean(dim=1, keepdim=True) * first.shape[1] ** 0.5
+    init.copy_(first, grey * first.new_tensor(LUMA)[:, None, None] * len(LUMA))
+    # The transformer starts as the identity, so that the stem learns letters first.
+    for layer in vision.siglip.encoder.layers:
+        init.zeros_(layer.self_attn.out_proj.weight)
+        init.zeros_(layer.mlp.fc2.weight)
 
 
 def _cosine(vision: Tensor, text: Tensor) -> Tensor:

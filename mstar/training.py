@@ -62,12 +62,13 @@ class Recipe:
     """What `mstar train` does; recorded with the checkpoint."""
 
     stages: tuple[Stage, ...] = (
-        Stage("read", steps=4000, batch_size=32, lr=2e-3),
-        Stage("strips", steps=1200, batch_size=32, lr=1.5e-3, decay_from=1, pve_steps=0, matching=False),
-        Stage("scenes", steps=6000, batch_size=24, lr=1.5e-3),
-    )
+        Stage("read", steps=3600, batch_size=32, lr=2.5e-3),
+        Stage("strips", steps=1000, batch_size=32, lr=1.5e-3, decay_from=1, pve_steps=0,
+              matching=False),
+        Stage("scenes", steps=3000, batch_size=24, lr=1.5e-3),
+    )  # fmt: skip
     seed: int = 1
-    hard_share: float = 0.25  # of the images are HARD, the others EASY
+    hard_share: float = 0.2  # of the images are HARD, the others EASY
     weight_decay: float = 0.02
     betas: tuple[float, float] = (0.9, 0.98)
     clip: float = 2.0

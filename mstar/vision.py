@@ -8,12 +8,17 @@ from transformers import SiglipVisionModel
 from .configuration import MstarConfig
 from .hooks import Run
 
+#: Weights of red, green and blue in luminance (ITU-R BT.601).
+LUMA = (0.299, 0.587, 0.114)
+
 
 class ConvStem(nn.Module):
     """Convolutions in the place of SigLIP's single patch convolution.
 
-    On a CPU a small model learns to read much sooner with it. Normalisation is per image
-    (GroupNorm), so neither the batch's split over processes nor train/eval mode changes a value.
+    On a CPU a small model learns to read much sooner with it. It standardises each image first, so
+    neither its gain nor its polarity has to be learnt. The norm is BatchNorm although its value
+    depends on the batch in training: with a norm per image (GroupNorm, or LayerNorm over channels)
+    reading did not start within twice the steps.
     """
 
     def __init__(self, in_channels: int, layers: Sequence[tuple[int, int]], dim: int):
@@ -22,7 +27,7 @@ class ConvStem(nn.Module):
         for width, stride in layers:
             convolutions += [
                 nn.Conv2d(in_channels, width, 3, stride, padding=1, bias=False),
-                nn.GroupNorm(8, width),
+                nn.BatchNorm2d(width),
                 nn.ReLU(inplace=True),
             ]
             in_channels = width
@@ -35,7 +40,9 @@ class ConvStem(nn.Module):
         return self.proj.weight
 
     def forward(self, pixels: Tensor) -> Tensor:  # [B, 3, H, W] -> [B, D, H/p, W/p]
-        return self.proj(self.layers(pixels))
+        mean = pixels.mean(dim=(1, 2, 3), keepdim=True)
+        std = pixels.std(dim=(1, 2, 3), keepdim=True)
+        return self.proj(self.layers((pixels - mean) / (std + 1e-3)))
 
 
 class VisionEncoder(nn.Module):
