@@ -36,6 +36,50 @@ def photos_root() -> Path:
     return _shared("MSTAR_PHOTOS", "photos")
 
 
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory) -> Path:
+    """A folder with random weights, T = 2."""
+    import torch
+
+    from mstar import MstarConfig, MstarModel, MstarProcessor
+    from mstar.processing import character_tokenizer
+
+    folder = tmp_path_factory.mktemp("checkpoint")
+    torch.manual_seed(0)
+    config = MstarConfig.tiny(steps=2)
+    MstarModel(config).save_pretrained(folder)
+    MstarProcessor.for_config(config, character_tokenizer()).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """(model, processor): random weights, large enough that images and texts differ. Read only."""
+    import torch
+
+    from mstar import MstarConfig, MstarModel, MstarProcessor
+    from mstar.processing import character_tokenizer
+
+    torch.manual_seed(0)
+    config = MstarConfig.tiny(initializer_range=0.2)
+    return MstarModel(config).eval(), MstarProcessor.for_config(config, character_tokenizer())
+
+
+@pytest.fixture(scope="session")
+def images():
+    """Two images of noise, uint8 [48, 64, 3]."""
+    import numpy as np
+
+    return list(np.random.default_rng(0).integers(0, 256, (2, 48, 64, 3), dtype=np.uint8))
+
+
+@pytest.fixture
+def inputs(tiny, images) -> dict:
+    """Two images, two words and a phrase, for `tiny`."""
+    styles = ["word", "word", "phrase"]
+    return dict(tiny[1](images=images, text=["exit", "way", "one way"], styles=styles))
+
+
 _seconds: Counter[str] = Counter()
 _tests: Counter[str] = Counter()
 

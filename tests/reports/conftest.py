@@ -1,29 +1,16 @@
-"""One tiny checkpoint and one report made with it, for all tests of this folder."""
+"""One report made with the tiny checkpoint, for all tests of this folder."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
 
-from mstar import MstarConfig, MstarModel, MstarProcessor, cli
-from mstar.processing import character_tokenizer
+from mstar import cli
 
 NASTY_NAME = "<img src=x onerror=alert(1)>&\"'.png"
 NASTY_WORD = "</td><script>alert(2)</script>"
 WORDS = ("exit", NASTY_WORD, "speed limit 25", "combined:stop+go")
-
-
-@pytest.fixture(scope="session")
-def tiny_checkpoint(tmp_path_factory) -> Path:
-    """A folder with random weights, T = 2."""
-    folder = tmp_path_factory.mktemp("checkpoint")
-    torch.manual_seed(0)
-    config = MstarConfig.tiny(steps=2)
-    MstarModel(config).save_pretrained(folder)
-    MstarProcessor.for_config(config, character_tokenizer()).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")
