@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from .modeling import MstarModel, TextEncoding
+from .modeling import MstarModel
+from .outputs import TextEncoding
 from .processing import MstarProcessor
 
 RESAMPLES = 2000

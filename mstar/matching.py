@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
+from transformers import initialization as init
 
 from .configuration import MstarConfig
 from .hooks import Run
@@ -87,6 +88,12 @@ class MultiWordBranch(nn.Module):
         self.norm_mid = nn.LayerNorm(dim)
         self.feed_forward = nn.Linear(dim, dim)
         self.norm_out = nn.LayerNorm(dim)
+
+    def init_identity(self) -> None:
+        for child in self.children():
+            if isinstance(child, nn.Linear):
+                init.eye_(child.weight)
+                init.zeros_(child.bias)
 
     def forward(
         self, text: Tensor, vision: Sequence[Tensor], run: Run | None = None

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,7 +11,6 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers import initialization as init
 from transformers.models.blip_2.modeling_blip_2 import Blip2TextEmbeddings
 from transformers.models.siglip.modeling_siglip import SiglipVisionEmbeddings
-from transformers.utils import ModelOutput
 
 from . import hooks as hooking
 from . import tracing
@@ -21,69 +19,10 @@ from .hooks import Hook, Names, Run
 from .losses import contrastive_loss, matching_loss, matching_pairs
 from .matching import MultiWordBranch, assign_per_image, word_scores
 from .multimodal import MultimodalEncoder
-from .recycling import Look, SalientAttentionShift, progressive_vision_embedding
+from .outputs import ImageEncoding, MstarOutput, Similarity, TextEncoding
+from .recycling import SalientAttentionShift, progressive_vision_embedding
 from .trace import Trace
-from .vision import LUMA, VisionEncoder
-
-
-@dataclass
-class ImageEncoding:
-    """Images, embedded once and for every query.
-
-    Attributes:
-        tokens: f₀ [B, N, D]; the matching pass looks at these.
-        grid: (grid_h, grid_w), N = grid_h · grid_w.
-        looks: PVE steps t = 0 … T.
-        embeddings: E_V [B, (T+1)·Q, d], step after step.
-        features: E_V projected and of unit length, [B, (T+1)·Q, embed_dim].
-    """
-
-    tokens: Tensor
-    grid: tuple[int, int]
-    looks: list[Look]
-    embeddings: Tensor
-    features: Tensor
-
-
-@dataclass
-class TextEncoding:
-    """Texts: E_T [N, d] and its projection of unit length [N, embed_dim]."""
-
-    embeddings: Tensor
-    features: Tensor
-
-
-@dataclass
-class Similarity:
-    """Texts against images.
-
-    Attributes:
-        cosine: every text with every vision embedding, [B, N, (T+1)·Q].
-        assignment: int64 [B, N], the embedding assigned to a word, −1 elsewhere.
-        v2t, t2v: the two directions of the training logits, [B, N] each and over τ; equal in
-            value but for multi-word texts of the released semantics, with gradients of their own.
-        scores: [N, B], what ranks the gallery.
-    """
-
-    cosine: Tensor
-    assignment: Tensor
-    v2t: Tensor
-    t2v: Tensor
-    scores: Tensor
-
-
-@dataclass
-class MstarOutput(ModelOutput):
-    """What a forward pass returns; parts whose inputs were not given are None."""
-
-    loss: Tensor | None = None
-    contrastive_loss: Tensor | None = None
-    matching_loss: Tensor | None = None
-    scores: Tensor | None = None
-    similarity: Similarity | None = None
-    itm_logits: Tensor | None = None
-    images: ImageEncoding | None = None
-    texts: TextEncoding | None = None
+from .vision import VisionEncoder
 
 
 class MstarModel(PreTrainedModel):
@@ -278,6 +217,7 @@ class MstarModel(PreTrainedModel):
         pairs: Tensor | None = None,
         steps: int | None = None,
         window: tuple[int, int] | None = None,
+        matching: bool = True,
     ) -> MstarOutput:
         """Images, texts, or both; with `own`, the losses of Eq. 5.
 
@@ -291,6 +231,7 @@ class MstarModel(PreTrainedModel):
             pairs: int64 [P, 2] of (image, text) whose matching logits are wanted.
             steps: T; None = the configuration's.
             window: see `VisionEncoder.forward`.
+            matching: whether the loss has L_m, whose pass over 3·B pairs is the dearest part.
         """
         run = hooking.active(self)
         if pixel_values is None and input_ids is None:
@@ -314,7 +255,7 @@ class MstarModel(PreTrainedModel):
                 out.images.tokens[image], input_ids[text], attention_mask[text], run
             )
         if own is not None:
-            self._losses(out, input_ids, attention_mask, own, positives)
+            self._losses(out, input_ids, attention_mask, own, positives, matching)
         return out
 
     def _losses(
@@ -324,16 +265,19 @@ class MstarModel(PreTrainedModel):
         attention_mask: Tensor,
         own: Tensor,
         positives: Tensor | None,
+        matching: bool,
     ) -> None:
         positives = own if positives is None else positives | own
         config, similarity = self.config, out.similarity
         v2t, t2v = similarity.v2t, similarity.t2v.T
         contrastive = contrastive_loss(v2t, t2v, positives, config.t2v_weight, config.v2t_weight)
+        out.loss = out.contrastive_loss = contrastive.loss
+        if not matching:
+            return
         pairs = matching_pairs(v2t, t2v, contrastive.t2v, positives, own)
         out.itm_logits = self.match(
             out.images.tokens[pairs.images], input_ids[pairs.texts], attention_mask[pairs.texts]
         )
-        out.contrastive_loss = contrastive.loss
         out.matching_loss = matching_loss(out.itm_logits, pairs.labels)
         out.loss = out.contrastive_loss + out.matching_loss
 
@@ -425,38 +369,15 @@ class MstarModel(PreTrainedModel):
             # transformers passes over modules without parameters of their own: from here, then
             init.constant_(module.temp, self.config.temperature)
             if self.config.multi_word_branch:
-                _init_aggregator(module.aggregator)
+                module.aggregator.init_identity()
             if self.config.conv_stem:
-                _init_small_vision(module.vision)
+                module.vision.init_from_scratch()
         elif isinstance(module, MultimodalEncoder):
             init.normal_(module.query_tokens, std=self.config.initializer_range)
         elif isinstance(module, (Blip2TextEmbeddings, SiglipVisionEmbeddings)):
             # not saved, so after from_pretrained they would be whatever memory held
             positions = torch.arange(module.position_ids.shape[-1])
             init.copy_(module.position_ids, positions.expand((1, -1)))
-
-
-def _init_aggregator(aggregator: MultiWordBranch) -> None:
-    for child in aggregator.children():
-        if isinstance(child, nn.Linear):
-            init.eye_(child.weight)
-            init.zeros_(child.bias)
-
-
-def _init_small_vision(vision: VisionEncoder) -> None:
-    """How a small φ starts that has to learn letters from nothing."""
-    stem = vision.siglip.embeddings.patch_embedding
-    for child in stem.modules():
-        if isinstance(child, nn.Conv2d):
-            init.kaiming_normal_(child.weight, nonlinearity="relu")
-    # Text is legible by its luminance: start there, and colour is learnt on top.
-    first = stem.layers[0].weight
-    grey = first.mean(dim=1, keepdim=True) * first.shape[1] ** 0.5
-    init.copy_(first, grey * first.new_tensor(LUMA)[:, None, None] * len(LUMA))
-    # The transformer starts as the identity, so that the stem learns letters first.
-    for layer in vision.siglip.encoder.layers:
-        init.zeros_(layer.self_attn.out_proj.weight)
-        init.zeros_(layer.mlp.fc2.weight)
 
 
 def _cosine(vision: Tensor, text: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ from .hooks import HookError, Names, Run, find_point
 from .trace import Trace
 
 if TYPE_CHECKING:
-    from .modeling import MstarModel, MstarOutput
+    from .modeling import MstarModel
+    from .outputs import MstarOutput
 
 #: Bytes a trace may take unless told otherwise: 1 GiB.
 BUDGET = 2**30

@@ -1,8 +1,9 @@
 """Training a small MSTAR from nothing on a CPU: learn letters, then where text is, then scenes.
 
-Three stages, each a row of a recipe. `read` warms φ up on transcriptions (see `reading`), `strips`
-trains the whole model on images of one word, `scenes` on full images. The learning rate of a stage
-falls linearly to zero over its last part. Training sees images and texts, never a position.
+A recipe is a list of stages. `read` warms φ up on transcriptions (see `reading`), `find` trains the
+whole model on images of one word, `look` on full images with one look, `recycle` with T more. The
+learning rate of a stage may fall linearly to zero over its last part. Training sees images and
+texts, never a position.
 """
 
 import json
@@ -36,17 +37,20 @@ class Stage:
     """One stage of a recipe.
 
     Attributes:
-        name: `read`, `strips` or `scenes`.
+        name: `read` trains φ on transcriptions; any other name trains the whole model.
+        images: `strips` of one word, or full `scenes`.
         steps: optimiser steps.
         batch_size: images a step.
         lr: peak learning rate; reached after `warmup` steps.
         decay_from: fraction of the stage after which it falls linearly to zero.
         pve_steps: T in training.
         extra_words: lexicon words added to each batch as negatives.
-        matching: whether L_m counts.
+        matching_every: L_m counts in every so manieth step, as its pass is the dearest part; 0 =
+            never.
     """
 
     name: str
+    images: str
     steps: int
     batch_size: int
     lr: float
@@ -54,7 +58,7 @@ class Stage:
     warmup: int = 100
     pve_steps: int = 1
     extra_words: int = 48
-    matching: bool = True
+    matching_every: int = 4
 
 
 @dataclass(frozen=True)
@@ -62,10 +66,12 @@ class Recipe:
     """What `mstar train` does; recorded with the checkpoint."""
 
     stages: tuple[Stage, ...] = (
-        Stage("read", steps=3600, batch_size=32, lr=2.5e-3),
-        Stage("strips", steps=1000, batch_size=32, lr=1.5e-3, decay_from=1, pve_steps=0,
-              matching=False),
-        Stage("scenes", steps=3000, batch_size=24, lr=1.5e-3),
+        Stage("read", "strips", steps=3600, batch_size=32, lr=2.5e-3),
+        Stage("find", "strips", steps=900, batch_size=32, lr=1.5e-3, decay_from=1, pve_steps=0,
+              matching_every=0),
+        # as in the paper, the second look joins in the last stage
+        Stage("look", "scenes", steps=1200, batch_size=24, lr=1.5e-3, decay_from=1, pve_steps=0),
+        Stage("recycle", "scenes", steps=1200, batch_size=24, lr=1.5e-3, decay_from=0),
     )  # fmt: skip
     seed: int = 1
     hard_share: float = 0.2  # of the images are HARD, the others EASY
@@ -143,7 +149,7 @@ class Trainer:
         return self.model
 
     def _run_stage(self, stage: Stage) -> None:
-        kind = sandbox.SceneDataset if stage.name == "scenes" else sandbox.StripDataset
+        kind = {"strips": sandbox.StripDataset, "scenes": sandbox.SceneDataset}[stage.images]
         # every stage sees images of its own
         seed = self.recipe.seed * 1000 + self.progress.stage
         start = self.progress.step * stage.batch_size
@@ -163,7 +169,7 @@ class Trainer:
             torch.manual_seed(seed * 100_003 + step)  # a resumed run draws what it would have
             for group in self.optimizer.param_groups:
                 group["lr"] = learning_rate(stage, step)
-            losses = self._losses(stage, items, rng)
+            losses = self._losses(stage, items, step, rng)
             self.optimizer.zero_grad()
             self.accelerator.backward(losses["loss"])
             nn.utils.clip_grad_norm_(self.optimizer.param_groups[0]["params"], self.recipe.clip)
@@ -177,7 +183,9 @@ class Trainer:
             if self.progress.step % self.save_every == 0:
                 self._save()
 
-    def _losses(self, stage: Stage, items: dict, rng: np.random.Generator) -> dict[str, Tensor]:
+    def _losses(
+        self, stage: Stage, items: dict, step: int, rng: np.random.Generator
+    ) -> dict[str, Tensor]:
         device = self.accelerator.device
         if stage.name == "read":
             pixels = augment(items["image"], rng).to(device)
@@ -189,14 +197,18 @@ class Trainer:
             items["image"], texts, self.processor, self.lexicon, rng, stage.extra_words
         )
         window = self._random_window(batch.pixel_values, rng)
-        out = self.model(**batch.to(device), steps=stage.pve_steps, window=window)
+        matching = stage.matching_every > 0 and step % stage.matching_every == 0
+        out = self.model(
+            **batch.to(device), steps=stage.pve_steps, window=window, matching=matching
+        )
         found = out.similarity
-        aux = assigned_loss(found.cosine, found.assignment, batch.positives.to(device), self.temp)
-        loss = out.contrastive_loss + self.recipe.assigned_weight * aux
-        if stage.matching:
-            loss = loss + out.matching_loss
-        parts = {"L_c": out.contrastive_loss, "L_m": out.matching_loss, "L_a": aux}
-        return {"loss": loss} | parts
+        assigned = assigned_loss(
+            found.cosine, found.assignment, batch.positives.to(device), self.temp
+        )
+        losses = {"L_c": out.contrastive_loss, "L_a": assigned}
+        if matching:
+            losses["L_m"] = out.matching_loss
+        return {"loss": out.loss + self.recipe.assigned_weight * assigned} | losses
 
     @property
     def temp(self) -> Tensor:
@@ -226,7 +238,7 @@ class Trainer:
         row["cpu_minutes"] = self.progress.cpu_seconds / 60
         if stage.name == "read":
             row["exact_match"] = self._exact_match(model)
-        elif stage.name == "scenes":
+        elif stage.images == "scenes":
             row["map"] = self._quick_map(model, stage.pve_steps)
         self.progress.log.append(row)
         tqdm.write(json.dumps({k: round(v, 4) if isinstance(v, float) else v

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 from transformers import SiglipVisionModel
+from transformers import initialization as init
 
 from .configuration import MstarConfig
 from .hooks import Run
@@ -107,6 +108,21 @@ class VisionEncoder(nn.Module):
         positions = table[row : row + grid[0], column : column + grid[1]].flatten(0, 1)
         patches = embeddings.patch_embedding(pixel_values.to(table.dtype))
         return patches.flatten(2).transpose(1, 2) + positions
+
+    def init_from_scratch(self) -> None:
+        """How a φ with a stem starts, which has to learn letters from nothing."""
+        stem = self.siglip.embeddings.patch_embedding
+        for child in stem.modules():
+            if isinstance(child, nn.Conv2d):
+                init.kaiming_normal_(child.weight, nonlinearity="relu")
+        # Text is legible by its luminance: start there, and colour is learnt on top.
+        first = stem.layers[0].weight
+        grey = first.mean(dim=1, keepdim=True) * first.shape[1] ** 0.5
+        init.copy_(first, grey * first.new_tensor(LUMA)[:, None, None] * len(LUMA))
+        # The transformer starts as the identity, so that the stem learns letters first.
+        for layer in self.siglip.encoder.layers:
+            init.zeros_(layer.self_attn.out_proj.weight)
+            init.zeros_(layer.mlp.fc2.weight)
 
     def project(self, tokens: Tensor) -> Tensor:
         """MLP: f_t [B, N, D] -> what ψ looks at, [B, N, encoder_hidden_size]."""

@@ -28,8 +28,8 @@ from mstar.binarize import salient_region
 from mstar.configuration import MstarConfig
 from mstar.losses import contrastive_loss, matching_pairs, soft_targets
 from mstar.matching import assign, assign_per_image, word_scores
-from mstar.modeling import MstarOutput
 from mstar.official import load_released, load_tokenizer, our_name, resize_positions, resize_queries
+from mstar.outputs import MstarOutput
 from mstar.processing import MstarProcessor, character_tokenizer, clean_caption
 from mstar.retrieval import rerank
 

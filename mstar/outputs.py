@@ -1,0 +1,68 @@
+"""What the model returns: images and texts embedded, how they compare, and the whole pass."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from transformers.utils import ModelOutput
+
+from .recycling import Look
+
+
+@dataclass
+class ImageEncoding:
+    """Images, embedded once and for every query.
+
+    Attributes:
+        tokens: f₀ [B, N, D]; the matching pass looks at these.
+        grid: (grid_h, grid_w), N = grid_h · grid_w.
+        looks: PVE steps t = 0 … T.
+        embeddings: E_V [B, (T+1)·Q, d], step after step.
+        features: E_V projected and of unit length, [B, (T+1)·Q, embed_dim].
+    """
+
+    tokens: Tensor
+    grid: tuple[int, int]
+    looks: list[Look]
+    embeddings: Tensor
+    features: Tensor
+
+
+@dataclass
+class TextEncoding:
+    """Texts: E_T [N, d] and its projection of unit length [N, embed_dim]."""
+
+    embeddings: Tensor
+    features: Tensor
+
+
+@dataclass
+class Similarity:
+    """Texts against images.
+
+    Attributes:
+        cosine: every text with every vision embedding, [B, N, (T+1)·Q].
+        assignment: int64 [B, N], the embedding assigned to a word, −1 elsewhere.
+        v2t, t2v: the two directions of the training logits, [B, N] each and over τ; equal in
+            value but for multi-word texts of the released semantics, with gradients of their own.
+        scores: [N, B], what ranks the gallery.
+    """
+
+    cosine: Tensor
+    assignment: Tensor
+    v2t: Tensor
+    t2v: Tensor
+    scores: Tensor
+
+
+@dataclass
+class MstarOutput(ModelOutput):
+    """What a forward pass returns; parts whose inputs were not given are None."""
+
+    loss: Tensor | None = None
+    contrastive_loss: Tensor | None = None
+    matching_loss: Tensor | None = None
+    scores: Tensor | None = None
+    similarity: Similarity | None = None
+    itm_logits: Tensor | None = None
+    images: ImageEncoding | None = None
+    texts: TextEncoding | None = None
