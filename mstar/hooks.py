@@ -146,12 +146,13 @@ def select(names: Names | None, available: list[str]) -> list[str]:
     for name in [names] if isinstance(names, str) else names:
         found = [candidate for candidate in available if fnmatchcase(candidate, name)]
         if not found:
-            raise HookError(_unknown(name, available))
+            raise HookError(unknown(name, available))
         wanted.update(found)
     return [name for name in available if name in wanted]
 
 
-def _unknown(name: str, available: list[str]) -> str:
+def unknown(name: str, available: list[str]) -> str:
+    """What to say of a name that is not available."""
     near = difflib.get_close_matches(name, available, n=3, cutoff=0.5)
     hint = f"near matches: {', '.join(near)}" if near else "model.hook_points() lists them all"
     return f"no hook point is called {name!r}; {hint}."

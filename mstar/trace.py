@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from . import files
-from .hooks import HookError, Names, find_point, select
+from .hooks import HookError, Names, find_point, select, unknown
 
 _TENSORS, _META = "trace.safetensors", "trace.json"
 
@@ -36,7 +36,8 @@ class Trace(Mapping[str, Tensor]):
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self.tensors:
-            select(name, list(self.tensors))  # raises with near matches
+            # a KeyError: `in` and `get` rely on it
+            raise KeyError(unknown(name, list(self.tensors)))
         return self.tensors[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -75,16 +76,19 @@ class Trace(Mapping[str, Tensor]):
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {name: value.detach().cpu().contiguous() for name, value in self.tensors.items()}
-        with files.replacing(folder / _TENSORS) as path:
-            save_file(tensors, path)
         about = {
             "grid": self.grid,
             "steps": self.steps,
             "values": {name: list(find_point(name).axes) for name in self.tensors},
             "meta": self.meta,
         }
-        with files.replacing(folder / _META) as path:
-            path.write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")
+        text = json.dumps(about, indent=1, ensure_ascii=False)
+        with (
+            files.replacing(folder / _META) as meta_path,
+            files.replacing(folder / _TENSORS) as tensors_path,
+        ):  # both are complete before either takes its place
+            save_file(tensors, tensors_path)
+            meta_path.write_text(text, encoding="utf-8")
         return folder
 
     @classmethod
