@@ -1,0 +1,158 @@
+"""Trace: names, axes, stacking, and the folder it is kept in."""
+
+import json
+from collections.abc import Mapping
+
+import pytest
+import torch
+import transformers
+
+from mstar import Trace, files
+from mstar.hooks import HookError
+
+
+@pytest.fixture
+def trace() -> Trace:
+    """Values in an order that no sorting would give."""
+    values = {
+        "pve.1.mask": torch.tensor([[[1.0, 0.0], [0.5, 1.0]]]),
+        "pve.0.mask": torch.ones(1, 2, 2),
+        "pve.0.salient": torch.tensor([[[True, False], [False, False]]]),
+        "mim.assignment": torch.tensor([[3, -1]]),
+        "scores": torch.tensor([[0.25], [-1.0]], dtype=torch.bfloat16),
+    }
+    return Trace(values, (2, 2), 1, {"texts": ["exit", "süß"], "seed": None})
+
+
+def test_a_trace_is_a_mapping(trace):
+    assert isinstance(trace, Mapping)
+    assert list(trace)[:2] == ["pve.1.mask", "pve.0.mask"] and len(trace) == 5
+    assert "scores" in trace and "pve.2.mask" not in trace
+    assert trace.get("pve.0.mask") is trace.tensors["pve.0.mask"]
+    assert repr(trace) == "Trace(5 values, 0.0 MiB, T = 1)"
+
+
+@pytest.mark.parametrize("wrong", ["pve.0.maks", "pve.7.mask"])
+def test_a_wrong_name_lists_near_matches(trace, wrong):
+    with pytest.raises(KeyError, match=r"near matches: .*pve.0.mask"):
+        trace[wrong]
+    with pytest.raises(KeyError, match="near matches"):
+        trace.axes(wrong)
+    assert trace.get(wrong) is None and wrong not in trace
+
+
+def test_a_glob_is_no_name_of_one_value(trace):
+    with pytest.raises(KeyError, match=r"pve\.\*\.mask"):
+        trace["pve.*.mask"]
+
+
+def test_axes(trace):
+    assert trace.axes("pve.1.mask") == ("batch", "grid_h", "grid_w")
+    assert trace.axes("scores") == ("text", "image")
+
+
+def test_stack_adds_a_first_axis(trace):
+    stacked = trace.stack("pve.*.mask")
+    assert stacked.shape == (2, 1, 2, 2)
+    assert torch.equal(stacked[0], trace["pve.1.mask"])
+    assert torch.equal(trace.stack(["pve.0.mask"]), torch.ones(1, 1, 2, 2))
+
+
+def test_stack_follows_the_steps(tiny, inputs):
+    _, trace = tiny[0].run_with_trace(inputs | {"steps": 3}, "pve.*.mask")
+    stacked = trace.stack("pve.*.mask")
+    assert stacked.shape == (4, 2, 16, 16)
+    for t in range(4):
+        assert torch.equal(stacked[t], trace[f"pve.{t}.mask"])
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ("pve.*.maks", "no hook point is called"),
+        (lambda name: False, "no recorded value matches"),
+        (["pve.0.mask", "scores"], r"different shapes: \[\(1, 2, 2\), \(2, 1\)\]"),
+    ],
+)
+def test_what_cannot_be_stacked(trace, names, message):
+    with pytest.raises(HookError, match=message):
+        trace.stack(names)
+
+
+def test_save_and_load(trace, tmp_path):
+    folder = trace.save(tmp_path / "a" / "trace")
+    loaded = Trace.load(folder)
+    assert list(loaded) == list(trace), "the recorded order"
+    for name, value in trace.items():
+        assert loaded[name].dtype == value.dtype
+        assert torch.equal(loaded[name], value)
+    assert (loaded.grid, loaded.steps, loaded.meta) == (trace.grid, trace.steps, trace.meta)
+    about = json.loads((folder / "trace.json").read_text(encoding="utf-8"))
+    assert about["values"]["pve.1.mask"] == ["batch", "grid_h", "grid_w"]
+
+
+def test_a_run_comes_back_from_its_folder(tiny, inputs, tmp_path):
+    model = tiny[0]
+    _, trace = model.run_with_trace(inputs, "*", seed=3)
+    loaded = Trace.load(trace.save(tmp_path))
+    assert list(loaded) == list(trace)
+    assert all(torch.equal(loaded[name], value) for name, value in trace.items())
+    assert loaded.grid == (16, 16) and loaded.steps == 1
+    assert loaded.meta["config"]["sigma"] == "watershed"
+    assert loaded.meta["seed"] == 3
+    assert loaded.meta["versions"]["transformers"] == transformers.__version__
+    first, second = loaded.meta["images"]
+    assert first != second and len(first) == 64
+
+
+def test_the_hash_of_an_image_is_that_of_its_pixels(tiny, inputs):
+    hashes = [tiny[0].run_with_trace(inputs, "scores")[1].meta["images"] for _ in range(2)]
+    changed = inputs | {"pixel_values": inputs["pixel_values"] + 1}
+    hashes.append(tiny[0].run_with_trace(changed, "scores")[1].meta["images"])
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_values_with_a_gradient_and_views_are_saved(tmp_path):
+    base = torch.arange(12.0).view(3, 4).requires_grad_()
+    trace = Trace({"scores": base.T}, None, 0)
+    loaded = Trace.load(trace.save(tmp_path))
+    assert torch.equal(loaded["scores"], base.detach().T) and loaded.grid is None
+
+
+@pytest.mark.parametrize("missing", ["trace.json", "trace.safetensors"])
+def test_a_missing_file_is_named(trace, tmp_path, missing):
+    trace.save(tmp_path)
+    (tmp_path / missing).unlink()
+    with pytest.raises(FileNotFoundError, match=f"holds no trace: {missing} is missing"):
+        Trace.load(tmp_path)
+
+
+def test_no_folder_is_no_trace(tmp_path):
+    with pytest.raises(FileNotFoundError, match="holds no trace"):
+        Trace.load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("meta", [{"a": 1}, {"a": object()}], ids=["tensors", "meta"])
+def test_a_failing_save_keeps_the_old_trace(trace, tmp_path, monkeypatch, meta):
+    trace.save(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def half(tensors, path):
+        path.write_bytes(b"half")
+        raise OSError("the disk is full")
+
+    changed = Trace({"scores": torch.zeros(1, 1)}, (9, 9), 1, meta)
+    if meta == {"a": 1}:
+        monkeypatch.setattr("mstar.trace.save_file", half)
+    with pytest.raises((OSError, TypeError)):
+        changed.save(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_file_that_is_replaced_is_never_seen_half_written(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with files.replacing(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old" and temporary.parent == tmp_path
+    assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]
