@@ -34,6 +34,11 @@ function mstarView(root) {
     set();
   }
 
+  // JupyterLab's shortcuts else take the arrow keys; it looks for this on the element itself
+  for (const control of root.querySelectorAll('input, select, button')) {
+    control.setAttribute('data-lm-suppress-shortcuts', 'true');
+  }
+
   const dialog = root.querySelector('dialog');
   root.addEventListener('click', (event) => {
     const button = event.target.closest('button[data-enlarge]');
