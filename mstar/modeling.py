@@ -184,7 +184,7 @@ class MstarModel(PreTrainedModel):
             rest = TextEncoding(texts.embeddings[~by_word], texts.features[~by_word])
             groups = self._multi_word_groups(images)
             conditioned = self.aggregator(rest.embeddings, groups)
-            scores[~by_word] = self._multi_word_scores(conditioned, rest).T
+            scores[~by_word] = self._multi_word_scores(images, conditioned, rest).T
         return scores
 
     def match(
@@ -310,7 +310,7 @@ class MstarModel(PreTrainedModel):
         split = config.stop_gradient and own is not None
         conditioned = self.aggregator(texts.embeddings, groups, run)
         t2v = _best_cosine(conditioned, texts.features, self.vision_projection)
-        scores = self._multi_word_scores(conditioned, texts)
+        scores = self._multi_word_scores(images, conditioned, texts)
         v2t = t2v
         if split:
             # each side gathered without a gradient, as released
@@ -332,11 +332,17 @@ class MstarModel(PreTrainedModel):
             return list(images.embeddings.split(self.config.num_query_tokens, dim=1))
         return [images.embeddings]
 
-    def _multi_word_scores(self, conditioned: list[Tensor], texts: TextEncoding) -> Tensor:
-        """Scores [B, N] from E_vt of each group."""
+    def _multi_word_scores(
+        self, images: ImageEncoding, conditioned: list[Tensor], texts: TextEncoding
+    ) -> Tensor:
+        """Scores [B, N] from E_vt of each group, or of the first look alone."""
         config = self.config
-        if config.multi_word_scoring_steps == "first" and config.multi_word_attention == "per_step":
-            conditioned = conditioned[:1]
+        if config.multi_word_scoring_steps == "first":
+            if config.multi_word_attention == "per_step":
+                conditioned = conditioned[:1]
+            else:
+                first = images.embeddings[:, : config.num_query_tokens]
+                conditioned = self.aggregator(texts.embeddings, [first])
         return _best_cosine(conditioned, texts.features, self.vision_projection)
 
     def _scored_by_word(self, is_word: Tensor) -> Tensor:

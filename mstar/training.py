@@ -23,6 +23,7 @@ from . import files, reading
 from .batching import augment, make_batch, normalise
 from .configuration import MstarConfig
 from .data import sandbox
+from .data.scenes import BLOCK
 from .evaluation import mean_average_precision, rank_gallery
 from .losses import assigned_loss
 from .modeling import MstarModel
@@ -60,6 +61,13 @@ class Stage:
     extra_words: int = 48
     matching_every: int = 4
 
+    def __post_init__(self) -> None:
+        if self.batch_size % BLOCK:
+            raise ValueError(
+                f"batch_size must be a multiple of {BLOCK}, so that a resumed run sees the same "
+                f"images; got {self.batch_size}."
+            )
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -92,11 +100,11 @@ class Mixture(IterableDataset):
         hard = self.kind(sandbox.HARD, self.seed)
         worker = torch.utils.data.get_worker_info()
         offset, stride = (worker.id, worker.num_workers) if worker else (0, 1)
-        # blocks of four stay together: the sandbox keeps hard negatives in them
-        block = self.start // 4 + offset
+        # blocks stay together: the sandbox keeps hard negatives in them
+        block = self.start // BLOCK + offset
         while True:
             is_hard = block * _GOLDEN_RATIO % 1 < self.hard_share  # evenly spread
-            for index in range(4 * block, 4 * block + 4):
+            for index in range(BLOCK * block, BLOCK * (block + 1)):
                 yield (hard if is_hard else easy)[index]
             block += stride
 
