@@ -180,10 +180,16 @@ def sandbox(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], N
 
 
 def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
-    """train the embedded checkpoint anew, or go on where a run in OUT stopped"""
+    """train the sandbox model from nothing, or go on where a run in OUT stopped"""
     add = parser.add_argument
     add("--out", default="runs/sandbox", metavar="DIR", help="(default: runs/sandbox)")
-    add("--seed", type=int, metavar="N", help="of weights and images (default: the recipe's)")
+    add("--init", metavar="FOLDER", help="train on from this checkpoint, on full scenes only")
+    add(
+        "--seed",
+        type=int,
+        metavar="N",
+        help="of weights and images (default: one more than the runs before it)",
+    )
     add("--threads", type=int, metavar="N", help="CPU threads (default: torch's choice)")
 
     def run(args: argparse.Namespace) -> None:
@@ -193,22 +199,25 @@ def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
             raise ValueError(f"seed must be 0 or more; got {args.seed}.")
         if Path(args.out).exists() and not Path(args.out).is_dir():
             raise ValueError(f"{args.out} is a file: --out names a folder.")
+        from dataclasses import replace
+
         import torch
 
-        from . import files, training
+        from . import training
+        from .checkpoints import load_config
         from .configuration import MstarConfig
 
         if args.threads is not None:
             torch.set_num_threads(args.threads)
-        recipe = training.Recipe() if args.seed is None else training.Recipe(seed=args.seed)
-        trainer = training.Trainer(MstarConfig.sandbox(), recipe, args.out)
-        model = trainer.accelerator.unwrap_model(trainer.run())
+        config, recipe, seed = MstarConfig.sandbox(), training.Recipe(), 1
+        if args.init:
+            config, recipe = load_config(args.init), training.continued(recipe)
+            seed += len(training.training_record(args.init))  # images not seen before
+        recipe = replace(recipe, seed=seed if args.seed is None else args.seed)
+        trainer = training.Trainer(config, recipe, args.out, init=args.init)
+        trainer.run()
         if trainer.accelerator.is_main_process:
-            folder = Path(args.out, "checkpoint")
-            with files.replacing_folder(folder) as made:
-                model.save_pretrained(made)
-                trainer.processor.save_pretrained(made)
-            print(folder)
+            print(trainer.save_checkpoint(Path(args.out, "checkpoint")))
 
     return run
 

@@ -6,10 +6,11 @@ learning rate of a stage may fall linearly to zero over its last part. Training 
 texts, never a position.
 """
 
+import copy
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from tqdm.auto import tqdm
 
 from . import files, reading
 from .batching import augment, make_batch, normalise
+from .checkpoints import load_checkpoint
 from .configuration import MstarConfig
 from .data import sandbox
 from .data.scenes import BLOCK
@@ -30,6 +32,7 @@ from .modeling import MstarModel
 from .processing import MstarProcessor, character_tokenizer
 
 STATE = "training.pt"
+RECORD = "training.json"
 _GOLDEN_RATIO = (5**0.5 - 1) / 2
 
 
@@ -78,8 +81,8 @@ class Recipe:
         Stage("find", "strips", steps=900, batch_size=32, lr=1.5e-3, decay_from=1, pve_steps=0,
               matching_every=0),
         # as in the paper, the second look joins in the last stage
-        Stage("look", "scenes", steps=1200, batch_size=24, lr=1.5e-3, decay_from=1, pve_steps=0),
-        Stage("recycle", "scenes", steps=1200, batch_size=24, lr=1.5e-3, decay_from=0),
+        Stage("look", "scenes", steps=600, batch_size=24, lr=1.5e-3, decay_from=1, pve_steps=0),
+        Stage("recycle", "scenes", steps=900, batch_size=24, lr=1.5e-3, decay_from=0),
     )  # fmt: skip
     seed: int = 1
     hard_share: float = 0.2  # of the images are HARD, the others EASY
@@ -87,6 +90,11 @@ class Recipe:
     betas: tuple[float, float] = (0.9, 0.98)
     clip: float = 2.0
     assigned_weight: float = 0.5  # of the loss on assigned embeddings
+
+
+def continued(recipe: Recipe) -> Recipe:
+    """The part of a recipe that a trained checkpoint goes on with: the stages on full scenes."""
+    return replace(recipe, stages=tuple(s for s in recipe.stages if s.images == "scenes"))
 
 
 class Mixture(IterableDataset):
@@ -120,7 +128,18 @@ class Progress:
 
 
 class Trainer:
-    """Runs a recipe, from the start or from the last checkpoint in `folder`."""
+    """Runs a recipe, from the start or from the last checkpoint in `folder`.
+
+    Args:
+        config: the model to train.
+        recipe: how. Its seed makes weights and images.
+        folder: where the state of the run is kept.
+        init: a checkpoint folder whose weights to start from; the record of how those were made
+            is carried on.
+        workers: processes that render; the images are the same for any number, their order is
+            reproduced by a resumed run for 0 or 1.
+        save_every, evaluate_every: steps.
+    """
 
     def __init__(
         self,
@@ -128,6 +147,7 @@ class Trainer:
         recipe: Recipe,
         folder: str | Path,
         *,
+        init: str | Path | None = None,
         workers: int = 1,
         save_every: int = 500,
         evaluate_every: int = 1000,
@@ -137,7 +157,8 @@ class Trainer:
         self.workers, self.save_every, self.evaluate_every = workers, save_every, evaluate_every
         torch.manual_seed(recipe.seed)
         self.processor = MstarProcessor.for_config(config, character_tokenizer())
-        self.model = MstarModel(config)
+        self.model = MstarModel(config) if init is None else load_checkpoint(init)[0]
+        self.history = [] if init is None else training_record(init)
         self.head = reading.ReadingHead(config.vision_config.hidden_size)
         self.progress = Progress()
         self.lexicon = sandbox.words("train")
@@ -155,6 +176,17 @@ class Trainer:
             self.optimizer = self._optimizer()
             self._save()
         return self.model
+
+    def save_checkpoint(self, folder: str | Path) -> Path:
+        """What `from_pretrained` loads, in half precision, and `training.json`: how it was made."""
+        run = {"recipe": asdict(self.recipe)} | asdict(self.progress)
+        with files.replacing_folder(Path(folder)) as made:
+            model = self.accelerator.unwrap_model(self.model)
+            copy.deepcopy(model).half().save_pretrained(made)
+            self.processor.save_pretrained(made)
+            record = json.dumps([*self.history, run], indent=1)
+            (made / RECORD).write_text(record + "\n", encoding="utf-8")
+        return Path(folder)
 
     def _run_stage(self, stage: Stage) -> None:
         kind = {"strips": sandbox.StripDataset, "scenes": sandbox.SceneDataset}[stage.images]
@@ -292,6 +324,12 @@ class Trainer:
         self.head.load_state_dict(state["head"])
         self.progress = Progress(**state["progress"])
         self.optimizer.load_state_dict(state["optimizer"])
+
+
+def training_record(folder: str | Path) -> list[dict]:
+    """The runs that made a checkpoint, first to last: recipe, CPU minutes, log."""
+    path = Path(folder, RECORD)
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
 
 
 def learning_rate(stage: Stage, step: int) -> float:

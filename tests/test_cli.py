@@ -96,4 +96,25 @@ def test_train_writes_a_checkpoint_that_loads(tmp_path, monkeypatch, capsys):
     assert model.config.to_dict()["embed_dim"] == MstarConfig.sandbox().embed_dim
     torch.manual_seed(7)
     expected = training.MstarModel(MstarConfig.sandbox())
-    assert torch.equal(model.vision_projection.weight, expected.vision_projection.weight)
+    expected = expected.vision_projection.weight.half().float()  # saved in half precision
+    assert torch.equal(model.vision_projection.weight, expected)
+
+
+def test_train_goes_on_from_a_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "Recipe", partial(training.Recipe, stages=()))
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert cli.main(["train", "--out", str(first)]) == 0
+    init = ["--init", str(first / "checkpoint")]
+    assert cli.main(["train", "--out", str(second), *init]) == 0
+    model, _ = load_checkpoint(second / "checkpoint")
+    assert torch.equal(
+        model.vision_projection.weight,
+        load_checkpoint(first / "checkpoint")[0].vision_projection.weight,
+    )
+    runs = training.training_record(second / "checkpoint")
+    assert [run["recipe"]["seed"] for run in runs] == [1, 2]  # the second sees other images
+
+
+def test_a_continued_run_trains_on_scenes_only():
+    stages = training.continued(training.Recipe()).stages
+    assert stages and {stage.images for stage in stages} == {"scenes"}
