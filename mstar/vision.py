@@ -17,9 +17,9 @@ class ConvStem(nn.Module):
     """Convolutions in the place of SigLIP's single patch convolution.
 
     On a CPU a small model learns to read much sooner with it. It standardises each image first, so
-    neither its gain nor its polarity has to be learnt. The norm is BatchNorm although its value
-    depends on the batch in training: with a norm per image (GroupNorm, or LayerNorm over channels)
-    reading did not start within twice the steps.
+    its gain need not be learnt. The norm is BatchNorm, although its value depends on the batch in
+    training: all else equal (easy strips, batches of 32, lr 2.5e-3, one seed) the CTC loss after
+    800 steps was 1.13, and 2.95 with GroupNorm, which had not left its plateau.
     """
 
     def __init__(self, in_channels: int, layers: Sequence[tuple[int, int]], dim: int):
