@@ -5,9 +5,12 @@ Nothing here knows where a text is.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.preprocessing import normalize
 from torch import Tensor
 
 from .data.labels import parse_semantic, semantic
@@ -36,7 +39,7 @@ def make_batch(
     images: Tensor,
     texts: Sequence[Sequence[Text]],
     processor: MstarProcessor,
-    lexicon: Sequence[str],
+    lexicon: tuple[str, ...],
     rng: np.random.Generator,
     extra_words: int,
 ) -> Batch:
@@ -86,27 +89,48 @@ def _implied(listed: Sequence[Text], texts: Sequence[Sequence[Text]]) -> Tensor:
     return implied
 
 
-def hard_negatives(text: Text, lexicon: Sequence[str], rng: np.random.Generator) -> list[Text]:
+def hard_negatives(text: Text, lexicon: tuple[str, ...], rng: np.random.Generator) -> list[Text]:
     """Texts that share most of a text and are wrong: another order, another word, another thing."""
     written, style = text
+    if style == "word":
+        return [(_other(written, lexicon, rng), style)]
     if style == "phrase":
         words = written.split(" ")
         return [(" ".join(words[::-1]), style), (" ".join(_swap(words, lexicon, rng)), style)]
     if style == "combined":
         return [(", ".join(_swap(written.split(", "), lexicon, rng)), style)]
-    if style == "semantic":
-        inner, thing = parse_semantic(written)
-        others = [other for other in THINGS if other != thing]
-        elsewhere = semantic(inner, str(rng.choice(others)))
-        another = semantic(" ".join(_swap(inner.split(" "), lexicon, rng)), thing)
-        return [(elsewhere, style), (another, style)]
-    return []
+    inner, thing = parse_semantic(written)
+    elsewhere = [semantic(inner, other) for other in THINGS if other != thing]
+    another = semantic(" ".join(_swap(inner.split(" "), lexicon, rng)), thing)
+    return [(negative, style) for negative in (*elsewhere, another)]
 
 
-def _swap(parts: list[str], lexicon: Sequence[str], rng: np.random.Generator) -> list[str]:
+def _swap(parts: list[str], lexicon: tuple[str, ...], rng: np.random.Generator) -> list[str]:
     swapped = list(parts)
-    swapped[int(rng.integers(len(parts)))] = str(rng.choice(lexicon))
+    place = int(rng.integers(len(parts)))
+    swapped[place] = _other(parts[place], lexicon, rng)
     return swapped
+
+
+def _other(part: str, lexicon: tuple[str, ...], rng: np.random.Generator) -> str:
+    """A word that `part` may be taken for; any word where none is known (`part` is several)."""
+    among = similar(lexicon).get(part, lexicon)
+    return str(among[int(rng.integers(len(among)))])
+
+
+@cache
+def similar(lexicon: tuple[str, ...], count: int = 8) -> dict[str, tuple[str, ...]]:
+    """For each word the `count` others that it is most easily taken for, most alike first.
+
+    Alike are words that share letters and pairs of letters, the ends of a word counting too.
+    """
+    letters = CountVectorizer(analyzer="char_wb", ngram_range=(1, 2), binary=True)
+    shared = normalize(letters.fit_transform(lexicon))
+    alike = (shared @ shared.T).toarray()
+    np.fill_diagonal(alike, -1)
+    nearest = np.argsort(-alike, axis=1, kind="stable")[:, : min(count, len(lexicon) - 1)]
+    rows = zip(lexicon, nearest, strict=True)
+    return {word: tuple(lexicon[i] for i in row) for word, row in rows}
 
 
 def augment(images: Tensor, rng: np.random.Generator) -> Tensor:

@@ -220,7 +220,7 @@ class MstarConfig(PreTrainedConfig):
                 patch_size=8,
                 vision_use_head=False,
             ),
-            conv_stem=[(24, 2), (48, 2), (64, 2), (64, 1)],
+            conv_stem=[(24, 2), (48, 2), (48, 1), (96, 2), (96, 1)],
             qformer_config=dict(
                 vocab_size=64,
                 hidden_size=128,

@@ -51,6 +51,8 @@ class Stage:
         extra_words: lexicon words added to each batch as negatives.
         matching_every: L_m counts in every so manieth step, as its pass is the dearest part; 0 =
             never.
+        hard_share: of the images are HARD, the others EASY.
+        multi_word: whether phrases, combined and semantic queries are among the texts.
     """
 
     name: str
@@ -63,6 +65,8 @@ class Stage:
     pve_steps: int = 1
     extra_words: int = 48
     matching_every: int = 4
+    hard_share: float = 0.0
+    multi_word: bool = True
 
     def __post_init__(self) -> None:
         if self.batch_size % BLOCK:
@@ -77,15 +81,15 @@ class Recipe:
     """What `mstar train` does; recorded with the checkpoint."""
 
     stages: tuple[Stage, ...] = (
-        Stage("read", "strips", steps=3600, batch_size=32, lr=2.5e-3),
-        Stage("find", "strips", steps=900, batch_size=32, lr=1.5e-3, decay_from=1, pve_steps=0,
+        Stage("read", "strips", steps=5000, batch_size=32, lr=2.5e-3),
+        Stage("find", "strips", steps=1200, batch_size=32, lr=1.5e-3, decay_from=1, pve_steps=0,
               matching_every=0),
+        Stage("look", "scenes", steps=1500, batch_size=24, lr=1.5e-3, decay_from=1, pve_steps=0,
+              matching_every=0, multi_word=False),
         # as in the paper, the second look joins in the last stage
-        Stage("look", "scenes", steps=600, batch_size=24, lr=1.5e-3, decay_from=1, pve_steps=0),
-        Stage("recycle", "scenes", steps=900, batch_size=24, lr=1.5e-3, decay_from=0),
+        Stage("recycle", "scenes", steps=2500, batch_size=24, lr=1.5e-3, decay_from=0.3),
     )  # fmt: skip
     seed: int = 1
-    hard_share: float = 0.2  # of the images are HARD, the others EASY
     weight_decay: float = 0.02
     betas: tuple[float, float] = (0.9, 0.98)
     clip: float = 2.0
@@ -194,7 +198,7 @@ class Trainer:
         seed = self.recipe.seed * 1000 + self.progress.stage
         start = self.progress.step * stage.batch_size
         data = DataLoader(
-            Mixture(kind, seed, self.recipe.hard_share, start),
+            Mixture(kind, seed, stage.hard_share, start),
             batch_size=stage.batch_size,
             num_workers=self.workers,
             collate_fn=sandbox.collate,
@@ -232,7 +236,7 @@ class Trainer:
             window = self._random_window(pixels, rng)
             loss = reading.reading_loss(self.model.vision, self.head, pixels, items["text"], window)
             return {"loss": loss}
-        texts = _texts_of(items)
+        texts = _texts_of(items, stage.multi_word)
         batch = make_batch(
             items["image"], texts, self.processor, self.lexicon, rng, stage.extra_words
         )
@@ -339,8 +343,9 @@ def learning_rate(stage: Stage, step: int) -> float:
     return stage.lr * min(rise, fall)
 
 
-def _texts_of(items: dict) -> list[list[tuple[str, str]]]:
+def _texts_of(items: dict, multi_word: bool) -> list[list[tuple[str, str]]]:
     if "text" in items:  # strips
         return [[(word, "word")] for word in items["text"]]
     pairs = zip(items["texts"], items["styles"], strict=True)
-    return [list(dict.fromkeys(zip(texts, styles, strict=True))) for texts, styles in pairs]
+    listed = [dict.fromkeys(zip(texts, styles, strict=True)) for texts, styles in pairs]
+    return [[text for text in own if multi_word or text[1] == "word"] for own in listed]

@@ -127,4 +127,3 @@ class VisionEncoder(nn.Module):
     def project(self, tokens: Tensor) -> Tensor:
         """MLP: f_t [B, N, D] -> what ψ looks at, [B, N, encoder_hidden_size]."""
         return self.mlp(tokens)
-
