@@ -129,17 +129,18 @@ def matching_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def assigned_loss(
-    cosine: Tensor, assignment: Tensor, positives: Tensor, temperature: Tensor
+    cosine: Tensor, assignment: Tensor, excluded: Tensor, temperature: Tensor
 ) -> Tensor:
     """Each assigned vision embedding must tell its word from all texts of the batch.
 
-    Not in the paper: with few queries and few images it teaches much sooner that one embedding
-    answers to one word.
+    Not in the paper. The image's other words are wrong answers here: nothing else keeps one
+    embedding from being a mixture of all words of its image, and an embedding that answers to one
+    word has to look at that word.
 
     Args:
         cosine: [B, N, S] of N texts with S vision embeddings.
         assignment: int64 [B, N], −1 where nothing is assigned.
-        positives: bool [B, N], other texts that are in the image and thus no wrong answers.
+        excluded: bool [B, N], texts that are neither right nor wrong (an image's own phrases).
 
     Returns:
         mean cross entropy over the assigned pairs.
@@ -148,5 +149,4 @@ def assigned_loss(
     if not len(image):
         return cosine.sum() * 0
     logits = cosine[image, :, assignment[image, word]] / temperature  # [pairs, N]
-    others = positives[image].scatter(1, word[:, None], False)
-    return F.cross_entropy(logits.masked_fill(others, EXCLUDED).float(), word)
+    return F.cross_entropy(logits.masked_fill(excluded[image], EXCLUDED).float(), word)

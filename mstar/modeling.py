@@ -54,18 +54,21 @@ class MstarModel(PreTrainedModel):
             self.aggregator = MultiWordBranch(config)
         self.temp = nn.Parameter(torch.tensor(config.temperature))
         self.post_init()
-        self._freeze()
+        self.freeze()
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
         """As in transformers, which makes every loaded parameter trainable: freeze again."""
         loaded = super().from_pretrained(*args, **kwargs)
-        (loaded[0] if isinstance(loaded, tuple) else loaded)._freeze()
+        (loaded[0] if isinstance(loaded, tuple) else loaded).freeze()
         return loaded
 
-    def _freeze(self) -> None:
-        self.temp.requires_grad_(self.config.learn_temperature)
-        self.vision.siglip.post_layernorm.requires_grad_(self.config.train_last_norm)
+    def freeze(self) -> None:
+        """Keep what the configuration does not train: τ, φ's last norm, or neither."""
+        if not self.config.learn_temperature:
+            self.temp.requires_grad_(False)
+        if not self.config.train_last_norm:
+            self.vision.siglip.post_layernorm.requires_grad_(False)
 
     def encode_images(
         self,
@@ -281,9 +284,7 @@ class MstarModel(PreTrainedModel):
         out.matching_loss = matching_loss(out.itm_logits, pairs.labels)
         out.loss = out.contrastive_loss + out.matching_loss
 
-    def _assign(
-        self, cosine: Tensor, words: Tensor, own: Tensor | None, run: Run | None
-    ) -> Tensor:
+    def _assign(self, cosine: Tensor, words: Tensor, own: Tensor | None, run: Run | None) -> Tensor:
         candidates = words.expand(cosine.shape[:2]) if own is None else own & words
         first = self.config.assignment_steps == "first"
         assignable = cosine[..., : self.config.num_query_tokens] if first else cosine

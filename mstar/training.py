@@ -1,15 +1,15 @@
 """Training a small MSTAR from nothing on a CPU: learn letters, then where text is, then scenes.
 
-A recipe is a list of stages. `read` warms φ up on transcriptions (see `reading`), `find` trains the
-whole model on images of one word, `look` on full images with one look, `recycle` with T more. The
-learning rate of a stage may fall linearly to zero over its last part. Training sees images and
-texts, never a position.
+A recipe is a list of stages. `read` warms φ up on transcriptions (see `reading`); with φ frozen,
+`find` then trains the rest on images of one word and `look` on full images; `settle` trains all of
+it, and `recycle` with T further looks and all styles of query. The learning rate of a stage may
+fall linearly to zero over its last part. Training sees images and texts, never a position.
 """
 
 import copy
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -53,6 +53,8 @@ class Stage:
             never.
         hard_share: of the images are HARD, the others EASY.
         multi_word: whether phrases, combined and semantic queries are among the texts.
+        frozen_vision: whether φ stays as it is. Otherwise it soon gathers the whole image in a few
+            tokens for ψ to read there, and all queries come to read the same mixture.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Stage:
     matching_every: int = 4
     hard_share: float = 0.0
     multi_word: bool = True
+    frozen_vision: bool = False
 
     def __post_init__(self) -> None:
         if self.batch_size % BLOCK:
@@ -82,23 +85,26 @@ class Recipe:
 
     stages: tuple[Stage, ...] = (
         Stage("read", "strips", steps=5000, batch_size=32, lr=2.5e-3),
-        Stage("find", "strips", steps=1200, batch_size=32, lr=1.5e-3, decay_from=1, pve_steps=0,
-              matching_every=0),
-        Stage("look", "scenes", steps=1500, batch_size=24, lr=1.5e-3, decay_from=1, pve_steps=0,
+        Stage("find", "strips", steps=600, batch_size=32, lr=1.5e-3, decay_from=1, pve_steps=0,
+              matching_every=0, frozen_vision=True),
+        Stage("look", "scenes", steps=800, batch_size=24, lr=1e-3, decay_from=1, pve_steps=0,
+              matching_every=0, multi_word=False, frozen_vision=True),
+        Stage("settle", "scenes", steps=1500, batch_size=24, lr=6e-4, decay_from=1, pve_steps=0,
               matching_every=0, multi_word=False),
         # as in the paper, the second look joins in the last stage
-        Stage("recycle", "scenes", steps=2500, batch_size=24, lr=1.5e-3, decay_from=0.3),
+        Stage("recycle", "scenes", steps=2500, batch_size=24, lr=6e-4, decay_from=0.2),
     )  # fmt: skip
     seed: int = 1
     weight_decay: float = 0.02
     betas: tuple[float, float] = (0.9, 0.98)
     clip: float = 2.0
-    assigned_weight: float = 0.5  # of the loss on assigned embeddings
+    assigned_weight: float = 1.0  # of the loss on assigned embeddings
 
 
 def continued(recipe: Recipe) -> Recipe:
-    """The part of a recipe that a trained checkpoint goes on with: the stages on full scenes."""
-    return replace(recipe, stages=tuple(s for s in recipe.stages if s.images == "scenes"))
+    """The part of a recipe that a trained checkpoint goes on with: all of it, on full scenes."""
+    chosen = (s for s in recipe.stages if s.images == "scenes" and not s.frozen_vision)
+    return replace(recipe, stages=tuple(chosen))
 
 
 class Mixture(IterableDataset):
@@ -143,6 +149,9 @@ class Trainer:
         workers: processes that render; the images are the same for any number, their order is
             reproduced by a resumed run for 0 or 1.
         save_every, evaluate_every: steps.
+        callback: called after every step with the model, the processor and a row: `stage`, `step`,
+            the losses, `learning rate`, and now and then `exact_match` or `map`. It must leave the
+            model and the random numbers as they are.
     """
 
     def __init__(
@@ -155,10 +164,12 @@ class Trainer:
         workers: int = 1,
         save_every: int = 500,
         evaluate_every: int = 1000,
+        callback: Callable[[MstarModel, MstarProcessor, dict[str, object]], None] | None = None,
     ):
         self.accelerator = Accelerator()
         self.recipe, self.folder = recipe, Path(folder)
         self.workers, self.save_every, self.evaluate_every = workers, save_every, evaluate_every
+        self.callback = callback
         torch.manual_seed(recipe.seed)
         self.processor = MstarProcessor.for_config(config, character_tokenizer())
         self.model = MstarModel(config) if init is None else load_checkpoint(init)[0]
@@ -167,9 +178,10 @@ class Trainer:
         self.progress = Progress()
         self.lexicon = sandbox.words("train")
         self.model, self.head = self.accelerator.prepare(self.model, self.head)
-        self.optimizer = self._optimizer()
         if (self.folder / STATE).is_file():
             self._resume()
+        else:
+            self._begin()
 
     def run(self) -> MstarModel:
         """Train to the end of the recipe; writes checkpoints and, last, the model."""
@@ -177,7 +189,7 @@ class Trainer:
             self._run_stage(self.recipe.stages[self.progress.stage])
             self.progress.stage += 1
             self.progress.step = 0
-            self.optimizer = self._optimizer()
+            self._begin()
             self._save()
         return self.model
 
@@ -221,9 +233,15 @@ class Trainer:
             self.progress.step = step + 1
             self.progress.cpu_seconds += time.process_time() - clock
             clock = time.process_time()
-            bar.set_postfix({name: f"{value.item():.3f}" for name, value in losses.items()})
+            values = {name: value.item() for name, value in losses.items()}
+            bar.set_postfix({name: f"{value:.3f}" for name, value in values.items()})
+            row = {"stage": stage.name, "step": self.progress.step} | values
             if self.progress.step % self.evaluate_every == 0 or self.progress.step == stage.steps:
-                self._evaluate(stage, {name: value.item() for name, value in losses.items()})
+                row |= self._evaluate(stage)
+                self._log(row)
+            if self.callback is not None:
+                row["learning rate"] = learning_rate(stage, step)
+                self.callback(self.accelerator.unwrap_model(self.model), self.processor, row)
             if self.progress.step % self.save_every == 0:
                 self._save()
 
@@ -246,9 +264,8 @@ class Trainer:
             **batch.to(device), steps=stage.pve_steps, window=window, matching=matching
         )
         found = out.similarity
-        assigned = assigned_loss(
-            found.cosine, found.assignment, batch.positives.to(device), self.temp
-        )
+        excluded = (batch.positives & ~batch.is_word).to(device)
+        assigned = assigned_loss(found.cosine, found.assignment, excluded, self.temp)
         losses = {"L_c": out.contrastive_loss, "L_a": assigned}
         if matching:
             losses["L_m"] = out.matching_loss
@@ -264,6 +281,16 @@ class Trainer:
         spare = (vision.image_size - pixels.shape[-2]) // vision.patch_size
         return (int(rng.integers(spare + 1)), 0) if spare else None
 
+    def _begin(self) -> None:
+        """Get ready for the present stage, if there is one: what is trained, a fresh optimiser."""
+        if self.progress.stage == len(self.recipe.stages):
+            return
+        stage = self.recipe.stages[self.progress.stage]
+        model = self.accelerator.unwrap_model(self.model)
+        model.vision.siglip.requires_grad_(not stage.frozen_vision)
+        model.freeze()
+        self.optimizer = self._optimizer()
+
     def _optimizer(self) -> torch.optim.Optimizer:
         parameters = [*self.model.parameters(), *self.head.parameters()]
         trained = [p for p in parameters if p.requires_grad]
@@ -274,20 +301,23 @@ class Trainer:
         ]
         return self.accelerator.prepare(torch.optim.AdamW(groups, lr=0.0, betas=recipe.betas))
 
-    def _evaluate(self, stage: Stage, losses: dict[str, float]) -> None:
-        """A line of the log: losses, and how well fresh images of seen words are read or found."""
+    def _evaluate(self, stage: Stage) -> dict[str, float]:
+        """How well fresh images of seen words are read or found."""
         self.model.eval()
         model = self.accelerator.unwrap_model(self.model)
-        row = {"stage": stage.name, "step": self.progress.step} | losses
-        row["cpu_minutes"] = self.progress.cpu_seconds / 60
+        found = {}
         if stage.name == "read":
-            row["exact_match"] = self._exact_match(model)
+            found["exact_match"] = self._exact_match(model)
         elif stage.images == "scenes":
-            row["map"] = self._quick_map(model, stage.pve_steps)
+            found["map"] = self._quick_map(model, stage.pve_steps)
+        self.model.train()
+        return found
+
+    def _log(self, row: dict[str, object]) -> None:
+        row = row | {"cpu_minutes": self.progress.cpu_seconds / 60}
         self.progress.log.append(row)
         tqdm.write(json.dumps({k: round(v, 4) if isinstance(v, float) else v
                                for k, v in row.items()}))  # fmt: skip
-        self.model.train()
 
     def _exact_match(self, model: MstarModel, count: int = 400) -> float:
         """Share of held-out strips that are read without an error."""
@@ -327,7 +357,9 @@ class Trainer:
         self.accelerator.unwrap_model(self.model).load_state_dict(state["model"])
         self.head.load_state_dict(state["head"])
         self.progress = Progress(**state["progress"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self._begin()
+        if self.progress.stage < len(self.recipe.stages):
+            self.optimizer.load_state_dict(state["optimizer"])
 
 
 def training_record(folder: str | Path) -> list[dict]:

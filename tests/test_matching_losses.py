@@ -153,17 +153,17 @@ def test_matching_loss():
 
 
 def test_assigned_loss_by_hand():
-    """One image, two own words at embeddings 1 and 0; the third text is a wrong answer."""
-    cosine = torch.tensor([[[0.1, 0.9], [0.7, 0.2], [0.3, 0.4]]])
-    assignment = torch.tensor([[1, 0, -1]])
-    positives = torch.tensor([[YES, YES, NO]])
-    loss = assigned_loss(cosine, assignment, positives, torch.tensor(0.5))
+    """Two own words at embeddings 1 and 0, a wrong text, and a phrase of the image."""
+    cosine = torch.tensor([[[0.1, 0.9], [0.7, 0.2], [0.3, 0.4], [0.8, 0.8]]])
+    assignment = torch.tensor([[1, 0, -1, -1]])
+    excluded = torch.tensor([[NO, NO, NO, YES]])
+    loss = assigned_loss(cosine, assignment, excluded, torch.tensor(0.5))
 
-    def cross_entropy(right, wrong):
-        return -log(exp(right / 0.5) / (exp(right / 0.5) + exp(wrong / 0.5)))
+    def cross_entropy(right, *wrong):
+        return -log(exp(right / 0.5) / sum(exp(value / 0.5) for value in (right, *wrong)))
 
-    # the image's other word is no wrong answer
-    expected = (cross_entropy(0.9, 0.4) + cross_entropy(0.7, 0.3)) / 2
+    # the image's other word is a wrong answer, its phrase is not
+    expected = (cross_entropy(0.9, 0.2, 0.4) + cross_entropy(0.7, 0.1, 0.3)) / 2
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 

@@ -14,6 +14,7 @@ from mstar import MstarConfig, MstarModel, MstarProcessor, processing
 from mstar.configuration import SEMANTICS
 from mstar.processing import CLIP_MEAN, CLIP_STD, STYLES, open_image
 from mstar.retrieval import rerank
+from mstar.vision import sine_positions
 
 OWN = torch.tensor([[True, False, True], [False, True, True]])
 
@@ -325,6 +326,17 @@ def test_any_size_that_is_a_multiple_of_the_patch(size, stem):
     assert images.grid == (size[0] // 4, size[1] // 4)
     assert images.tokens.shape[1] == images.grid[0] * images.grid[1]
     assert torch.isfinite(images.features).all()
+
+
+def test_positions_beside_a_stem_start_in_order():
+    """All tokens differ, and the nearer two are, the more alike they start."""
+    table = sine_positions(16, 128)
+    assert table.shape == (256, 128)
+    alike = (table @ table.T / table.pow(2).sum(1)).view(16, 16, 16, 16)
+    assert torch.allclose(alike[5, 5, 5, 5], torch.tensor(1.0))
+    assert alike.flatten(2).flatten(0, 1).clone().fill_diagonal_(0).max() < 0.999
+    along = alike[5, 0, 5]
+    assert (along.diff()[:3] < 0).all() and torch.allclose(alike[0, 5, :, 5], along)
 
 
 @pytest.mark.parametrize("size", [(63, 64), (64, 66), (2, 4), (0, 64)])

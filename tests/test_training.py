@@ -1,6 +1,7 @@
 """Batches without positions, and the loop: stages, schedule, resume."""
 
 import re
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -268,6 +269,37 @@ def test_every_stage_runs_and_a_resumed_run_is_the_same(train, tmp_path, one_thr
     ours = resumed.run().state_dict()
     assert ours.keys() == weights.keys()
     assert [name for name in weights if not torch.equal(ours[name], weights[name])] == []
+
+
+def test_a_frozen_vision_encoder_stays_as_it_is(train):
+    frozen = replace(RECIPE.stages[1], frozen_vision=True)
+    trainer = train("frozen", replace(RECIPE, stages=(frozen,)))
+    before = {name: value.clone() for name, value in trainer.model.named_parameters()}
+    trainer.run()
+    after = dict(trainer.model.named_parameters())
+    changed = {name for name in after if not torch.equal(after[name], before[name])}
+    assert not [name for name in changed if name.startswith("vision.siglip.")]
+    assert {"vision.mlp.0.weight", "multimodal.query_tokens", "text_projection.weight"} <= changed
+
+
+def test_a_callback_hears_every_step_and_changes_nothing(train, tmp_path, one_thread):
+    heard = []
+
+    def callback(model, processor, row):
+        heard.append(dict(row))
+
+    plain = train("plain").run().state_dict()
+    torch.manual_seed(99)
+    watched = Trainer(
+        small(), RECIPE, tmp_path / "watched", workers=0, evaluate_every=9, callback=callback
+    )
+    weights = watched.run().state_dict()
+    assert all(torch.equal(value, plain[name]) for name, value in weights.items())
+    assert [(row["stage"], row["step"]) for row in heard[:3]] == [
+        ("read", 1), ("read", 2), ("find", 1),
+    ]  # fmt: skip
+    assert all(row["learning rate"] > 0 and "loss" in row for row in heard)
+    assert sum("map" in row for row in heard) == 2
 
 
 def test_another_recipe_in_the_same_folder_is_refused(train):
