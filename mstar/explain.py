@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from .matching import UNASSIGNED
@@ -150,6 +151,105 @@ def _value_and_margin(values: Tensor, index: int) -> tuple[float, float]:
     others = torch.cat([values[:index], values[index + 1 :]])
     best = others.max() if len(others) else values.new_zeros(())
     return float(values[index]), float(values[index] - best)
+
+
+@dataclass(frozen=True)
+class Pick:
+    """One word's vision embedding, and how firmly it is its own.
+
+    Attributes:
+        index: of the embedding that the assignment gave the word, −1 = none was left.
+        value: its cosine, NaN where there is none.
+        runner_up, runner_up_value: the word's best other embedding (−1, NaN = there is none).
+        margin: how much the summed cosine of all words would lose if this pick were forbidden and
+            everything assigned anew; 0 = another assignment is as good.
+        greedy: the embedding with the word's best cosine, whatever the other words take.
+        conflict: whether another word has the same greedy choice.
+    """
+
+    index: int
+    value: float
+    runner_up: int
+    runner_up_value: float
+    margin: float
+    greedy: int
+    greedy_value: float
+    conflict: bool
+
+
+def examine_assignment(cosine: Tensor, assignment: Tensor) -> list[Pick]:
+    """How firm an assignment is, word by word.
+
+    Args:
+        cosine: [words, embeddings].
+        assignment: int64 [words], −1 = none.
+    """
+    cosine = cosine.detach().double().cpu()
+    best = _total(cosine)
+    greedy = cosine.argmax(dim=1)
+    picks = []
+    for word, index in enumerate(assignment.tolist()):
+        others = cosine[word].clone()
+        margin, value, runner_up = float("nan"), float("nan"), -1
+        if index != UNASSIGNED:
+            value = float(cosine[word, index])
+            forbidden = cosine.clone()
+            forbidden[word, index] = -torch.inf
+            margin = best - _total(forbidden)
+            others[index] = -torch.inf
+        if others.isfinite().any():
+            runner_up = int(others.argmax())
+        picks.append(
+            Pick(
+                index,
+                value,
+                runner_up,
+                float(others[runner_up]) if runner_up >= 0 else float("nan"),
+                margin,
+                int(greedy[word]),
+                float(cosine[word, greedy[word]]),
+                int((greedy == greedy[word]).sum()) > 1,
+            )
+        )
+    return picks
+
+
+def _total(cosine: Tensor) -> float:
+    """Largest summed cosine of a one-to-one assignment; −inf marks pairs that may not be."""
+    impossible = -1e6  # below any sum of cosines, so such a pair is taken only where it must be
+    allowed = cosine.isfinite()
+    weights = torch.where(allowed, cosine, impossible).numpy()
+    rows, columns = linear_sum_assignment(weights, maximize=True)
+    chosen = torch.zeros_like(allowed)
+    chosen[torch.from_numpy(rows), torch.from_numpy(columns)] = True
+    return float(cosine[chosen & allowed].sum())
+
+
+def embedding_maps(trace: Trace, image: int = 0) -> Tensor:
+    """Where every vision embedding looked, mean over layers and heads.
+
+    Returns:
+        [(T+1)·Q, grid_h, grid_w].
+    """
+    per_step = [
+        torch.stack(
+            [trace[f"pve.{t}.layers.{i}.cross_attention"][image] for i in cross_layers(trace)]
+        )
+        for t in range(trace.steps + 1)
+    ]  # each [layer, head, query, token]
+    return torch.cat([one.float().mean((0, 1)) for one in per_step]).unflatten(-1, trace.grid)
+
+
+def weighted_map(trace: Trace, text: int, image: int = 0) -> Tensor:
+    """What a text of several words draws on, carried back to the image: [head, grid_h, grid_w].
+
+    The multi-word branch weighs vision embeddings (Eq. 4), each of which looked somewhere; this is
+    the weighted sum of their maps, per head of that branch. With one attention per step, each step
+    has an equal say.
+    """
+    weights = trace["mim.aggregator_attention"][image, text].float()  # [head, embedding]
+    weights = weights / weights.sum(-1, keepdim=True)
+    return torch.einsum("hs,sij->hij", weights, embedding_maps(trace, image))
 
 
 def head_maps(trace: Trace, step: int, query: int | None = None, image: int = 0) -> Tensor:

@@ -113,8 +113,7 @@ class MultiWordBranch(nn.Module):
         for group in vision:
             normed = self.norm_in(group)
             values.append(self._split(self.value(normed)))  # [B, S, heads, d / heads]
-            logits = torch.einsum("nhe,bshe->bnhs", query, self._split(self.key(normed)))
-            weights.append((logits * query.shape[-1] ** -0.5).softmax(dim=-1))
+            weights.append(self._weights(query, normed))
         if run is not None:
             sizes = [w.shape[-1] for w in weights]
             heard = run("mim.aggregator_attention", torch.cat(weights, dim=-1))
@@ -125,6 +124,19 @@ class MultiWordBranch(nn.Module):
             hidden = self.norm_mid(self.out(mixed))
             outputs.append(self.norm_out(hidden + self.feed_forward(hidden)))
         return outputs
+
+    def weights(self, text: Tensor, vision: Tensor) -> Tensor:
+        """How much each text [N, d] draws on each of an image's embeddings [B, S, d].
+
+        Returns:
+            [B, N, heads, S], summing to 1 over S.
+        """
+        query = self._split(self.query(self.norm_in(text)))
+        return self._weights(query, self.norm_in(vision))
+
+    def _weights(self, query: Tensor, normed: Tensor) -> Tensor:
+        logits = torch.einsum("nhe,bshe->bnhs", query, self._split(self.key(normed)))
+        return (logits * query.shape[-1] ** -0.5).softmax(dim=-1)
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1))

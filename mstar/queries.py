@@ -6,6 +6,17 @@ from collections.abc import Iterable
 from .processing import STYLES, clean_caption
 
 
+def guess_style(text: str) -> tuple[str, str]:
+    """The style that a text most likely has, and why: (style, reason)."""
+    if re.search(r"['\"‘“].+['\"’”]\s+(on|in|at|of)\b", text):
+        return "semantic", "a text in quotation marks, and where it stands"
+    if re.search(r"\S\s*[,+]\s*\S", text):
+        return "combined", "texts separated by a comma or a plus"
+    if len(text.split()) > 1:
+        return "phrase", "several words in a row"
+    return "word", "a single word"
+
+
 def parse_query(entry: str) -> tuple[str, str]:
     """One query, (text, style).
 
@@ -18,14 +29,14 @@ def parse_query(entry: str) -> tuple[str, str]:
     named = re.match(r"\s*([A-Za-z]+)\s*:(.*)", entry, re.DOTALL)
     style, text = (named[1].lower(), named[2]) if named else (None, entry)
     text = " ".join(text.split())
-    if style is not None and style not in STYLES:
+    if style is None:
+        style = guess_style(text)[0]
+    if style not in STYLES:
         raise ValueError(f"unknown style {style!r}: expected one of {', '.join(STYLES)}.")
     if style == "combined":
         text = ", ".join(part.strip() for part in re.split("[+,]", text) if part.strip())
     if not clean_caption(text):
         raise ValueError(f"the query {entry!r} has no words.")
-    if style is None:
-        style = "phrase" if " " in text else "word"
     return text, style
 
 

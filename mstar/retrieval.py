@@ -1,10 +1,17 @@
 """Searching a gallery: ranking scores, and re-ranking the best of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from math import ceil
 
 import torch
+from PIL import Image
 from torch import Tensor
+from tqdm.auto import tqdm
+
+from .modeling import MstarModel
+from .outputs import ImageEncoding, TextEncoding
+from .processing import MstarProcessor
 
 
 def rerank_count(images: int, ratio: float) -> int:
@@ -36,3 +43,117 @@ def rerank(
     else:
         added = torch.stack([probability(text, images) for text, images in enumerate(best)])
     return scores.scatter_add(1, best, added.to(scores))
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One image of a ranked gallery.
+
+    Attributes:
+        image: its index in the gallery.
+        rank, score: in the final ranking; 1 = first.
+        cosine_rank, cosine: by cosine alone.
+        probability: that the text is in the image, by the matching head; NaN = not re-ranked.
+        step, query: the vision embedding that counted most: the best cosine of a word, the largest
+            weight of a text of several words (mean over heads).
+    """
+
+    image: int
+    rank: int
+    score: float
+    cosine_rank: int
+    cosine: float
+    probability: float
+    step: int
+    query: int
+
+
+class Gallery:
+    """Images embedded once, in memory, and searched by text.
+
+    Args:
+        images: what the processor takes.
+        steps: T; None = the configuration's.
+    """
+
+    def __init__(
+        self,
+        model: MstarModel,
+        processor: MstarProcessor,
+        images: Sequence[Image.Image],
+        steps: int | None = None,
+        batch_size: int = 16,
+    ):
+        if not len(images):
+            raise ValueError("a gallery needs at least one image.")
+        self.model, self.processor = model, processor
+        parts = []
+        with torch.no_grad():
+            for start in tqdm(range(0, len(images), batch_size), desc="gallery", leave=False):
+                batch = list(images[start : start + batch_size])
+                pixels = processor(images=batch)["pixel_values"].to(model.device, model.dtype)
+                parts.append(model.encode_images(pixels, steps))
+        self._images = ImageEncoding(
+            torch.cat([part.tokens for part in parts]),
+            parts[0].grid,
+            [],
+            torch.cat([part.embeddings for part in parts]),
+            torch.cat([part.features for part in parts]),
+        )
+
+    def __len__(self) -> int:
+        return len(self._images.features)
+
+    @torch.no_grad()
+    def search(self, text: str, style: str, ratio: float | None = None) -> list[Hit]:
+        """Every image, best first: by cosine, the best of them re-ranked by the matching head.
+
+        Args:
+            ratio: share that is re-ranked, see `rerank_count`; None = the configuration's.
+        """
+        model = self.model
+        data = self.processor(text=[text], styles=[style]).to(model.device)
+        ids, attention = data["input_ids"], data["attention_mask"]
+        encoded = model.encode_texts(ids, attention)
+        cosine = model.score(self._images, encoded, data["is_word"])  # [1, B]
+
+        def matched(_: int, best: Tensor) -> Tensor:
+            rows = len(best)
+            pairs = ids.expand(rows, -1), attention.expand(rows, -1)
+            return model.match(self._images.tokens[best], *pairs).softmax(-1)[:, 1]
+
+        ratio = model.config.rerank_ratio if ratio is None else ratio
+        final = rerank(cosine, matched, ratio)[0]
+        chosen = self._chosen(encoded, bool(data["is_word"][0]))
+        by_cosine = _ranks(cosine[0])
+        hits = []
+        for rank, image in enumerate(final.argsort(descending=True, stable=True).tolist(), 1):
+            added = float(final[image] - cosine[0, image])
+            reranked = by_cosine[image] <= rerank_count(len(self), ratio)
+            step, query = divmod(int(chosen[image]), model.config.num_query_tokens)
+            hits.append(
+                Hit(
+                    image,
+                    rank,
+                    float(final[image]),
+                    by_cosine[image],
+                    float(cosine[0, image]),
+                    added if reranked else float("nan"),
+                    step,
+                    query,
+                )
+            )
+        return hits
+
+    def _chosen(self, text: TextEncoding, is_word: bool) -> Tensor:
+        """Of each image, the embedding that counts most for a text, [B]."""
+        model = self.model
+        if is_word or not model.config.multi_word_branch:
+            return (self._images.features @ text.features[0]).argmax(dim=1)
+        weights = model.aggregator.weights(text.embeddings, self._images.embeddings)
+        return weights[:, 0].mean(1).argmax(dim=1)  # [B, head, S]
+
+
+def _ranks(scores: Tensor) -> dict[int, int]:
+    order = scores.argsort(descending=True, stable=True).tolist()
+    return {image: rank for rank, image in enumerate(order, 1)}

@@ -91,9 +91,7 @@ def _available(model: "MstarModel", inputs: Mapping[str, Any], steps: int) -> li
         "itm": image and text and inputs.get("pairs") is not None,
     }
     names = [
-        name
-        for name in hooking.point_names(model.config, steps)
-        if reached[name.partition(".")[0]]
+        name for name in hooking.point_names(model.config, steps) if reached[name.partition(".")[0]]
     ]
     if not model.config.multi_word_branch:
         names = [name for name in names if name != "mim.aggregator_attention"]

@@ -3,7 +3,17 @@
 import pytest
 import torch
 
-from mstar.explain import explain_words, head_maps, query_map, rank, summarise_looks
+from mstar.explain import (
+    embedding_maps,
+    examine_assignment,
+    explain_words,
+    head_maps,
+    query_map,
+    rank,
+    summarise_looks,
+    weighted_map,
+)
+from mstar.matching import assign
 from mstar.trace import Trace
 
 
@@ -77,3 +87,61 @@ def test_ranks_count_ties_against_the_image():
     place = rank(scores, 0)
     assert (place.rank, place.total, place.order) == (3, 4, (1, 2, 0, 3))
     assert place.order[place.rank - 1] == 0
+
+
+def test_the_margin_is_what_forbidding_a_pick_costs():
+    """Both words like embedding 0 best; the sum is largest if the first gives way: 0.7 + 0.8."""
+    cosine = torch.tensor([[0.9, 0.7, -0.5], [0.8, 0.2, 0.1]])
+    first, second = examine_assignment(cosine, assign(cosine))
+    assert (first.index, second.index) == (1, 0)
+    # without (0, 1): 0.9 + 0.2; without (1, 0): 0.9 + 0.2
+    assert (first.margin, second.margin) == pytest.approx((0.4, 0.4))
+    assert first.conflict and second.conflict
+    assert (first.greedy, first.greedy_value) == (0, pytest.approx(0.9))
+    assert (first.runner_up, first.runner_up_value) == (0, pytest.approx(0.9))
+    assert (second.runner_up, second.runner_up_value) == (1, pytest.approx(0.2))
+
+
+def test_the_margin_agrees_with_trying_all_assignments():
+    from itertools import permutations
+
+    cosine = torch.rand(3, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assignment = assign(cosine)
+
+    def best(allowed):
+        return max(
+            sum(cosine[w, e].item() for w, e in enumerate(chosen))
+            for chosen in permutations(range(5), 3)
+            if allowed(chosen)
+        )
+
+    whole = best(lambda _: True)
+    for word, pick in enumerate(examine_assignment(cosine, assignment)):
+        without = best(lambda chosen, word=word, pick=pick: chosen[word] != pick.index)
+        assert pick.margin == pytest.approx(whole - without)
+
+
+def test_more_words_than_embeddings():
+    cosine = torch.tensor([[0.9], [0.5]])
+    given, left = examine_assignment(cosine, assign(cosine))
+    assert (given.index, left.index) == (0, -1)
+    assert given.margin == pytest.approx(0.4)  # the other word would take it
+    assert given.runner_up == -1 and left.margin != left.margin
+    (alone,) = examine_assignment(torch.tensor([[0.3]]), torch.tensor([0]))
+    assert alone.margin == pytest.approx(0.3)  # nothing would be left
+
+
+def test_a_text_of_several_words_is_carried_back_by_its_weights(trace):
+    """Head 0 draws on embedding 0 of look 0 alone, head 1 on all four alike."""
+    weights = torch.tensor([[1.0, 0, 0, 0], [0.25, 0.25, 0.25, 0.25]])
+    values = dict(trace.tensors) | {"mim.aggregator_attention": weights[None, None]}
+    for layer in (0, 2):
+        values[f"pve.1.layers.{layer}.cross_attention"] = values["pve.0.layers.0.cross_attention"]
+    recorded = Trace(values, (1, 4), 1)
+    maps = embedding_maps(recorded)
+    assert maps.shape == (4, 1, 4)
+    torch.testing.assert_close(maps[0], torch.tensor([[0.25, 0.25, 0.25, 0.25]]))
+    torch.testing.assert_close(maps[3], torch.tensor([[0.0, 0, 0, 1]]))
+    carried = weighted_map(recorded, 0)
+    torch.testing.assert_close(carried[0], maps[0])
+    torch.testing.assert_close(carried[1], maps.mean(0))

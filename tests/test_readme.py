@@ -82,10 +82,12 @@ def test_every_make_target_that_is_named_exists():
         assert command in {one.__name__ for one in cli.COMMANDS}
 
 
-def test_the_example_runs(tiny_checkpoint, monkeypatch, capsys):
+def test_the_examples_run(tiny_checkpoint, monkeypatch, capsys):
     monkeypatch.setattr(embedded, "checkpoint", lambda: tiny_checkpoint)
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    exec(example, {})
+    examples = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(examples) == 2
+    exec("\n".join(examples), names := {})
+    assert (names["explorer"].step, names["explorer"].query) == (1, 3)
     printed = capsys.readouterr().out
     assert str(torch.Size([3, 1, 16, 16])) in printed  # T = 2
 

@@ -1,7 +1,11 @@
+import math
+
 import pytest
 import torch
+from PIL import Image
 
-from mstar.retrieval import rerank, rerank_count
+from mstar.queries import guess_style, parse_query
+from mstar.retrieval import Gallery, rerank, rerank_count
 
 
 @pytest.mark.parametrize(
@@ -30,3 +34,56 @@ def test_the_probability_may_be_computed_for_the_best_alone():
 
     torch.testing.assert_close(rerank(scores, probability, 0.4), rerank(scores, table, 0.4))
     assert asked == scores.topk(3).indices.tolist()
+
+
+# A gallery in memory
+
+
+@pytest.fixture(scope="module")
+def images():
+    noise = torch.Generator().manual_seed(0)
+    pixels = (torch.rand(6, 64, 64, 3, generator=noise) * 255).byte().numpy()
+    return [Image.fromarray(one) for one in pixels]
+
+
+@pytest.mark.parametrize(("text", "style"), [("exit", "word"), ("one way", "phrase")])
+def test_a_gallery_ranks_as_the_model_scores(tiny, images, text, style):
+    model, processor = tiny
+    hits = Gallery(model, processor, images, batch_size=4).search(text, style)
+    inputs = processor(images=images, text=[text], styles=[style])
+    pairs = torch.tensor([[i, 0] for i in range(6)])
+    with torch.no_grad():
+        out = model(**inputs, pairs=pairs)
+    expected = rerank(out.scores, out.itm_logits.softmax(-1)[:, 1][None], 0.02)[0]
+    assert [hit.image for hit in hits] == expected.argsort(descending=True).tolist()
+    assert [hit.rank for hit in hits] == list(range(1, 7))
+    for hit in hits:
+        assert hit.score == pytest.approx(expected[hit.image].item(), abs=1e-5)
+        assert hit.cosine == pytest.approx(out.scores[0, hit.image].item(), abs=1e-5)
+        assert math.isnan(hit.probability) == (hit.cosine_rank > 2)
+    if style == "word":
+        best = out.similarity.cosine[:, 0].argmax(1)
+        assert all(hit.step * 4 + hit.query == best[hit.image] for hit in hits)
+
+
+def test_an_empty_gallery_is_refused(tiny):
+    with pytest.raises(ValueError, match="at least one image"):
+        Gallery(*tiny, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "style"),
+    [
+        ("exit", "word"),
+        ("speed limit 25", "phrase"),
+        ("1888 + celtic", "combined"),
+        ("stop, one way", "combined"),
+        ("'dream big' on a shirt", "semantic"),
+        ("\u201cstop\u201d on a sign", "semantic"),
+        ("it's open", "phrase"),
+    ],
+)
+def test_a_style_is_guessed_and_the_guess_has_a_reason(text, style):
+    guess, reason = guess_style(text)
+    assert guess == style and reason
+    assert parse_query(text)[1] == style

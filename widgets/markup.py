@@ -1,12 +1,13 @@
 """Pieces of markup that pictures are put together from; see `view.js` for what connects them."""
 
 import json
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from . import sprites
 from .picture import text
-from .sprites import Scale, Sprite
+from .sprites import Scale, Signed, Sprite
 
 #: Where a button's picture is shown large; one a view.
 DIALOG = (
@@ -43,6 +44,62 @@ def map_layer(sprite: Sprite, index: int, alt: str, attributes: str = "") -> str
     return (
         f'<span class="mv-map" role="img" aria-label="{text(alt)}" {attributes} '
         f'style="{sprite.style(index)}"></span>'
+    )
+
+
+def chosen_map(
+    table: str, sprite: Sprite, says: str, name: str = "", fixed: str = "", attributes: str = ""
+) -> str:
+    """A map that follows the state, see `tables`; in the markup it shows the first entry.
+
+    Args:
+        table: the table's name.
+        says: of the first entry.
+        name: what is said before every entry's text.
+        fixed: `key:value`, as if the state had it.
+    """
+    bound = f' data-fixed="{text(fixed)}"' if fixed else ""
+    return (
+        f'<span class="mv-map" role="img" aria-label="{text(name + says)}" data-map="{table}" '
+        f'data-name="{text(name)}"{bound} {attributes} style="{sprite.style(0)}"></span>'
+    )
+
+
+def filled(table: str, first: str, fixed: str = "") -> str:
+    """A text that follows the state."""
+    bound = f' data-fixed="{text(fixed)}"' if fixed else ""
+    return f'<span data-fill="{table}"{bound}>{text(first)}</span>'
+
+
+def select(label: str, key: str, options: Mapping[str, str], within: str = "") -> str:
+    """A menu.
+
+    Args:
+        options: value -> what it is called; the first is chosen.
+        within: a table; the menu is switched off where it makes no difference to it.
+    """
+    bound = f' data-within="{within}"' if within else ""
+    items = "".join(f'<option value="{text(v)}">{text(n)}</option>' for v, n in options.items())
+    return (
+        f'<label class="mv-control">{text(label)} <select data-chooses="{key}"{bound}>{items}'
+        "</select></label>"
+    )
+
+
+def choices(label: str, key: str, options: Mapping[str, str]) -> str:
+    """A row of buttons of which one is pressed, the first."""
+    buttons = "".join(
+        f'<button type="button" class="mv-choice" data-choose="{key}" data-value="{text(value)}" '
+        f'aria-pressed="{"true" if i == 0 else "false"}">{text(name)}</button>'
+        for i, (value, name) in enumerate(options.items())
+    )
+    return f'<div class="mv-choices" role="group" aria-label="{text(label)}">{buttons}</div>'
+
+
+def play(key: str) -> str:
+    return (
+        f'<button type="button" class="mv-choice" data-plays="{key}" aria-pressed="false">'
+        "▶ Play</button>"
     )
 
 
@@ -84,19 +141,39 @@ def controls(*controls: str) -> str:
     return f'<div class="mv-controls">{"".join(controls)}</div>'
 
 
+def slider(label: str, key: str, says: Sequence[str], at: int = 0) -> str:
+    """A range over 0 … len(says) − 1 that says in words where it stands."""
+    last = len(says) - 1
+    return (
+        f'<label class="mv-control">{text(label)} <input type="range" min="0" max="{last}" '
+        f'step="1" value="{at}" data-chooses="{key}" data-says="{text(json.dumps(list(says)))}" '
+        f'aria-valuetext="{text(says[at])}"{" disabled" * (last == 0)}>'
+        f"<output>{text(says[at])}</output></label>"
+    )
+
+
 def step_slider(last: int) -> str:
     says = [f"look {t} of {last}" + " (the first)" * (t == 0) for t in range(last + 1)]
-    return (
-        '<label class="mv-control">Step t <input type="range" min="0" '
-        f'max="{last}" step="1" value="0" data-chooses="step" data-says="{text(json.dumps(says))}" '
-        f'aria-valuetext="{says[0]}"{" disabled" * (last == 0)}><output>{says[0]}</output></label>'
-    )
+    return slider("Step t", "step", says)
 
 
 def cover_slider() -> str:
     return (
         '<label class="mv-control">Strength of the maps <input type="range" min="0" max="100" '
         'step="5" value="65" data-sets="cover"></label>'
+    )
+
+
+def signed_bar(scale: Signed) -> str:
+    numbers = "".join(
+        f'<s style="left:{left}%">{value:+.3g}</s>'.replace("-", "−")
+        for left, value in ((0, -scale.top), (50, 0), (100, scale.top))
+    ).replace("+0", "0")
+    return (
+        '<div class="mv-scale"><div class="mv-bar" role="img" aria-label="Colour scale from '
+        f'{-scale.top:.3g}, blue, over 0, dark, to {scale.top:.3g}, orange.">'
+        f'<i style="background:{sprites.signed_gradient()}"></i><b>{numbers}</b></div>'
+        "<span>difference in attention, × even attention (blue = less, orange = more)</span></div>"
     )
 
 

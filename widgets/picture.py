@@ -1,11 +1,14 @@
 """Picture: a piece of HTML that needs nothing but itself."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from html import escape
 from pathlib import Path
+
+from .tables import Table, script
 
 _HERE = Path(__file__).parent
 
@@ -22,11 +25,15 @@ class Picture:
         images: what it is (`photo`, `map`, `thumb`) -> data URI: the background of the elements of
             that class, embedded once however often it is drawn.
         ratio: width over height of the photograph that maps are laid over.
+        tables: what its parts show by the state of its controls, see `tables`.
+        start: key -> value, the state that it opens with.
     """
 
     body: str
     images: Mapping[str, str] = field(default_factory=dict)
     ratio: float = 1.0
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    start: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def markup(self) -> str:
@@ -38,9 +45,10 @@ class Picture:
             f".{scope} .mv-{name}{{background-image:url({uri})}}"
             for name, uri in self.images.items()
         )
+        begin = f' data-start="{text(json.dumps(dict(self.start)))}"' if self.start else ""
         return (
-            f'<div class="mstar-view {scope}" style="--ratio:{self.ratio:.5g}">'
-            f"<style>{rules}</style>{self.body}</div>"
+            f'<div class="mstar-view {scope}" style="--ratio:{self.ratio:.5g}"{begin}>'
+            f"<style>{rules}</style>{self.body}{script(self.tables) if self.tables else ''}</div>"
         )
 
     @property
@@ -50,7 +58,7 @@ class Picture:
             f"<style>{asset('view.css')}</style>{self.markup}"
             f"<script>(() => {{{asset('view.js')}"
             "for (const root of document.querySelectorAll('.mstar-view:not([data-live])')) {"
-            "root.dataset.live = '1'; mstarView(root);}})();</script>"
+            "mstarView(root);}})();</script>"
         )
 
     def _repr_html_(self) -> str:

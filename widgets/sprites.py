@@ -23,8 +23,11 @@ _INFERNO = (
 
 def inferno() -> np.ndarray:
     """The colour map of every attention map: uint8 [256, 3], dark = 0, bright = the top."""
-    places = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in _INFERNO], float)
-    at = np.linspace(0, len(places) - 1, 256)
+    return _interpolated(_INFERNO, np.linspace(0, len(_INFERNO) - 1, 256))
+
+
+def _interpolated(colours: Sequence[str], at: np.ndarray) -> np.ndarray:
+    places = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colours], float)
     table = np.stack([np.interp(at, range(len(places)), channel) for channel in places.T], axis=1)
     return table.round().astype(np.uint8)
 
@@ -60,10 +63,47 @@ class Scale:
     def bytes(self, maps: np.ndarray) -> np.ndarray:
         return (255 * np.sqrt(np.clip(maps / self.top, 0, 1))).round().astype(np.uint8)
 
+    @property
+    def palette(self) -> np.ndarray:
+        return inferno()
+
     def ticks(self) -> list[tuple[float, float]]:
         """(place on the colour bar 0 … 1, value) of a few numbers to write under it."""
         values = [0.0, self.top / 16, self.top / 4, self.top]
         return [((value / self.top) ** 0.5, value) for value in values]
+
+
+# Blue, dark, orange: told apart by the colour-blind too, and dark is "no change" as in inferno.
+_SIGNED = ("#7cc4ff", "#2f7fd1", "#123a66", "#0d0f12", "#6b3a08", "#d97b0f", "#ffc04d")
+
+
+def signed() -> np.ndarray:
+    """The colour map of every difference: uint8 [256, 3], 128 = none."""
+    return _interpolated(_SIGNED, np.linspace(0, len(_SIGNED) - 1, 256))
+
+
+def signed_gradient() -> str:
+    return f"linear-gradient(to right, {', '.join(_SIGNED)})"
+
+
+@dataclass(frozen=True)
+class Signed:
+    """The one colour range of differences: −`top` … `top`, in multiples of even attention."""
+
+    top: float
+
+    @classmethod
+    def of(cls, maps: np.ndarray, quantile: float = 0.999) -> "Signed":
+        """From all maps that share it; of equal maps a range in which nothing shows."""
+        return cls(max(Scale.of(np.abs(maps), quantile).top, 0.1))
+
+    def bytes(self, maps: np.ndarray) -> np.ndarray:
+        strength = np.sqrt(np.clip(np.abs(maps) / self.top, 0, 1))
+        return (127.5 + 127.5 * np.sign(maps) * strength).round().astype(np.uint8)
+
+    @property
+    def palette(self) -> np.ndarray:
+        return signed()
 
 
 @dataclass(frozen=True)
@@ -99,12 +139,12 @@ class Sprite:
         return f"background-size:{width:.6g}% {height:.6g}%;background-position:{x:.6g}% {y:.6g}%"
 
 
-def map_sprite(maps: np.ndarray, scale: Scale) -> Sprite:
-    """Attention maps [K, grid_h, grid_w], in multiples of even attention, as one palette PNG."""
+def map_sprite(maps: np.ndarray, scale: Scale | Signed) -> Sprite:
+    """Maps [K, grid_h, grid_w], in multiples of even attention, as one palette PNG."""
     cells = np.pad(scale.bytes(maps), ((0, 0), (1, 1), (1, 1)), mode="edge")
     columns = min(len(cells), 12)
     picture = Image.fromarray(_tiled(cells, columns), "L")
-    picture.putpalette(inferno().tobytes())
+    picture.putpalette(scale.palette.tobytes())
     rows = -(-len(cells) // columns)
     uri = _uri(picture, "PNG", optimize=True)
     return Sprite(uri, columns, rows, maps.shape[1:], frame=1)

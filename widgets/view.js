@@ -1,41 +1,193 @@
-// One picture that can be stepped through and enlarged. No build step, no network.
+// One picture whose controls work. No build step, no network.
 //
-// The markup comes from Python and is complete; this only connects its controls:
-//   [data-chooses="step"]  a range or a select: shows the elements whose data-step is its value
-//   [data-sets="cover"]    a range: sets the style variable --cover of the whole view
-//   button[data-enlarge]   shows a copy of its picture, large, in the view's <dialog>
-// `mstarView(root)` returns {get, set, on} so that a live widget can follow and lead.
+// The markup comes from Python and is complete in its first state; this only connects it. A view
+// has a state: what its controls say, key by key, as strings.
+//   [data-chooses=KEY]            a range, select, checkbox or text field that holds the value of KEY
+//   button[data-choose=KEY][data-value]   gives KEY that value (several keys: several values)
+//   button[data-toggle=KEY][data-value]   puts that value into the list that KEY holds, or out
+//   [data-when="KEY:A|B OTHER:C"] shown only while every key has one of its values
+//   [data-map=TABLE]              shows the cell of a sprite that the state names
+//   [data-fill=TABLE]             says the text that the state names
+//   [data-fixed="KEY:A"]          (with either) as if KEY were A
+//   [data-sets=NAME]              a range that sets the style variable --NAME, in percent
+//   button[data-plays=KEY]        steps the range of KEY round and round
+//   [data-draws=KEY]              an SVG over the image to draw tokens on; KEY is their numbers
+//   button[data-sends=NAME]       asks the kernel; a view without one hides it
+//   button[data-enlarge]          shows a copy of its picture, large, in the view's <dialog>
+// Tables are JSON in the view's `script[data-tables]`, see tables.py. `data-start` on the root is
+// the state to begin with. `mstarView(root)` returns {get, set, on, asked} so that a live widget
+// can follow and lead.
 function mstarView(root) {
-  const listeners = [];
-  const controls = [...root.querySelectorAll('[data-chooses]')];
+  root.dataset.live = '1'; // connected, and not to be connected again
+  const all = (selector) => [...root.querySelectorAll(selector)];
+  const tables = JSON.parse(root.querySelector('script[data-tables]')?.textContent ?? '{}');
+  const controls = all('[data-chooses]');
+  const choices = all('button[data-choose]');
+  const toggles = all('button[data-toggle]');
+  const changed = [];
+  const asked = [];
+  const state = {};
 
-  function apply(control) {
-    const key = control.dataset.chooses;
-    for (const part of root.querySelectorAll(`[data-${key}]`)) {
-      part.toggleAttribute('hidden', part.dataset[key] !== control.value); // svg has no .hidden
+  const listed = (button) => (state[button.dataset.toggle] || '').split(',').filter(Boolean);
+  const keysOf = (button) => button.dataset.choose.split(' ');
+  const read = (control) =>
+    control.type === 'checkbox' ? (control.checked ? 'yes' : 'no') : control.value;
+
+  // Which entry of a table belongs to the state, and which keys had a say.
+  function entry(table, fixed) {
+    const now = fixed ? { ...state, ...pairs(fixed) } : state;
+    for (const block of table.blocks) {
+      if (Object.entries(block.when).some(([key, values]) => !values.includes(now[key]))) continue;
+      let index = 0;
+      for (const [key, values] of block.by) {
+        index = index * values.length + Math.max(0, values.indexOf(now[key]));
+      }
+      return { index: block.first + index, by: block.by.map(([key]) => key) };
     }
-    const said = control.dataset.says && JSON.parse(control.dataset.says)[Number(control.value)];
-    if (said) {
-      control.setAttribute('aria-valuetext', said);
-      const output = control.parentElement.querySelector('output');
-      if (output) output.textContent = said;
-    }
+    return null;
   }
-  for (const control of controls) {
-    control.addEventListener('input', () => {
-      apply(control);
-      listeners.forEach((tell) => tell(control.dataset.chooses, control.value));
+
+  function showMap(part) {
+    const table = tables[part.dataset.map];
+    const found = entry(table, part.dataset.fixed);
+    part.toggleAttribute('hidden', !found);
+    if (!found) return;
+    const { columns, rows, cell, frame } = table.sprite;
+    const at = [found.index % columns, Math.floor(found.index / columns)];
+    const places = [[columns, cell[1]], [rows, cell[0]]].map(([count, size], axis) => {
+      const step = size + 2 * frame;
+      const total = count * step;
+      const share = total === size ? 0 : (100 * (at[axis] * step + frame)) / (total - size);
+      return [(100 * total) / size, share];
     });
-    apply(control); // a browser may restore a control's value when a page is reloaded
+    part.style.backgroundSize = `${places[0][0]}% ${places[1][0]}%`;
+    part.style.backgroundPosition = `${places[0][1]}% ${places[1][1]}%`;
+    part.setAttribute('aria-label', part.dataset.name + table.says[found.index]);
   }
-  for (const control of root.querySelectorAll('[data-sets]')) {
+
+  function show() {
+    for (const part of all('[data-when]')) {
+      const wanted = Object.entries(pairs(part.dataset.when));
+      const shown = wanted.every(([key, values]) => values.split('|').includes(state[key]));
+      part.toggleAttribute('hidden', !shown); // svg has no .hidden
+    }
+    for (const part of all('[data-map]')) showMap(part);
+    for (const part of all('[data-fill]')) {
+      const table = tables[part.dataset.fill];
+      const found = entry(table, part.dataset.fixed);
+      const said = found ? table.says[found.index] : '–';
+      if (part.textContent !== said) part.textContent = said;
+    }
+    for (const button of choices) {
+      const values = button.dataset.value.split(' ');
+      const pressed = keysOf(button).every((key, i) => state[key] === values[i]);
+      button.setAttribute('aria-pressed', pressed);
+      if (button.closest('[role=grid]')) button.tabIndex = pressed ? 0 : -1;
+    }
+    for (const button of toggles) {
+      button.setAttribute('aria-pressed', listed(button).includes(button.dataset.value));
+    }
+    for (const control of controls) {
+      if (control.dataset.within) {
+        const found = entry(tables[control.dataset.within]);
+        control.disabled = found !== null && !found.by.includes(control.dataset.chooses);
+      }
+      const says = control.dataset.says && JSON.parse(control.dataset.says)[Number(control.value)];
+      if (says) {
+        control.setAttribute('aria-valuetext', says);
+        const output = control.parentElement.querySelector('output');
+        if (output) output.textContent = says;
+      }
+    }
+    for (const drawing of drawings) drawing.show();
+  }
+
+  function choose(key, value, tell = true) {
+    state[key] = value;
+    show();
+    if (tell) for (const listener of changed) listener(key, value);
+  }
+
+  function put(key, value) {
+    for (const control of controls.filter((one) => one.dataset.chooses === key)) {
+      if (control.type === 'checkbox') control.checked = value === 'yes';
+      else if (control.value !== value) control.value = value;
+    }
+    state[key] = value;
+  }
+
+  for (const control of controls) {
+    const on = control.type === 'text' || control.type === 'search' ? 'change' : 'input';
+    control.addEventListener(on, () => choose(control.dataset.chooses, read(control)));
+    state[control.dataset.chooses] = read(control); // a browser may restore it on a reload
+  }
+  for (const button of choices) {
+    const values = button.dataset.value.split(' ');
+    if (button.getAttribute('aria-pressed') === 'true') {
+      keysOf(button).forEach((key, i) => { state[key] = values[i]; });
+    }
+    button.addEventListener('click', () => {
+      keysOf(button).forEach((key, i) => choose(key, values[i]));
+    });
+  }
+  for (const button of toggles) {
+    button.addEventListener('click', () => {
+      const { toggle: key, value } = button.dataset;
+      const now = listed(button);
+      const next = now.includes(value) ? now.filter((one) => one !== value) : [...now, value];
+      choose(key, next.sort((a, b) => a - b).join(','));
+    });
+  }
+  for (const control of all('[data-sets]')) {
     const set = () => root.style.setProperty(`--${control.dataset.sets}`, control.value / 100);
     control.addEventListener('input', set);
     set();
   }
+  for (const button of all('button[data-plays]')) {
+    let timer = null;
+    const range = controls.find((one) => one.dataset.chooses === button.dataset.plays);
+    button.addEventListener('click', () => {
+      clearInterval(timer);
+      const playing = button.getAttribute('aria-pressed') !== 'true';
+      button.setAttribute('aria-pressed', playing);
+      if (!playing) return;
+      timer = setInterval(() => {
+        if (!button.isConnected) return clearInterval(timer);
+        range.value = range.value === range.max ? range.min : Number(range.value) + 1;
+        choose(button.dataset.plays, range.value);
+      }, 900);
+    });
+  }
+  for (const button of all('button[data-sends]')) {
+    button.addEventListener('click', () => asked.forEach((ask) => ask(button.dataset.sends)));
+  }
+  for (const field of all('input[data-asks]')) {
+    field.addEventListener('keydown', (event) => {
+      if (event.key !== 'Enter') return;
+      choose(field.dataset.chooses, field.value);
+      asked.forEach((ask) => ask(field.dataset.asks));
+    });
+  }
+
+  // The arrow keys walk through a grid of buttons.
+  root.addEventListener('keydown', (event) => {
+    const grid = event.target.closest('[role=grid]');
+    const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -2, ArrowDown: 2 }[event.key];
+    if (!grid || !step || event.target.tagName !== 'BUTTON') return;
+    event.preventDefault();
+    const row = event.target.closest('[role=row]');
+    const buttons = (of) => [...of.querySelectorAll('button')];
+    let next = buttons(row)[buttons(row).indexOf(event.target) + step];
+    if (Math.abs(step) === 2) {
+      const rows = [...grid.querySelectorAll('[role=row]')].filter((one) => buttons(one).length);
+      next = rows[rows.indexOf(row) + step / 2] &&
+        buttons(rows[rows.indexOf(row) + step / 2])[buttons(row).indexOf(event.target)];
+    }
+    next?.focus();
+  });
 
   // JupyterLab's shortcuts else take the arrow keys; it looks for this on the element itself
-  for (const control of root.querySelectorAll('input, select, button')) {
+  for (const control of all('input, select, button, [tabindex]')) {
     control.setAttribute('data-lm-suppress-shortcuts', 'true');
   }
 
@@ -55,16 +207,93 @@ function mstarView(root) {
     }
   });
 
-  const find = (key) => controls.find((control) => control.dataset.chooses === key);
+  const drawings = all('[data-draws]').map((svg) =>
+    mstarDrawing(svg, () => state, (key, value) => choose(key, value)));
+  for (const [key, value] of Object.entries(JSON.parse(root.dataset.start ?? '{}'))) {
+    put(key, value);
+  }
+  show();
   return {
-    get: (key) => find(key)?.value,
+    get: (key) => state[key],
     set(key, value) {
-      const control = find(key);
-      if (control && control.value !== String(value)) {
-        control.value = value;
-        apply(control);
+      if (state[key] !== value) {
+        put(key, value);
+        show();
       }
     },
-    on: (tell) => listeners.push(tell),
+    on: (listener) => changed.push(listener),
+    asked: (listener) => asked.push(listener),
   };
+
+  function pairs(said) {
+    return Object.fromEntries(said.split(' ').map((one) => one.split(':')));
+  }
+}
+
+// Draw image tokens: a rectangle or a brush with the pointer, or the arrow keys and the space bar.
+function mstarDrawing(svg, state, choose) {
+  const key = svg.dataset.draws;
+  const { width, height } = svg.viewBox.baseVal;
+  const shapes = [...svg.querySelectorAll('[data-drawn]')];
+  const cursor = svg.querySelector('[data-cursor]');
+  const chosen = () => new Set((state()[key] || '').split(',').filter(Boolean).map(Number));
+  let from = null;
+  let before = null;
+  let at = [Math.floor(width / 2), Math.floor(height / 2)];
+
+  const say = (tokens) => choose(key, [...tokens].sort((a, b) => a - b).join(','));
+
+  function under(event) {
+    const box = svg.getBoundingClientRect();
+    const clamp = (value, end) => Math.min(end - 1, Math.max(0, Math.floor(value)));
+    return [clamp(((event.clientX - box.left) / box.width) * width, width),
+      clamp(((event.clientY - box.top) / box.height) * height, height)];
+  }
+
+  function paint([x, y]) {
+    const tokens = new Set(before);
+    const tool = state().tool;
+    const ends = tool === 'rectangle' ? from : [x, y];
+    for (let row = Math.min(y, ends[1]); row <= Math.max(y, ends[1]); row += 1) {
+      for (let column = Math.min(x, ends[0]); column <= Math.max(x, ends[0]); column += 1) {
+        if (tool === 'eraser') tokens.delete(row * width + column);
+        else tokens.add(row * width + column);
+      }
+    }
+    if (tool !== 'rectangle') before = tokens;
+    say(tokens);
+  }
+
+  svg.addEventListener('pointerdown', (event) => {
+    svg.setPointerCapture(event.pointerId);
+    from = under(event);
+    before = chosen();
+    paint(from);
+    event.preventDefault();
+    svg.focus();
+  });
+  svg.addEventListener('pointermove', (event) => from && paint(under(event)));
+  svg.addEventListener('pointerup', () => { from = null; });
+  svg.addEventListener('keydown', (event) => {
+    const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+    if (move[event.key]) {
+      at = [Math.min(width - 1, Math.max(0, at[0] + move[event.key][0])),
+        Math.min(height - 1, Math.max(0, at[1] + move[event.key][1]))];
+    } else if (event.key === ' ') {
+      const tokens = chosen();
+      const token = at[1] * width + at[0];
+      if (!tokens.delete(token)) tokens.add(token);
+      say(tokens);
+    } else return;
+    event.preventDefault();
+    show();
+  });
+
+  function show() {
+    const boxes = [...chosen()].map((t) => `M${t % width} ${Math.floor(t / width)}h1v1h-1z`);
+    for (const shape of shapes) shape.setAttribute('d', boxes.join(''));
+    cursor.setAttribute('x', at[0]);
+    cursor.setAttribute('y', at[1]);
+  }
+  return { show };
 }

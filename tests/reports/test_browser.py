@@ -83,13 +83,12 @@ def test_the_slider_steps_through_the_looks_by_keyboard(opened):
     page = opened.page
     view = page.locator(".mstar-view:has([data-chooses=step])").first
     slider = view.get_by_label("Step t")
-    shown = "[data-step]:not([hidden])"
+    shown = "[data-when]:not([hidden])"
     seen = set()
     slider.focus()
     for step in range(3):
-        assert set(view.locator(shown).evaluate_all("all => all.map(e => e.dataset.step)")) == {
-            str(step)
-        }
+        conditions = set(view.locator(shown).evaluate_all("all => all.map(e => e.dataset.when)"))
+        assert conditions == {f"step:{step}"}
         assert f"look {step} of 2" in view.locator("output").inner_text()
         assert f"look {step} of 2" in slider.get_attribute("aria-valuetext")
         seen.add(view.locator(f".mv-map{shown}").get_attribute("aria-label"))

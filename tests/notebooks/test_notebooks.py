@@ -1,0 +1,103 @@
+"""Every notebook, executed as a user does, with a tiny checkpoint; its exercises' solutions too."""
+
+import json
+import re
+import warnings
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
+#: Parameters beside the checkpoint, and a line that must have been printed.
+NOTEBOOKS = {
+    "00_tour": ({"steps": 2, "sample": 1}, "'pve.0.maks'; near matches: pve.0.mask"),
+    "01_steps_and_masks": ({"steps": 2}, "of the attention moved"),
+    "02_assignments": ({"steps": 2}, "each alone: [0, 0]"),
+    "03_mask_lab": ({}, "the image has the tokens 0 to 255; got 1000000"),
+}
+
+
+def solutions(notebook) -> list[str]:
+    cells = (cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return [code for text in cells for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL)]
+
+
+@pytest.fixture(scope="module", params=NOTEBOOKS)
+def name(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def source(name):
+    return nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
+
+
+@pytest.fixture(scope="module")
+def executed(name, source, tiny_checkpoint, tmp_path_factory):
+    """With the solutions as further cells; raises where a cell or a solution does."""
+    folder = tmp_path_factory.mktemp(name)
+    whole = nbformat.from_dict(json.loads(json.dumps(source)))
+    whole.cells += [nbformat.v4.new_code_cell(code) for code in solutions(source)]
+    nbformat.write(whole, folder / "in.ipynb")
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")  # papermill warns about its own future
+        papermill.execute_notebook(
+            folder / "in.ipynb",
+            folder / "out.ipynb",
+            parameters={"checkpoint": str(tiny_checkpoint)} | NOTEBOOKS[name][0],
+            kernel_name="python3",
+            progress_bar=False,
+            cwd=FOLDER,
+            extra_arguments=["--log-level=40"],  # no warnings of the kernel's own
+        )
+    return nbformat.read(folder / "out.ipynb", as_version=4)
+
+
+def outputs(notebook):
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            yield cell.get("id", ""), output
+
+
+def test_every_notebook_is_tested():
+    assert {path.stem for path in FOLDER.glob("*.ipynb")} == NOTEBOOKS.keys()
+
+
+def test_it_runs_without_an_error(name, executed):
+    assert [output for _, output in outputs(executed) if output.output_type == "error"] == []
+    printed = "".join(o.text for _, o in outputs(executed) if o.output_type == "stream")
+    assert NOTEBOOKS[name][1] in printed
+
+
+def test_its_pictures_need_no_network_and_no_kernel(source, executed):
+    pictures = {
+        cell: output.data["text/html"]
+        for cell, output in outputs(executed)
+        if cell.endswith("-figure") and "text/html" in output.get("data", {})
+    }
+    assert pictures.keys() == {cell.id for cell in source.cells if cell.id.endswith("-figure")}
+    assert pictures
+    for cell, html in pictures.items():
+        assert "mstar-view" in html and "data:image/" in html, cell
+        assert re.findall(r"https?://(?!www\.w3\.org)|url\((?!data:)|@import", html) == [], cell
+        assert len(html) < 3e6, cell
+
+
+def test_its_photographs_have_a_text(executed):
+    for _, output in outputs(executed):
+        if "image/jpeg" in output.get("data", {}):
+            assert output.metadata["image/jpeg"]["alt"]
+
+
+def test_it_keeps_the_habits_of_a_teaching_notebook(name, source):
+    parameters = next(c for c in source.cells if "parameters" in c.metadata.get("tags", []))
+    typed = dict(re.findall(r"^(\w+): (\w+) =", parameters.source, re.MULTILINE))
+    assert typed.keys() >= {"checkpoint"} | NOTEBOOKS[name][0].keys()
+    text = "\n".join(cell.source for cell in source.cells if cell.cell_type == "markdown")
+    sections = re.findall(r"^## \d", text, re.MULTILINE)
+    assert len(sections) == text.count("**Claim.**") >= 5
+    assert "## Summary" in text and text.startswith("# ")
+    checks, answers = (text.count(f"<summary>{part}</summary>") for part in ("Check", "Solution"))
+    assert 3 <= len(solutions(source)) == checks == answers

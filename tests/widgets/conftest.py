@@ -1,0 +1,40 @@
+"""One small run that all widget tests look at."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from PIL import Image
+
+from mstar import MstarConfig, MstarModel, MstarProcessor, Trace
+from mstar.data import sandbox
+from mstar.explain import NEEDED
+from mstar.processing import character_tokenizer
+
+
+@dataclass
+class Recorded:
+    model: MstarModel
+    processor: MstarProcessor
+    photo: Image.Image
+    texts: list[str]
+    styles: list[str]
+    words: list
+    trace: Trace
+
+
+@pytest.fixture(scope="session")
+def recorded() -> Recorded:
+    """A tiny random model (T = 1) on a rendered image with words, a phrase and a hostile query."""
+    torch.manual_seed(0)
+    config = MstarConfig.tiny(steps=1)
+    model = MstarModel(config).eval()
+    processor = MstarProcessor.for_config(config, character_tokenizer())
+    scene = sandbox.scene(1, 0, "test", sandbox.EASY)
+    photo = Image.fromarray(scene.image)
+    texts = ["exit", "<b>way</b>", "open", "one way", "exit, open"]
+    styles = ["word", "word", "word", "phrase", "combined"]
+    inputs = processor(images=[photo], text=texts, styles=styles)
+    _, trace = model.run_with_trace(inputs, list(NEEDED))
+    words = [(region.word, region.polygon) for region in scene.regions]
+    return Recorded(model, processor, photo, texts, styles, words, trace)

@@ -1,0 +1,308 @@
+"""Every view by its traits, without a browser."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+import traitlets
+from PIL import Image
+
+from mstar.explain import examine_assignment
+from mstar.matching import assign
+from mstar.trace import Trace
+from widgets import (
+    AssignmentInspector,
+    Compare,
+    MaskLab,
+    MultiWordView,
+    PveExplorer,
+    SearchExplorer,
+    TrainingMonitor,
+    figures,
+)
+
+
+def views(r):
+    texts = (r.texts, r.styles)
+    return {
+        "explorer": PveExplorer(r.trace, r.photo, r.words),
+        "inspector": AssignmentInspector(r.trace, r.photo, *texts),
+        "multi": MultiWordView(r.trace, r.photo, *texts),
+        "compare": Compare((r.trace, r.trace), (r.photo, r.photo), ("a", "b"), *texts),
+        "lab": MaskLab(r.model, r.processor, r.photo, *texts),
+        "monitor": TrainingMonitor([r.photo]),
+    }
+
+
+def tables(picture) -> dict:
+    found = re.search(r"<script[^>]*data-tables>(.*?)</script>", picture.markup, re.DOTALL)
+    return json.loads(found[1]) if found else {}
+
+
+def entry(table: dict, state: dict) -> int:
+    """What `view.js` looks up."""
+    for block in table["blocks"]:
+        if all(state[key] in values for key, values in block["when"].items()):
+            index = 0
+            for key, values in block["by"]:
+                index = index * len(values) + values.index(state[key])
+            return block["first"] + index
+    raise LookupError(state)
+
+
+def test_every_view_is_a_picture_too(recorded):
+    for name, view in views(recorded).items():
+        bundle = view._repr_mimebundle_()[0]
+        html = bundle["text/html"]
+        assert "application/vnd.jupyter.widget-view+json" in bundle, name
+        assert not re.search(r"https?:|\sid=|@import", html), name
+        assert "<b>way</b>" not in html, name
+        assert len(html) < 3e6, name
+        for part in re.findall(r'<span class="mv-map[^>]*>', html):
+            assert 'aria-label="' in part, name
+        view.close()
+
+
+def test_the_page_opens_in_the_state_of_the_traits(recorded):
+    explorer = PveExplorer(recorded.trace, recorded.photo, step=1, head=1, overlay="mask")
+    start = explorer.picture.start
+    assert start == {
+        "overlay": "mask", "step": "1", "against": "0", "layer": "mean", "head": "1",
+        "query": "mean",
+    }  # fmt: skip
+    assert "data-start" in explorer.picture.html and "data-start" not in explorer.markup
+
+
+def test_traits_refuse_what_the_run_does_not_have(recorded):
+    explorer = PveExplorer(recorded.trace, recorded.photo)
+    with pytest.raises(traitlets.TraitError, match="looks 0 to 1; got 2"):
+        explorer.step = 2
+    with pytest.raises(traitlets.TraitError):
+        explorer.overlay = "heat"
+    with pytest.raises(traitlets.TraitError):
+        explorer.query = "median"
+
+
+@pytest.mark.parametrize(
+    "state", [("0", "mean", "mean", "mean"), ("1", "2", "1", "3"), ("1", "mean", "0", "2")]
+)
+def test_the_explorer_says_what_the_trace_holds(recorded, state):
+    step, layer, head, query = state
+    picture = figures.explore(recorded.trace, recorded.photo, recorded.words)
+    chosen = dict(zip(("step", "layer", "head", "query"), state, strict=True))
+    weights = np.stack(
+        [recorded.trace[f"pve.{step}.layers.{i}.cross_attention"][0].numpy() for i in (0, 2)]
+    )
+    for axis, (value, values) in enumerate([(layer, [0, 2]), (head, [0, 1]), (query, range(4))]):
+        pick = slice(None) if value == "mean" else [list(values).index(int(value))]
+        weights = weights.take(np.arange(weights.shape[axis])[pick], axis)
+    share = weights.mean((0, 1, 2))
+    found = tables(picture)
+    said = found["map"]["says"][entry(found["map"], chosen)]
+    assert said == f"highest {share.max() * share.size:.1f} × even"
+    left = np.ones(share.size) if step == "0" else recorded.trace["pve.0.mask"][0].numpy().ravel()
+    assert found["left"]["says"][entry(found["left"], chosen)] == f"{share @ left:.0%}"
+
+
+def test_a_large_run_is_shown_in_part_and_says_so(recorded):
+    noise = torch.rand(1, 4, 64, 100, generator=torch.Generator().manual_seed(0)).softmax(-1)
+    names = [f"pve.{t}.layers.{i}.cross_attention" for t in (0, 1) for i in range(0, 12, 2)]
+    values = dict.fromkeys(names, noise)
+    for t in (0, 1):
+        values[f"pve.{t}.attention_map"] = noise.mean((1, 2)).view(1, 10, 10)
+        values[f"pve.{t}.salient"] = torch.zeros(1, 10, 10, dtype=torch.bool)
+        values[f"pve.{t}.mask"] = torch.ones(1, 10, 10)
+    picture = figures.explore(Trace(values, (10, 10), 1), recorded.photo)
+    assert "shown as means over layers and heads" in picture.body
+    found = tables(picture)["map"]
+    state = {"step": "1", "layer": "4", "head": "2", "query": "mean"}
+    assert entry(found, state) < 2 * 7 * 5
+    assert entry(found, state | {"query": "63"}) == 2 * 7 * 5 + 64 + 63
+    assert len(picture.html) < 3e6
+
+
+def test_the_inspector_starts_at_the_first_word_and_its_pick(recorded):
+    inspector = AssignmentInspector(recorded.trace, recorded.photo, recorded.texts, recorded.styles)
+    cosine = recorded.trace["mim.similarity"][0][:3]
+    picks = examine_assignment(cosine, assign(cosine))
+    assert (inspector.word, inspector.embedding) == (0, picks[0].index)
+    found = tables(inspector.picture)
+    for word, pick in enumerate(picks):
+        state = {"word": str(word), "embedding": "5"}
+        margin = f"{pick.margin:.3f}".replace("-", "−")
+        assert found["margin"]["says"][entry(found["margin"], state)] == margin
+        assert (
+            f"{cosine[word, 5]:.3f}".replace("-", "−")
+            == found["cosine"]["says"][entry(found["cosine"], state)]
+        )
+    body = inspector.picture.body
+    assert body.count('role="gridcell"') == 3 * 8 and body.count("●") == 3 + 1  # and the caption
+
+
+def test_more_words_than_embeddings_is_shown_as_what_it_is(recorded):
+    tensors = dict(recorded.trace.tensors)
+    tensors["mim.similarity"] = tensors["mim.similarity"][..., :2]
+    tensors["mim.assignment"] = torch.tensor([[1, -1, 0, -1, -1]])
+    for t in (0, 1):
+        for i in (0, 2):
+            name = f"pve.{t}.layers.{i}.cross_attention"
+            tensors[name] = tensors[name][:, :, :1]
+    few = Trace(tensors, recorded.trace.grid, 1)
+    body = figures.assignment(few, recorded.photo, recorded.texts, recorded.styles).body
+    assert "none left" in body and "more words than embeddings" in body
+
+
+def test_without_the_texts_they_are_for_views_say_so(recorded):
+    only = ["word"] * 5
+    assert (
+        "None of the queries"
+        in figures.multi_word(recorded.trace, recorded.photo, recorded.texts, only).body
+    )
+    assert (
+        "None of the queries is a single word"
+        in figures.assignment(recorded.trace, recorded.photo, recorded.texts, ["phrase"] * 5).body
+    )
+
+
+def test_the_multi_word_view_has_every_text_and_head(recorded):
+    picture = MultiWordView(
+        recorded.trace, recorded.photo, recorded.texts, recorded.styles, text=1, head=1
+    ).picture
+    weights = recorded.trace["mim.aggregator_attention"][0, 4, 1]
+    assert picture.start == {"text": "1", "head": "1"}
+    shown = re.search(r'data-when="text:1 head:1" hidden>.*?aria-label="([^"]*)"', picture.body)[1]
+    assert shown.endswith(", ".join(f"query {q} {w:.0%}" for q, w in enumerate(weights[:4])) + ".")
+
+
+# The mask lab
+
+
+@pytest.fixture
+def lab(recorded):
+    return MaskLab(
+        recorded.model, recorded.processor, recorded.photo, recorded.texts, recorded.styles
+    )
+
+
+def test_covering_changes_the_image_and_shows_both_runs(lab):
+    lab.region = [17, 18, 33]
+    after = lab.run()
+    assert not torch.equal(after["scores"], lab.before["scores"])
+    assert "3 tokens were covered" in lab.markup and "Before against After" in lab.markup
+
+
+def test_a_mask_is_forced(lab):
+    lab.action, lab.region = "mask", [0, 1]
+    mask = lab.run()["pve.0.mask"][0]
+    assert (mask == 0).sum() == 2 and mask[0, 0] == 0 and mask[0, 1] == 0
+
+
+def test_a_run_is_stopped(lab):
+    lab.action, lab.stop = "stop", 0
+    assert lab.run().steps == 0
+    assert "no such look" in lab.markup
+
+
+def test_queries_are_silenced(lab):
+    lab.action, lab.ablate = "ablate", [2]
+    cosine = lab.run()["mim.similarity"].unflatten(2, (2, 4))
+    assert (cosine[..., 2] == 0).all()
+
+
+def test_clear_forgets(lab):
+    lab.region = [1]
+    lab.run()
+    lab.asked("clear")
+    assert lab.region == [] and lab.after is None and "Before against" not in lab.markup
+
+
+def test_a_region_outside_the_image_is_said_in_the_view(lab):
+    lab.region = [16 * 16]
+    lab.asked("run")
+    assert "tokens 0 to 255; got 256" in lab.markup
+    with pytest.raises(ValueError, match="got 256"):
+        lab.run()
+
+
+# Search
+
+
+@pytest.fixture(scope="module")
+def search(recorded):
+    noise = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), dtype=np.uint8)
+    images = [recorded.photo, *map(Image.fromarray, noise)]
+    names = ["<i>one</i>", *"bcdef"]
+    return SearchExplorer(recorded.model, recorded.processor, images, names)
+
+
+def test_a_search_ranks_and_says_what_it_guessed(search):
+    hits = search.search.search("one way")
+    assert [hit.rank for hit in hits] == [1, 2, 3, 4, 5, 6]
+    markup = search.search.markup
+    assert "searched as phrase: a guess from several words in a row" in markup
+    assert "<i>one" not in markup and "&lt;i&gt;one" in markup
+    search.search.search("one way", "combined")
+    assert "searched as combined." in search.search.markup
+
+
+def test_a_search_for_nothing_says_so(search):
+    assert search.search.search("  ", "auto") == []
+    assert "has no words" in search.search.markup
+
+
+def test_a_chosen_image_opens_in_the_other_views(search):
+    search.search.search("exit", "auto")
+    search.search.chosen = 0
+    kinds = [type(child).__name__ for child in search.children]
+    assert kinds == ["Search", "PveExplorer", "AssignmentInspector"]
+    assert search._repr_mimebundle_()[0]["text/html"].count("<figure>") == 3
+    search.search.search("one way", "phrase")
+    search.search.chosen = 3
+    assert type(search.children[2]).__name__ == "MultiWordView"
+    search.search.search("exit", "word")
+    assert len(search.children) == 1
+
+
+# Comparing and training
+
+
+def test_runs_of_different_grids_are_not_compared(recorded):
+    other = Trace(recorded.trace.tensors, (8, 32), 1)
+    with pytest.raises(ValueError, match=r"grids \(16, 16\) and \(8, 32\)"):
+        Compare((recorded.trace, other), (recorded.photo,) * 2, ("a", "b"))
+
+
+def test_equal_runs_have_no_difference(recorded):
+    picture = Compare(
+        (recorded.trace, recorded.trace), (recorded.photo,) * 2, ("a", "b"), ["exit"] * 5,
+        ["word"] * 5,
+    ).picture  # fmt: skip
+    assert set(tables(picture)["change"]["says"]) == {"0% of the attention moved"}
+
+
+def test_the_monitor_follows_a_run_and_leaves_it_alone(recorded):
+    monitor = TrainingMonitor([recorded.photo], every=0, probe_every=0)
+    state = torch.get_rng_state()
+    for step in range(5):
+        row = {"stage": "look", "step": step, "loss": 3.0 - step, "learning rate": 1e-3}
+        monitor(recorded.model, recorded.processor, row)
+    monitor.draw(recorded.model, recorded.processor)
+    assert torch.equal(state, torch.get_rng_state())
+    assert monitor.curves["loss"][-1] == (5, -1.0)
+    assert "Stage look, 5 steps" in monitor.markup
+    assert not recorded.model.training and monitor.maps
+    assert monitor.probe == len(monitor.maps) - 1
+
+
+def test_the_monitor_waits_when_drawing_is_dear(recorded, monkeypatch):
+    monitor = TrainingMonitor(every=0)
+    drawn = []
+    monkeypatch.setattr(monitor, "draw", lambda *_: drawn.append(1))
+    row = {"stage": "look", "step": 1, "loss": 1.0}
+    monitor(recorded.model, recorded.processor, row)
+    monitor.seconds = 1e6
+    count = len(drawn)
+    monitor(recorded.model, recorded.processor, row)
+    assert len(drawn) == count

@@ -1,0 +1,37 @@
+"""Compare: two runs side by side, live."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import traitlets
+from PIL import Image
+
+from mstar.trace import Trace
+
+from . import figures
+from .view import Mean, View
+
+
+class Compare(View):
+    """Two checkpoints, two T, two masks, paper and released; see `figures.compare`.
+
+    Traits: `overlay` (`map`, `salient`, `mask`), `step`, `query`.
+    """
+
+    KEYS = ("overlay", "step", "query")
+
+    overlay = traitlets.Enum(["map", "salient", "mask"], "map").tag(sync=True)
+    step = traitlets.Int(0, min=0).tag(sync=True)
+    query = Mean().tag(sync=True)
+
+    def __init__(
+        self,
+        traces: tuple[Trace, Trace],
+        photos: tuple[Image.Image, Image.Image],
+        names: tuple[str, str],
+        texts: Sequence[str] = (),
+        styles: Sequence[str] = (),
+        image: int = 0,
+        **state: Any,
+    ):
+        super().__init__(figures.compare(traces, photos, names, texts, styles, image), **state)

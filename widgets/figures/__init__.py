@@ -1,0 +1,39 @@
+"""From a trace to a picture: what the model looked at, head by head, word by word.
+
+Each function takes a `Trace` (or plain values of `mstar`) and returns a `Picture`; none displays
+anything. Attention is drawn in multiples of even attention: 1 = as if the model looked everywhere
+alike. All maps of one picture share one colour range.
+"""
+
+from .assignment import assignment
+from .compare import compare
+from .explore import explore
+from .heads import heads
+from .lab import ACTIONS, TOOLS, lab
+from .looks import looks
+from .multi_word import multi_word
+from .notes import facts, heading, note
+from .ranks import ranks
+from .search import STYLES, search
+from .training import training
+from .words import words
+
+__all__ = [
+    "ACTIONS",
+    "STYLES",
+    "TOOLS",
+    "assignment",
+    "compare",
+    "explore",
+    "facts",
+    "heading",
+    "heads",
+    "lab",
+    "looks",
+    "multi_word",
+    "note",
+    "ranks",
+    "search",
+    "training",
+    "words",
+]

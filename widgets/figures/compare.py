@@ -1,0 +1,167 @@
+"""Two runs side by side: two checkpoints, two T, two masks, before and after an intervention."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from mstar import explain
+from mstar.trace import Trace
+
+from .. import markup, sprites
+from ..picture import Picture, text
+from ..sprites import Scale, Signed
+from ..tables import Block, Table
+from .explore import MEAN
+from .parts import number, times_even
+
+
+def compare(
+    traces: tuple[Trace, Trace],
+    photos: tuple[Image.Image, Image.Image],
+    names: tuple[str, str],
+    texts: Sequence[str] = (),
+    styles: Sequence[str] = (),
+    image: int = 0,
+) -> Picture:
+    """Maps, masks, assignment and scores of two runs on one colour range, with the difference.
+
+    The state: `overlay` (`map`, `salient`, `mask`), `step`, and `query` (a number, or `mean`).
+
+    Args:
+        photos: what each run saw; they may differ (something was covered).
+        texts, styles: the queries of both runs, in their order.
+
+    Raises:
+        ValueError: the runs have different grids, so their maps cannot be subtracted.
+    """
+    if traces[0].grid != traces[1].grid:
+        raise ValueError(
+            f"two runs are compared token by token; got the grids {traces[0].grid} and "
+            f"{traces[1].grid}: resize the images to one size."
+        )
+    last = max(trace.steps for trace in traces)
+    queries = min(_queries(trace) for trace in traces)
+    maps = [_maps(trace, image, last, queries) for trace in traces]  # [step, 1 + query, h, w]
+    flat = np.stack(maps).reshape(-1, *traces[0].grid)
+    scale = Scale.of(flat)
+    sprite = sprites.map_sprite(flat, scale)
+    change = (maps[1] - maps[0]).reshape(-1, *traces[0].grid)
+    signed = Signed.of(change)
+    changed = sprites.map_sprite(change, signed)
+
+    steps = [str(t) for t in range(last + 1)]
+    by = {"step": steps, "query": [MEAN, *map(str, range(queries))]}
+    peaks = [f"highest {m.max():.1f} × even" for m in flat]
+    moved = [f"{0.5 * np.abs(m).mean():.0%} of the attention moved" for m in change]
+    tables = {
+        "map": Table([Block({"run": ["0", "1"]} | by)], peaks, sprite),
+        "change": Table([Block(by)], moved, changed),
+    }
+    panels = [
+        markup.panel(
+            text(names[run]),
+            "",
+            _run(traces[run], image, run, last, sprite, peaks[run * len(change)]),
+        )
+        for run in (0, 1)
+    ]
+    difference = markup.chosen_map("change", changed, moved[0], "Difference in attention; ")
+    panels.append(
+        markup.panel(
+            "Difference",
+            f"orange = more in “{text(names[1])}”",
+            markup.stack(
+                markup.photo_layer(grey=True), difference.replace("mv-map", "mv-map mv-change")
+            ),
+        )
+    )
+    overlays = {"map": "Attention", "salient": "Region σ", "mask": "Mask"}
+    options = {MEAN: f"mean of all {queries}"} | {str(q): f"query {q}" for q in range(queries)}
+    body = markup.figure(
+        f"{names[0]} against {names[1]}",
+        "The same maps of both runs in one colour range, and what changed from the first to the "
+        "second; the table says what that did to each text.",
+        markup.controls(markup.choices("What lies over the images", "overlay", overlays))
+        + markup.controls(
+            markup.step_slider(last),
+            markup.select("Query", "query", options),
+            markup.cover_slider(),
+        )
+        + f'<div class="mv-plate"><div class="mv-panels">{"".join(panels)}</div>'
+        + f"{markup.bar(scale)}{markup.signed_bar(signed)}</div>"
+        + _table(traces, names, texts, styles, image),
+    )
+    images = {
+        "photo": sprites.photo_uri(photos[0]),
+        "second": sprites.photo_uri(photos[1]),
+        "map": sprite.uri,
+        "change": changed.uri,
+    }
+    return Picture(body, images, photos[0].width / photos[0].height, tables)
+
+
+def _queries(trace: Trace) -> int:
+    return trace["mim.similarity"].shape[2] // (trace.steps + 1)
+
+
+def _maps(trace: Trace, image: int, last: int, queries: int) -> np.ndarray:
+    """[step, 1 + query, grid_h, grid_w]; a run that ended earlier has nothing at later steps."""
+    maps = np.zeros((last + 1, 1 + queries, *trace.grid))
+    found = explain.embedding_maps(trace, image).numpy().reshape(trace.steps + 1, -1, *trace.grid)
+    maps[: trace.steps + 1, 0] = found.mean(1)
+    maps[: trace.steps + 1, 1:] = found[:, :queries]
+    return times_even(maps)
+
+
+def _run(trace: Trace, image: int, run: int, last: int, sprite, peak: str) -> str:
+    over = []
+    for summary in explain.summarise_looks(trace, image):
+        t = summary.step
+        when = f'data-when="overlay:{{}} step:{t}" hidden'
+        salient = trace[f"pve.{t}.salient"][image].numpy()
+        mask = trace[f"pve.{t}.mask"][image].numpy() < 0.5
+        over.append(
+            markup.region_layer(salient, when.format("salient"), t, summary.salient)
+            + markup.mask_layer(mask, when.format("mask"), t, summary.neglected)
+        )
+    missing = "|".join(str(t) for t in range(trace.steps + 1, last + 1))
+    if missing:
+        over.append(f'<span class="mv-none" data-when="step:{missing}" hidden>no such look</span>')
+    photo = markup.photo_layer("What this run saw.", grey=True)
+    return markup.stack(
+        photo.replace("mv-photo", "mv-photo mv-second") if run else photo,
+        '<span class="mv-over" data-when="overlay:map">'
+        + markup.chosen_map("map", sprite, peak, "Attention; ", f"run:{run}")
+        + "</span>",
+        *over,
+    )
+
+
+def _table(traces, names, texts: Sequence[str], styles: Sequence[str], image: int) -> str:
+    if not texts:
+        return ""
+    both = [explain.explain_words(trace, texts, styles, image) for trace in traces]
+    lines = []
+    for one, two in zip(*both, strict=True):
+        change = two.score - one.score
+        cells = "".join(
+            f'<td role="cell" class="mv-number" data-label="{text(name)}">'
+            f"{number(row.score)}<br><span class=mv-quiet>"
+            + ("none" if row.kind == "none" else f"look {row.step}, query {row.query}")
+            + "</span></td>"
+            for name, row in zip(names, (one, two), strict=True)
+        )
+        sign = "▲ +" if change > 0 else "▼ " if change < 0 else ""
+        lines.append(
+            f'<tr role="row"><td role="cell"><span class="mv-query"><bdi>{text(one.text)}</bdi>'
+            f'</span> <span class="mv-quiet">{text(one.style)}</span></td>{cells}'
+            f'<td role="cell" class="mv-number" data-label="Change">{sign}{number(change)}</td>'
+            "</tr>"
+        )
+    head = "".join(f'<th role="columnheader">{text(n)}</th>' for n in ("Text", *names, "Change"))
+    return (
+        '<h4 class="mv-title">Score of the image for each text, and the embedding it rests on</h4>'
+        f'<table class="mv-table" role="table"><thead><tr role="row">{head}</tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table>"
+    )

@@ -1,0 +1,96 @@
+"""The vision embedding that each text rests on."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from mstar import explain
+from mstar.explain import Evidence
+from mstar.trace import Trace
+
+from .. import markup, sprites
+from ..picture import Picture, text
+from ..sprites import Scale, Sprite
+from .parts import over, times_even
+
+
+def words(
+    trace: Trace, photo: Image.Image, evidence: Sequence[Evidence], image: int = 0
+) -> Picture:
+    """The queries, each with the vision embedding it rests on and where that one looked."""
+    found = [row for row in evidence if row.kind != "none"]
+    if not found:
+        return Picture(
+            markup.figure("What each text rests on", "No text was assigned an embedding.", "")
+        )
+    maps = np.stack([explain.query_map(trace, r.step, r.query, image).numpy() for r in found])
+    maps = times_even(maps)
+    scale = Scale.of(maps)
+    sprite = sprites.map_sprite(maps, scale)
+    parts = []
+    assigned = [row for row in evidence if row.kind != "weighted"]
+    if assigned:
+        caption = (
+            "Each word is assigned one vision embedding of its own; the map shows where that one "
+            "looked, the margin how far its cosine lies above the next best embedding’s (below "
+            "zero: another word took the better one)."
+        )
+        parts.append(_cards(assigned, found, sprite, maps, ("Cosine", "Margin"), caption))
+    weighted = [row for row in evidence if row.kind == "weighted"]
+    if weighted:
+        caption = (
+            "Texts of several words draw on all embeddings at once; shown is the one with the "
+            "largest weight, its share of the attention over embeddings, where it looked, and how "
+            "far its weight lies above the next."
+        )
+        parts.append(_cards(weighted, found, sprite, maps, ("Weight", "Lead"), caption))
+    body = markup.figure(
+        "What each text rests on",
+        "",
+        markup.controls(markup.cover_slider())
+        + "".join(parts)
+        + f'<div class="mv-plate mv-legend">{markup.bar(scale)}</div>'
+        + markup.DIALOG,
+    )
+    return over(photo, body, map=sprite.uri)
+
+
+def _cards(
+    rows: Sequence[Evidence],
+    found: Sequence[Evidence],
+    sprite: Sprite,
+    maps: np.ndarray,
+    names: tuple[str, str],
+    caption: str,
+) -> str:
+    cards = []
+    for row in rows:
+        name = (
+            f'<p class="mv-query"><bdi>{text(row.text)}</bdi> '
+            f'<span class="mv-quiet">{text(row.style)}</span></p>'
+        )
+        if row.kind == "none":
+            cards.append(
+                f'<li>{name}<p class="mv-quiet">None left: the image has fewer vision embeddings '
+                "than words.</p></li>"
+            )
+            continue
+        index = found.index(row)
+        where = f"“{row.text}” rests on query {row.query} of look {row.step}"
+        alt = f"{where}; highest {maps[index].max():.1f} × even."
+        picture = markup.pick(
+            f"{where}.",
+            markup.stack(markup.photo_layer(grey=True), markup.map_layer(sprite, index, alt)),
+        )
+        meter = f'<i style="width:{100 * min(max(row.value, 0), 1):.0f}%"></i>'
+        shown = {
+            "Embedding": f"look {row.step}, query {row.query}",
+            names[0]: f'{row.value:.3f} <span class="mv-meter" aria-hidden="true">{meter}</span>',
+            names[1]: f"{row.margin:+.3f}".replace("-", "−"),
+        }
+        items = "".join(f"<div><dt>{n}</dt><dd>{v}</dd></div>" for n, v in shown.items())
+        cards.append(
+            f'<li><div class="mv-plate">{picture}</div>{name}<dl class="mv-rows">{items}</dl></li>'
+        )
+    return f'<p class="mv-caption">{text(caption)}</p><ul class="mv-cards">{"".join(cards)}</ul>'

@@ -1,0 +1,127 @@
+"""MaskLab: draw, intervene, run again, and see before and after."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import traitlets
+from PIL import Image
+
+from mstar import interventions
+from mstar.explain import NEEDED
+from mstar.modeling import MstarModel
+from mstar.processing import MstarProcessor
+from mstar.trace import Trace
+
+from . import figures
+from .view import Mean, View
+
+_FIRST = "Nothing has been changed yet."
+
+
+class MaskLab(View):
+    """One image and its queries; what an intervention does to maps, assignment and scores.
+
+    >>> lab = MaskLab(model, processor, photo, ["exit", "stop"], ["word", "word"])
+    >>> lab.action, lab.region = "cover", [17, 18, 19]
+    >>> lab.run()
+
+    Traits: `action` (`cover`, `mask`, `stop`, `ablate`), `tool`, `region` (numbers of image
+    tokens, row by row), `stop` (the last look), `ablate` (numbers of queries); and `overlay`,
+    `step`, `query` of the comparison. `before` and `after` are the traces, `after` is None until
+    `run`.
+    """
+
+    KEYS = ("action", "tool", "region", "stop", "ablate", "overlay", "step", "query")
+
+    action = traitlets.Enum(list(figures.ACTIONS), "cover").tag(sync=True)
+    tool = traitlets.Enum(list(figures.TOOLS), "brush").tag(sync=True)
+    region = traitlets.List(traitlets.Int(min=0)).tag(sync=True)
+    stop = traitlets.Int(0, min=0).tag(sync=True)
+    ablate = traitlets.List(traitlets.Int(min=0)).tag(sync=True)
+    overlay = traitlets.Enum(["map", "salient", "mask"], "map").tag(sync=True)
+    step = traitlets.Int(0, min=0).tag(sync=True)
+    query = Mean().tag(sync=True)
+
+    def __init__(
+        self,
+        model: MstarModel,
+        processor: MstarProcessor,
+        photo: Image.Image,
+        texts: Sequence[str],
+        styles: Sequence[str],
+        **state: Any,
+    ):
+        self.model, self.photo = model, photo
+        self.texts, self.styles = list(texts), list(styles)
+        data = processor(images=[photo], text=self.texts, styles=self.styles)
+        self._inputs = {name: value.to(model.device) for name, value in data.items()}
+        self.before, self.after = self._trace(self._inputs), None
+        super().__init__(self._drawn(_FIRST, None), **state)
+
+    def run(self) -> Trace:
+        """Apply the intervention that the traits describe; returns its trace."""
+        inputs, hooks, steps = dict(self._inputs), {}, self.before.steps
+        photo = self.photo
+        if self.action == "cover":
+            region = self._region()
+            inputs["pixel_values"] = interventions.cover(inputs["pixel_values"], region)
+            photo = self._covered(region)
+            said = f"{len(self.region)} tokens were covered."
+        elif self.action == "mask":
+            if steps == 0:
+                raise ValueError("a model with T = 0 has no second look that a mask could steer.")
+            hooks = interventions.force_mask(0, self._region())
+            said = f"{len(self.region)} tokens, and no others, counted as seen after look 0."
+        elif self.action == "stop":
+            steps = min(self.stop, steps)
+            said = f"The run stopped after look {steps}."
+        else:
+            hooks = interventions.ablate_queries(self.ablate)
+            said = f"Silenced: {', '.join(map(str, self.ablate)) or 'no query'}."
+        with self.model.hooks(hooks):
+            self.after = self._trace(inputs, steps)
+        compared = figures.compare(
+            (self.before, self.after),
+            (self.photo, photo),
+            ("Before", "After"),
+            self.texts,
+            self.styles,
+        )
+        self.show(self._drawn(said, compared))
+        return self.after
+
+    def clear(self) -> None:
+        """Forget the drawing and the last run."""
+        self.region, self.ablate, self.after = [], [], None
+        self.show(self._drawn(_FIRST, None))
+
+    def asked(self, name: str) -> None:
+        try:
+            {"run": self.run, "clear": self.clear}[name]()
+        except ValueError as problem:  # a kernel would say it where nobody looks
+            self.show(self._drawn(str(problem), None))
+
+    def _trace(self, inputs: dict, steps: int | None = None) -> Trace:
+        chosen = {} if steps is None else {"steps": steps}
+        return self.model.run_with_trace(inputs | chosen, list(NEEDED))[1]
+
+    def _region(self) -> torch.Tensor:
+        height, width = self.before.grid
+        if self.region and max(self.region) >= height * width:
+            raise ValueError(
+                f"the image has the tokens 0 to {height * width - 1}; got {max(self.region)}."
+            )
+        region = torch.zeros(height * width, dtype=torch.bool)
+        region[self.region] = True
+        return region.view(height, width)
+
+    def _covered(self, region: torch.Tensor) -> Image.Image:
+        """The photograph as it is shown beside the run after: the region in grey."""
+        mask = Image.fromarray(region.numpy()).convert("L")
+        mask = mask.resize(self.photo.size, Image.Resampling.NEAREST)
+        return Image.composite(Image.new("RGB", self.photo.size, "grey"), self.photo, mask)
+
+    def _drawn(self, said: str, result: Any) -> Any:
+        queries = self.before["mim.similarity"].shape[2] // (self.before.steps + 1)
+        return figures.lab(self.photo, self.before.grid, self.before.steps, queries, said, result)

@@ -1,0 +1,107 @@
+"""TrainingMonitor: a training run, watched while it goes on."""
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import traitlets
+from PIL import Image
+
+from mstar.modeling import MstarModel
+from mstar.processing import MstarProcessor
+
+from . import figures
+from .view import View
+
+#: Share of the training time that drawing may take; beyond it the next picture waits.
+BUDGET = 0.02
+
+
+class TrainingMonitor(View):
+    """Losses, learning rate, MAP, and the attention of a few probe images, live.
+
+    >>> monitor = TrainingMonitor(probes)
+    >>> display(monitor)
+    >>> Trainer(config, recipe, folder, callback=monitor).run()
+
+    It is called after every step, draws every `every` seconds at most and less often where that
+    would cost more than `BUDGET` of the time since training began. `share` is what it has cost.
+    What was last drawn stays in the page when the kernel stops.
+    """
+
+    KEYS = ("probe",)
+
+    probe = traitlets.Int(0, min=0).tag(sync=True)
+
+    def __init__(
+        self, probes: Sequence[Image.Image] = (), every: float = 2.0, probe_every: float = 20.0
+    ):
+        self.photos = list(probes)
+        self.every, self.probe_every = every, probe_every
+        self.curves: dict[str, list[tuple[float, float]]] = defaultdict(list)
+        self.maps: list[tuple[int, np.ndarray]] = []
+        self.seconds = 0.0
+        self._began = self._drawn = self._probed = None
+        self._steps, self._stage = 0, ""
+        super().__init__(figures.training({}, "Waiting for the first step."))
+
+    @property
+    def share(self) -> float:
+        """Of the time since the first step, what the monitor took."""
+        return 0.0 if self._began is None else self.seconds / (time.monotonic() - self._began)
+
+    def __call__(
+        self, model: MstarModel, processor: MstarProcessor, row: Mapping[str, Any]
+    ) -> None:
+        """One step went by.
+
+        Args:
+            row: `stage`, `step`, and numbers by name (losses, `learning rate`, now and then `map`).
+        """
+        now = time.monotonic()
+        if self._began is None:
+            self._began = self._drawn = self._probed = now
+        self._steps, self._stage = self._steps + 1, str(row["stage"])
+        for name, value in row.items():
+            if name not in ("stage", "step"):
+                self.curves[name].append((self._steps, float(value)))
+        affordable = self.seconds <= BUDGET * (now - self._began)
+        if now - self._drawn >= self.every and affordable:
+            self.draw(model, processor)
+        self.seconds += time.monotonic() - now
+
+    def draw(self, model: MstarModel, processor: MstarProcessor) -> None:
+        """Draw now, with new maps of the probes if the last are old enough."""
+        now = time.monotonic()
+        if self.photos and (not self.maps or now - self._probed >= self.probe_every):
+            self.maps.append((self._steps, _first_look(model, processor, self.photos)))
+            self.maps = _thinned(self.maps)
+            self._probed = now
+        said = f"Stage {self._stage}, {self._steps:,} steps in this run."
+        follow = self.probe >= len(self.maps) - 2  # whoever looks at the last wants the newest
+        self.show(figures.training(self.curves, said, self.photos, self.maps))
+        if follow and self.maps:
+            self.probe = len(self.maps) - 1
+        self._drawn = time.monotonic()
+
+
+def _thinned(maps: list, most: int = 24) -> list:
+    """Every second one dropped when there are too many, so that the slider spans the whole run."""
+    return maps if len(maps) <= most else [*maps[:-1:2], maps[-1]]
+
+
+@torch.no_grad()
+def _first_look(
+    model: MstarModel, processor: MstarProcessor, photos: Sequence[Image.Image]
+) -> np.ndarray:
+    """C₀ of each image, [photos, grid_h, grid_w], without leaving a mark on the training run."""
+    was_training, state = model.training, torch.get_rng_state()
+    model.eval()
+    pixels = processor(images=list(photos))["pixel_values"].to(model.device)
+    maps = model.encode_images(pixels, steps=0).looks[0].attention_map
+    model.train(was_training)
+    torch.set_rng_state(state)
+    return maps.float().cpu().numpy()

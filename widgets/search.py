@@ -1,0 +1,116 @@
+"""SearchExplorer: type a text, see the ranked gallery, open an image in the other views."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import ipywidgets
+import traitlets
+from PIL import Image
+
+from mstar.explain import NEEDED
+from mstar.modeling import MstarModel
+from mstar.processing import MstarProcessor
+from mstar.queries import guess_style, parse_query
+from mstar.retrieval import Gallery, Hit
+
+from . import figures
+from .explorer import PveExplorer
+from .inspector import AssignmentInspector, MultiWordView
+from .view import View
+
+
+class Search(View):
+    """The search itself; `SearchExplorer` adds the views of the chosen image.
+
+    Traits: `query`, `style` (`auto` or a style), `chosen` (index of an image, −1 = none).
+    `hits` is the last ranking.
+    """
+
+    KEYS = ("query", "style", "chosen")
+
+    query = traitlets.Unicode("").tag(sync=True)
+    style = traitlets.Enum(list(figures.STYLES), "auto").tag(sync=True)
+    chosen = traitlets.Int(-1, min=-1).tag(sync=True)
+
+    def __init__(
+        self,
+        model: MstarModel,
+        processor: MstarProcessor,
+        images: Sequence[Image.Image],
+        names: Sequence[str] | None = None,
+        top: int = 12,
+    ):
+        self.gallery = Gallery(model, processor, images)
+        self.images = list(images)
+        self.names = [f"image {i}" for i in range(len(images))] if names is None else list(names)
+        self.top, self.hits = top, []
+        self.asked_for: tuple[str, str] | None = None  # (text, style) of the last search
+        super().__init__(figures.search(self.images, self.names))
+
+    def search(self, query: str | None = None, style: str | None = None) -> list[Hit]:
+        """Rank the gallery; without arguments for what the traits say."""
+        if query is not None:
+            self.query = query
+        if style is not None:
+            self.style = style
+        try:
+            named = self.query if self.style == "auto" else f"{self.style}:{self.query}"
+            text, chosen = parse_query(named)
+        except ValueError as problem:
+            self.show(figures.search(self.images, self.names, self.query, f"{problem}"))
+            return []
+        said = f"“{text}”, searched as {chosen}"
+        if self.style == "auto" and ":" not in self.query:
+            said += f": a guess from {guess_style(text)[1]}"
+        self.hits, self.asked_for = self.gallery.search(text, chosen), (text, chosen)
+        self.chosen = -1
+        self.show(
+            figures.search(self.images, self.names, self.query, f"{said}.", self.hits, self.top)
+        )
+        return self.hits
+
+    def asked(self, name: str) -> None:
+        self.search()
+
+
+class SearchExplorer(ipywidgets.VBox):
+    """Search, and the looks and assignment of the image that is clicked.
+
+    >>> explorer = SearchExplorer(model, processor, images, names)
+    >>> explorer.search.search("exit")
+    >>> explorer.search.chosen = 12
+    """
+
+    def __init__(
+        self,
+        model: MstarModel,
+        processor: MstarProcessor,
+        images: Sequence[Image.Image],
+        names: Sequence[str] | None = None,
+        top: int = 12,
+    ):
+        self.model, self.processor = model, processor
+        self.search = Search(model, processor, images, names, top)
+        super().__init__(children=[self.search])
+        self.search.observe(self._open, "chosen")
+
+    def _open(self, change: traitlets.Bunch) -> None:
+        if change.new < 0 or self.search.asked_for is None:
+            self.children = [self.search]
+            return
+        photo = self.search.images[change.new]
+        text, style = self.search.asked_for
+        inputs = self.processor(images=[photo], text=[text], styles=[style]).to(self.model.device)
+        _, trace = self.model.run_with_trace(inputs, list(NEEDED))
+        second = AssignmentInspector if style == "word" else MultiWordView
+        self.children = [
+            self.search,
+            PveExplorer(trace, photo),
+            second(trace, photo, [text], [style]),
+        ]
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        bundle = super()._repr_mimebundle_(**kwargs)
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        pages = "".join(child.picture.html for child in self.children)
+        return {**data, "text/html": pages}, metadata

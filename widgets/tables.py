@@ -1,0 +1,74 @@
+"""Tables: what a picture shows by the state of its controls, without a line of script of its own.
+
+A view's state is a value for each control's key (`step` = "1"). A table lists what to show for
+every combination, row by row; `view.js` looks it up. Where all combinations would be too many, a
+table has several blocks, and the first whose conditions hold is used.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+
+from .sprites import Sprite
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some combinations of a table.
+
+    Attributes:
+        by: key -> its values, the last key running fastest.
+        when: key -> the values for which this block is meant.
+    """
+
+    by: Mapping[str, Sequence[str]]
+    when: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return prod(len(values) for values in self.by.values())
+
+
+@dataclass(frozen=True)
+class Table:
+    """What to show: cells of a sprite, with what is said of each, or texts alone.
+
+    Attributes:
+        blocks: the combinations; their entries follow one another.
+        says: one text an entry.
+        sprite: one cell an entry.
+    """
+
+    blocks: Sequence[Block]
+    says: Sequence[str]
+    sprite: Sprite | None = None
+
+    def __post_init__(self) -> None:
+        if (entries := sum(map(len, self.blocks))) != len(self.says):
+            raise ValueError(f"a table of {entries} entries was given {len(self.says)} texts.")
+
+    def plain(self) -> dict:
+        """For JSON."""
+        blocks, first = [], 0
+        for block in self.blocks:
+            by = [[key, list(values)] for key, values in block.by.items()]
+            when = {key: list(values) for key, values in block.when.items()}
+            blocks.append({"when": when, "by": by, "first": first})
+            first += len(block)
+        made = {"blocks": blocks, "says": list(self.says)}
+        if self.sprite:
+            sprite = self.sprite
+            made["sprite"] = {
+                "columns": sprite.columns,
+                "rows": sprite.rows,
+                "cell": list(sprite.cell),
+                "frame": sprite.frame,
+            }
+        return made
+
+
+def script(tables: Mapping[str, Table]) -> str:
+    """The tables of a view as the element that `view.js` reads."""
+    plain = json.dumps({name: table.plain() for name, table in tables.items()})
+    safe = plain.replace("<", "\\u003c")  # no text may end the element
+    return f'<script type="application/json" data-tables>{safe}</script>'
