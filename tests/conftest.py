@@ -8,6 +8,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -34,6 +35,57 @@ def golden_root() -> Path:
 def photos_root() -> Path:
     """A few real scene photographs (not part of the repository)."""
     return _shared("MSTAR_PHOTOS", "photos")
+
+
+CHROMIUM = next((p for name in ("chromium", "chromium-browser") if (p := shutil.which(name))), None)
+CHROMIUM_FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+class Opened:
+    """A page with the network off, and everything it complained about or asked the network for."""
+
+    def __init__(self, browser, file: Path, scheme: str, width: int):
+        context = browser.new_context(
+            viewport={"width": width, "height": 800}, color_scheme=scheme, offline=True
+        )
+        self.page, self.wrong = context.new_page(), []
+        self.page.on("console", lambda message: self.wrong.append(message.text))
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.wrong.append("alert"), dialog.dismiss()))
+        self.page.on("request", self._note)
+        self.page.goto(file.as_uri())
+
+    def _note(self, request):
+        if not request.url.startswith(("data:", "file:", "blob:")):
+            self.wrong.append(request.url)
+
+
+@pytest.fixture
+def open_page(browser):
+    """`open_page(file, scheme="light", width=1200)` -> `Opened`."""
+    opened = []
+
+    def open_file(file: Path, scheme: str = "light", width: int = 1200) -> Opened:
+        opened.append(Opened(browser, file, scheme, width))
+        return opened[-1]
+
+    yield open_file
+    for one in opened:
+        one.page.context.close()
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from .explorer import PveExplorer
 from .inspector import AssignmentInspector, MultiWordView
 from .lab import MaskLab
 from .monitor import TrainingMonitor
-from .search import SearchExplorer
+from .search import Search, SearchExplorer
 
 __all__ = [
     "AssignmentInspector",
@@ -17,6 +17,7 @@ __all__ = [
     "MaskLab",
     "MultiWordView",
     "PveExplorer",
+    "Search",
     "SearchExplorer",
     "TrainingMonitor",
 ]

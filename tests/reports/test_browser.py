@@ -1,15 +1,6 @@
 """The finished report in a real browser, with the network off."""
 
-import shutil
-from pathlib import Path
-
 import pytest
-
-CHROMIUM = next((p for name in ("chromium", "chromium-browser") if (p := shutil.which(name))), None)
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 
 # Contrast of the text in an element with what lies behind it, after WCAG 2.
 CONTRAST = """element => {
@@ -27,41 +18,9 @@ CONTRAST = """element => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-class Opened:
-    """A page, and everything it complained about or asked the network for."""
-
-    def __init__(self, browser, file: Path, scheme: str, width: int):
-        context = browser.new_context(
-            viewport={"width": width, "height": 800}, color_scheme=scheme, offline=True
-        )
-        self.page, self.wrong = context.new_page(), []
-        self.page.on("console", lambda message: self.wrong.append(message.text))
-        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.on("dialog", lambda dialog: (self.wrong.append("alert"), dialog.dismiss()))
-        self.page.on("request", self._note)
-        self.page.goto(file.as_uri())
-
-    def _note(self, request):
-        if not request.url.startswith(("data:", "file:")):
-            self.wrong.append(request.url)
-
-
 @pytest.fixture(params=[("light", 1200), ("dark", 1200), ("light", 420)], ids=str)
-def opened(request, browser, report):
-    opened = Opened(browser, report.folder / "report.html", *request.param)
-    yield opened
-    opened.page.context.close()
+def opened(request, open_page, report):
+    return open_page(report.folder / "report.html", *request.param)
 
 
 def test_it_opens_offline_and_quietly(opened):

@@ -1,0 +1,218 @@
+"""The views in a real browser: offline, twice on a page, and live against a stand-in kernel."""
+
+import json
+
+import pytest
+
+from widgets import AssignmentInspector, Compare, MaskLab, MultiWordView, PveExplorer, Search
+from widgets.picture import asset
+
+
+@pytest.fixture(scope="module")
+def views(recorded):
+    texts = (recorded.texts, recorded.styles)
+    photos = (recorded.photo, recorded.photo)
+    search = Search(recorded.model, recorded.processor, [recorded.photo] * 3, ["a", "b", "c"])
+    search.search("exit")
+    return {
+        "explorer": PveExplorer(recorded.trace, recorded.photo, recorded.words),
+        "inspector": AssignmentInspector(recorded.trace, recorded.photo, *texts),
+        "multi": MultiWordView(recorded.trace, recorded.photo, *texts),
+        "compare": Compare((recorded.trace, recorded.trace), photos, ("a", "b"), *texts),
+        "lab": MaskLab(recorded.model, recorded.processor, recorded.photo, *texts),
+        "search": search,
+    }
+
+
+PAGE = "<!doctype html><html lang=en><meta charset=utf-8><title>views</title><body>"
+
+
+@pytest.fixture(params=["light", "dark"])
+def page(request, views, open_page, tmp_path):
+    """Every view, the explorer twice."""
+    shown = [*views.values(), views["explorer"]]
+    file = tmp_path / "views.html"
+    file.write_text(PAGE + "".join(view.picture.html for view in shown), encoding="utf-8")
+    return open_page(file, request.param)
+
+
+def shown_map(view) -> tuple[str, str]:
+    """What the large picture shows: the cell of the sprite, and its name."""
+    part = view.locator(".mv-panel .mv-map").first
+    return part.evaluate("e => e.style.backgroundPosition"), part.get_attribute("aria-label")
+
+
+def test_they_open_offline_and_quietly(page):
+    assert page.page.locator("figure").count() == 7
+    assert page.wrong == []
+
+
+def test_the_step_moves_by_key_and_two_copies_do_not_disturb_each_other(page):
+    first, second = (page.page.locator(".mstar-view").nth(i) for i in (0, 6))
+    before = shown_map(first), shown_map(second)
+    assert before[0] == before[1]
+    first.get_by_label("Step t").focus()
+    page.page.keyboard.press("ArrowRight")
+    assert shown_map(first) != before[0] and shown_map(second) == before[1]
+    assert "look 1 of 1" in first.locator("output").first.inner_text()
+
+
+def test_the_step_moves_by_mouse(page):
+    view = page.page.locator(".mstar-view").first
+    before = shown_map(view)
+    box = view.get_by_label("Step t").bounding_box()
+    page.page.mouse.click(box["x"] + box["width"] - 3, box["y"] + box["height"] / 2)
+    assert shown_map(view) != before
+
+
+def test_what_lies_over_the_image_is_chosen(page):
+    view = page.page.locator(".mstar-view").first
+    for name, sign in (("Region σ", ".mv-border"), ("Mask", ".mv-strokes")):
+        view.get_by_role("button", name=name).click()
+        assert view.locator(f"svg:not([hidden]) {sign}").count() == 1
+        assert view.get_by_role("button", name=name).get_attribute("aria-pressed") == "true"
+    view.get_by_role("button", name="Difference").click()
+    assert view.locator(".mv-change").first.is_visible()
+
+
+def test_a_cell_is_chosen_by_mouse_and_by_key(page):
+    view = page.page.locator(".mstar-view").nth(1)
+    cells = view.get_by_role("gridcell")
+    cells.nth(3).click()
+    assert cells.nth(3).get_attribute("aria-pressed") == "true"
+    facts = view.locator(".mv-facts").inner_text()
+    assert "query 3 of look 0" in facts
+    page.page.keyboard.press("ArrowRight")
+    page.page.keyboard.press("ArrowDown")
+    page.page.keyboard.press("Enter")
+    assert cells.nth(8 + 4).get_attribute("aria-pressed") == "true"
+    assert "<b>way</b>" in view.locator(".mv-facts").inner_text()
+
+
+def test_a_page_without_a_kernel_hides_what_needs_one(page):
+    lab = page.page.locator(".mstar-view").nth(4)
+    assert not lab.get_by_role("button", name="Run").is_visible()
+    assert "no kernel" in lab.inner_text()
+
+
+def test_every_picture_and_control_has_a_name(page):
+    nameless = page.page.evaluate(
+        """() => [...document.querySelectorAll('[role=img], input, select, button, svg')]
+            .filter(e => !e.closest('[hidden]') && e.checkVisibility())
+            .filter(e => !(e.ariaLabel || e.labels?.[0]?.textContent || e.textContent).trim())
+            .map(e => e.outerHTML.slice(0, 120))"""
+    )
+    assert nameless == []
+    ids = page.page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
+    assert len(ids) == len(set(ids))
+
+
+# Live: what JupyterLab does with a view, against a stand-in for the kernel's side.
+
+STAND_IN = """
+const heard = {}, traits = TRAITS;
+window.sent = [];
+window.changed = [];
+window.model = {
+  get: key => traits[key],
+  set(key, value) { traits[key] = value; window.changed.push([key, value]); },
+  save_changes() {},
+  send: message => window.sent.push(message),
+  on(event, tell) { (heard[event] ??= []).push(tell); },
+  off(event, tell) { heard[event] = (heard[event] ?? []).filter(one => one !== tell); },
+};
+window.fromKernel = (key, value) => {
+  traits[key] = value;
+  (heard['change:' + key] ?? []).forEach(tell => tell());
+};
+window.listeners = () => Object.values(heard).flat().length;
+window.leave = view.render({ model: window.model, el: document.querySelector('main') });
+window.ready = true;
+"""
+
+
+@pytest.fixture
+def live(open_page, tmp_path):
+    def open_view(view):
+        traits = {key: getattr(view, key) for key in view.KEYS}
+        traits |= {"markup": view.markup, "bound": view.bound}
+        module, state = (
+            json.dumps(value).replace("</", "<\\/")
+            for value in (asset("view.js") + asset("live.js"), traits)
+        )
+        body = (
+            f"{PAGE}<style>{asset('view.css')}</style><main></main><script type=module>"
+            f"const url = URL.createObjectURL(new Blob([{module}], {{type: 'text/javascript'}}));"
+            f"const {{ default: view }} = await import(url);"
+            f"{STAND_IN.replace('TRAITS', state)}</script>"
+        )
+        file = tmp_path / "live.html"
+        file.write_text(body, encoding="utf-8")
+        opened = open_page(file)
+        opened.page.wait_for_function("window.ready")
+        return opened
+
+    return open_view
+
+
+def test_controls_become_traits_and_traits_controls(live, views):
+    opened = live(views["explorer"])
+    page = opened.page
+    page.get_by_label("Step t").focus()
+    page.keyboard.press("ArrowRight")
+    page.locator("select[data-chooses=query]").select_option("3")
+    page.locator("select[data-chooses=query]").select_option("mean")
+    assert page.evaluate("changed") == [["step", 1], ["query", 3], ["query", "mean"]]
+    page.evaluate("fromKernel('step', 0)")
+    assert page.get_by_label("Step t").input_value() == "0"
+    assert opened.wrong == []
+
+
+def test_new_markup_keeps_state_and_focus(live, views):
+    opened = live(views["explorer"])
+    page = opened.page
+    page.get_by_label("Step t").focus()
+    page.keyboard.press("ArrowRight")
+    page.evaluate("fromKernel('markup', model.get('markup') + '<!-- again -->')")
+    slider = page.get_by_label("Step t")
+    assert slider.input_value() == "1"
+    assert slider.evaluate("e => e === document.activeElement")
+    count = page.evaluate("listeners()")
+    page.evaluate("leave()")
+    assert count > 0 and page.evaluate("listeners()") == 0
+    assert opened.wrong == []
+
+
+def test_a_drawing_becomes_tokens(live, views):
+    opened = live(views["lab"])
+    page = opened.page
+    page.get_by_role("button", name="Rectangle").click()
+    box = page.locator(".mv-canvas").bounding_box()
+    token = box["width"] / 16
+    page.mouse.move(box["x"] + 2.5 * token, box["y"] + 1.5 * token)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 4.5 * token, box["y"] + 2.5 * token)
+    page.mouse.up()
+    assert page.evaluate("model.get('region')") == [18, 19, 20, 34, 35, 36]
+    page.locator(".mv-canvas").focus()
+    page.keyboard.press("Space")  # the cursor stands in the middle
+    assert 8 * 16 + 8 in page.evaluate("model.get('region')")
+    page.get_by_role("button", name="Silence queries").click()
+    page.get_by_role("button", name="2", exact=True).click()
+    page.get_by_role("button", name="0", exact=True).click()
+    assert page.evaluate("model.get('ablate')") == [0, 2]
+    page.get_by_role("button", name="Run").click()
+    assert page.evaluate("sent") == [{"ask": "run"}]
+    assert opened.wrong == []
+
+
+def test_a_number_may_be_searched_for(live, views):
+    opened = live(views["search"])
+    page = opened.page
+    page.get_by_label("Text").fill("1888")
+    page.keyboard.press("Enter")
+    assert ["query", "1888"] in page.evaluate("changed")
+    assert {"ask": "search"} in page.evaluate("sent")
+    page.locator(".mv-hit").nth(1).click()
+    assert page.evaluate("changed").pop()[0] == "chosen"
+    assert opened.wrong == []
