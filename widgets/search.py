@@ -22,14 +22,15 @@ from .view import View
 class Search(View):
     """The search itself; `SearchExplorer` adds the views of the chosen image.
 
-    Traits: `query`, `style` (`auto` or a style), `chosen` (index of an image, −1 = none).
+    Traits: `query`, `query_style` (`auto` or a style), `chosen` (index of an image, −1 = none).
     `hits` is the last ranking.
     """
 
-    KEYS = ("query", "style", "chosen")
+    KEYS = ("query", "query_style", "chosen")
 
     query = traitlets.Unicode("").tag(sync=True)
-    style = traitlets.Enum(list(figures.STYLES), "auto").tag(sync=True)
+    # not `style`: ipywidgets takes that for a widget of its own
+    query_style = traitlets.Enum(list(figures.STYLES), "auto").tag(sync=True)
     chosen = traitlets.Int(-1, min=-1).tag(sync=True)
 
     def __init__(
@@ -52,15 +53,15 @@ class Search(View):
         if query is not None:
             self.query = query
         if style is not None:
-            self.style = style
+            self.query_style = style
         try:
-            named = self.query if self.style == "auto" else f"{self.style}:{self.query}"
+            named = self.query if self.query_style == "auto" else f"{self.query_style}:{self.query}"
             text, chosen = parse_query(named)
         except ValueError as problem:
             self.show(figures.search(self.images, self.names, self.query, f"{problem}"))
             return []
         said = f"“{text}”, searched as {chosen}"
-        if self.style == "auto" and ":" not in self.query:
+        if self.query_style == "auto" and ":" not in self.query:
             said += f": a guess from {guess_style(text)[1]}"
         self.hits, self.asked_for = self.gallery.search(text, chosen), (text, chosen)
         self.chosen = -1

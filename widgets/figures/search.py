@@ -30,7 +30,7 @@ def search(
 ) -> Picture:
     """A text field, and the best images for what was typed.
 
-    The state: `query`, `style` (one of `STYLES`), `chosen` (index of an image, −1 = none).
+    The state: `query`, `query_style` (one of `STYLES`), `chosen` (index of an image, −1 = none).
 
     Args:
         names: of the images.
@@ -59,7 +59,7 @@ def search(
         '<div data-needs="kernel">'
         + markup.controls(
             field,
-            markup.select("Style", "style", STYLES),
+            markup.select("Style", "query_style", STYLES),
             '<button type="button" class="mv-choice mv-go" data-sends="search">Search</button>',
         )
         + f'</div><p class="mv-said" role="status">{text(said)}</p>'
