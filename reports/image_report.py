@@ -29,8 +29,10 @@ from .parameters import ImageReport
 
 Query = tuple[str, str]  # (text, style)
 _BATCH = 8
-#: Bytes of HTML for the small maps of all images together; all else is small beside them.
-_MAPS_BUDGET = 4_000_000
+#: Bytes for the pictures of all images together; with script and style the page stays under 8 MB.
+_BUDGET = 5_500_000
+#: Of an image's share, bytes that its small maps of all heads get in any case.
+_HEADS = 150_000
 
 
 @dataclass(frozen=True)
@@ -66,16 +68,36 @@ class Study:
     answers: dict[Query, list[int]]
 
     def pictures(self, images: int = 1) -> list[Picture]:
-        """The section of this image, top to bottom, in a report on so many images."""
-        subject, budget = self.subject, _MAPS_BUDGET // images
+        """The section of this image, top to bottom, in a report on so many images.
+
+        What does not fit into its share of the page is left out, and a sentence says so.
+        """
+        subject, left = self.subject, _BUDGET // images - _HEADS
+        texts, styles = ([query[i] for query in subject.queries] for i in (0, 1))
         asked = "Asked: " + " · ".join(f"{text} ({style})" for text, style in subject.queries)
-        return [
-            figures.heading(subject.name, asked),
-            figures.looks(self.trace, subject.photo),
-            figures.heads(self.trace, subject.photo, self.evidence, budget=budget),
-            figures.words(self.trace, subject.photo, self.evidence),
-            figures.ranks(subject.queries, self.ranks, self.gallery, self.own, self.answers),
-        ]
+        looks = figures.looks(self.trace, subject.photo)
+        words = figures.words(self.trace, subject.photo, self.evidence)
+        ranks = figures.ranks(subject.queries, self.ranks, self.gallery, self.own, self.answers)
+        left -= sum(len(picture.markup) for picture in (looks, words, ranks))
+        details = []
+        for figure, wanted in (
+            (figures.assignment, "word" in styles),
+            (figures.multi_word, set(styles) != {"word"}),
+        ):
+            if not wanted:
+                continue
+            picture = figure(self.trace, subject.photo, texts, styles)
+            if len(picture.markup) > left:
+                name = figure.__name__.replace("_", "-")
+                picture = figures.heading(
+                    "", f"To keep the page small, the {name} view is left out."
+                )
+            left -= len(picture.markup)
+            details.append(picture)
+        heads = figures.heads(
+            self.trace, subject.photo, self.evidence, budget=_HEADS + max(left, 0)
+        )
+        return [figures.heading(subject.name, asked), looks, heads, words, *details, ranks]
 
     def metrics(self) -> dict[str, Any]:
         return {

@@ -1,6 +1,7 @@
 """PveExplorer: the looks of one run, live."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import traitlets
@@ -9,7 +10,7 @@ from PIL import Image
 from mstar.trace import Trace
 
 from . import figures
-from .figures.explore import Region
+from .figures.explore import Region, has_all_maps
 from .view import Mean, View
 
 
@@ -19,7 +20,8 @@ class PveExplorer(View):
     >>> PveExplorer(trace, photo)
 
     Traits: `overlay` (`map`, `salient`, `mask`, `difference`), `step`, `against`, `layer`, `head`,
-    `query`. See `figures.explore`.
+    `query`. See `figures.explore`. Of a base-size run the single heads of the chosen query are
+    drawn when it is chosen.
     """
 
     KEYS = ("overlay", "step", "against", "layer", "head", "query")
@@ -40,7 +42,10 @@ class PveExplorer(View):
         **state: Any,
     ):
         self.trace = trace
-        super().__init__(figures.explore(trace, photo, words, image), **state)
+        self._draw = partial(figures.explore, trace, photo, words, image)
+        super().__init__(self._draw(_number(state.get("query"))), **state)
+        if not has_all_maps(trace):
+            self.observe(lambda change: self.show(self._draw(_number(change.new))), "query")
 
     @traitlets.validate("step", "against")
     def _within(self, proposal: traitlets.Bunch) -> int:
@@ -49,3 +54,8 @@ class PveExplorer(View):
                 f"this run has looks 0 to {self.trace.steps}; got {proposal.value}."
             )
         return proposal.value
+
+
+def _number(query: int | str | None) -> int | None:
+    """The trait `query` as `figures.explore` takes it: `mean` is no query."""
+    return query if isinstance(query, int) else None

@@ -1,6 +1,6 @@
 """AssignmentInspector and MultiWordView: which vision embedding answers to which text, live."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import traitlets
@@ -9,52 +9,50 @@ from PIL import Image
 from mstar.trace import Trace
 
 from . import figures
+from .picture import Picture
 from .view import Mean, View
 
 
-class AssignmentInspector(View):
+class _OfTexts(View):
+    """A view of what one run says about its texts; opens where its picture does."""
+
+    figure: Callable[..., Picture]
+
+    def __init__(
+        self,
+        trace: Trace,
+        photo: Image.Image,
+        texts: Sequence[str],
+        styles: Sequence[str],
+        image: int = 0,
+        **state: Any,
+    ):
+        picture = self.figure(trace, photo, texts, styles, image)
+        start = {key: int(value) for key, value in picture.start.items()}
+        super().__init__(picture, **{**start, **state})
+
+
+class AssignmentInspector(_OfTexts):
     """Words against vision embeddings, and the Hungarian assignment; see `figures.assignment`.
 
     Traits: `word` (row) and `embedding` (column; step = embedding // Q) of the chosen cell.
     """
 
     KEYS = ("word", "embedding")
+    figure = staticmethod(figures.assignment)
 
     word = traitlets.Int(0, min=0).tag(sync=True)
     embedding = traitlets.Int(0, min=0).tag(sync=True)
 
-    def __init__(
-        self,
-        trace: Trace,
-        photo: Image.Image,
-        texts: Sequence[str],
-        styles: Sequence[str],
-        image: int = 0,
-        **state: Any,
-    ):
-        picture = figures.assignment(trace, photo, texts, styles, image)
-        start = {key: int(value) for key, value in picture.start.items()}
-        super().__init__(picture, **{**start, **state})
 
-
-class MultiWordView(View):
+class MultiWordView(_OfTexts):
     """What phrase, combined and semantic queries draw on; see `figures.multi_word`.
 
     Traits: `text` (which of them) and `head` of the multi-word branch.
     """
 
     KEYS = ("text", "head")
+    figure = staticmethod(figures.multi_word)
 
     text = traitlets.Int(0, min=0).tag(sync=True)
     head = Mean().tag(sync=True)
-
-    def __init__(
-        self,
-        trace: Trace,
-        photo: Image.Image,
-        texts: Sequence[str],
-        styles: Sequence[str],
-        image: int = 0,
-        **state: Any,
-    ):
-        super().__init__(figures.multi_word(trace, photo, texts, styles, image), **state)

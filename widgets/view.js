@@ -8,7 +8,8 @@
 //   [data-when="KEY:A|B OTHER:C"] shown only while every key has one of its values
 //   [data-map=TABLE]              shows the cell of a sprite that the state names
 //   [data-fill=TABLE]             says the text that the state names
-//   [data-fixed="KEY:A"]          (with either) as if KEY were A
+//   [data-bars=TABLE]             gives its <i> the lengths that the state names, the largest full
+//   [data-fixed="KEY:A"]          (with any of these three) as if KEY were A
 //   [data-sets=NAME]              a range that sets the style variable --NAME, in percent
 //   button[data-plays=KEY]        steps the range of KEY round and round
 //   [data-draws=KEY]              an SVG over the image to draw tokens on; KEY is their numbers
@@ -65,6 +66,18 @@ function mstarView(root) {
     part.setAttribute('aria-label', part.dataset.name + table.says[found.index]);
   }
 
+  function showBars(part) {
+    const table = tables[part.dataset.bars];
+    const found = entry(table, part.dataset.fixed);
+    const lengths = found ? table.says[found.index].split(' ').map(Number) : [];
+    const bars = [...part.querySelectorAll('i')];
+    bars.forEach((bar, i) => {
+      bar.style.height = `${(100 * (lengths[i] ?? 0)) / Math.max(...lengths)}%`;
+      bar.title = `${bar.dataset.of}: ${lengths[i] ?? 0}%`;
+    });
+    part.setAttribute('aria-label', part.dataset.name + bars.map((bar) => bar.title).join(', '));
+  }
+
   function show() {
     for (const part of all('[data-when]')) {
       const wanted = Object.entries(pairs(part.dataset.when));
@@ -78,6 +91,7 @@ function mstarView(root) {
       const said = found ? table.says[found.index] : '–';
       if (part.textContent !== said) part.textContent = said;
     }
+    for (const part of all('[data-bars]')) showBars(part);
     for (const button of choices) {
       const values = button.dataset.value.split(' ');
       const pressed = keysOf(button).every((key, i) => state[key] === values[i]);
@@ -184,6 +198,11 @@ function mstarView(root) {
         buttons(rows[rows.indexOf(row) + step / 2])[buttons(row).indexOf(event.target)];
     }
     next?.focus();
+  });
+
+  root.addEventListener('pointerover', (event) => {
+    const cell = event.target.closest('[role=gridcell]');
+    if (cell) cell.title = cell.getAttribute('aria-label');
   });
 
   // JupyterLab's shortcuts else take the arrow keys; it looks for this on the element itself

@@ -9,9 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from mstar import MstarConfig, MstarModel, MstarProcessor, Trace
+from mstar import Trace
 from mstar.explain import NEEDED, Evidence, explain_words, rank
-from mstar.processing import character_tokenizer
 from widgets import figures, sprites
 from widgets.sprites import Scale
 
@@ -19,14 +18,11 @@ QUERIES = [("<b>exit</b>", "word"), ("way", "word"), ("one way", "phrase")]
 
 
 @pytest.fixture(scope="module")
-def trace() -> Trace:
-    torch.manual_seed(0)
-    config = MstarConfig.tiny(steps=1)
-    model = MstarModel(config).eval()
-    processor = MstarProcessor.for_config(config, character_tokenizer())
+def trace(recorded) -> Trace:
     texts, styles = zip(*QUERIES, strict=True)
-    inputs = processor(images=[Image.new("RGB", (64, 64), "red")], text=texts, styles=styles)
-    return model.run_with_trace(inputs, list(NEEDED))[1]
+    image = Image.new("RGB", (64, 64), "red")
+    inputs = recorded.processor(images=[image], text=texts, styles=styles)
+    return recorded.model.run_with_trace(inputs, list(NEEDED))[1]
 
 
 @pytest.fixture

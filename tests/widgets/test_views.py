@@ -114,13 +114,25 @@ def test_a_large_run_is_shown_in_part_and_says_so(recorded):
         values[f"pve.{t}.attention_map"] = noise.mean((1, 2)).view(1, 10, 10)
         values[f"pve.{t}.salient"] = torch.zeros(1, 10, 10, dtype=torch.bool)
         values[f"pve.{t}.mask"] = torch.ones(1, 10, 10)
-    picture = figures.explore(Trace(values, (10, 10), 1), recorded.photo)
+    trace = Trace(values, (10, 10), 1)
+    picture = figures.explore(trace, recorded.photo)
     assert "shown as means over layers and heads" in picture.body
     found = tables(picture)["map"]
     state = {"step": "1", "layer": "4", "head": "2", "query": "mean"}
     assert entry(found, state) < 2 * 7 * 5
     assert entry(found, state | {"query": "63"}) == 2 * 7 * 5 + 64 + 63
     assert len(picture.html) < 3e6
+
+    explorer = PveExplorer(trace, recorded.photo)
+    explorer.query, explorer.step = 5, 1
+    assert "of query 5 all heads are there" in explorer.markup
+    found = tables(explorer.picture)["map"]
+    share = noise[0, 2, 5]
+    said = found["says"][entry(found, state | {"query": "5"})]
+    assert said == f"highest {share.max() * 100:.1f} × even"
+    assert entry(found, state | {"query": "63"}) == 2 * (2 * 7 * 5) + 64 + 63
+    explorer.query = "mean"
+    assert "all heads are there" not in explorer.markup
 
 
 def test_the_inspector_starts_at_the_first_word_and_its_pick(recorded):
@@ -172,8 +184,11 @@ def test_the_multi_word_view_has_every_text_and_head(recorded):
     ).picture
     weights = recorded.trace["mim.aggregator_attention"][0, 4, 1]
     assert picture.start == {"text": "1", "head": "1"}
-    shown = re.search(r'data-when="text:1 head:1" hidden>.*?aria-label="([^"]*)"', picture.body)[1]
-    assert shown.endswith(", ".join(f"query {q} {w:.0%}" for q, w in enumerate(weights[:4])) + ".")
+    found = tables(picture)
+    said = found["weights"]["says"][entry(found["weights"], picture.start)]
+    assert said == " ".join(f"{100 * weight:.1f}" for weight in weights.flatten())
+    share = f"{weights[4:].sum():.0%} of the weight"
+    assert found["look1"]["says"][entry(found["look1"], picture.start)] == share
 
 
 # The mask lab

@@ -177,7 +177,7 @@ def _cell(w: int, word: str, e: int, value: float, bright: float, pick: Pick, pe
     return (
         f'<button type="button" role="gridcell" class="mv-cell{dark}{edge}" '
         f'data-choose="word embedding" data-value="{w} {e}" style="--bright:{bright:.2f}" '
-        f'aria-label="{text(said)}" title="{text(said)}" tabindex="-1">{marks}</button>'
+        f'aria-label="{text(said)}" tabindex="-1">{marks}</button>'
     )
 
 

@@ -16,7 +16,7 @@ from ..sprites import Scale, Signed
 from ..tables import Block, Table
 from .parts import over, times_even
 
-#: More maps than this and queries are shown as means over layers and heads only.
+#: More maps than this, and all but one query are shown as means over layers and heads only.
 _MOST = 4000
 MEAN = "mean"
 
@@ -24,7 +24,11 @@ Region = tuple[str, ArrayLike]  # a word, and its polygon [points, 2] of (x, y) 
 
 
 def explore(
-    trace: Trace, photo: Image.Image, words: Sequence[Region] = (), image: int = 0
+    trace: Trace,
+    photo: Image.Image,
+    words: Sequence[Region] = (),
+    image: int = 0,
+    query: int | None = None,
 ) -> Picture:
     """One image, what each step saw of it, and how much lies where.
 
@@ -34,10 +38,12 @@ def explore(
     Args:
         trace: with the points of `mstar.explain.NEEDED`.
         words: words of the image with their polygons, for the read-out.
+        query: the one whose single heads are shown where all maps would be too many
+            (`has_all_maps`).
     """
     steps = [str(t) for t in range(trace.steps + 1)]
     weights = _weights(trace, image)  # [step, layer, head, query, grid_h, grid_w]
-    maps, blocks, complete = _selections(trace, weights)
+    maps, blocks = _selections(trace, weights, query)
     maps = times_even(maps)
     scale = Scale.of(maps)
     sprite = sprites.map_sprite(maps, scale)
@@ -58,7 +64,7 @@ def explore(
     rows = _read_out(trace, photo, words, maps, blocks, image, tables)
     body = markup.figure(
         "Every look, layer, head and query",
-        _caption(complete),
+        _caption(has_all_maps(trace), query),
         _controls(trace, weights.shape)
         + '<div class="mv-plate"><div class="mv-panels mv-wide"><div class="mv-panel">'
         + _stage(trace, image, sprite, changed, peaks[0], moved[0])
@@ -69,6 +75,13 @@ def explore(
         + f"</div>{markup.DIALOG}",
     )
     return over(photo, body, tables=tables, map=sprite.uri, change=changed.uri)
+
+
+def has_all_maps(trace: Trace) -> bool:
+    """Whether `explore` shows every head of every query; of a base-size run it cannot."""
+    heads, queries = _shape(trace)
+    layers = len(explain.cross_layers(trace))
+    return (trace.steps + 1) * (layers + 1) * (heads + 1) * (queries + 1) <= _MOST
 
 
 def _weights(trace: Trace, image: int) -> np.ndarray:
@@ -97,27 +110,31 @@ def _with_mean(values: np.ndarray, axis: int) -> np.ndarray:
     return np.concatenate([values.mean(axis, keepdims=True), values], axis)
 
 
-def _selections(trace: Trace, weights: np.ndarray) -> tuple[np.ndarray, list[Block], bool]:
+def _selections(
+    trace: Trace, weights: np.ndarray, query: int | None
+) -> tuple[np.ndarray, list[Block]]:
     """Maps of every choice that can be made, [K, grid_h, grid_w], and how they are laid out."""
-    n_steps, n_layers, n_heads, n_queries = weights.shape[:4]
+    n_steps, _, n_heads, n_queries = weights.shape[:4]
     steps = [str(t) for t in range(n_steps)]
     layers = [MEAN, *map(str, explain.cross_layers(trace))]
     by = {"step": steps, "layer": layers, "head": _values(n_heads), "query": _values(n_queries)}
-    if n_steps * (n_layers + 1) * (n_heads + 1) * (n_queries + 1) <= _MOST:
+    if has_all_maps(trace):
         for axis in (3, 2, 1):
             weights = _with_mean(weights, axis)
-        return weights.reshape(-1, *trace.grid), [Block(by)], True
-    means = weights.mean(3)  # [step, layer, head, …]
-    for axis in (2, 1):
-        means = _with_mean(means, axis)
-    queries = weights.mean((1, 2))  # [step, query, …]
-    of_means = Block({key: by[key] for key in ("step", "layer", "head")}, {"query": [MEAN]})
-    of_queries = Block({"step": steps, "query": by["query"][1:]})
-    maps = np.concatenate([means.reshape(-1, *trace.grid), queries.reshape(-1, *trace.grid)])
-    return maps, [of_means, of_queries], False
+        return weights.reshape(-1, *trace.grid), [Block(by)]
+    by_head = {key: by[key] for key in ("step", "layer", "head")}
+    single = [(MEAN, weights.mean(3))]  # [step, layer, head, …]
+    single += [] if query is None else [(str(query), weights[:, :, :, query])]
+    maps, blocks = [], []
+    for name, chosen in single:
+        maps.append(_with_mean(_with_mean(chosen, 2), 1).reshape(-1, *trace.grid))
+        blocks.append(Block(by_head, {"query": [name]}))
+    maps.append(weights.mean((1, 2)).reshape(-1, *trace.grid))
+    blocks.append(Block({"step": steps, "query": by["query"][1:]}))
+    return np.concatenate(maps), blocks
 
 
-def _caption(complete: bool) -> str:
+def _caption(complete: bool, query: int | None) -> str:
     caption = (
         "Where the model looked: choose a step, and whose attention to see; all maps share one "
         "colour range, so a pale map is weak attention and not another scale. The region of σ "
@@ -126,8 +143,9 @@ def _caption(complete: bool) -> str:
     if not complete:
         caption += (
             " So many queries are shown as means over layers and heads, and single heads as means "
-            "over queries."
+            "over queries"
         )
+        caption += "." if query is None else f"; of query {query} all heads are there."
     return caption
 
 

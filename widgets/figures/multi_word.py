@@ -1,6 +1,6 @@
 """The multi-word view: what a text of several words draws on, carried back to the image."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image
@@ -12,6 +12,7 @@ from .. import markup, sprites
 from ..picture import Picture, text
 from ..sprites import Scale
 from ..tables import Block, Table
+from .assignment import name_of
 from .explore import MEAN
 from .parts import over, times_even
 
@@ -49,14 +50,17 @@ def multi_word(
     numbers = [str(i) for i in range(len(chosen))]
     block = Block({"text": numbers, "head": heads})
     says = [f"highest {m.max():.1f} × even" for m in flat]
-    tables = {"map": Table([block], says, sprite)}
+    shares = weights.reshape(-1, trace.steps + 1, weights.shape[2] // (trace.steps + 1)).sum(2)
+    tables = {
+        "map": Table([block], says, sprite),
+        "weights": Table([block], [_percent(row) for row in weights.reshape(len(flat), -1)]),
+    }
+    for t in range(trace.steps + 1):
+        tables[f"look{t}"] = Table(
+            [block], [f"{share:.0%} of the weight" for share in shares[:, t]]
+        )
     names = {str(i): f"{texts[n]} ({styles[n]})" for i, n in enumerate(chosen)}
     options = {MEAN: f"mean of all {len(heads) - 1}"} | {h: f"head {h}" for h in heads[1:]}
-    charts = "".join(
-        _bars(weights[i, h], trace.steps, f"text:{i} head:{name}", first=not i and not h)
-        for i in range(len(chosen))
-        for h, name in enumerate(heads)
-    )
     scores = "".join(
         f'<p class="mv-name" data-when="text:{i}"{" hidden" * (i > 0)}>Score of the image for '
         f"“{text(texts[n])}”: <b>{float(trace['scores'][n, image]):.3f}</b></p>"
@@ -76,26 +80,32 @@ def multi_word(
             markup.photo_layer("The image as the model was given it.", grey=True),
             markup.chosen_map("map", sprite, says[0], "Carried back; "),
         )
-        + f'</div><div class="mv-panel">{scores}{charts}</div></div>{markup.bar(scale)}</div>',
+        + f'</div><div class="mv-panel">{scores}{_bars(tables, trace.steps)}</div></div>'
+        + f"{markup.bar(scale)}</div>",
     )
     return over(photo, body, tables=tables, map=sprite.uri)
 
 
-def _bars(weights: np.ndarray, steps: int, when: str, first: bool) -> str:
-    """Weights of all embeddings as bars, look by look."""
-    per_step = len(weights) // (steps + 1)
-    top = float(weights.max())
-    groups = []
-    for t, group in enumerate(weights.reshape(steps + 1, per_step)):
-        bars = "".join(
-            f'<i style="height:{100 * value / top:.0f}%" title="query {q} of look {t}: '
-            f'{value:.1%}"></i>'
-            for q, value in enumerate(group)
-        )
-        groups.append(
-            f'<div class="mv-bars" role="img" aria-label="Weights at look {t}: '
-            + ", ".join(f"query {q} {value:.0%}" for q, value in enumerate(group))
-            + f'."><div>{bars}</div><small>look {t}: {group.sum():.0%} of the weight</small></div>'
-        )
-    hidden = "" if first else " hidden"
-    return f'<div data-when="{when}"{hidden}>{"".join(groups)}</div>'
+def _percent(weights: np.ndarray) -> str:
+    return " ".join(f"{100 * weight:.1f}" for weight in weights)
+
+
+def _bars(tables: Mapping[str, Table], steps: int) -> str:
+    """Weights of all embeddings as bars, look by look; they follow the state."""
+    values = [float(value) for value in tables["weights"].says[0].split()]
+    per_step = len(values) // (steps + 1)
+    names = [name_of(i, per_step) for i in range(len(values))]
+    bars = [
+        f'<i data-of="{name}" style="height:{100 * value / max(values):.0f}%"></i>'
+        for name, value in zip(names, values, strict=True)
+    ]
+    groups = "".join(
+        f'<div class="mv-bars"><div>{"".join(bars[t * per_step : (t + 1) * per_step])}</div>'
+        f"<small>look {t}: {markup.filled(f'look{t}', tables[f'look{t}'].says[0])}</small></div>"
+        for t in range(steps + 1)
+    )
+    said = ", ".join(f"{name}: {value}%" for name, value in zip(names, values, strict=True))
+    return (
+        f'<div role="img" data-bars="weights" data-name="Weights; " aria-label="Weights; {said}">'
+        f"{groups}</div>"
+    )

@@ -14,6 +14,22 @@ from ..picture import Picture, text
 from ..sprites import Scale, Sprite
 from .parts import over, times_even
 
+#: Whether texts draw on weighted embeddings -> what their two numbers are called, and a caption.
+_KINDS = {
+    False: (
+        ("Cosine", "Margin"),
+        "Each word is assigned one vision embedding of its own; the map shows where that one "
+        "looked, the margin how far its cosine lies above the next best embedding’s (below zero: "
+        "another word took the better one).",
+    ),
+    True: (
+        ("Weight", "Lead"),
+        "Texts of several words draw on all embeddings at once; shown is the one with the largest "
+        "weight, its share of the attention over embeddings, where it looked, and how far its "
+        "weight lies above the next.",
+    ),
+}
+
 
 def words(
     trace: Trace, photo: Image.Image, evidence: Sequence[Evidence], image: int = 0
@@ -29,22 +45,9 @@ def words(
     scale = Scale.of(maps)
     sprite = sprites.map_sprite(maps, scale)
     parts = []
-    assigned = [row for row in evidence if row.kind != "weighted"]
-    if assigned:
-        caption = (
-            "Each word is assigned one vision embedding of its own; the map shows where that one "
-            "looked, the margin how far its cosine lies above the next best embedding’s (below "
-            "zero: another word took the better one)."
-        )
-        parts.append(_cards(assigned, found, sprite, maps, ("Cosine", "Margin"), caption))
-    weighted = [row for row in evidence if row.kind == "weighted"]
-    if weighted:
-        caption = (
-            "Texts of several words draw on all embeddings at once; shown is the one with the "
-            "largest weight, its share of the attention over embeddings, where it looked, and how "
-            "far its weight lies above the next."
-        )
-        parts.append(_cards(weighted, found, sprite, maps, ("Weight", "Lead"), caption))
+    for is_weighted, (names, caption) in _KINDS.items():
+        if rows := [row for row in evidence if (row.kind == "weighted") == is_weighted]:
+            parts.append(_cards(rows, found, sprite, maps, names, caption))
     body = markup.figure(
         "What each text rests on",
         "",

@@ -1,0 +1,142 @@
+"""JupyterLab in a real browser, for the test of the views and for the scripts that picture and
+time them."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import nbformat
+
+ROOT = Path(__file__).resolve().parents[1]
+
+#: Loads the checkpoint and one run; `CHECKPOINT` is its folder.
+SETUP = """\
+from PIL import Image
+from mstar.checkpoints import load_checkpoint
+from mstar.data import sandbox
+from mstar.explain import NEEDED
+from widgets import *
+
+model, processor = load_checkpoint("CHECKPOINT")
+scene = sandbox.scene(5, 12, "test", sandbox.EASY)
+photo = Image.fromarray(scene.image)
+texts, styles = list(scene.texts), list(scene.styles)
+words = [(region.word, region.polygon) for region in scene.regions]
+_, trace = model.run_with_trace(processor(images=[photo], text=texts, styles=styles), NEEDED)
+"""
+
+
+@contextmanager
+def served(cells: Sequence[str], folder: Path) -> Iterator[str]:
+    """The address of a JupyterLab of its own, open on a notebook with these cells.
+
+    Args:
+        folder: an empty one, for all that JupyterLab writes.
+    """
+    work, settings = folder / "work", folder / "config" / "labconfig"
+    work.mkdir()
+    settings.mkdir(parents=True)
+    quiet = {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}
+    (settings / "default_setting_overrides.json").write_text(
+        json.dumps({"@jupyterlab/apputils-extension:notification": quiet})
+    )
+    notebook = nbformat.v4.new_notebook()
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3 (ipykernel)"}
+    notebook.cells = [nbformat.v4.new_code_cell(source) for source in cells]
+    nbformat.write(notebook, work / "views.ipynb")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    places = {f"JUPYTER_{k}_DIR": str(folder / k.lower()) for k in ("CONFIG", "DATA", "RUNTIME")}
+    environment = {
+        **os.environ, **places, "IPYTHONDIR": str(folder / "ipython"), "PYTHONPATH": str(ROOT),
+    }  # fmt: skip
+    command = [
+        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}",
+        "--IdentityProvider.token=test", f"--ServerApp.root_dir={work}",
+    ]  # fmt: skip
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        try:
+            _wait_for(f"http://127.0.0.1:{port}/api/status?token=test", process, folder / "log")
+            yield f"http://127.0.0.1:{port}/lab/tree/views.ipynb?token=test"
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def _wait_for(url: str, process: subprocess.Popen, log: Path, seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url):
+                return
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.3)
+    raise AssertionError(f"JupyterLab did not start: {log.read_text()[-2000:]}")
+
+
+class Lab:
+    """A page of JupyterLab with every cell run.
+
+    Attributes:
+        page: Playwright's.
+        wrong: what the console complained about, and addresses elsewhere that were asked for.
+    """
+
+    def __init__(self, browser, url: str, **options):
+        self.context = browser.new_context(viewport={"width": 1300, "height": 1100}, **options)
+        self.page, self.wrong = self.context.new_page(), []
+        self.page.set_default_timeout(60_000)
+        self.page.on("console", self._said)
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("request", lambda request: self._asked(request.url))
+        self.page.goto(url)
+        self.page.locator(".jp-Notebook").wait_for()
+        self.page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()  # else the run is lost
+        self.menu("Run", "Run All Cells")
+        self.page.locator(".mstar-view[data-kernel]").first.wait_for()
+
+    def _said(self, message) -> None:
+        if message.type in ("warning", "error"):
+            self.wrong.append(message.text)
+
+    def _asked(self, url: str) -> None:
+        if not re.match(r"(https?|ws)://127\.0\.0\.1|data:|blob:", url):
+            self.wrong.append(url)
+
+    def menu(self, *path: str) -> None:
+        """Choose an entry of the menu bar."""
+        self.page.get_by_role("menuitem", name=path[0], exact=True).click()
+        for name in path[1:]:
+            self.page.locator(".lm-Menu-item").get_by_text(name, exact=True).first.click()
+
+    def theme(self, name: str) -> None:
+        """`Light` or `Dark`."""
+        if self.page.locator("body").get_attribute("data-jp-theme-name") == f"JupyterLab {name}":
+            return
+        self.menu("Settings", "Theme", f"JupyterLab {name}")
+        self.page.locator(f'body[data-jp-theme-name="JupyterLab {name}"]').wait_for(
+            state="attached"
+        )
+
+    def view(self, cell: int, nth: int = 0):
+        """A live view of a cell, in sight: JupyterLab takes off-screen cells out of the page."""
+        code = self.page.locator(".jp-CodeCell").nth(cell)
+        code.scroll_into_view_if_needed()
+        found = code.locator(".mstar-view[data-kernel]").nth(nth)
+        found.wait_for()
+        found.scroll_into_view_if_needed()
+        return found
+
+    def close(self) -> None:
+        self.context.close()
