@@ -2,6 +2,7 @@
 
 import json
 import socket
+from math import prod
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from mstar import MstarConfig, MstarModel, MstarProcessor, processing
 from mstar.configuration import SEMANTICS
 from mstar.processing import CLIP_MEAN, CLIP_STD, STYLES, open_image
 from mstar.retrieval import rerank
-from mstar.vision import sine_positions
+from mstar.vision import ConvStem, sine_positions
 
 OWN = torch.tensor([[True, False, True], [False, True, True]])
 
@@ -326,6 +327,22 @@ def test_any_size_that_is_a_multiple_of_the_patch(size, stem):
     assert images.grid == (size[0] // 4, size[1] // 4)
     assert images.tokens.shape[1] == images.grid[0] * images.grid[1]
     assert torch.isfinite(images.features).all()
+
+
+@pytest.mark.parametrize("layers", [[(4, 2), (4, 2)], MstarConfig.sandbox().conv_stem])
+def test_a_token_of_a_stem_sees_the_middle_of_its_patch(layers):
+    stem = ConvStem(1, layers, 8).eval()
+    for convolution in stem.modules():
+        if isinstance(convolution, torch.nn.Conv2d):
+            torch.nn.init.ones_(convolution.weight)
+    patch = prod(stride for _, stride in layers)
+    pixels = torch.ones(1, 1, 16 * patch, 16 * patch, requires_grad=True)
+    tokens = stem.proj(stem.layers(pixels))
+    assert tokens.shape == (1, 8, 16, 16)
+    tokens[0, 0, 8, 8].backward()
+    seen = pixels.grad[0, 0].sum(0)
+    middle = (seen * torch.arange(16 * patch)).sum() / seen.sum()
+    assert abs(middle - (8 * patch + (patch - 1) / 2)) <= 0.5
 
 
 def test_positions_beside_a_stem_start_in_order():
