@@ -93,8 +93,8 @@ class Lab:
         wrong: what the console complained about, and addresses elsewhere that were asked for.
     """
 
-    def __init__(self, browser, url: str, **options):
-        self.context = browser.new_context(viewport={"width": 1300, "height": 1100}, **options)
+    def __init__(self, browser, url: str, height: int = 1100):
+        self.context = browser.new_context(viewport={"width": 1300, "height": height})
         self.page, self.wrong = self.context.new_page(), []
         self.page.set_default_timeout(60_000)
         self.page.on("console", self._said)

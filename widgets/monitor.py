@@ -81,6 +81,8 @@ class TrainingMonitor(View):
             self.maps = _thinned(self.maps)
             self._probed = now
         said = f"Stage {self._stage}, {self._steps:,} steps in this run."
+        if self.seconds:
+            said += f" Watching took {self.share:.1%} of the time so far."
         follow = self.probe >= len(self.maps) - 2  # whoever looks at the last wants the newest
         self.show(figures.training(self.curves, said, self.photos, self.maps))
         if follow and self.maps:

@@ -25,7 +25,7 @@ def opened(request, open_page, report):
 
 def test_it_opens_offline_and_quietly(opened):
     page = opened.page
-    assert page.locator("figure").count() == 4
+    assert page.locator("figure").count() == 6
     assert opened.wrong == []
     width = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert width[0] <= width[1]  # nothing hangs over the side of a telephone

@@ -138,3 +138,17 @@ def test_a_photograph_and_the_embedded_weights_come_with_a_warning():
     assert "only ever seen rendered text" in note and "mstar convert" in note
     assert steps.notes(ImageReport()) == []
     assert steps.notes(ImageReport(images=["mine.jpg"], checkpoint="released")) == []
+
+
+def test_what_does_not_fit_into_the_page_is_left_out_and_said(tiny_checkpoint, monkeypatch):
+    settings = ImageReport.checked(
+        {"checkpoint": str(tiny_checkpoint), "words": ["exit", "way out"]}
+    )
+    model, processor = steps.load(settings)
+    (one,) = steps.study(settings, model, processor, steps.subjects(settings)[:1])
+    whole = "".join(picture.body for picture in one.pictures())
+    assert "Greedy against Hungarian" in whole and "Left out" not in whole
+    monkeypatch.setattr(steps, "_BUDGET", 200_000)
+    small = "".join(picture.body for picture in one.pictures())
+    assert "The assignment view, to keep the page small" in small
+    assert "Greedy against Hungarian" not in small

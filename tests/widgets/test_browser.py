@@ -80,13 +80,13 @@ def test_a_cell_is_chosen_by_mouse_and_by_key(page):
     cells = view.get_by_role("gridcell")
     cells.nth(3).click()
     assert cells.nth(3).get_attribute("aria-pressed") == "true"
-    facts = view.locator(".mv-facts").inner_text()
+    facts = view.locator(".mv-read").inner_text()
     assert "query 3 of look 0" in facts
     page.page.keyboard.press("ArrowRight")
     page.page.keyboard.press("ArrowDown")
     page.page.keyboard.press("Enter")
     assert cells.nth(8 + 4).get_attribute("aria-pressed") == "true"
-    assert "<b>way</b>" in view.locator(".mv-facts").inner_text()
+    assert "<b>way</b>" in view.locator(".mv-read").inner_text()
 
 
 def test_a_page_without_a_kernel_hides_what_needs_one(page):

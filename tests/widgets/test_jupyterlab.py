@@ -61,7 +61,7 @@ def test_the_views_answer_in_jupyterlab(lab):
     before = position(inspector)
     inspector.get_by_role("gridcell").nth(5).click()
     assert position(inspector) != before
-    assert "query 1 of look 1" in inspector.locator(".mv-facts").inner_text()
+    assert "query 1 of look 1" in inspector.locator(".mv-read").inner_text()
 
     mask = view(lab, "lab")
     mask.get_by_role("button", name="Rectangle").click()

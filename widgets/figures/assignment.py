@@ -57,17 +57,16 @@ def assignment(
         "Each row is a word, each column a vision embedding, brighter = nearer in cosine. ● marks "
         "the embedding that the Hungarian assignment gave the word (one to one, largest sum), ○ "
         "the one the word would have taken alone; press a cell to see where that embedding looked.",
-        '<div class="mv-plate"><div class="mv-panels mv-wide"><div class="mv-panel mv-matrix">'
+        markup.controls(markup.cover_slider())
+        + '<div class="mv-plate">'
         + _grid(cosine.numpy(), words, picks, per_step)
-        + '</div><div class="mv-panel">'
+        + '<div class="mv-panels mv-wide"><div class="mv-panel">'
         + markup.stack(
             markup.photo_layer("The image as the model was given it.", grey=True),
             markup.chosen_map("map", sprite, first, "Attention; "),
         )
-        + markup.bar(scale)
-        + "</div></div></div>"
-        + _details(tables)
-        + markup.controls(markup.cover_slider())
+        + f'</div><div class="mv-panel mv-side">{_details(tables)}</div></div>'
+        + f"{markup.bar(scale)}</div>"
         + _against_greedy(words, picks, per_step),
     )
     picture = over(photo, body, tables=tables, map=sprite.uri)
@@ -127,9 +126,9 @@ def _details(tables: dict[str, Table]) -> str:
     }
     items = "".join(f"<div><dt>{n}</dt><dd>{v}</dd></div>" for n, v in shown.items())
     return (
-        f'<dl class="mv-facts">{items}</dl><p class="mv-caption">The margin is what the summed '
-        "cosine of all words would lose if this word might not have its embedding and everything "
-        "were assigned anew; near 0 it is a toss-up.</p>"
+        f'<dl class="mv-read">{items}</dl><p class="mv-name mv-above"><small>The margin is what '
+        "the summed cosine of all words would lose if this word might not have its embedding and "
+        "everything were assigned anew; near 0 it is a toss-up.</small></p>"
     )
 
 
@@ -159,7 +158,7 @@ def _grid(cosine: np.ndarray, words, picks: Sequence[Pick], per_step: int) -> st
             f'<div role="row"><span role="rowheader" class="mv-row"><bdi>{text(word)}</bdi></span>'
             f"{cells}</div>"
         )
-    columns = f"grid-template-columns:max-content repeat({steps * per_step},minmax(26px,1fr))"
+    columns = f"grid-template-columns:max-content repeat({steps * per_step},minmax(26px,44px))"
     return (
         f'<div class="mv-scroll"><div class="mv-grid" role="grid" style="{columns}" '
         f'aria-label="Cosine of each word with each vision embedding">{"".join(lines)}</div></div>'

@@ -1,0 +1,48 @@
+"""Make the pictures of the README: `python -m tests.screenshots`.
+
+The embedded checkpoint, in JupyterLab, in both themes. Needs Chromium and Playwright.
+"""
+
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+from mstar import embedded, files
+from tests.conftest import CHROMIUM, CHROMIUM_FLAGS
+from tests.jupyterlab import ROOT, SETUP, Lab, served
+
+OUT = ROOT / "widgets" / "screenshots"
+CELLS = {
+    "explorer": "PveExplorer(trace, photo, words)",
+    "inspector": "AssignmentInspector(trace, photo, texts, styles)",
+    "lab": """\
+from mstar.grounding import coverage
+
+lab = MaskLab(model, processor, photo, texts, styles)
+covered = coverage([words[0][1]], photo.size[::-1], trace.grid) > 0
+lab.region = covered.ravel().nonzero()[0].tolist()
+lab.run()
+lab""",
+}
+
+
+def main() -> None:
+    setup = SETUP.replace("CHECKPOINT", str(embedded.checkpoint()))
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+        with served([setup, *CELLS.values()], Path(folder)) as url:
+            lab = Lab(browser, url, height=2200)
+            for theme in ("Light", "Dark"):
+                lab.theme(theme)
+                for number, name in enumerate(CELLS, start=1):
+                    picture = OUT / f"{name}-{theme.lower()}.png"
+                    with files.replacing(picture) as path:
+                        lab.view(number).screenshot(path=path)
+                    print(picture)
+            lab.close()
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
