@@ -80,18 +80,13 @@ class Study:
         ranks = figures.ranks(subject.queries, self.ranks, self.gallery, self.own, self.answers)
         left -= sum(len(picture.markup) for picture in (looks, words, ranks))
         details = []
-        for figure, wanted in (
-            (figures.assignment, "word" in styles),
-            (figures.multi_word, set(styles) != {"word"}),
-        ):
-            if not wanted:
-                continue
-            picture = figure(self.trace, subject.photo, texts, styles)
+        for view in (figures.assignment, figures.multi_word):
+            picture = view(self.trace, subject.photo, texts, styles)
+            if not picture.images:
+                continue  # none of these queries is its business
             if len(picture.markup) > left:
-                name = figure.__name__.replace("_", "-")
-                picture = figures.heading(
-                    "", f"To keep the page small, the {name} view is left out."
-                )
+                name = view.__name__.replace("_", "-")
+                picture = figures.note("Left out", f"The {name} view, to keep the page small.")
             left -= len(picture.markup)
             details.append(picture)
         heads = figures.heads(
