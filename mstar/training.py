@@ -2,7 +2,7 @@
 
 A recipe is a list of stages. `read` warms φ up on transcriptions (see `reading`); with φ frozen,
 `find` then trains the rest on images of one word and `look` on full images; `settle` trains all of
-it, and `recycle` with T further looks and all styles of query. The learning rate of a stage may
+it, `combine` with all styles of query, and `recycle` with T further looks. The learning rate of a stage may
 fall linearly to zero over its last part. Training sees images and texts, never a position.
 """
 
@@ -89,10 +89,12 @@ class Recipe:
               matching_every=0, frozen_vision=True),
         Stage("look", "scenes", steps=800, batch_size=24, lr=1e-3, decay_from=1, pve_steps=0,
               matching_every=0, multi_word=False, frozen_vision=True),
-        Stage("settle", "scenes", steps=1500, batch_size=24, lr=6e-4, decay_from=1, pve_steps=0,
+        Stage("settle", "scenes", steps=5500, batch_size=24, lr=6e-4, decay_from=1, pve_steps=0,
               matching_every=0, multi_word=False),
+        Stage("combine", "scenes", steps=1500, batch_size=24, lr=6e-4, decay_from=1, pve_steps=0,
+              matching_every=0),
         # as in the paper, the second look joins in the last stage
-        Stage("recycle", "scenes", steps=2500, batch_size=24, lr=6e-4, decay_from=0.2),
+        Stage("recycle", "scenes", steps=2000, batch_size=24, lr=6e-4, decay_from=0),
     )  # fmt: skip
     seed: int = 1
     weight_decay: float = 0.02
