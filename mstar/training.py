@@ -2,8 +2,8 @@
 
 A recipe is a list of stages. `read` warms φ up on transcriptions (see `reading`); with φ frozen,
 `find` then trains the rest on images of one word and `look` on full images; `settle` trains all of
-it, `combine` with all styles of query, and `recycle` with T further looks. The learning rate of a stage may
-fall linearly to zero over its last part. Training sees images and texts, never a position.
+it, `combine` with all styles of query, and `recycle` with T further looks. The learning rate of a
+stage may fall linearly to zero over its last part. Training sees images and texts, no position.
 """
 
 import copy

@@ -78,6 +78,9 @@ def test_the_views_answer_in_jupyterlab(lab):
     search.get_by_label("Text").fill("exit")
     lab.page.keyboard.press("Enter")
     search.get_by_text("a guess from a single word").wait_for()
+    search.get_by_role("button", name="Rank 1,").click()
+    opened = lab.view(1 + list(CELLS).index("search"), nth=1)
+    assert "Every look, layer, head and query" in opened.inner_text()
 
     multi = view(lab, "multi")
     bars = multi.locator("[data-bars]")
@@ -122,3 +125,14 @@ def test_screenshots(lab, theme):
         ink = found.evaluate("e => getComputedStyle(e).color")
         assert (ink == "rgb(29, 33, 38)") == (theme == "Light")
     assert lab.wrong == []
+
+
+def test_the_monitor_keeps_its_last_state_without_a_kernel(lab):
+    before = view(lab, "monitor").inner_text()
+    lab.menu("Kernel", "Shut Down Kernel")
+    lab.page.get_by_text("Python 3 (ipykernel) | Unknown").or_(
+        lab.page.get_by_text("No Kernel")
+    ).first.wait_for()
+    monitor = view(lab, "monitor")
+    assert "40 steps in this run" in before and monitor.inner_text() == before
+    assert monitor.locator(".mv-map").count() == 1
