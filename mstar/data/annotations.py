@@ -1,0 +1,163 @@
+"""MSTAR-Training: real or synthetic images, listed in one JSON file with their texts and styles.
+
+    [{"image": "mlt5k/tr_1.jpg", "text": ["bistro", "open daily"], "type": ["word", "phrase"]}]
+
+The layout is that of the released code; keys it does not need are passed over.
+"""
+
+import json
+import re
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import Dataset
+from tqdm.auto import tqdm
+
+from mstar.processing import STYLES, clean_caption, open_image
+
+_SPACE = re.compile(r"\s*")
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One image with the texts it shows; texts and styles in parallel."""
+
+    image: Path
+    texts: tuple[str, ...]
+    styles: tuple[str, ...]
+
+
+class AnnotatedImages(Dataset):
+    """Items like those of the sandbox: dict(image uint8 tensor [size, size, 3], texts, styles).
+
+    Of each entry only its place in the file is kept, so a list of 100,000 takes a few megabytes and
+    is not copied into every loader worker.
+
+    Args:
+        file: the JSON list.
+        root: the folder that the images' paths start from, and may not leave.
+        size: side in pixels; the aspect ratio is not kept, as in the released code.
+
+    Raises:
+        FileNotFoundError: there is no such file or folder.
+        ValueError: an entry is not as it should be; names file, line and what was expected.
+    """
+
+    def __init__(self, file: str | Path, root: str | Path, size: int):
+        self.file, self.root, self.size = Path(file), Path(root).resolve(), size
+        if not self.file.is_file():
+            raise FileNotFoundError(f"there is no annotation file {self.file}.")
+        if not self.root.is_dir():
+            raise FileNotFoundError(f"there is no image folder {self.root}.")
+        self._places = array("q")  # begin and end of each entry, in bytes
+        try:
+            text = self.file.read_text(encoding="utf-8")
+        except UnicodeDecodeError as problem:
+            raise ValueError(f"{self.file} should be UTF-8 text: {problem}.") from None
+        line, at, byte = 1, 0, 0
+        for start, end, entry in tqdm(
+            _entries(text, self.file), desc=self.file.name, unit=" images"
+        ):
+            line += text.count("\n", at, start)
+            byte += len(text[at:start].encode())
+            try:
+                _checked(entry, self.root)
+            except ValueError as problem:
+                raise ValueError(f"{self.file}, line {line}: {problem}") from None
+            length = len(text[start:end].encode())
+            self._places.extend((byte, byte + length))
+            line += text.count("\n", start, end)
+            at, byte = end, byte + length
+        if not self._places:
+            raise ValueError(f"{self.file} lists no image.")
+
+    def __len__(self) -> int:
+        return len(self._places) // 2
+
+    def annotation(self, index: int) -> Annotation:
+        """One entry, without opening its image."""
+        begin, end = self._places[2 * index : 2 * index + 2]
+        with self.file.open("rb") as file:
+            file.seek(begin)
+            return _checked(json.loads(file.read(end - begin)), self.root)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        found = self.annotation(index)
+        photo = open_image(found.image).resize((self.size, self.size), Image.Resampling.BICUBIC)
+        return {
+            "image": torch.from_numpy(np.array(photo)),
+            "texts": list(found.texts),
+            "styles": list(found.styles),
+        }
+
+
+def _entries(text: str, file: Path) -> Iterator[tuple[int, int, Any]]:
+    """(begin, end, value) of each element of a JSON list; the list itself is never built."""
+    decoder = json.JSONDecoder()
+
+    def expected(what: str, at: int) -> ValueError:
+        line = text.count("\n", 0, at) + 1
+        return ValueError(f"{file}, line {line}: expected {what}, got {text[at : at + 20]!r}.")
+
+    at = _SPACE.match(text).end()
+    if text[at : at + 1] != "[":
+        raise expected("a JSON list, [{…}, …]", at)
+    at = _SPACE.match(text, at + 1).end()
+    if text[at : at + 1] == "]":
+        return
+    while True:
+        try:
+            value, end = decoder.raw_decode(text, at)
+        except json.JSONDecodeError as problem:
+            raise expected(f"valid JSON ({problem.msg})", problem.pos) from None
+        yield at, end, value
+        at = _SPACE.match(text, end).end()
+        if text[at : at + 1] == "]":
+            return
+        if text[at : at + 1] != ",":
+            raise expected("a comma or the end of the list", at)
+        at = _SPACE.match(text, at + 1).end()
+
+
+def _checked(entry: Any, root: Path) -> Annotation:
+    """An entry as it should be.
+
+    Raises:
+        ValueError: with what was expected and what came.
+    """
+    if not isinstance(entry, dict):
+        raise ValueError(f"expected an object with image, text and type; got {_short(entry)}.")
+    missing = [key for key in ("image", "text", "type") if key not in entry]
+    if missing:
+        raise ValueError(f"the entry has no {' and no '.join(missing)}.")
+    name, texts, styles = entry["image"], entry["text"], entry["type"]
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"image should be a path; got {_short(name)}.")
+    path = (root / name).resolve()
+    if not path.is_relative_to(root):
+        raise ValueError(f"the image {name!r} lies outside {root}.")
+    if not path.is_file():
+        raise ValueError(f"there is no image {name!r} in {root}.")
+    if not isinstance(texts, list) or not texts:
+        raise ValueError(f"text should be a list with at least one text; got {_short(texts)}.")
+    if not isinstance(styles, list) or len(styles) != len(texts):
+        raise ValueError(
+            f"type should list one style for each of {len(texts)} texts; got {_short(styles)}."
+        )
+    for text, style in zip(texts, styles, strict=True):
+        if not isinstance(text, str) or not clean_caption(text):
+            raise ValueError(f"a text should have letters or digits; got {_short(text)}.")
+        if style not in STYLES:
+            raise ValueError(f"unknown style {_short(style)}: expected one of {', '.join(STYLES)}.")
+    return Annotation(path, tuple(texts), tuple(styles))
+
+
+def _short(value: Any) -> str:
+    said = repr(value)
+    return said if len(said) <= 60 else said[:57] + "…"
