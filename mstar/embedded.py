@@ -11,6 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from . import files
+from .queries import Query
 
 ASSETS = Path(__file__).parent / "assets"
 _LABELS = "samples.json"
@@ -33,11 +34,12 @@ class Sample:
         """Whether the query is among the labels. Of combined texts only some are labelled."""
         return (text, style) in zip(self.texts, self.styles, strict=True)
 
-    def queries(self, words: int = 4, others: int = 1) -> list[tuple[str, str]]:
-        """A few of its queries, (text, style): the first words and the first of each style."""
-        chosen: list[tuple[str, str]] = []
+    def queries(self, words: int = 4, others: int = 1) -> list[Query]:
+        """A few of its queries: the first words and the first of each other style."""
+        chosen: list[Query] = []
+        labels = list(map(Query, self.texts, self.styles))
         for style in dict.fromkeys(self.styles):
-            of_style = [(t, s) for t, s in zip(self.texts, self.styles, strict=True) if s == style]
+            of_style = [query for query in labels if query.style == style]
             chosen += of_style[: words if style == "word" else others]
         return chosen
 

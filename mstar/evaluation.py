@@ -5,7 +5,6 @@ Shapes: Q queries, B images. Truth and scores are arrays [Q, B], one row a query
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from tqdm.auto import tqdm
 from .modeling import MstarModel
 from .outputs import TextEncoding
 from .processing import MstarProcessor
+from .queries import Query
 
 RESAMPLES = 2000
 _TEXTS_AT_ONCE = 256
@@ -157,13 +157,6 @@ def oracle_average_precision(relevant: ArrayLike, present: ArrayLike) -> float:
     return 100 * total / int(relevant.sum())
 
 
-class Query(Protocol):
-    """What can be asked: a text and its style."""
-
-    text: str
-    style: str
-
-
 @torch.no_grad()
 def rank_gallery(
     model: MstarModel,
@@ -180,7 +173,7 @@ def rank_gallery(
 
     Args:
         images: B images as the processor takes them, e.g. uint8 [H, W, 3].
-        queries: Q objects with a `text` and a `style`.
+        queries: Q texts with their styles.
         steps: T; None = the configuration's.
 
     Returns:

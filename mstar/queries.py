@@ -2,8 +2,16 @@
 
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from .processing import STYLES, clean_caption
+
+
+class Query(NamedTuple):
+    """What can be asked of a gallery: a text and its style."""
+
+    text: str
+    style: str
 
 
 def guess_style(text: str) -> tuple[str, str]:
@@ -17,8 +25,8 @@ def guess_style(text: str) -> tuple[str, str]:
     return "word", "a single word"
 
 
-def parse_query(entry: str) -> tuple[str, str]:
-    """One query, (text, style).
+def parse_query(entry: str) -> Query:
+    """One query.
 
     `exit` is a word, `speed limit 25` a phrase; `combined:1888+celtic` asks for separate texts,
     `semantic:'dream big' on a shirt` for a text on a thing.
@@ -37,9 +45,9 @@ def parse_query(entry: str) -> tuple[str, str]:
         text = ", ".join(part.strip() for part in re.split("[+,]", text) if part.strip())
     if not clean_caption(text):
         raise ValueError(f"the query {entry!r} has no words.")
-    return text, style
+    return Query(text, style)
 
 
-def parse_queries(entries: Iterable[str]) -> list[tuple[str, str]]:
+def parse_queries(entries: Iterable[str]) -> list[Query]:
     """Several queries, each once, in their order; empty entries are passed over."""
     return list(dict.fromkeys(parse_query(entry) for entry in entries if entry.strip()))

@@ -8,7 +8,7 @@ import platform
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,15 +33,9 @@ from .evaluation import (
 from .grounding import ground
 from .modeling import MstarModel
 from .processing import MstarProcessor
+from .queries import Query
 
 Array = NDArray[np.float64]
-
-
-class Text(NamedTuple):
-    """A query without its truth."""
-
-    text: str
-    style: str
 
 
 @dataclass(frozen=True)
@@ -140,11 +134,12 @@ def evaluate_sandbox(
         seed, sandbox.DIFFICULTIES[difficulty], images, seen=words, unseen=words, progress=True
     )
     truth = np.array([query.relevant for query in gallery.queries])
-    texts = list(dict.fromkeys([*map(_text, gallery.queries), *_shortcut_texts(gallery.queries)]))
+    own = [query.asked for query in gallery.queries]
+    texts = list(dict.fromkeys([*own, *_shortcut_texts(gallery.queries)]))
     pictures = gallery.images
     ranked = rank_gallery(model, processor, pictures, texts, steps)
     by_text = dict(zip(texts, ranked, strict=True))
-    scores = np.array([by_text[_text(query)] for query in gallery.queries])
+    scores = np.array([by_text[query] for query in own])
     about = {
         "difficulty": difficulty,
         "seed": seed,
@@ -162,7 +157,7 @@ def evaluate_sandbox(
     compared = []
     if controls:
         asked = [i for i, query in enumerate(gallery.queries) if query.style == "word"]
-        queries = [_text(gallery.queries[i]) for i in asked]
+        queries = [gallery.queries[i].asked for i in asked]
         compared = _controls(model, processor, pictures, queries, truth[asked], seed)
     return SandboxReport(
         about,
@@ -171,10 +166,6 @@ def evaluate_sandbox(
         _grounding(model, processor, gallery.scenes[:200], steps, seed),
         compared,
     )
-
-
-def _text(query: sandbox.Query) -> Text:
-    return Text(query.text, query.style)
 
 
 def rankings(
@@ -219,21 +210,21 @@ def rankings(
     ]
 
 
-def _parts(query: sandbox.Query) -> list[Text]:
+def _parts(query: sandbox.Query) -> list[Query]:
     """The queries that one may try in the place of a whole one.
 
     Each single word of a phrase or of combined texts; the text of a semantic query without its
     thing.
     """
     if query.style in ("phrase", "combined"):
-        return [Text(word, "word") for word in query.text.replace(",", " ").split()]
+        return [Query(word, "word") for word in query.text.replace(",", " ").split()]
     if query.style == "semantic":
         text, _ = parse_semantic(query.text)
-        return [Text(text, "phrase" if " " in text else "word")]
+        return [Query(text, "phrase" if " " in text else "word")]
     return []
 
 
-def _shortcut_texts(queries: Sequence[sandbox.Query]) -> list[Text]:
+def _shortcut_texts(queries: Sequence[sandbox.Query]) -> list[Query]:
     return [part for query in queries for part in _parts(query)]
 
 
@@ -242,7 +233,7 @@ def shortcuts(
     queries: Sequence[sandbox.Query],
     truth: NDArray[np.bool_],
     scores: Array,
-    by_text: dict[Text, Array],
+    by_text: dict[Query, Array],
 ) -> list[Comparison]:
     """Whole queries against their shortcuts.
 
@@ -321,7 +312,7 @@ def _controls(
     model: MstarModel,
     processor: MstarProcessor,
     images: Sequence[NDArray[np.uint8]],
-    queries: Sequence[Text],
+    queries: Sequence[Query],
     truth: NDArray[np.bool_],
     seed: int,
 ) -> list[Comparison]:

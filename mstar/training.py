@@ -336,7 +336,8 @@ class Trainer:
     def _quick_map(self, model: MstarModel, steps: int) -> float:
         gallery = sandbox.gallery(self.recipe.seed, sandbox.EASY, images=300, seen=60, unseen=60)
         words = [query for query in gallery.queries if query.style == "word"]
-        scores = rank_gallery(model, self.processor, gallery.images, words, steps=steps)
+        asked = [query.asked for query in words]
+        scores = rank_gallery(model, self.processor, gallery.images, asked, steps=steps)
         return mean_average_precision([q.relevant for q in words], scores).value
 
     def _save(self) -> None:

@@ -18,17 +18,17 @@ import mstar
 from mstar import embedded, explain, files
 from mstar.checkpoints import checkpoint_hash, load_checkpoint
 from mstar.embedded import Sample
+from mstar.evaluation import rank_gallery
 from mstar.explain import NEEDED, Evidence, LookSummary, Rank
 from mstar.modeling import MstarModel
 from mstar.processing import MstarProcessor, open_image
+from mstar.queries import Query
 from mstar.trace import Trace
 from widgets import figures
 from widgets.picture import Picture
 
 from .parameters import ImageReport
 
-Query = tuple[str, str]  # (text, style)
-_BATCH = 8
 #: Bytes for the pictures of all images together; with script and style the page stays under 8 MB.
 _BUDGET = 5_500_000
 #: Of an image's share, bytes that its small maps of all heads get in any case.
@@ -73,7 +73,7 @@ class Study:
         What does not fit into its share of the page is left out, and a sentence says so.
         """
         subject, left = self.subject, _BUDGET // images - _HEADS
-        texts, styles = ([query[i] for query in subject.queries] for i in (0, 1))
+        texts, styles = (list(part) for part in zip(*subject.queries, strict=True))
         asked = "Asked: " + " · ".join(f"{text} ({style})" for text, style in subject.queries)
         looks = figures.looks(self.trace, subject.photo)
         words = figures.words(self.trace, subject.photo, self.evidence)
@@ -139,34 +139,11 @@ def study(
     samples = embedded.gallery()
     photos = [open_image(sample.path) for sample in samples]
     queries = list(dict.fromkeys(q for subject in chosen for q in subject.queries))
-    scores = gallery_scores(model, processor, photos, queries, settings.steps)
+    scores = torch.from_numpy(rank_gallery(model, processor, photos, queries, settings.steps))
     return [
         _study(settings, model, processor, subject, samples, photos, scores, queries)
         for subject in tqdm(chosen, desc="images", leave=False)
     ]
-
-
-@torch.no_grad()
-def gallery_scores(
-    model: MstarModel,
-    processor: MstarProcessor,
-    photos: Sequence[Image.Image],
-    queries: Sequence[Query],
-    steps: int | None,
-) -> Tensor:
-    """Scores of every query against every image of a gallery, [N, B], without re-ranking."""
-    texts = processor(text=[t for t, _ in queries], styles=[s for _, s in queries])
-    texts = texts.to(model.device)
-    encoded = model.encode_texts(texts["input_ids"], texts["attention_mask"])
-    scores = []
-    with tqdm(total=len(photos), desc="sample gallery", leave=False) as bar:
-        for start in range(0, len(photos), _BATCH):
-            batch = photos[start : start + _BATCH]
-            pixels = processor(images=batch)["pixel_values"].to(model.device)
-            images = model.encode_images(pixels, steps)
-            scores.append(model.score(images, encoded, texts["is_word"]).cpu())
-            bar.update(len(batch))
-    return torch.cat(scores, dim=1)
 
 
 def _study(
@@ -179,7 +156,7 @@ def _study(
     scores: Tensor,
     queries: list[Query],
 ) -> Study:
-    texts, styles = ([q[i] for q in subject.queries] for i in (0, 1))
+    texts, styles = (list(part) for part in zip(*subject.queries, strict=True))
     inputs = processor(images=[subject.photo], text=texts, styles=styles).to(model.device)
     inputs["steps"] = model.config.steps if settings.steps is None else settings.steps
     _, trace = model.run_with_trace(inputs, [*NEEDED, *settings.record], seed=settings.seed)

@@ -13,7 +13,7 @@ from mstar.checkpoints import load_config
 from mstar.configuration import MstarConfig
 from mstar.hooks import point_names, select
 from mstar.processing import open_image
-from mstar.queries import parse_queries
+from mstar.queries import Query, parse_queries
 
 #: More would not stay under 8 MB of HTML at the size of the released model.
 MAX_IMAGES, MAX_QUERIES, MAX_STEPS = 8, 24, 15
@@ -76,7 +76,7 @@ class ImageReport:
         ours = (embedded.ASSETS / "checkpoint").resolve()
         return not self.checkpoint or Path(self.checkpoint).resolve() == ours
 
-    def queries(self) -> list[tuple[str, str]]:
+    def queries(self) -> list[Query]:
         """The words as (text, style), each once."""
         return parse_queries(self.words)
 

@@ -1,7 +1,6 @@
 """Ranking metrics: known answers, and agreement with scikit-learn and with brute force."""
 
 from itertools import permutations
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +19,7 @@ from mstar.evaluation import (
     scale_average_precisions,
 )
 from mstar.processing import character_tokenizer
+from mstar.queries import Query
 
 
 def test_average_precision_known_answers():
@@ -103,7 +103,7 @@ def test_rank_gallery_is_the_forward_pass_in_batches(semantics, branch):
     images = list(rng.integers(0, 256, (5, 64, 64, 3), dtype=np.uint8))
     texts = ["exit", "speed limit", "stop", "a, b", "'x' on a sign"]
     styles = ["word", "phrase", "word", "combined", "semantic"]
-    queries = [SimpleNamespace(text=t, style=s) for t, s in zip(texts, styles, strict=True)]
+    queries = list(map(Query, texts, styles))
 
     model.train()
     scores = rank_gallery(model, processor, images, queries, steps=2, batch_size=2)

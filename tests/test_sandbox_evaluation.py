@@ -9,7 +9,8 @@ import torch
 from mstar import MstarConfig, MstarModel, MstarProcessor, cli
 from mstar.data import sandbox
 from mstar.processing import character_tokenizer
-from mstar.sandbox_evaluation import Text, evaluate_sandbox, rankings, shortcuts
+from mstar.queries import Query
+from mstar.sandbox_evaluation import evaluate_sandbox, rankings, shortcuts
 
 IMAGES = 36  # the fewest that hold the fewest queries
 
@@ -53,10 +54,10 @@ def test_phrase_and_combined_are_held_against_their_best_word(gallery):
     # a model that reads each word without an error, and of a whole query only its last word
     words = {w for q in queries for w in q.text.replace(",", " ").split()}
     reads = {
-        Text(w, "word"): np.array([sandbox.matches(s, w, "word") for s in gallery.scenes], float)
+        Query(w, "word"): np.array([sandbox.matches(s, w, "word") for s in gallery.scenes], float)
         for w in words
     }
-    last = np.array([reads[Text(q.text.split()[-1], "word")] for q in queries])
+    last = np.array([reads[Query(q.text.split()[-1], "word")] for q in queries])
     for row in shortcuts(gallery.scenes, queries, truth, last, reads)[:2]:
         assert row.first.count > 0
         assert row.difference.value <= 0, "one of the words cannot be better than the best"
@@ -69,7 +70,7 @@ def test_semantic_is_held_against_text_and_thing_alone(gallery):
     queries = [q for q in gallery.queries if q.style == "semantic"]
     truth = truth_of(queries)
     blind = {
-        Text(t, "phrase" if " " in t else "word"): np.zeros(IMAGES)
+        Query(t, "phrase" if " " in t else "word"): np.zeros(IMAGES)
         for t in (q.text.split("'")[1] for q in queries)
     }
     _, _, text, text_read, thing = shortcuts(

@@ -27,6 +27,7 @@ from mstar.data.scenes import (
     phrase_topic,
     thing_topic,
 )
+from mstar.queries import Query as Asked
 
 _QUERIES_OF_A_STYLE = 0.1  # phrase, combined and semantic queries, each per image
 _BLOCK_QUERIES = {"semantic": 4, "phrase": 2}  # of each block of planned images
@@ -44,6 +45,11 @@ class Query:
     hard_negatives: (
         np.ndarray | None
     )  # int [n]: images that are nearly right; None for other styles
+
+    @property
+    def asked(self) -> Asked:
+        """The query without its truth."""
+        return Asked(self.text, self.style)
 
     def of_size(self, small: bool) -> np.ndarray:
         """bool [images]: the relevant images whose matching text is small, or those where not."""

@@ -6,7 +6,6 @@ from html.parser import HTMLParser
 
 import nbformat
 import pytest
-import torch
 
 from mstar import Trace
 from mstar.explain import explain_words
@@ -111,18 +110,6 @@ def test_a_failing_cell_is_named_and_its_notebook_kept(tmp_path, tiny_checkpoint
         runner.image_report({"checkpoint": str(tiny_checkpoint), "out": str(tmp_path)})
     assert {path.name for path in tmp_path.iterdir()} == {"failed.ipynb", "report.html"}
     assert old.read_text() == "of an earlier run"
-
-
-def test_the_gallery_is_scored_as_the_forward_pass_scores_it(tiny_checkpoint):
-    settings = ImageReport.checked({"checkpoint": str(tiny_checkpoint), "steps": 1})
-    model, processor = steps.load(settings)
-    subject = steps.subjects(settings)[0]
-    texts, styles = zip(*subject.queries, strict=True)
-    inputs = processor(images=[subject.photo], text=texts, styles=styles)
-    with torch.no_grad():
-        expected = model(**inputs, steps=1).scores
-    scores = steps.gallery_scores(model, processor, [subject.photo], subject.queries, 1)
-    torch.testing.assert_close(scores, expected)
 
 
 def test_the_samples_are_asked_for_their_own_labels(tiny_checkpoint):
