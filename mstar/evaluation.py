@@ -3,7 +3,8 @@
 Shapes: Q queries, B images. Truth and scores are arrays [Q, B], one row a query.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -157,6 +158,17 @@ def oracle_average_precision(relevant: ArrayLike, present: ArrayLike) -> float:
     return 100 * total / int(relevant.sum())
 
 
+@contextmanager
+def evaluating(model: MstarModel) -> Iterator[None]:
+    """The model in evaluation mode inside the block, and as it was after it."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
 @torch.no_grad()
 def rank_gallery(
     model: MstarModel,
@@ -179,11 +191,9 @@ def rank_gallery(
     Returns:
         scores [Q, B], higher is better.
     """
-    was_training = model.training
-    model.eval()
-    try:
+    scores = np.empty((len(queries), len(images)), dtype=np.float32)
+    with evaluating(model):
         texts, is_word = _encode_texts(model, processor, queries)
-        scores = np.empty((len(queries), len(images)), dtype=np.float32)
         starts = range(0, len(images), batch_size)
         for start in tqdm(starts, desc="gallery", unit="batch", leave=False):
             batch = images[start : start + batch_size]
@@ -191,9 +201,7 @@ def rank_gallery(
             encoded = model(pixel_values=pixels, steps=steps).images
             batch_scores = model.score(encoded, texts, is_word)
             scores[:, start : start + len(batch)] = batch_scores.float().cpu().numpy()
-        return scores
-    finally:
-        model.train(was_training)
+    return scores
 
 
 def _encode_texts(

@@ -50,7 +50,10 @@ class LookSummary:
 
 @dataclass(frozen=True)
 class Evidence:
-    """The vision embedding a query rests on.
+    """The vision embedding that a query is assigned, or draws on most.
+
+    It need not be the one that made the score: without a list of an image's own words a word is
+    scored at its best embedding, which the assignment may have given to another word.
 
     Attributes:
         text, style: the query.
@@ -91,6 +94,11 @@ class Rank:
     order: tuple[int, ...]
 
 
+def query_count(trace: Trace) -> int:
+    """Q, the learnable queries of ψ."""
+    return trace["mim.similarity"].shape[2] // (trace.steps + 1)
+
+
 def summarise_looks(trace: Trace, image: int = 0) -> list[LookSummary]:
     """Steps t = 0 … T of one image in numbers; see `LookSummary`."""
     summaries = []
@@ -114,7 +122,7 @@ def summarise_looks(trace: Trace, image: int = 0) -> list[LookSummary]:
 def explain_words(
     trace: Trace, texts: Sequence[str], styles: Sequence[str], image: int = 0
 ) -> list[Evidence]:
-    """Which vision embedding each query rests on, in one image.
+    """Which vision embedding each query is assigned or draws on most, in one image.
 
     Args:
         trace: needs `pve.0.attention_map` or any other point of a step for Q, and `mim.*`,
@@ -129,7 +137,7 @@ def explain_words(
         raise ValueError(
             f"the trace has {len(cosine)} queries; got {len(texts)} texts and {len(styles)} styles."
         )
-    per_step = cosine.shape[1] // (trace.steps + 1)
+    per_step = query_count(trace)
     rows = []
     for n, (text, style) in enumerate(zip(texts, styles, strict=True)):
         index, values, kind = int(trace["mim.assignment"][image, n]), cosine[n], "assigned"
@@ -177,11 +185,29 @@ class Pick:
     conflict: bool
 
 
+def assigned_words(trace: Trace, styles: Sequence[str], image: int = 0) -> tuple[list[int], Tensor]:
+    """What the Hungarian assignment of one image chose from.
+
+    Args:
+        styles: of the N queries of the run.
+
+    Returns:
+        The numbers of the queries that took part (single words; all, if the model has no other
+        branch), and their cosines [words, embeddings] with the embeddings that took part: of all
+        looks, or of the first (`assignment_steps`).
+    """
+    assignment = trace["mim.assignment"][image]
+    rows = [n for n, style in enumerate(styles) if style == "word" or assignment[n] != UNASSIGNED]
+    cosine = trace["mim.similarity"][image][rows]
+    first = trace.meta.get("config", {}).get("assignment_steps") == "first"
+    return rows, cosine[:, : query_count(trace)] if first else cosine
+
+
 def examine_assignment(cosine: Tensor, assignment: Tensor) -> list[Pick]:
     """How firm an assignment is, word by word.
 
     Args:
-        cosine: [words, embeddings].
+        cosine: [words, embeddings], of all words and embeddings that took part in it.
         assignment: int64 [words], −1 = none.
     """
     cosine = cosine.detach().double().cpu()
@@ -225,52 +251,8 @@ def _total(cosine: Tensor) -> float:
     return float(cosine[chosen & allowed].sum())
 
 
-def embedding_maps(trace: Trace, image: int = 0) -> Tensor:
-    """Where every vision embedding looked, mean over layers and heads.
-
-    Returns:
-        [(T+1)·Q, grid_h, grid_w].
-    """
-    per_step = [
-        torch.stack(
-            [trace[f"pve.{t}.layers.{i}.cross_attention"][image] for i in cross_layers(trace)]
-        )
-        for t in range(trace.steps + 1)
-    ]  # each [layer, head, query, token]
-    return torch.cat([one.float().mean((0, 1)) for one in per_step]).unflatten(-1, trace.grid)
-
-
-def weighted_map(trace: Trace, text: int, image: int = 0) -> Tensor:
-    """What a text of several words draws on, carried back to the image: [head, grid_h, grid_w].
-
-    The multi-word branch weighs vision embeddings (Eq. 4), each of which looked somewhere; this is
-    the weighted sum of their maps, per head of that branch. With one attention per step, each step
-    has an equal say.
-    """
-    weights = trace["mim.aggregator_attention"][image, text].float()  # [head, embedding]
-    weights = weights / weights.sum(-1, keepdim=True)
-    return torch.einsum("hs,sij->hij", weights, embedding_maps(trace, image))
-
-
-def head_maps(trace: Trace, step: int, query: int | None = None, image: int = 0) -> Tensor:
-    """Attention of each layer and head at one step, [layer, head, grid_h, grid_w].
-
-    Args:
-        query: of one query; None = the mean over all Q.
-    """
-    weights = torch.stack(
-        [
-            trace[name][image]
-            for name in trace
-            if name.startswith(f"pve.{step}.layers.") and name.endswith(".cross_attention")
-        ]
-    ).float()  # [layer, head, query, token]
-    maps = weights.mean(2) if query is None else weights[:, :, query]
-    return maps.unflatten(-1, trace.grid)
-
-
 def cross_layers(trace: Trace) -> list[int]:
-    """The layers of ψ whose cross-attention was recorded, in the order of `head_maps`."""
+    """The layers of ψ whose cross-attention was recorded, in their order."""
     return [
         int(name.split(".")[3])
         for name in trace
@@ -278,9 +260,42 @@ def cross_layers(trace: Trace) -> list[int]:
     ]
 
 
-def query_map(trace: Trace, step: int, query: int, image: int = 0) -> Tensor:
-    """Where one query looked at one step, mean over layers and heads: [grid_h, grid_w]."""
-    return head_maps(trace, step, query, image).mean((0, 1))
+def cross_attention(trace: Trace, image: int = 0) -> Tensor:
+    """All recorded cross-attention of one image, [step, layer, head, query, grid_h, grid_w]."""
+    steps = [
+        torch.stack(
+            [trace[f"pve.{t}.layers.{i}.cross_attention"][image] for i in cross_layers(trace)]
+        )
+        for t in range(trace.steps + 1)
+    ]
+    return torch.stack(steps).float().unflatten(-1, trace.grid)
+
+
+def embedding_maps(trace: Trace, image: int = 0) -> Tensor:
+    """Where every vision embedding looked, mean over layers and heads.
+
+    Returns:
+        [(T+1)·Q, grid_h, grid_w], in the order of `mim.similarity`: step · Q + query.
+    """
+    return cross_attention(trace, image).mean((1, 2)).flatten(0, 1)
+
+
+def weighted_maps(trace: Trace, texts: Sequence[int], image: int = 0) -> Tensor:
+    """What texts of several words draw on, carried back to the image.
+
+    The multi-word branch weighs vision embeddings (Eq. 4), each of which looked somewhere; this is
+    the weighted sum of their maps, per head of that branch. With one attention per step, each step
+    has an equal say.
+
+    Args:
+        texts: their numbers n in the run.
+
+    Returns:
+        [n, head, grid_h, grid_w].
+    """
+    weights = trace["mim.aggregator_attention"][image][list(texts)].float()  # [n, head, embedding]
+    weights = weights / weights.sum(-1, keepdim=True)
+    return torch.einsum("nhs,sij->nhij", weights, embedding_maps(trace, image))
 
 
 def rank(scores: Tensor, image: int) -> Rank:

@@ -12,6 +12,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from .data.scenes import Scene
+from .evaluation import evaluating
+from .explain import embedding_maps
 from .matching import UNASSIGNED, assign_per_image
 from .modeling import MstarModel
 from .processing import MstarProcessor
@@ -124,16 +126,12 @@ def ground(
         steps: T; None = the configuration's.
         seed: of the random masks.
     """
-    was_training = model.training
-    model.eval()
-    try:
-        found = Grounding(*([] for _ in Grounding.__dataclass_fields__))
-        rng = np.random.default_rng(seed)
+    found = Grounding(*([] for _ in Grounding.__dataclass_fields__))
+    rng = np.random.default_rng(seed)
+    with evaluating(model):
         for start in range(0, len(scenes), batch_size):
             _ground_batch(model, processor, scenes[start : start + batch_size], steps, rng, found)
-        return found
-    finally:
-        model.train(was_training)
+    return found
 
 
 def _ground_batch(
@@ -149,25 +147,18 @@ def _ground_batch(
     inputs = processor(images=[scene.image for scene in scenes], text=words).to(model.device)
     points = ["pve.*.layers.*.cross_attention", "pve.0.attention_map", "pve.0.salient"]
     _, trace = model.run_with_trace({**inputs, "steps": steps}, [*points, "mim.similarity"])
-    maps = torch.stack(
-        [
-            trace.stack(f"pve.{t}.layers.*.cross_attention").mean(dim=(0, 2))
-            for t in range(trace.steps + 1)
-        ],
-        dim=1,
-    ).flatten(1, 2)  # [B, (T+1)·Q, N]
     cosine = trace["mim.similarity"]
     count = model.config.num_query_tokens
     assignable = cosine[..., :count] if model.config.assignment_steps == "first" else cosine
     assignment = assign_per_image(assignable, own)
     for i, scene in enumerate(scenes):
         size, grid = scene.image.shape[:2], trace.grid
+        maps = embedding_maps(trace, i).numpy()
         for region in scene.regions:
             index = int(assignment[i, words.index(region.word)])
             covered = coverage([region.polygon], size, grid)
             if index != UNASSIGNED:
-                attention = maps[i, index].float().reshape(grid).numpy()
-                found.word_mass.append(mass_inside(attention, covered))
+                found.word_mass.append(mass_inside(maps[index], covered))
                 found.word_area.append(float(covered.mean()))
         chosen = cosine[i, own[i]].float().numpy()
         if len(chosen) >= 2:

@@ -190,6 +190,31 @@ class MstarModel(PreTrainedModel):
             scores[~by_word] = self._multi_word_scores(images, conditioned, rest).T
         return scores
 
+    def deciding_embeddings(
+        self, images: ImageEncoding, texts: TextEncoding, is_word: Tensor
+    ) -> Tensor:
+        """Of all vision embeddings of an image, the one that counts most in `score`: int64 [N, B].
+
+        By the word branch it is the best cosine's; by the other the one of largest weight (mean
+        over heads) among those that the score sees: with one attention per step, of the best step.
+        """
+        by_word = self._scored_by_word(is_word)
+        chosen = _cosine(images.features, texts.features).argmax(dim=2).T  # [N, B]
+        if by_word.all():
+            return chosen
+        count = self.config.num_query_tokens
+        groups = self._multi_word_groups(images)
+        if self.config.multi_word_scoring_steps == "first":
+            groups = [images.embeddings[:, :count]]
+        weights = [self.aggregator.weights(texts.embeddings, group).mean(2) for group in groups]
+        conditioned = self.aggregator(texts.embeddings, groups)
+        best = torch.stack(
+            [_best_cosine([one], texts.features, self.vision_projection) for one in conditioned]
+        ).argmax(dim=0)  # [B, N]
+        heaviest = torch.stack([weight.argmax(dim=2) for weight in weights])  # [group, B, N]
+        index = heaviest.gather(0, best[None])[0] + best * count
+        return torch.where(by_word[:, None], chosen, index.T)
+
     def match(
         self,
         tokens: Tensor,

@@ -9,8 +9,9 @@ from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from .evaluation import evaluating
 from .modeling import MstarModel
-from .outputs import ImageEncoding, TextEncoding
+from .outputs import ImageEncoding
 from .processing import MstarProcessor
 
 
@@ -54,8 +55,7 @@ class Hit:
         rank, score: in the final ranking; 1 = first.
         cosine_rank, cosine: by cosine alone.
         probability: that the text is in the image, by the matching head; NaN = not re-ranked.
-        step, query: the vision embedding that counted most: the best cosine of a word, the largest
-            weight of a text of several words (mean over heads).
+        step, query: the vision embedding that counted most, see `deciding_embeddings`.
     """
 
     image: int
@@ -88,7 +88,7 @@ class Gallery:
             raise ValueError("a gallery needs at least one image.")
         self.model, self.processor = model, processor
         parts = []
-        with torch.no_grad():
+        with evaluating(model), torch.no_grad():
             for start in tqdm(range(0, len(images), batch_size), desc="gallery", leave=False):
                 batch = list(images[start : start + batch_size])
                 pixels = processor(images=batch)["pixel_values"].to(model.device, model.dtype)
@@ -117,19 +117,21 @@ class Gallery:
         encoded = model.encode_texts(ids, attention)
         cosine = model.score(self._images, encoded, data["is_word"])  # [1, B]
 
+        probability: dict[int, float] = {}  # of the images that are re-ranked
+
         def matched(_: int, best: Tensor) -> Tensor:
             rows = len(best)
             pairs = ids.expand(rows, -1), attention.expand(rows, -1)
-            return model.match(self._images.tokens[best], *pairs).softmax(-1)[:, 1]
+            found = model.match(self._images.tokens[best], *pairs).softmax(-1)[:, 1]
+            probability.update(zip(best.tolist(), found.tolist(), strict=True))
+            return found
 
         ratio = model.config.rerank_ratio if ratio is None else ratio
         final = rerank(cosine, matched, ratio)[0]
-        chosen = self._chosen(encoded, bool(data["is_word"][0]))
+        chosen = model.deciding_embeddings(self._images, encoded, data["is_word"])[0]
         by_cosine = _ranks(cosine[0])
         hits = []
         for rank, image in enumerate(final.argsort(descending=True, stable=True).tolist(), 1):
-            added = float(final[image] - cosine[0, image])
-            reranked = by_cosine[image] <= rerank_count(len(self), ratio)
             step, query = divmod(int(chosen[image]), model.config.num_query_tokens)
             hits.append(
                 Hit(
@@ -138,20 +140,12 @@ class Gallery:
                     float(final[image]),
                     by_cosine[image],
                     float(cosine[0, image]),
-                    added if reranked else float("nan"),
+                    probability.get(image, float("nan")),
                     step,
                     query,
                 )
             )
         return hits
-
-    def _chosen(self, text: TextEncoding, is_word: bool) -> Tensor:
-        """Of each image, the embedding that counts most for a text, [B]."""
-        model = self.model
-        if is_word or not model.config.multi_word_branch:
-            return (self._images.features @ text.features[0]).argmax(dim=1)
-        weights = model.aggregator.weights(text.embeddings, self._images.embeddings)
-        return weights[:, 0].mean(1).argmax(dim=1)  # [B, head, S]
 
 
 def _ranks(scores: Tensor) -> dict[int, int]:

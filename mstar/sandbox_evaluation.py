@@ -18,7 +18,7 @@ from torch import Tensor
 
 from . import __version__
 from .data import sandbox
-from .data.labels import parse_semantic
+from .data.labels import parse_semantic, words_of
 from .data.lexicon import ENOUGH
 from .evaluation import (
     Estimate,
@@ -217,7 +217,7 @@ def _parts(query: sandbox.Query) -> list[Query]:
     thing.
     """
     if query.style in ("phrase", "combined"):
-        return [Query(word, "word") for word in query.text.replace(",", " ").split()]
+        return [Query(word, "word") for word in words_of(query.text, query.style)]
     if query.style == "semantic":
         text, _ = parse_semantic(query.text)
         return [Query(text, "phrase" if " " in text else "word")]

@@ -9,6 +9,7 @@ import transformers
 from torch import Tensor
 
 from . import hooks as hooking
+from .configuration import MstarConfig
 from .hooks import HookError, Names, Run, find_point
 from .trace import Trace
 
@@ -49,7 +50,8 @@ def run_with_trace(
     """
     steps = inputs.get("steps")
     steps = model.config.steps if steps is None else steps
-    chosen = hooking.select(names, _available(model, inputs, steps))
+    given = [inputs.get(name) is not None for name in ("pixel_values", "input_ids", "pairs")]
+    chosen = hooking.select(names, reached_points(model.config, steps, *given))
     _check_budget(model, inputs, chosen, steps, budget)
     if seed is not None:
         torch.manual_seed(seed)
@@ -79,21 +81,20 @@ def run_with_trace(
     return out, Trace(run.recorded, grid, steps, meta)
 
 
-def _available(model: "MstarModel", inputs: Mapping[str, Any], steps: int) -> list[str]:
-    """The points that these inputs reach: no image, no PVE; no pairs, no matching pass."""
-    image, text = inputs.get("pixel_values") is not None, inputs.get("input_ids") is not None
+def reached_points(
+    config: MstarConfig, steps: int, image: bool = True, text: bool = True, pairs: bool = False
+) -> list[str]:
+    """The points that a run on such inputs reaches: no image, no PVE; no pairs, no matching."""
     reached = {
         "vision": image,
         "pve": image,
         "text": text,
         "mim": image and text,
         "scores": image and text,
-        "itm": image and text and inputs.get("pairs") is not None,
+        "itm": image and text and pairs,
     }
-    names = [
-        name for name in hooking.point_names(model.config, steps) if reached[name.partition(".")[0]]
-    ]
-    if not model.config.multi_word_branch:
+    names = [name for name in hooking.point_names(config, steps) if reached[name.partition(".")[0]]]
+    if not config.multi_word_branch:
         names = [name for name in names if name != "mim.aggregator_attention"]
     return names
 

@@ -230,7 +230,8 @@ class Trainer:
             losses = self._losses(stage, items, step, rng)
             self.optimizer.zero_grad()
             self.accelerator.backward(losses["loss"])
-            nn.utils.clip_grad_norm_(self.optimizer.param_groups[0]["params"], self.recipe.clip)
+            trained = [p for group in self.optimizer.param_groups for p in group["params"]]
+            nn.utils.clip_grad_norm_(trained, self.recipe.clip)
             self.optimizer.step()
             self.progress.step = step + 1
             self.progress.cpu_seconds += time.process_time() - clock
@@ -352,7 +353,7 @@ class Trainer:
             torch.save(state, path)
 
     def _resume(self) -> None:
-        state = torch.load(self.folder / STATE, weights_only=True)
+        state = torch.load(self.folder / STATE, map_location="cpu", weights_only=True)
         if state["recipe"] != asdict(self.recipe):
             raise ValueError(
                 f"{self.folder} holds a run of another recipe: choose another folder or remove it."

@@ -11,12 +11,15 @@ from typing import Any, get_args, get_origin, get_type_hints
 from mstar import embedded
 from mstar.checkpoints import load_config
 from mstar.configuration import MstarConfig
-from mstar.hooks import point_names, select
+from mstar.hooks import select
 from mstar.processing import open_image
 from mstar.queries import Query, parse_queries
+from mstar.tracing import reached_points
 
 #: More would not stay under 8 MB of HTML at the size of the released model.
 MAX_IMAGES, MAX_QUERIES, MAX_STEPS = 8, 24, 15
+#: Side in pixels; attention over the tokens of larger images outgrows the memory.
+MAX_SIZE = 2048
 
 
 @dataclass(frozen=True)
@@ -115,9 +118,11 @@ class ImageReport:
         patch = config.vision_config.patch_size
         if self.size is not None and (self.size <= 0 or self.size % patch):
             raise ValueError(f"image size {self.size} is not a multiple of the patch size {patch}.")
+        if self.size is not None and self.size > MAX_SIZE:
+            raise ValueError(f"a report takes images of up to {MAX_SIZE} pixels; got {self.size}.")
         if self.record:
             steps = config.steps if self.steps is None else self.steps
-            select(self.record, point_names(config, steps))
+            select(self.record, reached_points(config, steps))
         for path in self.images:
             open_image(path)
 

@@ -84,6 +84,8 @@ def page(notebook: "NotebookNode") -> str:
     from nbconvert.preprocessors import TagRemovePreprocessor
     from traitlets.config import Config
 
+    from widgets.picture import SCRIPT, STYLE
+
     notebook = nbformat.from_dict(notebook)
     notebook.metadata.pop("widgets", None)  # else a widget would hide its own HTML
     for cell in notebook.cells:
@@ -102,9 +104,16 @@ def page(notebook: "NotebookNode") -> str:
         mermaid_js_url="",
     )
     body, _ = exporter.from_notebook_node(notebook)
+    body = _once(_once(body, STYLE), SCRIPT, last=True)
     first = notebook.cells[0].source.splitlines()[0]
     shell = (_HERE / "page.html").read_text(encoding="utf-8")
     return shell.format(title=escape(first.lstrip("# ")), body=body)
+
+
+def _once(body: str, part: str, last: bool = False) -> str:
+    """What every picture brings along, in the page once: at its first place, or at its last."""
+    before, found, after = body.rpartition(part) if last else body.partition(part)
+    return before.replace(part, "") + found + after.replace(part, "")
 
 
 def _why(error: Exception, failed: Path) -> str:

@@ -4,14 +4,14 @@ import pytest
 import torch
 
 from mstar.explain import (
+    assigned_words,
+    cross_attention,
     embedding_maps,
     examine_assignment,
     explain_words,
-    head_maps,
-    query_map,
     rank,
     summarise_looks,
-    weighted_map,
+    weighted_maps,
 )
 from mstar.matching import assign
 from mstar.trace import Trace
@@ -73,12 +73,32 @@ def test_as_many_texts_as_were_traced(trace):
         explain_words(trace, ["exit"], ["word"])
 
 
-def test_maps_of_heads_and_of_a_query(trace):
-    assert head_maps(trace, 0).shape == (2, 1, 1, 4)
-    torch.testing.assert_close(
-        head_maps(trace, 0, query=1)[:, 0, 0], torch.tensor([[0, 0, 0, 1.0], [1.0, 0, 0, 0]])
-    )
-    torch.testing.assert_close(query_map(trace, 0, 1), torch.tensor([[0.5, 0, 0, 0.5]]))
+def test_maps_of_heads_and_of_embeddings(trace):
+    for layer in (0, 2):
+        name = f"pve.{{}}.layers.{layer}.cross_attention"
+        trace.tensors[name.format(1)] = trace.tensors[name.format(0)]
+    attention = cross_attention(trace)
+    assert attention.shape == (2, 2, 1, 2, 1, 4)  # step, layer, head, query, grid
+    expected = torch.tensor([[0, 0, 0, 1.0], [1.0, 0, 0, 0]])
+    torch.testing.assert_close(attention[0, :, 0, 1, 0], expected)
+    torch.testing.assert_close(embedding_maps(trace)[1], torch.tensor([[0.5, 0, 0, 0.5]]))
+
+
+def test_the_margin_is_among_what_could_be_assigned(trace):
+    """With `assignment_steps="first"` the second look's better embeddings took no part."""
+    trace.meta["config"] = {"assignment_steps": "first"}
+    trace.tensors["mim.assignment"] = torch.tensor([[1, 0]])
+    rows, cosine = assigned_words(trace, ["word", "word"])
+    assert rows == [0, 1] and cosine.shape == (2, 2)
+    picks = examine_assignment(cosine, trace["mim.assignment"][0])
+    assert [pick.margin for pick in picks] == pytest.approx([0.7, 0.7])  # 0.7 + 0.3 - 0.1 - 0.2
+
+
+def test_without_a_second_branch_phrases_are_assigned_too(trace):
+    rows, cosine = assigned_words(trace, ["word", "phrase"])
+    assert rows == [0, 1] and cosine.shape == (2, 4)
+    trace.tensors["mim.assignment"] = torch.tensor([[3, -1]])
+    assert assigned_words(trace, ["word", "phrase"])[0] == [0]
 
 
 def test_ranks_count_ties_against_the_image():
@@ -142,6 +162,6 @@ def test_a_text_of_several_words_is_carried_back_by_its_weights(trace):
     assert maps.shape == (4, 1, 4)
     torch.testing.assert_close(maps[0], torch.tensor([[0.25, 0.25, 0.25, 0.25]]))
     torch.testing.assert_close(maps[3], torch.tensor([[0.0, 0, 0, 1]]))
-    carried = weighted_map(recorded, 0)
+    (carried,) = weighted_maps(recorded, [0])
     torch.testing.assert_close(carried[0], maps[0])
     torch.testing.assert_close(carried[1], maps.mean(0))

@@ -1,9 +1,12 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from mstar import MstarConfig, MstarModel, MstarProcessor
+from mstar.processing import character_tokenizer
 from mstar.queries import guess_style, parse_query
 from mstar.retrieval import Gallery, rerank, rerank_count
 
@@ -87,3 +90,46 @@ def test_a_style_is_guessed_and_the_guess_has_a_reason(text, style):
     guess, reason = guess_style(text)
     assert guess == style and reason
     assert parse_query(text)[1] == style
+
+
+@pytest.mark.parametrize("attention", ["joint", "per_step"])
+@pytest.mark.parametrize("steps", ["all", "first"])
+@pytest.mark.parametrize("word_scoring", ["word", "multi_word"])
+def test_the_embedding_that_decides_is_one_that_the_score_saw(attention, steps, word_scoring):
+    """A word's score is the cosine it names; a look without a say never decides."""
+    torch.manual_seed(0)
+    config = MstarConfig.tiny(
+        steps=1,
+        initializer_range=0.2,
+        multi_word_attention=attention,
+        multi_word_scoring_steps=steps,
+        word_scoring=word_scoring,
+    )
+    model = MstarModel(config).eval()
+    processor = MstarProcessor.for_config(config, character_tokenizer())
+    noise = np.random.default_rng(0).integers(0, 256, (6, 64, 64, 3), dtype=np.uint8)
+    data = processor(images=list(noise), text=["exit", "one way"], styles=["word", "phrase"])
+    with torch.no_grad():
+        images = model.encode_images(data["pixel_values"])
+        texts = model.encode_texts(data["input_ids"], data["attention_mask"])
+        chosen = model.deciding_embeddings(images, texts, data["is_word"])
+        scores = model.score(images, texts, data["is_word"])
+    assert chosen.shape == (2, 6)
+    if word_scoring == "word":
+        best = images.features[torch.arange(6), chosen[0]] @ texts.features[0]
+        torch.testing.assert_close(best, scores[0])
+    multi = chosen if word_scoring == "multi_word" else chosen[1:]
+    if steps == "first":
+        assert multi.max() < config.num_query_tokens
+    elif attention == "joint":
+        weights = model.aggregator.weights(texts.embeddings, images.embeddings).mean(2)
+        assert torch.equal(multi[-1], weights[:, 1].argmax(dim=1))
+
+
+def test_equal_images_say_which_of_them_were_matched(tiny, images):
+    model, processor = tiny
+    hits = Gallery(model, processor, [images[0]] * 30).search("exit", "word", ratio=0.2)
+    matched = [hit for hit in hits if hit.probability == hit.probability]
+    assert len(matched) == 6 and all(hit.probability > 0 for hit in matched)
+    for hit in matched:
+        assert hit.score == pytest.approx(hit.cosine + hit.probability, abs=1e-6)

@@ -23,6 +23,7 @@ class Compare(View):
     overlay = traitlets.Enum(["map", "salient", "mask"], "map").tag(sync=True)
     step = traitlets.Int(0, min=0).tag(sync=True)
     query = Mean().tag(sync=True)
+    known = traitlets.validate("step", "query")(View.known)
 
     def __init__(
         self,

@@ -32,6 +32,7 @@ class PveExplorer(View):
     layer = Mean().tag(sync=True)
     head = Mean().tag(sync=True)
     query = Mean().tag(sync=True)
+    known = traitlets.validate("step", "against", "layer", "head", "query")(View.known)
 
     def __init__(
         self,
@@ -46,14 +47,6 @@ class PveExplorer(View):
         super().__init__(self._draw(_number(state.get("query"))), **state)
         if not has_all_maps(trace):
             self.observe(lambda change: self.show(self._draw(_number(change.new))), "query")
-
-    @traitlets.validate("step", "against")
-    def _within(self, proposal: traitlets.Bunch) -> int:
-        if proposal.value > self.trace.steps:
-            raise traitlets.TraitError(
-                f"this run has looks 0 to {self.trace.steps}; got {proposal.value}."
-            )
-        return proposal.value
 
 
 def _number(query: int | str | None) -> int | None:

@@ -43,6 +43,7 @@ class AssignmentInspector(_OfTexts):
 
     word = traitlets.Int(0, min=0).tag(sync=True)
     embedding = traitlets.Int(0, min=0).tag(sync=True)
+    known = traitlets.validate("word", "embedding")(View.known)
 
 
 class MultiWordView(_OfTexts):
@@ -56,3 +57,4 @@ class MultiWordView(_OfTexts):
 
     text = traitlets.Int(0, min=0).tag(sync=True)
     head = Mean().tag(sync=True)
+    known = traitlets.validate("text", "head")(View.known)

@@ -8,12 +8,13 @@ import traitlets
 from PIL import Image
 
 from mstar import interventions
-from mstar.explain import NEEDED
+from mstar.explain import NEEDED, query_count
 from mstar.modeling import MstarModel
 from mstar.processing import MstarProcessor
 from mstar.trace import Trace
 
 from . import figures
+from .picture import Picture
 from .view import Mean, View
 
 _FIRST = "Nothing has been changed yet."
@@ -57,7 +58,8 @@ class MaskLab(View):
         data = processor(images=[photo], text=self.texts, styles=self.styles)
         self._inputs = {name: value.to(model.device) for name, value in data.items()}
         self.before, self.after = self._trace(self._inputs), None
-        super().__init__(self._drawn(_FIRST, None), **state)
+        self._compared: Picture | None = None
+        super().__init__(self._drawn(_FIRST), **state)
 
     def run(self) -> Trace:
         """Apply the intervention that the traits describe; returns its trace."""
@@ -81,26 +83,26 @@ class MaskLab(View):
             said = f"Silenced: {', '.join(map(str, self.ablate)) or 'no query'}."
         with self.model.hooks(hooks):
             self.after = self._trace(inputs, steps)
-        compared = figures.compare(
+        self._compared = figures.compare(
             (self.before, self.after),
             (self.photo, photo),
             ("Before", "After"),
             self.texts,
             self.styles,
         )
-        self.show(self._drawn(said, compared))
+        self.show(self._drawn(said))
         return self.after
 
     def clear(self) -> None:
         """Forget the drawing and the last run."""
-        self.region, self.ablate, self.after = [], [], None
-        self.show(self._drawn(_FIRST, None))
+        self.region, self.ablate, self.after, self._compared = [], [], None, None
+        self.show(self._drawn(_FIRST))
 
     def asked(self, name: str) -> None:
         try:
             {"run": self.run, "clear": self.clear}[name]()
         except ValueError as problem:  # a kernel would say it where nobody looks
-            self.show(self._drawn(str(problem), None))
+            self.show(self._drawn(str(problem)))
 
     def _trace(self, inputs: dict, steps: int | None = None) -> Trace:
         chosen = {} if steps is None else {"steps": steps}
@@ -122,6 +124,8 @@ class MaskLab(View):
         mask = mask.resize(self.photo.size, Image.Resampling.NEAREST)
         return Image.composite(Image.new("RGB", self.photo.size, "grey"), self.photo, mask)
 
-    def _drawn(self, said: str, result: Any) -> Any:
-        queries = self.before["mim.similarity"].shape[2] // (self.before.steps + 1)
-        return figures.lab(self.photo, self.before.grid, self.before.steps, queries, said, result)
+    def _drawn(self, said: str) -> Picture:
+        queries = query_count(self.before)
+        return figures.lab(
+            self.photo, self.before.grid, self.before.steps, queries, said, self._compared
+        )

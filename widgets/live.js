@@ -1,26 +1,44 @@
 // The live side of a view: its state and the traits of the widget in Python follow each other.
-const said = (value) =>
-  Array.isArray(value) ? value.join(',') : typeof value === 'boolean' ? (value ? 'yes' : 'no')
-    : String(value ?? '');
+const said = (value) => (Array.isArray(value) ? value.join(',') : String(value ?? ''));
 
 function typed(value, like, isText) {
   if (isText) return value;
   if (Array.isArray(like)) return value.split(',').filter(Boolean).map(Number);
-  if (typeof like === 'boolean') return value === 'yes';
   return /^-?\d+$/.test(value) ? Number(value) : value;
+}
+
+// Finds a control again in the next drawing of the view.
+function selector(control) {
+  const names = ['chooses', 'choose', 'toggle', 'sends', 'draws', 'sets', 'plays'];
+  const name = names.find((one) => control.dataset[one]);
+  if (!name) return null;
+  const value = control.dataset.value ? `[data-value="${control.dataset.value}"]` : '';
+  return `[data-${name}="${control.dataset[name]}"]${value}`;
 }
 
 export default {
   render({ model, el }) {
     const keys = model.get('bound');
     let view;
+    let held = false; // a pointer is down in the view
+    let late = false; // there is something new to draw
+
+    // Replacing the view under a hand, or under an open dialog, would tear it away.
+    function drawWhenFree() {
+      late = true;
+      if (!held && !el.querySelector('dialog[open]')) draw();
+    }
 
     function draw() {
-      const held = el.contains(document.activeElement) && document.activeElement;
-      const again = held && ['chooses', 'sends', 'draws'].find((name) => held.dataset[name]);
+      late = false;
+      const focused = el.contains(document.activeElement) && selector(document.activeElement);
+      const strengths = [...el.querySelectorAll('[data-sets]')].map((control) => control.value);
       el.innerHTML = model.get('markup');
       const root = el.querySelector('.mstar-view');
       root.dataset.kernel = '1';
+      root.querySelectorAll('[data-sets]').forEach((control, i) => {
+        if (strengths[i]) control.value = strengths[i];
+      });
       view = mstarView(root);
       for (const key of keys) view.set(key, said(model.get(key)));
       view.on((key, value) => {
@@ -30,18 +48,28 @@ export default {
         model.save_changes();
       });
       view.asked((name) => model.send({ ask: name }));
-      if (again) root.querySelector(`[data-${again}="${held.dataset[again]}"]`)?.focus();
+      if (focused) root.querySelector(focused)?.focus();
     }
+
+    const down = () => { held = true; };
+    const up = () => setTimeout(() => { // after the click that may follow
+      held = false;
+      if (late) drawWhenFree();
+    });
 
     const follow = keys.map((key) => [
       `change:${key}`, () => view.set(key, said(model.get(key))),
     ]);
     for (const [event, listener] of follow) model.on(event, listener);
-    model.on('change:markup', draw);
+    model.on('change:markup', drawWhenFree);
+    el.addEventListener('pointerdown', down);
+    for (const name of ['pointerup', 'pointercancel']) window.addEventListener(name, up);
+    el.addEventListener('close', up, true); // of the dialog
     draw();
     return () => {
+      for (const name of ['pointerup', 'pointercancel']) window.removeEventListener(name, up);
       for (const [event, listener] of follow) model.off(event, listener);
-      model.off('change:markup', draw);
+      model.off('change:markup', drawWhenFree);
     };
   },
 };

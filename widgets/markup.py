@@ -8,6 +8,7 @@ import numpy as np
 from . import sprites
 from .picture import text
 from .sprites import Scale, Signed, Sprite
+from .tables import Table
 
 #: Where a button's picture is shown large; one a view.
 DIALOG = (
@@ -48,20 +49,24 @@ def map_layer(sprite: Sprite, index: int, alt: str, attributes: str = "") -> str
 
 
 def chosen_map(
-    table: str, sprite: Sprite, says: str, name: str = "", fixed: str = "", attributes: str = ""
+    table: str, content: Table, state: Mapping[str, str], name: str, fixed: str = "", css: str = ""
 ) -> str:
-    """A map that follows the state, see `tables`; in the markup it shows the first entry.
+    """A map that follows the state, see `tables`.
 
     Args:
-        table: the table's name.
-        says: of the first entry.
+        table, content: the table's name, and the table.
+        state: that the markup shows.
         name: what is said before every entry's text.
         fixed: `key:value`, as if the state had it.
+        css: a further class.
     """
+    key, _, value = fixed.partition(":")
+    at = content.at({**state, key: value})
     bound = f' data-fixed="{text(fixed)}"' if fixed else ""
     return (
-        f'<span class="mv-map" role="img" aria-label="{text(name + says)}" data-map="{table}" '
-        f'data-name="{text(name)}"{bound} {attributes} style="{sprite.style(0)}"></span>'
+        f'<span class="mv-map {css}" role="img" aria-label="{text(name + content.says[at])}" '
+        f'data-map="{table}" data-name="{text(name)}"{bound} style="{content.sprite.style(at)}">'
+        "</span>"
     )
 
 

@@ -10,6 +10,7 @@ import torch
 import traitlets
 from PIL import Image
 
+from mstar.evaluation import evaluating
 from mstar.modeling import MstarModel
 from mstar.processing import MstarProcessor
 
@@ -78,15 +79,17 @@ class TrainingMonitor(View):
         now = time.monotonic()
         if self.photos and (not self.maps or now - self._probed >= self.probe_every):
             self.maps.append((self._steps, _first_look(model, processor, self.photos)))
-            self.maps = _thinned(self.maps)
             self._probed = now
         said = f"Stage {self._stage}, {self._steps:,} steps in this run."
         if self.seconds:
             said += f" Watching took {self.share:.1%} of the time so far."
+        at = self.maps[self.probe][0] if self.probe < len(self.maps) else self._steps
         follow = self.probe >= len(self.maps) - 2  # whoever looks at the last wants the newest
+        self.maps = _thinned(self.maps)
         self.show(figures.training(self.curves, said, self.photos, self.maps))
-        if follow and self.maps:
-            self.probe = len(self.maps) - 1
+        if self.maps:
+            kept = [abs(step - at) for step, _ in self.maps]
+            self.probe = len(self.maps) - 1 if follow else kept.index(min(kept))
         self._drawn = time.monotonic()
 
 
@@ -100,10 +103,9 @@ def _first_look(
     model: MstarModel, processor: MstarProcessor, photos: Sequence[Image.Image]
 ) -> np.ndarray:
     """C₀ of each image, [photos, grid_h, grid_w], without leaving a mark on the training run."""
-    was_training, state = model.training, torch.get_rng_state()
-    model.eval()
+    state = torch.get_rng_state()
     pixels = processor(images=list(photos))["pixel_values"].to(model.device)
-    maps = model.encode_images(pixels, steps=0).looks[0].attention_map
-    model.train(was_training)
+    with evaluating(model):
+        maps = model.encode_images(pixels, steps=0).looks[0].attention_map
     torch.set_rng_state(state)
     return maps.float().cpu().numpy()

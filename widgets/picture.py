@@ -13,6 +13,22 @@ from .tables import Table, script
 _HERE = Path(__file__).parent
 
 
+@cache
+def asset(name: str) -> str:
+    """The text of a file beside this module."""
+    return (_HERE / name).read_text(encoding="utf-8")
+
+
+#: Every picture brings these along; a page of several needs the style once, and the script once
+#: after the last.
+STYLE = f"<style>{asset('view.css')}</style>"
+SCRIPT = (
+    f"<script>(() => {{{asset('view.js')}"
+    "for (const root of document.querySelectorAll('.mstar-view:not([data-live])')) {"
+    "mstarView(root);}})();</script>"
+)
+
+
 @dataclass(frozen=True)
 class Picture:
     """What a function of `widgets.figures` returns; a notebook shows it as its cell's result.
@@ -54,24 +70,13 @@ class Picture:
     @property
     def html(self) -> str:
         """A fragment for any page, with no request to anywhere."""
-        return (
-            f"<style>{asset('view.css')}</style>{self.markup}"
-            f"<script>(() => {{{asset('view.js')}"
-            "for (const root of document.querySelectorAll('.mstar-view:not([data-live])')) {"
-            "mstarView(root);}})();</script>"
-        )
+        return STYLE + self.markup + SCRIPT
 
     def _repr_html_(self) -> str:
         return self.html
 
     def __repr__(self) -> str:
         return f"Picture({len(self.html) / 1024:.0f} KiB of HTML)"
-
-
-@cache
-def asset(name: str) -> str:
-    """The text of a file beside this module."""
-    return (_HERE / name).read_text(encoding="utf-8")
 
 
 def text(value: object) -> str:

@@ -30,7 +30,7 @@ class Search(View):
 
     query = traitlets.Unicode("").tag(sync=True)
     # not `style`: ipywidgets takes that for a widget of its own
-    query_style = traitlets.Enum(list(figures.STYLES), "auto").tag(sync=True)
+    query_style = traitlets.Enum(list(figures.CHOICES), "auto").tag(sync=True)
     chosen = traitlets.Int(-1, min=-1).tag(sync=True)
 
     def __init__(
@@ -41,8 +41,8 @@ class Search(View):
         names: Sequence[str] | None = None,
         top: int = 12,
     ):
-        self.gallery = Gallery(model, processor, images)
         self.images = list(images)
+        self.gallery = Gallery(model, processor, self.images)
         self.names = [f"image {i}" for i in range(len(images))] if names is None else list(names)
         self.top, self.hits = top, []
         self.asked_for: tuple[str, str] | None = None  # (text, style) of the last search
@@ -58,6 +58,7 @@ class Search(View):
             named = self.query if self.query_style == "auto" else f"{self.query_style}:{self.query}"
             text, chosen = parse_query(named)
         except ValueError as problem:
+            self.hits, self.asked_for, self.chosen = [], None, -1
             self.show(figures.search(self.images, self.names, self.query, f"{problem}"))
             return []
         said = f"“{text}”, searched as {chosen}"
@@ -72,6 +73,14 @@ class Search(View):
 
     def asked(self, name: str) -> None:
         self.search()
+
+    @traitlets.validate("chosen")
+    def _there(self, proposal: traitlets.Bunch) -> int:
+        if proposal.value >= len(self.images):
+            raise traitlets.TraitError(
+                f"the gallery has images 0 to {len(self.images) - 1}; got {proposal.value}."
+            )
+        return proposal.value
 
 
 class SearchExplorer(ipywidgets.VBox):
@@ -96,6 +105,8 @@ class SearchExplorer(ipywidgets.VBox):
         self.search.observe(self._open, "chosen")
 
     def _open(self, change: traitlets.Bunch) -> None:
+        for opened in self.children[1:]:
+            opened.close()  # else the kernel keeps it, trace and all
         if change.new < 0 or self.search.asked_for is None:
             self.children = [self.search]
             return

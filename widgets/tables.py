@@ -47,6 +47,22 @@ class Table:
         if (entries := sum(map(len, self.blocks))) != len(self.says):
             raise ValueError(f"a table of {entries} entries was given {len(self.says)} texts.")
 
+    def at(self, state: Mapping[str, str]) -> int:
+        """The entry of a state, as `view.js` finds it.
+
+        Raises:
+            LookupError: no block is meant for it.
+        """
+        first = 0
+        for block in self.blocks:
+            if all(state[key] in values for key, values in block.when.items()):
+                index = 0
+                for key, values in block.by.items():
+                    index = index * len(values) + list(values).index(state[key])
+                return first + index
+            first += len(block)
+        raise LookupError(f"the table has no entry for {dict(state)}.")
+
     def plain(self) -> dict:
         """For JSON."""
         blocks, first = [], 0

@@ -2,21 +2,27 @@
 //
 // The markup comes from Python and is complete in its first state; this only connects it. A view
 // has a state: what its controls say, key by key, as strings.
-//   [data-chooses=KEY]            a range, select, checkbox or text field that holds the value of KEY
+//   [data-chooses=KEY]            a range, select or search field that holds the value of KEY; with
+//       [data-says=LIST]          the words for each of its values; [data-within=TABLE] switched off
+//                                 where that table does not depend on it; [data-asks=NAME] asks the
+//                                 kernel when Enter is pressed
 //   button[data-choose=KEY][data-value]   gives KEY that value (several keys: several values)
 //   button[data-toggle=KEY][data-value]   puts that value into the list that KEY holds, or out
 //   [data-when="KEY:A|B OTHER:C"] shown only while every key has one of its values
 //   [data-map=TABLE]              shows the cell of a sprite that the state names
 //   [data-fill=TABLE]             says the text that the state names
-//   [data-bars=TABLE]             gives its <i> the lengths that the state names, the largest full
+//   [data-bars=TABLE]             gives its <i data-of> the lengths that the state names, the
+//                                 largest full
 //   [data-fixed="KEY:A"]          (with any of these three) as if KEY were A
 //   [data-sets=NAME]              a range that sets the style variable --NAME, in percent
 //   button[data-plays=KEY]        steps the range of KEY round and round
 //   [data-draws=KEY]              an SVG over the image to draw tokens on; KEY is their numbers
 //   button[data-sends=NAME]       asks the kernel; a view without one hides it
-//   button[data-enlarge]          shows a copy of its picture, large, in the view's <dialog>
+//   button[data-enlarge]          shows a copy of its picture, large, in the view's <dialog>, which
+//                                 button[data-close] closes
+//   [data-needs=kernel|page]      hidden without, or with, a kernel (see view.css)
 // Tables are JSON in the view's `script[data-tables]`, see tables.py. `data-start` on the root is
-// the state to begin with. `mstarView(root)` returns {get, set, on, asked} so that a live widget
+// the state to begin with. `mstarView(root)` returns {set, on, asked} so that a live widget
 // can follow and lead.
 function mstarView(root) {
   root.dataset.live = '1'; // connected, and not to be connected again
@@ -31,8 +37,6 @@ function mstarView(root) {
 
   const listed = (button) => (state[button.dataset.toggle] || '').split(',').filter(Boolean);
   const keysOf = (button) => button.dataset.choose.split(' ');
-  const read = (control) =>
-    control.type === 'checkbox' ? (control.checked ? 'yes' : 'no') : control.value;
 
   // Which entry of a table belongs to the state, and which keys had a say.
   function entry(table, fixed) {
@@ -95,8 +99,9 @@ function mstarView(root) {
     for (const button of choices) {
       const values = button.dataset.value.split(' ');
       const pressed = keysOf(button).every((key, i) => state[key] === values[i]);
-      button.setAttribute('aria-pressed', pressed);
-      if (button.closest('[role=grid]')) button.tabIndex = pressed ? 0 : -1;
+      const inGrid = button.closest('[role=grid]') !== null; // a cell is selected, not pressed
+      button.setAttribute(inGrid ? 'aria-selected' : 'aria-pressed', pressed);
+      if (inGrid) button.tabIndex = pressed ? 0 : -1;
     }
     for (const button of toggles) {
       button.setAttribute('aria-pressed', listed(button).includes(button.dataset.value));
@@ -124,16 +129,15 @@ function mstarView(root) {
 
   function put(key, value) {
     for (const control of controls.filter((one) => one.dataset.chooses === key)) {
-      if (control.type === 'checkbox') control.checked = value === 'yes';
-      else if (control.value !== value) control.value = value;
+      if (control.value !== value) control.value = value;
     }
     state[key] = value;
   }
 
   for (const control of controls) {
-    const on = control.type === 'text' || control.type === 'search' ? 'change' : 'input';
-    control.addEventListener(on, () => choose(control.dataset.chooses, read(control)));
-    state[control.dataset.chooses] = read(control); // a browser may restore it on a reload
+    const on = control.type === 'search' ? 'change' : 'input';
+    control.addEventListener(on, () => choose(control.dataset.chooses, control.value));
+    state[control.dataset.chooses] = control.value; // a browser may restore it on a reload
   }
   for (const button of choices) {
     const values = button.dataset.value.split(' ');
@@ -177,7 +181,7 @@ function mstarView(root) {
   }
   for (const field of all('input[data-asks]')) {
     field.addEventListener('keydown', (event) => {
-      if (event.key !== 'Enter') return;
+      if (event.key !== 'Enter' || event.isComposing) return;
       choose(field.dataset.chooses, field.value);
       asked.forEach((ask) => ask(field.dataset.asks));
     });
@@ -226,14 +230,14 @@ function mstarView(root) {
     }
   });
 
-  const drawings = all('[data-draws]').map((svg) =>
+  const canvases = root.dataset.kernel ? all('[data-draws]') : [];
+  const drawings = canvases.map((svg) =>
     mstarDrawing(svg, () => state, (key, value) => choose(key, value)));
   for (const [key, value] of Object.entries(JSON.parse(root.dataset.start ?? '{}'))) {
     put(key, value);
   }
   show();
   return {
-    get: (key) => state[key],
     set(key, value) {
       if (state[key] !== value) {
         put(key, value);
@@ -251,16 +255,22 @@ function mstarView(root) {
 
 // Draw image tokens: a rectangle or a brush with the pointer, or the arrow keys and the space bar.
 function mstarDrawing(svg, state, choose) {
+  svg.setAttribute('tabindex', '0');
+  svg.setAttribute('data-lm-suppress-shortcuts', 'true');
   const key = svg.dataset.draws;
   const { width, height } = svg.viewBox.baseVal;
   const shapes = [...svg.querySelectorAll('[data-drawn]')];
   const cursor = svg.querySelector('[data-cursor]');
   const chosen = () => new Set((state()[key] || '').split(',').filter(Boolean).map(Number));
-  let from = null;
+  let from = null; // where the pointer went down
+  let last = null; // where it was at the last event
   let before = null;
   let at = [Math.floor(width / 2), Math.floor(height / 2)];
 
-  const say = (tokens) => choose(key, [...tokens].sort((a, b) => a - b).join(','));
+  function say(tokens) {
+    const said = [...tokens].sort((a, b) => a - b).join(',');
+    if (said !== (state()[key] ?? '')) choose(key, said);
+  }
 
   function under(event) {
     const box = svg.getBoundingClientRect();
@@ -269,30 +279,43 @@ function mstarDrawing(svg, state, choose) {
       clamp(((event.clientY - box.top) / box.height) * height, height)];
   }
 
-  function paint([x, y]) {
+  function* box([x0, y0], [x1, y1]) {
+    for (let y = Math.min(y0, y1); y <= Math.max(y0, y1); y += 1) {
+      for (let x = Math.min(x0, x1); x <= Math.max(x0, x1); x += 1) yield y * width + x;
+    }
+  }
+
+  function* line([x0, y0], [x1, y1]) {
+    const steps = Math.max(Math.abs(x1 - x0), Math.abs(y1 - y0), 1);
+    for (let i = 0; i <= steps; i += 1) {
+      const [x, y] = [x0 + ((x1 - x0) * i) / steps, y0 + ((y1 - y0) * i) / steps];
+      yield Math.round(y) * width + Math.round(x);
+    }
+  }
+
+  function paint(to) {
     const tokens = new Set(before);
-    const tool = state().tool;
-    const ends = tool === 'rectangle' ? from : [x, y];
-    for (let row = Math.min(y, ends[1]); row <= Math.max(y, ends[1]); row += 1) {
-      for (let column = Math.min(x, ends[0]); column <= Math.max(x, ends[0]); column += 1) {
-        if (tool === 'eraser') tokens.delete(row * width + column);
-        else tokens.add(row * width + column);
-      }
+    const { tool } = state();
+    for (const token of tool === 'rectangle' ? box(from, to) : line(last, to)) {
+      if (tool === 'eraser') tokens.delete(token);
+      else tokens.add(token);
     }
     if (tool !== 'rectangle') before = tokens;
+    last = to;
     say(tokens);
   }
 
   svg.addEventListener('pointerdown', (event) => {
+    if (event.button !== 0) return;
     svg.setPointerCapture(event.pointerId);
-    from = under(event);
+    from = last = under(event);
     before = chosen();
     paint(from);
     event.preventDefault();
     svg.focus();
   });
   svg.addEventListener('pointermove', (event) => from && paint(under(event)));
-  svg.addEventListener('pointerup', () => { from = null; });
+  svg.addEventListener('lostpointercapture', () => { from = null; });
   svg.addEventListener('keydown', (event) => {
     const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     if (move[event.key]) {
@@ -306,6 +329,8 @@ function mstarDrawing(svg, state, choose) {
     } else return;
     event.preventDefault();
     show();
+    const held = chosen().has(at[1] * width + at[0]) ? 'drawn' : 'not drawn';
+    svg.setAttribute('aria-valuetext', `column ${at[0] + 1}, row ${at[1] + 1}, ${held}`);
   });
 
   function show() {

@@ -35,6 +35,20 @@ class View(anywidget.AnyWidget):
         state = {key: _said(getattr(self, key)) for key in self.KEYS}
         return replace(self._picture, start={**self._picture.start, **state})
 
+    def known(self, proposal: traitlets.Bunch) -> Any:
+        """For `traitlets.validate`: a value that the picture has.
+
+        Raises:
+            TraitError: it has no such value.
+        """
+        key = proposal.trait.name
+        blocks = [block for table in self._picture.tables.values() for block in table.blocks]
+        values = [v for block in blocks for v in (*block.by.get(key, ()), *block.when.get(key, ()))]
+        if values and _said(proposal.value) not in values:
+            listed = ", ".join(dict.fromkeys(values))
+            raise traitlets.TraitError(f"{key} can be {listed}; got {proposal.value}.")
+        return proposal.value
+
     def show(self, picture: Picture) -> None:
         """Replace the picture; the state stays."""
         self._picture = picture
@@ -62,8 +76,6 @@ class Mean(traitlets.Union):
 
 def _said(value: object) -> str:
     """A trait's value as a control says it."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
         return ",".join(map(str, value))
     return str(value)

@@ -1,1 +1,1 @@
-"""Data: the rendered sandbox, the benchmarks, the training annotations."""
+"""Data: the rendered sandbox, and the training annotations."""

@@ -57,7 +57,7 @@ class AnnotatedImages(Dataset):
             raise FileNotFoundError(f"there is no image folder {self.root}.")
         self._places = array("q")  # begin and end of each entry, in bytes
         try:
-            text = self.file.read_text(encoding="utf-8")
+            text = self.file.read_bytes().decode("utf-8")  # as it lies there, with its line ends
         except UnicodeDecodeError as problem:
             raise ValueError(f"{self.file} should be UTF-8 text: {problem}.") from None
         line, at, byte = 1, 0, 0

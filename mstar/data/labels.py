@@ -16,8 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mstar.data.things import THINGS
-
-STYLES = ("word", "phrase", "combined", "semantic")
+from mstar.processing import STYLES
 
 
 @dataclass(frozen=True, eq=False)

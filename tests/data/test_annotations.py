@@ -81,6 +81,13 @@ def test_a_file_of_another_kind_is_refused(root, text, problem):
         AnnotatedImages(written(root, text), root, size=16)
 
 
+def test_line_ends_of_any_kind(root):
+    lines = ["[", json.dumps(GOOD) + ",", json.dumps(GOOD | {"text": ["a", "b"]}), "]"]
+    file = root.parent / "list.json"
+    file.write_bytes("\r\n".join(lines).encode())
+    assert AnnotatedImages(file, root, size=16).annotation(1).texts == ("a", "b")
+
+
 def test_another_encoding_is_named(root):
     file = root.parent / "latin.json"
     file.write_bytes('[{"image": "é"}]'.encode("latin-1"))

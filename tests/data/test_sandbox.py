@@ -6,14 +6,13 @@ import importlib.metadata
 import json
 import re
 from collections import Counter
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from mstar.data import datasets, fonts, lexicon, render, sandbox, scenes, things
+from mstar.data import fonts, lexicon, render, sandbox, scenes, things
 from mstar.data.sandbox import CROWD, EASY, HARD
 
 TRAIN_SCENES = 600  # of each of the two training difficulties
@@ -95,7 +94,6 @@ def test_sizes_grow_with_the_image():
         (lambda: sandbox.words("test"), "expected 'train' or 'unseen'"),
         (lambda: fonts.font_names("bold"), "Unknown font role 'bold'"),
         (lambda: sandbox.contact_sheet([]), "at least one scene"),
-        (lambda: sandbox.SceneDataset(EASY, 0, length=0), "length must be at least 1"),
         (lambda: sandbox.SceneDataset(CROWD, 0), "CROWD is for evaluation only"),
         (lambda: sandbox.gallery(0, EASY, images=60, seen=5, unseen=20), "at least 12 seen"),
         (lambda: sandbox.gallery(0, EASY, images=30, seen=20, unseen=20), "got 30"),
@@ -172,20 +170,6 @@ def test_a_training_item_says_nothing_about_places():
     assert set(batch) == {"image", "texts", "styles"}
     assert batch["image"].shape == (3, 128, 128, 3)
     assert [len(texts) for texts in batch["texts"]] == [len(styles) for styles in batch["styles"]]
-
-
-def test_a_stream_ends_where_it_is_told_and_workers_share_whole_blocks(monkeypatch):
-    stream = sandbox.StripDataset(EASY, seed=1, length=11)
-    words = [item["text"] for item in stream]
-    assert len(stream) == len(words) == 11
-    shares = []
-    for number in range(2):
-        info = SimpleNamespace(id=number, num_workers=2)
-        monkeypatch.setattr(datasets, "get_worker_info", lambda info=info: info)
-        shares.append([item["text"] for item in stream])
-    assert shares == [words[:4] + words[8:], words[4:8]]
-    with pytest.raises(TypeError, match="no end"):
-        len(sandbox.SceneDataset(EASY, seed=1))
 
 
 # Fonts

@@ -12,6 +12,7 @@ from mstar.explain import explain_words
 from reports import image_report as steps
 from reports import runner
 from reports.parameters import ImageReport
+from widgets.picture import SCRIPT, STYLE
 
 from .conftest import NASTY_NAME, NASTY_WORD, WORDS
 
@@ -45,6 +46,12 @@ def test_it_loads_nothing_from_anywhere(report, page):
         for name in ("src", "href", "srcset", "data", "action", "poster"):
             assert (attributes.get(name) or "data:").startswith(("data:", "#")), (tag, name)
     assert re.findall(r"""url\((?!data:)|@import|https?://(?!www\.w3\.org)""", report.html) == []
+
+
+def test_script_and_style_come_once(report):
+    assert report.html.count(STYLE) == report.html.count(SCRIPT) == 1
+    assert report.html.index(STYLE) < report.html.index('class="mstar-view')
+    assert report.html.rindex('class="mstar-view') < report.html.index(SCRIPT)
 
 
 def test_every_picture_has_a_text_and_no_id_is_given_twice(page):

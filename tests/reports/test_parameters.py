@@ -36,6 +36,8 @@ BAD = {
     "step beyond T": (["--steps", "0", "--record", "pve.1.mask"], "no hook point is called"),
     "T < 0": (["--steps", "-1"], "got -1"),
     "size": (["--size", "66"], "66 is not a multiple of the patch size 4"),
+    "huge size": (["--size", "800000"], "up to 2048 pixels; got 800000"),
+    "pairs": (["--record", "itm.*"], "no hook point is called 'itm.*'"),
     "no such checkpoint": (["--checkpoint", "{}/none"], "there is no checkpoint folder"),
     "wrong checkpoint": (["--checkpoint", "{}"], "is no MSTAR checkpoint"),
     "out is a file": (["--out", "{}/file"], "is a file"),

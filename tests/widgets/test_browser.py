@@ -177,10 +177,62 @@ def test_new_markup_keeps_state_and_focus(live, views):
     slider = page.get_by_label("Step t")
     assert slider.input_value() == "1"
     assert slider.evaluate("e => e === document.activeElement")
+    strength = page.get_by_label("Strength of the maps")
+    strength.focus()
+    page.keyboard.press("Home")
+    page.evaluate("fromKernel('markup', model.get('markup') + '<!-- again -->')")
+    assert strength.input_value() == "0"
+    assert page.locator(".mstar-view").evaluate("e => e.style.getPropertyValue('--cover')") == "0"
+    assert strength.evaluate("e => e === document.activeElement")
+    page.get_by_role("button", name="Mask").click()
+    page.evaluate("fromKernel('markup', model.get('markup') + '<!-- again -->')")
+    mask = page.get_by_role("button", name="Mask")
+    assert mask.evaluate("e => e === document.activeElement")
     count = page.evaluate("listeners()")
     page.evaluate("leave()")
     assert count > 0 and page.evaluate("listeners()") == 0
     assert opened.wrong == []
+
+
+def test_nothing_is_redrawn_under_a_hand_or_an_open_dialog(live, views):
+    opened = live(views["explorer"])
+    page = opened.page
+    again = "fromKernel('markup', model.get('markup') + '<!-- again -->')"
+    page.evaluate("document.querySelector('.mstar-view').dataset.old = '1'")
+    old = page.locator("[data-old]")
+    box = page.get_by_label("Strength of the maps").bounding_box()
+    page.mouse.move(box["x"] + 5, box["y"] + 5)
+    page.mouse.down()
+    page.evaluate(again)
+    assert old.count() == 1
+    page.mouse.up()
+    page.wait_for_function("!document.querySelector('[data-old]')")
+    page.evaluate("document.querySelector('.mstar-view').dataset.old = '1'")
+    page.get_by_role("button", name="Query 1. Enlarge").click()
+    page.evaluate(again)
+    assert old.count() == 1 and page.get_by_role("dialog").is_visible()
+    page.keyboard.press("Escape")
+    page.wait_for_function("!document.querySelector('[data-old]')")
+    assert opened.wrong == []
+
+
+def test_a_quick_stroke_has_no_gaps_and_another_button_draws_nothing(live, views):
+    opened = live(views["lab"])
+    page = opened.page
+    box = page.locator(".mv-canvas").bounding_box()
+    token = box["width"] / 16
+    page.mouse.move(box["x"] + 2.5 * token, box["y"] + 1.5 * token)
+    page.mouse.down(button="right")
+    page.mouse.move(box["x"] + 3.5 * token, box["y"] + 1.5 * token)
+    page.mouse.up(button="right")
+    assert page.evaluate("model.get('region')") == []
+    page.mouse.down()
+    page.mouse.move(box["x"] + 7.5 * token, box["y"] + 1.5 * token)
+    page.mouse.up()
+    assert page.evaluate("model.get('region')") == [19, 20, 21, 22, 23]
+    changes = page.evaluate("changed.length")
+    page.mouse.move(box["x"] + 9.5 * token, box["y"] + 9.5 * token)
+    assert page.evaluate("changed.length") == changes
 
 
 def test_a_drawing_becomes_tokens(live, views):

@@ -77,8 +77,12 @@ def test_the_page_opens_in_the_state_of_the_traits(recorded):
 
 def test_traits_refuse_what_the_run_does_not_have(recorded):
     explorer = PveExplorer(recorded.trace, recorded.photo)
-    with pytest.raises(traitlets.TraitError, match="looks 0 to 1; got 2"):
+    with pytest.raises(traitlets.TraitError, match="step can be 0, 1; got 2"):
         explorer.step = 2
+    with pytest.raises(traitlets.TraitError, match="layer can be mean, 0, 2; got 1"):
+        explorer.layer = 1
+    with pytest.raises(traitlets.TraitError, match="query can be mean, 0, 1, 2, 3; got 9"):
+        PveExplorer(recorded.trace, recorded.photo, query=9)
     with pytest.raises(traitlets.TraitError):
         explorer.overlay = "heat"
     with pytest.raises(traitlets.TraitError):
@@ -172,9 +176,11 @@ def test_without_the_texts_they_are_for_views_say_so(recorded):
         "None of the queries"
         in figures.multi_word(recorded.trace, recorded.photo, recorded.texts, only).body
     )
+    unassigned = dict(recorded.trace.tensors) | {"mim.assignment": torch.full((1, 5), -1)}
+    trace = Trace(unassigned, recorded.trace.grid, 1)
     assert (
         "None of the queries is a single word"
-        in figures.assignment(recorded.trace, recorded.photo, recorded.texts, ["phrase"] * 5).body
+        in figures.assignment(trace, recorded.photo, recorded.texts, ["phrase"] * 5).body
     )
 
 

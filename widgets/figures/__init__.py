@@ -14,13 +14,13 @@ from .looks import looks
 from .multi_word import multi_word
 from .notes import facts, heading, note
 from .ranks import ranks
-from .search import STYLES, search
+from .search import CHOICES, search
 from .training import training
 from .words import words
 
 __all__ = [
     "ACTIONS",
-    "STYLES",
+    "CHOICES",
     "TOOLS",
     "assignment",
     "compare",

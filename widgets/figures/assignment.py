@@ -30,9 +30,9 @@ def assignment(
 
     Args:
         trace: with the points of `mstar.explain.NEEDED`.
-        texts, styles: the queries of the run; only single words are assigned.
+        texts, styles: the queries of the run; see `mstar.explain.assigned_words`.
     """
-    rows = [n for n, style in enumerate(styles) if style == "word"]
+    rows, assignable = explain.assigned_words(trace, styles, image)
     if not rows:
         return Picture(
             markup.figure(
@@ -44,33 +44,34 @@ def assignment(
     words = [texts[n] for n in rows]
     cosine = trace["mim.similarity"][image][rows].double()
     assigned = trace["mim.assignment"][image][rows]
-    picks = explain.examine_assignment(cosine, assigned)
-    per_step = cosine.shape[1] // (trace.steps + 1)
+    picks = explain.examine_assignment(assignable, assigned)
+    per_step = explain.query_count(trace)
 
     maps = times_even(explain.embedding_maps(trace, image).numpy())
     scale = Scale.of(maps)
     sprite = sprites.map_sprite(maps, scale)
     tables = _tables(cosine.numpy(), words, picks, per_step, maps, sprite)
-    first = tables["map"].says[max(picks[0].index, 0)]
+    start = {"word": "0", "embedding": str(max(picks[0].index, 0))}
     body = markup.figure(
         "Which embedding answers to which word",
         "Each row is a word, each column a vision embedding, brighter = nearer in cosine. ● marks "
         "the embedding that the Hungarian assignment gave the word (one to one, largest sum), ○ "
-        "the one the word would have taken alone; press a cell to see where that embedding looked.",
+        "the one the word would have taken alone; press a cell to see where that embedding looked."
+        + " Only embeddings of the first look are assigned."
+        * (assignable.shape < cosine.shape),
         markup.controls(markup.cover_slider())
         + '<div class="mv-plate">'
         + _grid(cosine.numpy(), words, picks, per_step)
         + '<div class="mv-panels mv-wide"><div class="mv-panel">'
         + markup.stack(
             markup.photo_layer("The image as the model was given it.", grey=True),
-            markup.chosen_map("map", sprite, first, "Attention; "),
+            markup.chosen_map("map", tables["map"], start, "Attention; "),
         )
-        + f'</div><div class="mv-panel mv-side">{_details(tables)}</div></div>'
+        + f'</div><div class="mv-panel mv-side">{_details(tables, start)}</div></div>'
         + f"{markup.bar(scale)}</div>"
         + _against_greedy(words, picks, per_step),
     )
     picture = over(photo, body, tables=tables, map=sprite.uri)
-    start = {"word": "0", "embedding": str(max(picks[0].index, 0))}
     return Picture(picture.body, picture.images, picture.ratio, tables, start)
 
 
@@ -115,16 +116,20 @@ def _tables(cosine, words, picks: Sequence[Pick], per_step: int, maps, sprite) -
     }
 
 
-def _details(tables: dict[str, Table]) -> str:
-    shown = {
-        "Word": markup.filled("word", tables["word"].says[0]),
-        "Chosen embedding": markup.filled("where", tables["where"].says[0]),
-        "Its cosine": markup.filled("cosine", tables["cosine"].says[0]),
-        "Assigned": markup.filled("given", tables["given"].says[0]),
-        "Best other": markup.filled("second", tables["second"].says[0]),
-        "Margin of the assignment": markup.filled("margin", tables["margin"].says[0]),
+def _details(tables: dict[str, Table], start: dict[str, str]) -> str:
+    named = {
+        "word": "Word",
+        "where": "Chosen embedding",
+        "cosine": "Its cosine",
+        "given": "Assigned",
+        "second": "Best other",
+        "margin": "Margin of the assignment",
     }
-    items = "".join(f"<div><dt>{n}</dt><dd>{v}</dd></div>" for n, v in shown.items())
+    items = "".join(
+        f"<div><dt>{name}</dt><dd>{markup.filled(key, tables[key].says[tables[key].at(start)])}"
+        "</dd></div>"
+        for key, name in named.items()
+    )
     return (
         f'<dl class="mv-read">{items}</dl><p class="mv-name mv-above"><small>The margin is what '
         "the summed cosine of all words would lose if this word might not have its embedding and "
@@ -136,7 +141,8 @@ def _grid(cosine: np.ndarray, words, picks: Sequence[Pick], per_step: int) -> st
     low, high = float(cosine.min()), float(cosine.max())
     steps = cosine.shape[1] // per_step
     head = "".join(
-        f'<span role="columnheader" class="mv-head" style="grid-column:span {per_step}">'
+        f'<span role="columnheader" aria-colspan="{per_step}" class="mv-head" '
+        f'style="grid-column:span {per_step}">'
         f"look {t}</span>"
         for t in range(steps)
     )
@@ -144,8 +150,9 @@ def _grid(cosine: np.ndarray, words, picks: Sequence[Pick], per_step: int) -> st
         f'<span role="columnheader" class="mv-head">{q}</span>' for q in range(per_step)
     )
     lines = [
-        f'<div role="row"><span></span>{head}</div>',
-        f'<div role="row"><span class="mv-head">query</span>{queries * steps}</div>',
+        f'<div role="row"><span role="columnheader"></span>{head}</div>',
+        '<div role="row"><span role="columnheader" class="mv-head">query</span>'
+        f"{queries * steps}</div>",
     ]
     for w, (word, pick) in enumerate(zip(words, picks, strict=True)):
         cells = "".join(

@@ -13,7 +13,7 @@ from ..picture import Picture, text
 from ..sprites import Scale, Signed
 from ..tables import Block, Table
 from .explore import MEAN
-from .parts import number, times_even
+from .parts import number, regions, times_even
 
 
 def compare(
@@ -41,7 +41,7 @@ def compare(
             f"{traces[1].grid}: resize the images to one size."
         )
     last = max(trace.steps for trace in traces)
-    queries = min(_queries(trace) for trace in traces)
+    queries = min(map(explain.query_count, traces))
     maps = [_maps(trace, image, last, queries) for trace in traces]  # [step, 1 + query, h, w]
     flat = np.stack(maps).reshape(-1, *traces[0].grid)
     scale = Scale.of(flat)
@@ -62,17 +62,21 @@ def compare(
         markup.panel(
             text(names[run]),
             "",
-            _run(traces[run], image, run, last, sprite, peaks[run * len(change)]),
+            _run(traces[run], image, run, last, tables["map"]),
         )
         for run in (0, 1)
     ]
-    difference = markup.chosen_map("change", changed, moved[0], "Difference in attention; ")
+    difference = markup.chosen_map(
+        "change", tables["change"], _START, "Difference in attention; ", css="mv-change"
+    )
     panels.append(
         markup.panel(
             "Difference",
             f"orange = more in “{text(names[1])}”",
             markup.stack(
-                markup.photo_layer(grey=True), difference.replace("mv-map", "mv-map mv-change")
+                markup.photo_layer(grey=True),
+                difference,
+                _no_look(min(trace.steps for trace in traces), last),
             ),
         )
     )
@@ -101,10 +105,6 @@ def compare(
     return Picture(body, images, photos[0].width / photos[0].height, tables)
 
 
-def _queries(trace: Trace) -> int:
-    return trace["mim.similarity"].shape[2] // (trace.steps + 1)
-
-
 def _maps(trace: Trace, image: int, last: int, queries: int) -> np.ndarray:
     """[step, 1 + query, grid_h, grid_w]; a run that ended earlier has nothing at later steps."""
     maps = np.zeros((last + 1, 1 + queries, *trace.grid))
@@ -114,27 +114,27 @@ def _maps(trace: Trace, image: int, last: int, queries: int) -> np.ndarray:
     return times_even(maps)
 
 
-def _run(trace: Trace, image: int, run: int, last: int, sprite, peak: str) -> str:
-    over = []
-    for summary in explain.summarise_looks(trace, image):
-        t = summary.step
-        when = f'data-when="overlay:{{}} step:{t}" hidden'
-        salient = trace[f"pve.{t}.salient"][image].numpy()
-        mask = trace[f"pve.{t}.mask"][image].numpy() < 0.5
-        over.append(
-            markup.region_layer(salient, when.format("salient"), t, summary.salient)
-            + markup.mask_layer(mask, when.format("mask"), t, summary.neglected)
-        )
-    missing = "|".join(str(t) for t in range(trace.steps + 1, last + 1))
-    if missing:
-        over.append(f'<span class="mv-none" data-when="step:{missing}" hidden>no such look</span>')
+#: What the markup shows.
+_START = {"step": "0", "query": MEAN}
+
+
+def _no_look(steps: int, last: int) -> str:
+    """Over a picture at steps that a run of T = `steps` did not take."""
+    missing = "|".join(str(t) for t in range(steps + 1, last + 1))
+    if not missing:
+        return ""
+    return f'<span class="mv-none" data-when="step:{missing}" hidden>no such look</span>'
+
+
+def _run(trace: Trace, image: int, run: int, last: int, table: Table) -> str:
     photo = markup.photo_layer("What this run saw.", grey=True)
     return markup.stack(
         photo.replace("mv-photo", "mv-photo mv-second") if run else photo,
         '<span class="mv-over" data-when="overlay:map">'
-        + markup.chosen_map("map", sprite, peak, "Attention; ", f"run:{run}")
+        + markup.chosen_map("map", table, _START, "Attention; ", f"run:{run}")
         + "</span>",
-        *over,
+        *regions(trace, image),
+        _no_look(trace.steps, last),
     )
 
 
@@ -161,7 +161,7 @@ def _table(traces, names, texts: Sequence[str], styles: Sequence[str], image: in
         )
     head = "".join(f'<th role="columnheader">{text(n)}</th>' for n in ("Text", *names, "Change"))
     return (
-        '<h4 class="mv-title">Score of the image for each text, and the embedding it rests on</h4>'
+        '<h4 class="mv-title">Score of the image for each text, and the embedding it has</h4>'
         f'<table class="mv-table" role="table"><thead><tr role="row">{head}</tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table>"
     )

@@ -1,6 +1,6 @@
 """The PVE explorer: every map of a run over its image, by step, layer, head and query."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,7 +14,7 @@ from .. import markup, sprites
 from ..picture import Picture, text
 from ..sprites import Scale, Signed
 from ..tables import Block, Table
-from .parts import over, times_even
+from .parts import over, regions, times_even
 
 #: More maps than this, and all but one query are shown as means over layers and heads only.
 _MOST = 4000
@@ -42,7 +42,7 @@ def explore(
             (`has_all_maps`).
     """
     steps = [str(t) for t in range(trace.steps + 1)]
-    weights = _weights(trace, image)  # [step, layer, head, query, grid_h, grid_w]
+    weights = explain.cross_attention(trace, image).numpy()  # [step, layer, head, query, …]
     maps, blocks = _selections(trace, weights, query)
     maps = times_even(maps)
     scale = Scale.of(maps)
@@ -51,7 +51,10 @@ def explore(
 
     by_query = _with_mean(weights.mean((1, 2)), 1)  # [step, 1 + Q, grid_h, grid_w]
     changes = times_even(by_query[:, None] - by_query[None])  # [step, against, 1 + Q, …]
-    against = {"step": steps, "against": steps, "query": _values(weights.shape[3])}
+    differing = _values(weights.shape[3])
+    if changes[..., 0, 0].size > _MOST:  # a sprite that tall is no picture for a browser
+        changes, differing = changes[:, :, :1], [MEAN]
+    against = {"step": steps, "against": steps, "query": differing}
     flat = changes.reshape(-1, *trace.grid)
     signed = Signed.of(flat)
     changed = sprites.map_sprite(flat, signed)
@@ -67,9 +70,9 @@ def explore(
         _caption(has_all_maps(trace), query),
         _controls(trace, weights.shape)
         + '<div class="mv-plate"><div class="mv-panels mv-wide"><div class="mv-panel">'
-        + _stage(trace, image, sprite, changed, peaks[0], moved[0])
+        + _stage(trace, image, tables)
         + f'</div><div class="mv-panel mv-side">{rows}</div></div>'
-        + _strip(weights.shape[3], sprite, peaks[0])
+        + _strip(weights.shape[3], tables["map"])
         + f'<div data-when="overlay:map|salient|mask">{markup.bar(scale)}</div>'
         + f'<div data-when="overlay:difference" hidden>{markup.signed_bar(signed)}</div>'
         + f"</div>{markup.DIALOG}",
@@ -82,17 +85,6 @@ def has_all_maps(trace: Trace) -> bool:
     heads, queries = _shape(trace)
     layers = len(explain.cross_layers(trace))
     return (trace.steps + 1) * (layers + 1) * (heads + 1) * (queries + 1) <= _MOST
-
-
-def _weights(trace: Trace, image: int) -> np.ndarray:
-    """All recorded cross-attention of one image, [step, layer, head, query, grid_h, grid_w]."""
-    layers = explain.cross_layers(trace)
-    return np.stack(
-        [
-            [trace[f"pve.{t}.layers.{i}.cross_attention"][image].float().numpy() for i in layers]
-            for t in range(trace.steps + 1)
-        ]
-    ).reshape(trace.steps + 1, len(layers), *_shape(trace), *trace.grid)
 
 
 def _shape(trace: Trace) -> tuple[int, int]:
@@ -172,33 +164,27 @@ def _controls(trace: Trace, shape: tuple[int, ...]) -> str:
     )
 
 
-def _stage(trace: Trace, image: int, sprite, changed, peak: str, moved: str) -> str:
+#: What the markup shows.
+_START = dict.fromkeys(("layer", "head", "query"), MEAN) | {"step": "0", "against": "0"}
+
+
+def _stage(trace: Trace, image: int, tables: Mapping[str, Table]) -> str:
     """The large picture: photograph and, over it, whatever is chosen."""
-    regions = []
-    for summary in explain.summarise_looks(trace, image):
-        t = summary.step
-        salient = trace[f"pve.{t}.salient"][image].numpy()
-        mask = trace[f"pve.{t}.mask"][image].numpy() < 0.5
-        when = f'data-when="overlay:{{}} step:{t}" hidden'
-        regions.append(
-            markup.region_layer(salient, when.format("salient"), t, summary.salient)
-            + markup.mask_layer(mask, when.format("mask"), t, summary.neglected)
-        )
     return markup.stack(
         markup.photo_layer("The image as the model was given it.", grey=True),
         '<span class="mv-over" data-when="overlay:map">'
-        + markup.chosen_map("map", sprite, peak, "Attention; ")
+        + markup.chosen_map("map", tables["map"], _START, "Attention; ")
         + "</span>",
         '<span class="mv-over" data-when="overlay:difference" hidden>'
-        + markup.chosen_map("change", changed, moved, "Difference in attention; ").replace(
-            "mv-map", "mv-map mv-change"
+        + markup.chosen_map(
+            "change", tables["change"], _START, "Difference in attention; ", css="mv-change"
         )
         + "</span>",
-        *regions,
+        *regions(trace, image),
     )
 
 
-def _strip(queries: int, sprite, peak: str) -> str:
+def _strip(queries: int, table: Table) -> str:
     """All queries' maps, small, of the chosen step, layer and head."""
     cells = "".join(
         "<li>"
@@ -206,7 +192,7 @@ def _strip(queries: int, sprite, peak: str) -> str:
             f"Query {q}.",
             markup.stack(
                 markup.photo_layer(grey=True),
-                markup.chosen_map("map", sprite, peak, f"Query {q}; ", f"query:{q}"),
+                markup.chosen_map("map", table, _START, f"Query {q}; ", f"query:{q}"),
             ),
         )
         + f"<b>{q}</b></li>"
@@ -214,7 +200,7 @@ def _strip(queries: int, sprite, peak: str) -> str:
     )
     return (
         '<p class="mv-name mv-above">Each query, at the chosen step, layer and head '
-        f'<small>(press to enlarge)</small></p><ol class="mv-strip mv-queries">{cells}</ol>'
+        f'<small>(press to enlarge)</small></p><ol class="mv-strip">{cells}</ol>'
     )
 
 

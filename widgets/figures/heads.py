@@ -10,7 +10,7 @@ from mstar.explain import Evidence
 from mstar.trace import Trace
 
 from .. import markup, sprites
-from ..picture import Picture, text
+from ..picture import Picture
 from ..sprites import Scale
 from .parts import over, times_even
 
@@ -32,27 +32,27 @@ def heads(
         budget: bytes of HTML; choices that do not fit are left out too, the last ones first.
     """
     sources = _head_sources(trace, evidence, image)
-    picture = _heads(trace, photo, sources, len(sources))
+    asked = len(sources)
+    picture = _heads(trace, photo, sources, asked)
     while budget and len(sources) > 1 and (size := len(picture.markup)) > budget:
         fit = min(int(len(sources) * budget / size), len(sources) - 1)
-        picture = _heads(trace, photo, sources[: max(fit, 1)], len(sources))
         sources = sources[: max(fit, 1)]
+        picture = _heads(trace, photo, sources, asked)
     return picture
 
 
 def _head_sources(trace: Trace, evidence: Sequence[Evidence], image: int) -> list[Source]:
-    """The choices of `heads`: each look's mean, then each embedding that a text rests on."""
+    """The choices of `heads`: each look's mean, then each embedding that a text is assigned."""
+    attention = times_even(explain.cross_attention(trace, image).numpy())
     sources = [
-        (f"mean of all {_queries(trace)} queries, look {t}", (t, None))
-        for t in range(trace.steps + 1)
+        (f"mean of all {attention.shape[3]} queries, look {t}", look.mean(2))
+        for t, look in enumerate(attention)
     ]
     for (step, query), rows in _by_embedding(evidence).items():
         names = "”, “".join(row.text for row in rows)
-        sources.append((f"“{names}”: query {query} at look {step}", (step, query)))
-    return [
-        (name, times_even(explain.head_maps(trace, *which, image).numpy()))
-        for name, which in sources
-    ]
+        name = f"“{names}”: query {query} at look {step}"
+        sources.append((name, attention[step, :, :, query]))
+    return sources
 
 
 def _heads(trace: Trace, photo: Image.Image, sources: Sequence[Source], asked: int) -> Picture:
@@ -76,13 +76,13 @@ def _heads(trace: Trace, photo: Image.Image, sources: Sequence[Source], asked: i
             ]
             stack = markup.stack(markup.photo_layer(grey=True), *layers)
             cells.append(markup.pick(f"{name}.", stack))
-    options = "".join(f'<option value="{i}">{text(n)}</option>' for i, (n, _) in enumerate(sources))
+    options = {str(i): name for i, (name, _) in enumerate(sources)}
     left_out = _queries(trace) * (trace.steps + 1) - (asked - trace.steps - 1)
     caption = (
         "One small map for each head of each layer that looks at the image, all in one colour "
         "range: a bright spot is a head that looks there and nowhere else; choose whose attention "
-        f"to see, and press a map to enlarge it. The {left_out} queries that no text rests on are "
-        "in the means only."
+        f"to see, and press a map to enlarge it. {left_out} embeddings that no text has are in the "
+        "means only."
     )
     if len(sources) < asked:
         caption += f" To keep the page small, {asked - len(sources)} more choices are left out."
@@ -90,8 +90,7 @@ def _heads(trace: Trace, photo: Image.Image, sources: Sequence[Source], asked: i
         "Layer by layer, head by head",
         caption,
         markup.controls(
-            '<label class="mv-control">Whose attention '
-            f'<select data-chooses="source">{options}</select></label>',
+            markup.select("Whose attention", "source", options),
             markup.cover_slider(),
         )
         + '<div class="mv-plate"><div class="mv-scroll"><div class="mv-heads" style="'

@@ -46,7 +46,7 @@ def lab(
     canvas = markup.stack(
         markup.photo_layer("The image to draw on."),
         f'<svg class="mv-canvas" viewBox="0 0 {width} {height}" preserveAspectRatio="none" '
-        'data-draws="region" tabindex="0" role="application" aria-label="Draw on the image with '
+        'data-draws="region" role="application" aria-label="Draw on the image with '
         f"the pointer, or move with the arrow keys and press the space bar; {width} by {height} "
         'tokens."><path class="mv-shade" data-drawn d=""/><path class="mv-border" data-drawn d=""/>'
         '<rect data-cursor width="1" height="1" x="0" y="0"/></svg>',

@@ -38,7 +38,7 @@ def multi_word(
             )
         )
     weights = trace["mim.aggregator_attention"][image][chosen].float().numpy()
-    carried = np.stack([explain.weighted_map(trace, n, image).numpy() for n in chosen])
+    carried = explain.weighted_maps(trace, chosen, image).numpy()
     weights, carried = (
         np.concatenate([v.mean(1, keepdims=True), v], 1) for v in (weights, carried)
     )
@@ -78,7 +78,7 @@ def multi_word(
         + '<div class="mv-plate"><div class="mv-panels mv-wide"><div class="mv-panel">'
         + markup.stack(
             markup.photo_layer("The image as the model was given it.", grey=True),
-            markup.chosen_map("map", sprite, says[0], "Carried back; "),
+            markup.chosen_map("map", tables["map"], {"text": "0", "head": MEAN}, "Carried back; "),
         )
         + f'</div><div class="mv-panel">{scores}{_bars(tables, trace.steps)}</div></div>'
         + f"{markup.bar(scale)}</div>",
@@ -106,6 +106,6 @@ def _bars(tables: Mapping[str, Table], steps: int) -> str:
     )
     said = ", ".join(f"{name}: {value}%" for name, value in zip(names, values, strict=True))
     return (
-        f'<div role="img" data-bars="weights" data-name="Weights; " aria-label="Weights; {said}">'
+        f'<div role="group" data-bars="weights" data-name="Weights; " aria-label="Weights; {said}">'
         f"{groups}</div>"
     )

@@ -5,7 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
-from .. import sprites
+from mstar import explain
+from mstar.trace import Trace
+
+from .. import markup, sprites
 from ..picture import Picture
 from ..tables import Table
 
@@ -18,6 +21,21 @@ def times_even(maps: np.ndarray) -> np.ndarray:
 def number(value: float) -> str:
     """A cosine or a difference of two, with a true minus."""
     return f"{value:.3f}".replace("-", "−")
+
+
+def regions(trace: Trace, image: int) -> list[str]:
+    """σ's region and the mask of every look, shown by `overlay` and `step`."""
+    layers = []
+    for summary in explain.summarise_looks(trace, image):
+        t = summary.step
+        when = f'data-when="overlay:{{}} step:{t}" hidden'
+        salient = trace[f"pve.{t}.salient"][image].numpy()
+        attended = trace[f"pve.{t}.mask"][image].numpy() < 0.5
+        layers += [
+            markup.region_layer(salient, when.format("salient"), t, summary.salient),
+            markup.mask_layer(attended, when.format("mask"), t, summary.neglected),
+        ]
+    return layers
 
 
 def over(

@@ -5,19 +5,15 @@ from collections.abc import Sequence
 
 from PIL import Image
 
+from mstar.processing import STYLES
 from mstar.retrieval import Hit
 
 from .. import markup, sprites
 from ..picture import Picture, text
 from .parts import number
 
-STYLES = {
-    "auto": "guess",
-    "word": "word",
-    "phrase": "phrase",
-    "combined": "combined",
-    "semantic": "semantic",
-}
+#: What may be chosen -> what it is called.
+CHOICES = {"auto": "guess"} | {style: style for style in STYLES}
 
 
 def search(
@@ -30,7 +26,7 @@ def search(
 ) -> Picture:
     """A text field, and the best images for what was typed.
 
-    The state: `query`, `query_style` (one of `STYLES`), `chosen` (index of an image, −1 = none).
+    The state: `query`, `query_style` (one of `CHOICES`), `chosen` (index of an image, −1 = none).
 
     Args:
         names: of the images.
@@ -59,7 +55,7 @@ def search(
         '<div data-needs="kernel">'
         + markup.controls(
             field,
-            markup.select("Style", "query_style", STYLES),
+            markup.select("Style", "query_style", CHOICES),
             '<button type="button" class="mv-choice mv-go" data-sends="search">Search</button>',
         )
         + f'</div><p class="mv-said" role="status">{text(said)}</p>'

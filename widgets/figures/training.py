@@ -35,7 +35,7 @@ def training(
         probes: (step, maps [photos, grid_h, grid_w] of the first look), oldest first.
     """
     panels = "".join(_curve(name, points) for name, points in curves.items() if len(points))
-    body = f'<p class="mv-said" role="status">{text(said)}</p><div class="mv-curves">{panels}</div>'
+    body = f'<p class="mv-said">{text(said)}</p><div class="mv-curves">{panels}</div>'
     tables, images = {}, {}
     if probes:
         maps = times_even(np.stack([maps for _, maps in probes]))  # [moment, photo, h, w]
@@ -49,6 +49,7 @@ def training(
         sheet = sprites.sheet(photos, side=128)
         images = {"map": sprite.uri, "thumb": sheet.uri}
         names = [f"after {step:,} steps" for step, _ in probes]
+        last = {"probe": moments[-1]}
         stacks = "".join(
             markup.panel(
                 f"Probe {i}",
@@ -56,7 +57,7 @@ def training(
                 markup.stack(
                     f'<span class="mv-thumb mv-fill mv-grey" style="{sheet.style(i)}" '
                     'aria-hidden="true"></span>',
-                    markup.chosen_map("map", sprite, says[i], f"Probe {i}; ", f"photo:{i}"),
+                    markup.chosen_map("map", tables["map"], last, f"Probe {i}; ", f"photo:{i}"),
                 ),
             )
             for i in range(len(photos))

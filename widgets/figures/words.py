@@ -1,4 +1,4 @@
-"""The vision embedding that each text rests on."""
+"""The vision embedding that each text is assigned, or draws on most."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ _KINDS = {
         ("Cosine", "Margin"),
         "Each word is assigned one vision embedding of its own; the map shows where that one "
         "looked, the margin how far its cosine lies above the next best embedding’s (below zero: "
-        "another word took the better one).",
+        "another word took the better one, which still makes the score).",
     ),
     True: (
         ("Weight", "Lead"),
@@ -34,14 +34,15 @@ _KINDS = {
 def words(
     trace: Trace, photo: Image.Image, evidence: Sequence[Evidence], image: int = 0
 ) -> Picture:
-    """The queries, each with the vision embedding it rests on and where that one looked."""
+    """The queries, each with its vision embedding and where that one looked."""
     found = [row for row in evidence if row.kind != "none"]
     if not found:
         return Picture(
-            markup.figure("What each text rests on", "No text was assigned an embedding.", "")
+            markup.figure("Which embedding each text has", "No text was assigned an embedding.", "")
         )
-    maps = np.stack([explain.query_map(trace, r.step, r.query, image).numpy() for r in found])
-    maps = times_even(maps)
+    every = explain.embedding_maps(trace, image).numpy()
+    per_step = explain.query_count(trace)
+    maps = times_even(np.stack([every[row.step * per_step + row.query] for row in found]))
     scale = Scale.of(maps)
     sprite = sprites.map_sprite(maps, scale)
     parts = []
@@ -49,7 +50,7 @@ def words(
         if rows := [row for row in evidence if (row.kind == "weighted") == is_weighted]:
             parts.append(_cards(rows, found, sprite, maps, names, caption))
     body = markup.figure(
-        "What each text rests on",
+        "Which embedding each text has",
         "",
         markup.controls(markup.cover_slider())
         + "".join(parts)
@@ -80,7 +81,7 @@ def _cards(
             )
             continue
         index = found.index(row)
-        where = f"“{row.text}” rests on query {row.query} of look {row.step}"
+        where = f"“{row.text}” has query {row.query} of look {row.step}"
         alt = f"{where}; highest {maps[index].max():.1f} × even."
         picture = markup.pick(
             f"{where}.",
