@@ -79,13 +79,13 @@ def test_a_cell_is_chosen_by_mouse_and_by_key(page):
     view = page.page.locator(".mstar-view").nth(1)
     cells = view.get_by_role("gridcell")
     cells.nth(3).click()
-    assert cells.nth(3).get_attribute("aria-pressed") == "true"
+    assert cells.nth(3).get_attribute("aria-selected") == "true"
     facts = view.locator(".mv-read").inner_text()
     assert "query 3 of look 0" in facts
     page.page.keyboard.press("ArrowRight")
     page.page.keyboard.press("ArrowDown")
     page.page.keyboard.press("Enter")
-    assert cells.nth(8 + 4).get_attribute("aria-pressed") == "true"
+    assert cells.nth(8 + 4).get_attribute("aria-selected") == "true"
     assert "<b>way</b>" in view.locator(".mv-read").inner_text()
 
 
