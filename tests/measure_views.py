@@ -74,8 +74,16 @@ def main() -> None:
 
 def _print_all(lab: Lab) -> None:
     def view(name: str):
-        return lab.view(1 + list(CELLS).index(name))
+        found = lab.view(1 + list(CELLS).index(name))
+        lab.page.wait_for_timeout(4000)  # after scrolling JupyterLab puts cells back into the page
+        return found
 
+    output = lab.page.locator(".jp-CodeCell").nth(1 + len(CELLS))
+    output.scroll_into_view_if_needed()
+    output.get_by_text("SIZE SearchExplorer").wait_for()  # the kernel has done with all cells
+    sizes = [
+        line.split()[1:] for line in output.inner_text().splitlines() if line.startswith("SIZE ")
+    ]
     keys, mouse = lab.page.keyboard, lab.page.mouse
     print(
         f"{'from event to painted picture, ms':44} median   95 %   load of {os.cpu_count()} cores"
@@ -118,13 +126,8 @@ def _print_all(lab: Lab) -> None:
     _print_row("mask lab, from Run to both runs painted", times)
 
     print("\nnotebook output of a widget, MB")
-    output = lab.page.locator(".jp-CodeCell").nth(1 + len(CELLS))
-    output.scroll_into_view_if_needed()
-    output.get_by_text("SIZE SearchExplorer").wait_for()
-    for line in output.inner_text().splitlines():
-        if line.startswith("SIZE "):
-            _, name, size = line.split()
-            print(f"{name:44} {int(size) / 1e6:6.2f}")
+    for name, size in sizes:
+        print(f"{name:44} {int(size) / 1e6:6.2f}")
     print(f"\nwarnings in the console and requests elsewhere: {lab.wrong or 'none'}")
 
 

@@ -23,6 +23,16 @@ export default {
     let held = false; // a pointer is down in the view
     let late = false; // there is something new to draw
 
+    // The picture follows at once, the kernel when the hand rests: JupyterLab is slow to answer
+    // every key of a held arrow.
+    let saving = null;
+    function save() {
+      if (saving === null) return;
+      clearTimeout(saving);
+      saving = null;
+      model.save_changes();
+    }
+
     // Replacing the view under a hand, or under an open dialog, would tear it away.
     function drawWhenFree() {
       late = true;
@@ -45,9 +55,13 @@ export default {
         if (!keys.includes(key)) return;
         const isText = root.querySelector(`input[type=search][data-chooses="${key}"]`) !== null;
         model.set(key, typed(value, model.get(key), isText));
-        model.save_changes();
+        clearTimeout(saving);
+        saving = setTimeout(save, 120);
       });
-      view.asked((name) => model.send({ ask: name }));
+      view.asked((name) => {
+        save();
+        model.send({ ask: name });
+      });
       if (focused) root.querySelector(focused)?.focus();
     }
 
@@ -67,6 +81,7 @@ export default {
     el.addEventListener('close', up, true); // of the dialog
     draw();
     return () => {
+      save();
       for (const name of ['pointerup', 'pointercancel']) window.removeEventListener(name, up);
       for (const [event, listener] of follow) model.off(event, listener);
       model.off('change:markup', drawWhenFree);

@@ -113,10 +113,11 @@ STAND_IN = """
 const heard = {}, traits = TRAITS;
 window.sent = [];
 window.changed = [];
+window.saved = [];
 window.model = {
   get: key => traits[key],
   set(key, value) { traits[key] = value; window.changed.push([key, value]); },
-  save_changes() {},
+  save_changes() { window.saved.push(window.changed.length); },
   send: message => window.sent.push(message),
   on(event, tell) { (heard[event] ??= []).push(tell); },
   off(event, tell) { heard[event] = (heard[event] ?? []).filter(one => one !== tell); },
@@ -165,6 +166,8 @@ def test_controls_become_traits_and_traits_controls(live, views):
     assert page.evaluate("changed") == [["step", 1], ["query", 3], ["query", "mean"]]
     page.evaluate("fromKernel('step', 0)")
     assert page.get_by_label("Step t").input_value() == "0"
+    page.wait_for_function("saved.at(-1) === 3")  # told when the hand rests, all at once or nearly
+    assert len(page.evaluate("saved")) <= 3
     assert opened.wrong == []
 
 
@@ -255,6 +258,7 @@ def test_a_drawing_becomes_tokens(live, views):
     assert page.evaluate("model.get('ablate')") == [0, 2]
     page.get_by_role("button", name="Run").click()
     assert page.evaluate("sent") == [{"ask": "run"}]
+    assert page.evaluate("saved.at(-1) === changed.length")  # before the question
     assert opened.wrong == []
 
 
