@@ -29,6 +29,7 @@ from widgets.picture import Picture
 
 from .parameters import ImageReport
 
+_BATCH = 8  # images at once: at the size of the released model more would fill the memory
 #: Bytes for the pictures of all images together; the page stays under 8 MB.
 _BUDGET = 7_000_000
 #: Of an image's share, bytes that its small maps of all heads get in any case.
@@ -139,9 +140,11 @@ def study(
     samples = embedded.gallery()
     photos = [open_image(sample.path) for sample in samples]
     queries = list(dict.fromkeys(q for subject in chosen for q in subject.queries))
-    scores = torch.from_numpy(rank_gallery(model, processor, photos, queries, settings.steps))
+    scores = rank_gallery(model, processor, photos, queries, settings.steps, _BATCH)
     return [
-        _study(settings, model, processor, subject, samples, photos, scores, queries)
+        _study(
+            settings, model, processor, subject, samples, photos, torch.from_numpy(scores), queries
+        )
         for subject in tqdm(chosen, desc="images", leave=False)
     ]
 
