@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,8 +13,8 @@ from transformers import initialization as init
 from transformers.models.blip_2.modeling_blip_2 import Blip2TextEmbeddings
 from transformers.models.siglip.modeling_siglip import SiglipVisionEmbeddings
 
+from . import distributed, tracing
 from . import hooks as hooking
-from . import tracing
 from .configuration import MstarConfig
 from .hooks import Hook, Names, Run
 from .losses import contrastive_loss, matching_loss, matching_pairs
@@ -126,7 +127,7 @@ class MstarModel(PreTrainedModel):
         order = lengths.argsort()
         read = []
         for chunk in order.chunk(4):
-            longest = int(lengths[chunk].max())
+            longest = max([1, *lengths[chunk].tolist()])  # a process may have no text
             read.append(
                 self.multimodal.read(input_ids[chunk, :longest], attention_mask[chunk, :longest])
             )
@@ -249,11 +250,15 @@ class MstarModel(PreTrainedModel):
     ) -> MstarOutput:
         """Images, texts, or both; with `own`, the losses of Eq. 5.
 
+        The losses are over the images of all processes: each gives images of its own, as many as
+        the others, and everything else the same (see `mstar.distributed`).
+
         Args:
             pixel_values: float [B, 3, H, W].
             input_ids, attention_mask: int64 [N, L].
             is_word: bool [N]; None = every text is a single word.
-            own: bool [B, N], the texts on each image's list: asks for the losses.
+            own: bool [B, N], the texts on each image's list: asks for the losses. B counts the
+                images of all processes here and below.
             positives: bool [B, N], all pairs that match (equal strings in other images too); None
                 = `own`.
             pairs: int64 [P, 2] of (image, text) whose matching logits are wanted.
@@ -270,20 +275,22 @@ class MstarModel(PreTrainedModel):
         if input_ids is not None:
             if attention_mask is None:
                 attention_mask = torch.ones_like(input_ids)
-            out.texts = self.encode_texts(input_ids, attention_mask, run)
+            part = slice(None) if own is None else distributed.share(len(input_ids))
+            out.texts = self.encode_texts(input_ids[part], attention_mask[part], run)
         if out.images is None or out.texts is None:
             return out
         if is_word is None:
             is_word = torch.ones(len(input_ids), dtype=torch.bool, device=input_ids.device)
-        out.similarity = self.compare(out.images, out.texts, is_word, own, run)
+        if own is not None:
+            self._losses(out, input_ids, attention_mask, is_word, own, positives, matching, run)
+        else:
+            out.similarity = self.compare(out.images, out.texts, is_word, run=run)
         out.scores = out.similarity.scores
         if pairs is not None:
             image, text = pairs.unbind(1)
             out.itm_logits = self.match(
                 out.images.tokens[image], input_ids[text], attention_mask[text], run
             )
-        if own is not None:
-            self._losses(out, input_ids, attention_mask, own, positives, matching)
         return out
 
     def _losses(
@@ -291,20 +298,30 @@ class MstarModel(PreTrainedModel):
         out: MstarOutput,
         input_ids: Tensor,
         attention_mask: Tensor,
+        is_word: Tensor,
         own: Tensor,
         positives: Tensor | None,
         matching: bool,
+        run: Run | None,
     ) -> None:
         positives = own if positives is None else positives | own
-        config, similarity = self.config, out.similarity
-        v2t, t2v = similarity.v2t, similarity.t2v.T
-        contrastive = contrastive_loss(v2t, t2v, positives, config.t2v_weight, config.v2t_weight)
+        config = self.config
+        images, out.texts = _joined(out.images, out.texts)
+        with torch.autocast(own.device.type, enabled=False):  # τ = 0.05 makes cosines dear
+            out.similarity = self.compare(images, out.texts, is_word, own, run)
+            v2t, t2v = out.similarity.v2t, out.similarity.t2v.T
+            contrastive = contrastive_loss(
+                v2t, t2v, positives, config.t2v_weight, config.v2t_weight
+            )
         out.loss = out.contrastive_loss = contrastive.loss
         if not matching:
             return
         pairs = matching_pairs(v2t, t2v, contrastive.t2v, positives, own)
-        out.itm_logits = self.match(
-            out.images.tokens[pairs.images], input_ids[pairs.texts], attention_mask[pairs.texts]
+        image, text = distributed.of_first(pairs.images), distributed.of_first(pairs.texts)
+        part = distributed.share(len(image))
+        tokens = distributed.gather(out.images.tokens)
+        out.itm_logits = distributed.gather(
+            self.match(tokens[image[part]], input_ids[text[part]], attention_mask[text[part]])
         )
         out.matching_loss = matching_loss(out.itm_logits, pairs.labels)
         out.loss = out.contrastive_loss + out.matching_loss
@@ -410,6 +427,20 @@ class MstarModel(PreTrainedModel):
             # not saved, so after from_pretrained they would be whatever memory held
             positions = torch.arange(module.position_ids.shape[-1])
             init.copy_(module.position_ids, positions.expand((1, -1)))
+
+
+def _joined(images: ImageEncoding, texts: TextEncoding) -> tuple[ImageEncoding, TextEncoding]:
+    """What is compared in training: of all processes, and in full precision under autocast."""
+
+    def joined(rows: Tensor) -> Tensor:
+        return distributed.gather(
+            rows.float() if torch.is_autocast_enabled(rows.device.type) else rows
+        )
+
+    return (
+        replace(images, embeddings=joined(images.embeddings), features=joined(images.features)),
+        TextEncoding(joined(texts.embeddings), joined(texts.features)),
+    )
 
 
 def _cosine(vision: Tensor, text: Tensor) -> Tensor:

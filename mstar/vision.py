@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from transformers import SiglipVisionModel
 from transformers import initialization as init
 
+from . import distributed
 from .configuration import MstarConfig
 from .hooks import Run
 
@@ -34,13 +35,37 @@ class _PaddedAfter(nn.Conv2d):
         return super().forward(nn.functional.pad(hidden, (0, 1, 0, 1)))
 
 
+class BatchNorm(nn.BatchNorm2d):
+    """BatchNorm over the images of all processes: no result depends on how a batch is split.
+
+    torch's SyncBatchNorm is that for GPUs alone.
+    """
+
+    def forward(self, hidden: Tensor) -> Tensor:  # [B, C, H, W]
+        processes = distributed.processes()[1]
+        if not self.training or processes == 1:
+            return super().forward(hidden)
+        count = processes * hidden.numel() // hidden.shape[1]
+        values = hidden.to(self.weight.dtype)  # under autocast, sums in full precision
+        mean = distributed.total(values.sum(dim=(0, 2, 3))) / count
+        centred = values - mean[:, None, None]
+        variance = distributed.total(centred.square().sum(dim=(0, 2, 3))) / count
+        with torch.no_grad():
+            self.num_batches_tracked += 1
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+        scale = self.weight * (variance + self.eps).rsqrt()
+        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(hidden.dtype)
+
+
 class ConvStem(nn.Module):
     """Convolutions in the place of SigLIP's single patch convolution.
 
     On a CPU a small model learns to read much sooner with it. It standardises each image first, so
-    its gain need not be learnt. The norm is BatchNorm, although its value depends on the batch in
-    training: all else equal (easy strips, batches of 32, lr 2.5e-3, one seed) the CTC loss after
-    800 steps was 1.13, and 2.95 with GroupNorm, which had not left its plateau.
+    its gain need not be learnt. The norm is BatchNorm (over all processes), although its value
+    depends on the batch in training: all else equal (easy strips, batches of 32, lr 2.5e-3, one
+    seed) the CTC loss after 800 steps was 1.13, and 2.95 with GroupNorm, which had not left its
+    plateau.
 
     A token sees the middle of its own patch: strided convolutions with even padding would all look
     at its upper left corner, and every map over the image would lie half a token off.
@@ -55,7 +80,7 @@ class ConvStem(nn.Module):
                 convolution = _PaddedAfter(in_channels, width, 3, stride, bias=False)
             else:
                 convolution = nn.Conv2d(in_channels, width, 3, stride, padding=1, bias=False)
-            convolutions += [convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+            convolutions += [convolution, BatchNorm(width), nn.ReLU(inplace=True)]
             in_channels = width
         self.layers = nn.Sequential(*convolutions)
         self.proj = nn.Conv2d(in_channels, dim, 3, padding=1)
