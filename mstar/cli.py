@@ -5,8 +5,12 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import __version__
+
+if TYPE_CHECKING:
+    from .training import Recipe
 
 
 def convert(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
@@ -180,46 +184,117 @@ def sandbox(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], N
 
 
 def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
-    """train the sandbox model from nothing, or go on where a run in OUT stopped"""
-    add = parser.add_argument
-    add("--out", default="runs/sandbox", metavar="DIR", help="(default: runs/sandbox)")
-    add("--init", metavar="FOLDER", help="train on from this checkpoint, on full scenes only")
-    add(
-        "--seed",
-        type=int,
-        metavar="N",
-        help="of weights and images (default: one more than the runs before it)",
+    """train a model, or go on where a run in OUT stopped"""
+    parser.epilog = (
+        "sandbox learns from nothing on rendered text, the others are the paper's four stages on "
+        "your images. On several GPUs: accelerate launch -m mstar.cli train …"
     )
+    add = parser.add_argument
+    add("--recipe", choices=("sandbox", "paper-word", "paper-multiquery"), default="sandbox")
+    add("--out", metavar="DIR", help="(default: runs/RECIPE)")
+    add("--seed", type=int, metavar="N", help="of weights and order (default: the recipe's)")
+    sandbox = parser.add_argument_group("sandbox")
+    sandbox.add_argument(
+        "--init",
+        metavar="FOLDER",
+        help="train on from this checkpoint, on full scenes it has not seen",
+    )
+    paper = parser.add_argument_group("paper-word and paper-multiquery")
+    add = paper.add_argument
+    lists = dict(nargs=2, action="append", default=[], metavar=("LIST", "ROOT"))
+    add("--real", help="an MSTAR-Training list and the folder of its images", **lists)
+    add("--synthetic", help="the same, for the first stage alone", **lists)
+    add("--siglip", metavar="PATH_OR_NAME", help="transformers-format SigLIP that φ starts from")
+    add("--blip2", metavar="PATH_OR_NAME", help="transformers-format BLIP-2 that ψ starts from")
+    add("--tokenizer", metavar="PATH_OR_NAME", help="BERT's uncased tokenizer")
+    add("--download", action="store_true", help="names may be fetched from the hub")
+    add("--epochs", type=int, default=16, metavar="N", help="of each stage (default: 16)")
+    add("--accumulate", type=int, default=1, metavar="N", help="micro-batches a step, one by one")
+    add("--checkpoint-activations", action="store_true", help="less memory for more time")
+    machine = parser.add_argument_group("machine")
+    add = machine.add_argument
     add("--threads", type=int, metavar="N", help="CPU threads (default: torch's choice)")
+    add("--workers", type=int, metavar="N", help="loader processes (default: 1, beside a GPU 4)")
+    add("--precision", choices=("bf16", "no"), help="(default: bf16 on a GPU that has it)")
+    add("--compile", action="store_true", help="compile φ's layers")
+    add("--save-every", type=int, default=500, metavar="N", help="steps (default: 500)")
+    add("--keep", type=int, default=2, metavar="N", help="checkpoints that stay (default: 2)")
+    add("--skip-unreadable", action="store_true", help="replace and count unreadable images")
 
     def run(args: argparse.Namespace) -> None:
-        if args.threads is not None and args.threads < 1:
-            raise ValueError(f"threads must be 1 or more; got {args.threads}.")
-        if args.seed is not None and args.seed < 0:
-            raise ValueError(f"seed must be 0 or more; got {args.seed}.")
-        if Path(args.out).exists() and not Path(args.out).is_dir():
-            raise ValueError(f"{args.out} is a file: --out names a folder.")
-        from dataclasses import replace
-
+        for name, least in {
+            "threads": 1, "workers": 0, "seed": 0, "save_every": 1, "epochs": 1, "accumulate": 1,
+        }.items():  # fmt: skip
+            value = getattr(args, name)
+            if value is not None and value < least:
+                raise ValueError(f"{name.replace('_', '-')} must be {least} or more; got {value}.")
+        out = Path(args.out or f"runs/{args.recipe}")
+        if out.exists() and not out.is_dir():
+            raise ValueError(f"{out} is a file: --out names a folder.")
+        paper = args.recipe != "sandbox"
+        if paper and not args.real:
+            raise ValueError(f"{args.recipe} needs images: give --real LIST ROOT.")
+        if paper and args.init:
+            raise ValueError("--init goes on with the sandbox: a paper run goes on by itself.")
         import torch
 
         from . import training
-        from .checkpoints import load_config
-        from .configuration import MstarConfig
+        from .checkpoints import load_checkpoint
 
         if args.threads is not None:
             torch.set_num_threads(args.threads)
-        config, recipe, seed = MstarConfig.sandbox(), training.Recipe(), 1
+        history = training.training_record(args.init) if args.init else []
+        recipe = _recipe(args, runs=len(history))
         if args.init:
-            config, recipe = load_config(args.init), training.continued(recipe)
-            seed += len(training.training_record(args.init))  # images not seen before
-        recipe = replace(recipe, seed=seed if args.seed is None else args.seed)
-        trainer = training.Trainer(config, recipe, args.out, init=args.init)
-        trainer.run()
+            model, processor = load_checkpoint(args.init)
+        else:
+            model, processor = training.fresh(recipe, args.tokenizer)
+        if args.siglip or args.blip2:
+            print(training.warm_start(model, args.siglip, args.blip2, args.download))
+        trainer = training.Trainer(
+            model,
+            processor,
+            recipe,
+            out,
+            history=history,
+            workers=args.workers,
+            save_every=args.save_every,
+            keep=args.keep,
+            precision=args.precision,
+            compiled=args.compile,
+            skip_unreadable=args.skip_unreadable,
+        )
+        try:
+            trainer.run()
+        except training.TrainingStopped as error:
+            sys.exit(f"mstar: error: {error}")  # code 1: the input was fine
         if trainer.accelerator.is_main_process:
-            print(trainer.save_checkpoint(Path(args.out, "checkpoint")))
+            print(trainer.save_checkpoint(out / "checkpoint"))
 
     return run
+
+
+def _recipe(args: argparse.Namespace, runs: int) -> "Recipe":
+    """The recipe that `train` was asked for; `runs` made the checkpoint it goes on from."""
+    from dataclasses import replace
+
+    from . import training
+
+    if args.recipe == "sandbox":
+        recipe = training.sandbox()
+        if args.init:  # with images not seen before
+            recipe = replace(training.continued(recipe), seed=recipe.seed + runs)
+    else:
+        make = {"paper-word": training.paper_word, "paper-multiquery": training.paper_multiquery}
+        lists = (tuple(map(tuple, given)) for given in (args.synthetic, args.real))
+        recipe = make[args.recipe](*lists, epochs=args.epochs)
+        memory = {
+            "accumulate": args.accumulate,
+            "checkpoint_activations": args.checkpoint_activations,
+        }
+        stages = tuple(replace(stage, **memory) for stage in recipe.stages)
+        recipe = replace(recipe, stages=stages)
+    return recipe if args.seed is None else replace(recipe, seed=args.seed)
 
 
 #: A subcommand is a function here: its docstring is the help, it adds its arguments to a parser
@@ -243,8 +318,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("mstar").setLevel(logging.INFO)
     try:
         args.run(args)
-    except (ValueError, FileNotFoundError, PermissionError, NotADirectoryError) as error:
-        # HookError is a ValueError
+    except (ValueError, OSError) as error:  # HookError is a ValueError
         print(f"mstar: error: {error}", file=sys.stderr)
         return 2
     return 0

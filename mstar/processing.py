@@ -46,12 +46,16 @@ def clean_caption(text: str, max_words: int = 50) -> str:
     return " ".join(text.split(" ")[:max_words])
 
 
+class UnreadableImage(ValueError):
+    """A file that is no image, or one that is not opened."""
+
+
 def open_image(path: str | PathLike[str]) -> Image.Image:
     """Read a photograph as RGB, turned the way its EXIF data says.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is not an image, it is broken, or it has more than `MAX_PIXELS` pixels.
+        UnreadableImage: it is not an image, it is broken, or it has more than `MAX_PIXELS` pixels.
     """
     path = Path(path)
     if not path.is_file():
@@ -64,15 +68,15 @@ def open_image(path: str | PathLike[str]) -> Image.Image:
         with image:
             width, height = image.size
             if width * height > MAX_PIXELS:
-                raise ValueError(
+                raise UnreadableImage(
                     f"{path.name} has {width}×{height} pixels, the limit is {MAX_PIXELS}: "
                     "scale it down."
                 )
             return ImageOps.exif_transpose(image).convert("RGB")
     except Image.DecompressionBombError as error:
-        raise ValueError(f"{path.name} is too large to open safely: {error}") from error
+        raise UnreadableImage(f"{path.name} is too large to open safely: {error}") from error
     except (OSError, SyntaxError) as error:
-        raise ValueError(
+        raise UnreadableImage(
             f"{path.name} cannot be read as an image: it is broken or of another kind."
         ) from error
 

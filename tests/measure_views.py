@@ -16,9 +16,10 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from mstar import embedded
-from mstar.configuration import MstarConfig
+from mstar.checkpoints import load_checkpoint
 from mstar.data import sandbox
-from mstar.training import Recipe, Trainer, continued
+from mstar.training import Trainer, continued
+from mstar.training import sandbox as sandbox_recipe
 from tests.conftest import CHROMIUM, CHROMIUM_FLAGS
 from tests.jupyterlab import SETUP, Lab, served
 from widgets import TrainingMonitor
@@ -164,9 +165,11 @@ def _print_monitor(seconds: float = 150) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
-            MstarConfig.sandbox(), continued(Recipe()), folder, init=embedded.checkpoint(),
+            *load_checkpoint(embedded.checkpoint()),
+            continued(sandbox_recipe()),
+            folder,
             callback=callback,
-        )  # fmt: skip
+        )
         with suppress(Enough):
             trainer.run()
     print(

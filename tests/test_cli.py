@@ -1,13 +1,17 @@
 """The command line as a whole, and its thin subcommands `sandbox` and `train`."""
 
-from functools import partial
+import json
+import string
+from dataclasses import replace
 
 import pytest
 import torch
 from PIL import Image
 
-from mstar import MstarConfig, __version__, cli, training
+from mstar import MstarConfig, MstarModel, __version__, cli, training
 from mstar.checkpoints import load_checkpoint
+from mstar.data import sandbox
+from mstar.training import recipes
 
 
 def stopped(arguments: list[str]) -> int:
@@ -69,8 +73,19 @@ def test_sandbox_obeys_its_seed_and_outlines_words(tmp_path):
         (["sandbox", "--out", "."], ". is a folder: --out names a file"),
         (["train", "--threads", "0"], "threads must be 1 or more; got 0"),
         (["train", "--seed", "-1"], "seed must be 0 or more; got -1"),
+        (["train", "--save-every", "0"], "save-every must be 1 or more; got 0"),
         (["train", "--out", "a-file"], "a-file is a file: --out names a folder"),
         (["train", "--out", "old"], "old holds a run of another recipe"),
+        (["train", "--keep", "0", "--out", "new"], "keep must be 1 or more; got 0"),
+        (["train", "--recipe", "paper-word"], "paper-word needs images: give --real LIST ROOT"),
+        (
+            ["train", "--recipe", "paper-word", "--real", "a-file", ".", "--init", "x"],
+            "--init goes on with the sandbox",
+        ),
+        (
+            ["train", "--recipe", "paper-word", "--real", "a-file", "."],
+            "name a folder that holds the vocab.txt of bert-base-uncased",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(
@@ -78,8 +93,9 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a-file").touch()
-    (tmp_path / "old").mkdir()
-    torch.save({"recipe": {}}, tmp_path / "old" / training.STATE)
+    old = tmp_path / "old" / "checkpoints" / "step-00000001"
+    old.mkdir(parents=True)
+    (old / "progress.json").write_text('{"recipe": {}, "progress": {}}')
     assert cli.main(arguments) == 2
     printed = capsys.readouterr()
     assert message in printed.err and printed.err.count("mstar: error") == 1
@@ -87,21 +103,27 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
     assert {path.name for path in tmp_path.iterdir()} == {"a-file", "old"}
 
 
-def test_train_writes_a_checkpoint_that_loads(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(training, "Recipe", partial(training.Recipe, stages=()))
+@pytest.fixture
+def no_stages(monkeypatch):
+    """Recipes without a stage: what is around the loop runs in no time."""
+    for name in ("sandbox", "continued"):
+        real = getattr(training, name)
+        monkeypatch.setattr(training, name, lambda *a, r=real: replace(r(*a), stages=()))
+
+
+def test_train_writes_a_checkpoint_that_loads(no_stages, tmp_path, capsys):
     for _ in range(2):  # the second finds the first one's folder
         assert cli.main(["train", "--out", str(tmp_path), "--seed", "7"]) == 0
         assert capsys.readouterr().out == f"{tmp_path / 'checkpoint'}\n"
     model, _ = load_checkpoint(tmp_path / "checkpoint")
     assert model.config.to_dict()["embed_dim"] == MstarConfig.sandbox().embed_dim
     torch.manual_seed(7)
-    expected = training.MstarModel(MstarConfig.sandbox())
+    expected = MstarModel(MstarConfig.sandbox())
     expected = expected.vision_projection.weight.half().float()  # saved in half precision
     assert torch.equal(model.vision_projection.weight, expected)
 
 
-def test_train_goes_on_from_a_checkpoint(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "Recipe", partial(training.Recipe, stages=()))
+def test_train_goes_on_from_a_checkpoint(no_stages, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     assert cli.main(["train", "--out", str(first)]) == 0
     init = ["--init", str(first / "checkpoint")]
@@ -115,6 +137,52 @@ def test_train_goes_on_from_a_checkpoint(tmp_path, monkeypatch):
     assert [run["recipe"]["seed"] for run in runs] == [1, 2]  # the second sees other images
 
 
-def test_a_continued_run_trains_on_scenes_only():
-    stages = training.continued(training.Recipe()).stages
-    assert stages and {stage.images for stage in stages} == {"scenes"}
+def test_a_run_that_stops_is_one_sentence_and_exit_code_1(no_stages, tmp_path, monkeypatch):
+    def run(self):
+        raise training.TrainingStopped("stopped at step 3.")
+
+    monkeypatch.setattr(training.Trainer, "run", run)
+    assert stopped(["train", "--out", str(tmp_path)]) == "mstar: error: stopped at step 3."
+
+
+@pytest.fixture
+def paper_files(tmp_path):
+    """What a paper run takes: a list, BERT's pieces, SigLIP and BLIP-2, all of them tiny."""
+    letters = string.ascii_lowercase + "',:"
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters]
+    vocabulary += [f"##{letter}" for letter in letters]
+    (tmp_path / "bert").mkdir()
+    (tmp_path / "bert" / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
+    entries = []
+    for i in range(4):
+        made = sandbox.scene(1, i)
+        Image.fromarray(made.image).save(tmp_path / f"{i}.png")
+        entries.append({"image": f"{i}.png", "text": list(made.texts), "type": list(made.styles)})
+    (tmp_path / "list.json").write_text(json.dumps(entries))
+    return tmp_path
+
+
+@pytest.mark.parametrize("recipe", ["paper-word", "paper-multiquery"])
+def test_the_papers_four_stages_run_dry(recipe, paper_files, tmp_path, monkeypatch, capsys):
+    """Its sizes shrunk, everything else as a user would have it; killed after a stage, resumed."""
+    tiny = MstarConfig.tiny().to_dict()
+    monkeypatch.setattr(
+        MstarConfig,
+        "base",
+        lambda **overrides: MstarConfig.tiny(
+            vision_config=tiny["vision_config"] | {"image_size": 32}, **overrides
+        ),
+    )
+    monkeypatch.setattr(recipes, "_SIZES", ((32, 2), (40, 2), (48, 2), (48, 2)))
+    real = ["--real", str(tmp_path / "list.json"), str(tmp_path)]
+    words = ["--tokenizer", str(tmp_path / "bert"), "--epochs", "1", "--workers", "0"]
+    command = ["train", "--recipe", recipe, *real, "--synthetic", *real[1:], *words]
+    command += ["--out", str(tmp_path / "run"), "--accumulate", "1", "--checkpoint-activations"]
+    assert cli.main(command) == 0
+    model, processor = load_checkpoint(tmp_path / "run" / "checkpoint")
+    assert model.config.vision_config.image_size == 48
+    assert model.config.multi_word_branch == (recipe == "paper-multiquery")
+    assert processor.tokenizer.model_max_length == (32 if recipe == "paper-multiquery" else 12)
+    (made,) = training.training_record(tmp_path / "run" / "checkpoint")
+    assert [stage["name"] for stage in made["recipe"]["stages"]][3] == "800 + PVE"
+    assert made["total"] == 4 + 3 * 2

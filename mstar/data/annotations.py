@@ -8,18 +8,14 @@ The layout is that of the released code; keys it does not need are passed over.
 import json
 import re
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from PIL import Image
-from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
-from mstar.processing import STYLES, clean_caption, open_image
+from mstar.processing import STYLES, clean_caption
 
 _SPACE = re.compile(r"\s*")
 
@@ -33,8 +29,8 @@ class Annotation:
     styles: tuple[str, ...]
 
 
-class AnnotatedImages(Dataset):
-    """Items like those of the sandbox: dict(image uint8 tensor [size, size, 3], texts, styles).
+class Annotations(Sequence):
+    """The entries of one list, each read when asked for.
 
     Of each entry only its place in the file is kept, so a list of 100,000 takes a few megabytes and
     is not copied into every loader worker.
@@ -42,15 +38,14 @@ class AnnotatedImages(Dataset):
     Args:
         file: the JSON list.
         root: the folder that the images' paths start from, and may not leave.
-        size: side in pixels; the aspect ratio is not kept, as in the released code.
 
     Raises:
         FileNotFoundError: there is no such file or folder.
         ValueError: an entry is not as it should be; names file, line and what was expected.
     """
 
-    def __init__(self, file: str | Path, root: str | Path, size: int):
-        self.file, self.root, self.size = Path(file), Path(root).resolve(), size
+    def __init__(self, file: str | Path, root: str | Path):
+        self.file, self.root = Path(file), Path(root).resolve()
         if not self.file.is_file():
             raise FileNotFoundError(f"there is no annotation file {self.file}.")
         if not self.root.is_dir():
@@ -80,21 +75,14 @@ class AnnotatedImages(Dataset):
     def __len__(self) -> int:
         return len(self._places) // 2
 
-    def annotation(self, index: int) -> Annotation:
-        """One entry, without opening its image."""
+    def __getitem__(self, index: int) -> Annotation:
+        """One entry; its image is not opened."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"there are {len(self)} entries; got {index}.")
         begin, end = self._places[2 * index : 2 * index + 2]
         with self.file.open("rb") as file:
             file.seek(begin)
             return _checked(json.loads(file.read(end - begin)), self.root)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        found = self.annotation(index)
-        photo = open_image(found.image).resize((self.size, self.size), Image.Resampling.BICUBIC)
-        return {
-            "image": torch.from_numpy(np.array(photo)),
-            "texts": list(found.texts),
-            "styles": list(found.styles),
-        }
 
 
 def _entries(text: str, file: Path) -> Iterator[tuple[int, int, Any]]:

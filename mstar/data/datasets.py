@@ -16,10 +16,26 @@ class _Rendered(Dataset):
 
 
 class SceneDataset(_Rendered):
-    """Scenes: dict(image uint8 tensor [size, size, 3], texts list[str], styles list[str])."""
+    """Scenes: dict(image uint8 tensor [size, size, 3], texts list[str], styles list[str]).
+
+    Args:
+        topic_share: of the blocks of four images that share a topic; see `scenes.scene`.
+    """
+
+    def __init__(
+        self,
+        difficulty: Difficulty = EASY,
+        seed: int = 0,
+        split: str = "train",
+        topic_share: float = scenes.TOPIC_SHARE,
+    ):
+        self.topic_share = topic_share
+        super().__init__(difficulty, seed, split)
 
     def __getitem__(self, index: int) -> dict:
-        made = scenes.scene(self.seed, index, self.split, self.difficulty)
+        made = scenes.scene(
+            self.seed, index, self.split, self.difficulty, topic_share=self.topic_share
+        )
         return {
             "image": torch.from_numpy(made.image),
             "texts": list(made.texts),
@@ -28,11 +44,11 @@ class SceneDataset(_Rendered):
 
 
 class StripDataset(_Rendered):
-    """Single words: dict(image uint8 tensor [32, 128, 3], text str, lower case)."""
+    """Single words: the same with an image [32, 128, 3] and one text."""
 
     def __getitem__(self, index: int) -> dict:
         made = scenes.strip(self.seed, index, self.split, self.difficulty)
-        return {"image": torch.from_numpy(made.image), "text": made.word}
+        return {"image": torch.from_numpy(made.image), "texts": [made.word], "styles": ["word"]}
 
 
 def collate(items: list[dict]) -> dict:

@@ -19,9 +19,11 @@ from mstar.data.lexicon import WordSource
 BLOCK = 4
 """Consecutive images that may share a topic."""
 
+TOPIC_SHARE = 0.2
+"""Of the blocks, those that do, unless it is said otherwise."""
+
 _VERSION = 1  # part of every seed; raise it when the drawing changes
 _STREAMS = {"train": 0, "test": 1, "gallery": 2}
-_TOPIC_SHARE = 0.2  # of the blocks
 _LINE_SHARE = 0.35  # of the scenes with two or more words left
 _TEXT_ON_THING_SHARE = 0.8  # of the things; the others are bare
 _LINE_LETTERS = {2: 7, 3: 4, 4: 3}  # words on a line -> longest word: a line must fit
@@ -101,11 +103,12 @@ def scene(
     split: str = "train",
     difficulty: Difficulty = EASY,
     size: int = BASE,
+    topic_share: float = TOPIC_SHARE,
 ) -> Scene:
     """Image number `index` of the stream that `seed`, `split` and `difficulty` name.
 
-    Blocks of four consecutive indices sometimes share a topic (the same words in another order,
-    on another thing, a look-alike), so that a batch of neighbours holds hard negatives.
+    Of the blocks of four consecutive indices `topic_share` share a topic (the same words in another
+    order, on another thing, a look-alike), so that a batch of neighbours holds hard negatives.
     Raises ValueError for an unknown split or difficulty, CROWD in training, a seed or index out
     of range, and a size that is no multiple of 32 from 64 to 1024.
     """
@@ -113,7 +116,7 @@ def scene(
     rng = generator("scene", split, difficulty, seed, index)
     block = generator("block", split, difficulty, seed, index // BLOCK)
     required: tuple[Text, ...] = ()
-    if difficulty.thing_share and block.random() < _TOPIC_SHARE:
+    if difficulty.thing_share and block.random() < topic_share:
         topic: Callable[[np.random.Generator, WordSource], Slots]
         topic = phrase_topic if block.random() < 0.5 else thing_topic
         slots = topic(block, _source(split))

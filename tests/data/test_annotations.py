@@ -2,12 +2,10 @@
 
 import json
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from mstar.data.annotations import AnnotatedImages
-from mstar.data.sandbox import collate
+from mstar.data.annotations import Annotation, Annotations
 
 GOOD = {"image": "one.png", "text": ["Exit", "way out"], "type": ["word", "phrase"], "image_id": 7}
 
@@ -28,17 +26,12 @@ def written(root, text):
     return file
 
 
-def test_items_are_like_those_of_the_sandbox(root):
+def test_entries_are_read_when_asked_for(root):
     entries = [GOOD, {"image": "sub/zwei ü.jpg", "text": ["café"], "type": ["semantic"]}, GOOD]
-    file = written(root, json.dumps(entries, indent=1, ensure_ascii=False))
-    data = AnnotatedImages(file, root, size=16)
+    data = Annotations(written(root, json.dumps(entries, indent=1, ensure_ascii=False)), root)
     assert len(data) == 3
-    item = data[1]
-    assert item["texts"] == ["café"] and item["styles"] == ["semantic"]
-    assert item["image"].shape == (16, 16, 3)
-    assert np.allclose(item["image"].float().mean((0, 1)), [0, 0, 254], atol=2)
-    batch = collate([data[i] for i in range(3)])
-    assert batch["texts"][2] == ["Exit", "way out"] and batch["image"].shape == (3, 16, 16, 3)
+    assert data[1] == Annotation(root / "sub/zwei ü.jpg", ("café",), ("semantic",))
+    assert data[2].texts == ("Exit", "way out") and data[2].styles == ("word", "phrase")
 
 
 @pytest.mark.parametrize(
@@ -60,7 +53,7 @@ def test_an_entry_that_is_wrong_is_named_by_file_and_line(root, change, problem)
     lines = ["[", json.dumps(GOOD) + ",", json.dumps(GOOD | change), "]"]
     file = written(root, "\n".join(lines))
     with pytest.raises(ValueError, match=rf"list\.json, line 3: .*{problem}"):
-        AnnotatedImages(file, root, size=16)
+        Annotations(file, root)
 
 
 @pytest.mark.parametrize(
@@ -78,40 +71,40 @@ def test_an_entry_that_is_wrong_is_named_by_file_and_line(root, change, problem)
 )
 def test_a_file_of_another_kind_is_refused(root, text, problem):
     with pytest.raises(ValueError, match=problem):
-        AnnotatedImages(written(root, text), root, size=16)
+        Annotations(written(root, text), root)
 
 
 def test_line_ends_of_any_kind(root):
     lines = ["[", json.dumps(GOOD) + ",", json.dumps(GOOD | {"text": ["a", "b"]}), "]"]
     file = root.parent / "list.json"
     file.write_bytes("\r\n".join(lines).encode())
-    assert AnnotatedImages(file, root, size=16).annotation(1).texts == ("a", "b")
+    assert Annotations(file, root)[1].texts == ("a", "b")
 
 
 def test_another_encoding_is_named(root):
     file = root.parent / "latin.json"
     file.write_bytes('[{"image": "é"}]'.encode("latin-1"))
     with pytest.raises(ValueError, match=r"latin\.json should be UTF-8"):
-        AnnotatedImages(file, root, size=16)
+        Annotations(file, root)
 
 
 def test_a_link_may_not_leave_the_folder_either(root):
     (root / "link.png").symlink_to(root.parent / "outside.png")
     file = written(root, json.dumps([GOOD | {"image": "link.png"}]))
     with pytest.raises(ValueError, match="lies outside"):
-        AnnotatedImages(file, root, size=16)
+        Annotations(file, root)
 
 
 def test_what_is_not_there_is_said(root):
     with pytest.raises(FileNotFoundError, match="no annotation file"):
-        AnnotatedImages(root / "none.json", root, size=16)
+        Annotations(root / "none.json", root)
     with pytest.raises(FileNotFoundError, match="no image folder"):
-        AnnotatedImages(written(root, "[]"), root / "none", size=16)
+        Annotations(written(root, "[]"), root / "none")
 
 
 def test_a_long_list_is_kept_as_places_only(root):
     file = written(root, json.dumps([GOOD] * 5000))
-    data = AnnotatedImages(file, root, size=16)
+    data = Annotations(file, root)
     kept = sum(len(value) for value in vars(data).values() if hasattr(value, "itemsize"))
     assert kept == 2 * len(data) == 10_000
-    assert data.annotation(4999).texts == ("Exit", "way out")
+    assert data[4999].texts == ("Exit", "way out")

@@ -163,8 +163,8 @@ def test_a_training_item_says_nothing_about_places():
     assert (item["texts"], item["styles"]) == (list(made.texts), list(made.styles))
 
     strip = sandbox.StripDataset(EASY, seed=3)[8]
-    assert set(strip) == {"image", "text"}
-    assert strip["text"] == sandbox.strip(3, 8).word
+    assert set(strip) == {"image", "texts", "styles"}
+    assert (strip["texts"], strip["styles"]) == ([sandbox.strip(3, 8).word], ["word"])
 
     batch = sandbox.collate([sandbox.SceneDataset(HARD, seed=3)[i] for i in range(3)])
     assert set(batch) == {"image", "texts", "styles"}

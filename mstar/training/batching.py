@@ -1,10 +1,9 @@
-"""From images with their lists of texts to one training batch: texts, ownership, extra negatives.
+"""From images and their lists of texts to what the model takes: texts, ownership, negatives.
 
 Nothing here knows where a text is.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -13,65 +12,46 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.preprocessing import normalize
 from torch import Tensor
 
-from .data.labels import parse_semantic, semantic
-from .data.things import THINGS
-from .processing import CLIP_MEAN, CLIP_STD, MstarProcessor
+from ..data.labels import parse_semantic, semantic
+from ..data.things import THINGS
+from ..processing import CLIP_MEAN, CLIP_STD, MstarProcessor
 
 Text = tuple[str, str]  # (text, style)
 
 
-@dataclass
-class Batch:
-    """What `MstarModel.forward` takes, for training."""
-
-    pixel_values: Tensor  # float [B, 3, H, W]
-    input_ids: Tensor  # int64 [N, L]
-    attention_mask: Tensor  # int64 [N, L]
-    is_word: Tensor  # bool [N]
-    own: Tensor  # bool [B, N]
-    positives: Tensor  # bool [B, N]
-
-    def to(self, device: torch.device | str) -> dict[str, Tensor]:
-        return {name: value.to(device) for name, value in vars(self).items()}
-
-
 def make_batch(
-    images: Tensor,
     texts: Sequence[Sequence[Text]],
     processor: MstarProcessor,
     lexicon: tuple[str, ...],
     rng: np.random.Generator,
     extra_words: int,
-) -> Batch:
-    """One batch.
+) -> dict[str, Tensor]:
+    """The texts of a batch, and whose they are.
 
     Args:
-        images: uint8 [B, H, W, 3].
-        texts: each image's list.
-        lexicon: training words, from which `extra_words` negatives are drawn: text is cheap, and
-            more wrong answers make each step teach more.
+        texts: the list of each of B images, of all processes.
+        lexicon: training words, of which hard negatives and `extra_words` more are made: text is
+            cheap, and more wrong answers make each step teach more. Empty = no negative is made.
+
+    Returns:
+        what `MstarModel.forward` takes beside images: input_ids, attention_mask int64 [N, L];
+        is_word bool [N]; own, positives bool [B, N].
     """
     index: dict[Text, int] = {}
     for own in texts:
         for text in own:
             index.setdefault(text, len(index))
-    negatives = [n for text in list(index) for n in hard_negatives(text, lexicon, rng)]
-    negatives += [(str(word), "word") for word in rng.choice(lexicon, extra_words, replace=False)]
-    for text in negatives:
-        index.setdefault(text, len(index))
+    if lexicon:
+        wrong = [n for text in list(index) for n in hard_negatives(text, lexicon, rng)]
+        wrong += [(str(word), "word") for word in rng.choice(lexicon, extra_words, replace=False)]
+        for text in wrong:
+            index.setdefault(text, len(index))
     listed = list(index)
-    own = torch.zeros(len(images), len(listed), dtype=torch.bool)
+    own = torch.zeros(len(texts), len(listed), dtype=torch.bool)
     for image, image_texts in enumerate(texts):
         own[image, [index[text] for text in image_texts]] = True
     data = processor(text=[text for text, _ in listed], styles=[style for _, style in listed])
-    return Batch(
-        augment(images, rng),
-        data["input_ids"],
-        data["attention_mask"],
-        data["is_word"],
-        own,
-        own | _implied(listed, texts),
-    )
+    return dict(data) | {"own": own, "positives": own | _implied(listed, texts)}
 
 
 def _implied(listed: Sequence[Text], texts: Sequence[Sequence[Text]]) -> Tensor:
@@ -133,16 +113,10 @@ def similar(lexicon: tuple[str, ...], count: int = 8) -> dict[str, tuple[str, ..
     return {word: tuple(lexicon[i] for i in row) for word, row in rows}
 
 
-def augment(images: Tensor, rng: np.random.Generator) -> Tensor:
-    """uint8 [B, H, W, 3] -> normalised float [B, 3, H, W] with random polarity and gain."""
-    pixels = images.permute(0, 3, 1, 2).float() / 255
-    flip = torch.from_numpy(rng.random(len(images)) < 0.5)[:, None, None, None]
-    gain = torch.from_numpy(rng.uniform(0.7, 1.3, len(images))).float()[:, None, None, None]
-    pixels = torch.where(flip, 1 - pixels, pixels)
-    return normalise((pixels - 0.5) * gain + 0.5)
-
-
-def normalise(pixels: Tensor) -> Tensor:
-    """CLIP's mean and standard deviation; float [B, 3, H, W] in [0, 1]."""
-    mean, std = (torch.tensor(x)[None, :, None, None] for x in (CLIP_MEAN, CLIP_STD))
-    return (pixels - mean) / std
+def normalise(images: Tensor) -> Tensor:
+    """uint8 [B, H, W, 3] -> float [B, 3, H, W] with CLIP's mean and standard deviation."""
+    mean, std = (
+        torch.tensor(values, device=images.device)[:, None, None]
+        for values in (CLIP_MEAN, CLIP_STD)
+    )
+    return (images.permute(0, 3, 1, 2).float() / 255 - mean) / std

@@ -1,0 +1,87 @@
+"""How photographs vary in training: a random crop, and the released code's small distortions.
+
+Pillow's arithmetic, where the released code has OpenCV's; ranges and probabilities are its own
+(official.md 1).
+"""
+
+import math
+
+import numpy as np
+from PIL import Image, ImageOps
+
+_SHEAR, _SHIFT, _TURN = 0.15, 5, 15  # level 5 of 10: a factor, pixels, degrees
+_GREY = (128, 128, 128)
+OPERATIONS = (
+    "identity",
+    "autocontrast",
+    "brightness",
+    "sharpness",
+    "equalize",
+    "shear_x",
+    "shear_y",
+    "translate_x",
+    "translate_y",
+    "rotate",
+)
+
+
+def random_resized_crop(
+    photo: Image.Image,
+    size: int,
+    rng: np.random.Generator,
+    area: tuple[float, float] = (0.8, 1.0),
+    aspect: tuple[float, float] = (3 / 4, 4 / 3),
+) -> Image.Image:
+    """A part of the photograph, resized to `size` × `size` (bicubic).
+
+    Args:
+        area: least and largest share of the photograph that is kept.
+        aspect: least and largest width / height of what is cut out; where ten draws do not fit,
+            the photograph's own, as far as it lies within.
+    """
+    width, height = photo.size
+    for _ in range(10):
+        wanted = rng.uniform(*area) * width * height
+        ratio = math.exp(rng.uniform(*np.log(aspect)))
+        w, h = round(math.sqrt(wanted * ratio)), round(math.sqrt(wanted / ratio))
+        if 0 < w <= width and 0 < h <= height:
+            left, top = int(rng.integers(width - w + 1)), int(rng.integers(height - h + 1))
+            break
+    else:
+        ratio = min(max(width / height, aspect[0]), aspect[1])
+        w, h = min(width, round(height * ratio)), min(height, round(width / ratio))
+        left, top = (width - w) // 2, (height - h) // 2
+    box = (left, top, left + w, top + h)
+    return photo.resize((size, size), Image.Resampling.BICUBIC, box=box)
+
+
+def random_distortions(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Two of `OPERATIONS`, drawn with replacement, each applied with probability one half."""
+    for operation in rng.choice(OPERATIONS, 2):
+        if rng.random() < 0.5:
+            photo = _distorted(photo, str(operation), 1 if rng.random() < 0.5 else -1)
+    return photo
+
+
+def _distorted(photo: Image.Image, operation: str, sign: int) -> Image.Image:
+    match operation:
+        case "autocontrast":
+            return ImageOps.autocontrast(photo)
+        case "equalize":
+            return ImageOps.equalize(photo)
+        case "rotate":
+            return photo.rotate(sign * _TURN, Image.Resampling.BILINEAR, fillcolor=_GREY)
+        case "shear_x":
+            matrix = (1, sign * _SHEAR, 0, 0, 1, 0)
+        case "shear_y":
+            matrix = (1, 0, 0, sign * _SHEAR, 1, 0)
+        case "translate_x":
+            matrix = (1, 0, sign * _SHIFT, 0, 1, 0)
+        case "translate_y":
+            matrix = (1, 0, 0, 0, 1, sign * _SHIFT)
+        case _:  # at level 5 brightness and sharpness have the factor 1: they change nothing
+            return photo
+    transform = Image.Transform.AFFINE
+    return photo.transform(
+        photo.size, transform, matrix, Image.Resampling.BILINEAR, fillcolor=_GREY
+    )

@@ -1,0 +1,199 @@
+"""What training sees, as an endless row of positions: position p is always the same item.
+
+The order, the crops and everything else that is drawn by lot follow from the seed and the position
+alone, so a run is the same for any number of loader workers, and goes on in the middle.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, Sampler
+
+from mstar import distributed
+from mstar.data import sandbox
+from mstar.data.annotations import Annotations
+from mstar.data.photos import random_distortions, random_resized_crop
+from mstar.data.scenes import BLOCK, TOPIC_SHARE
+from mstar.processing import UnreadableImage, open_image
+
+Item = dict[str, Any]  # image uint8 [size, size, 3], texts, styles, source
+
+_GOLDEN_RATIO = (5**0.5 - 1) / 2
+_TRIES = 20  # unreadable images in a row, after which something else is wrong
+
+
+class Items(Protocol):
+    """What a stream draws from."""
+
+    count: int | None  # None = without end
+
+    def item(self, index: int, rng: np.random.Generator) -> Item: ...
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """Images of the sandbox's training split, EASY and HARD in a fixed ratio.
+
+    Attributes:
+        of: `strips` of one word, or full `scenes`.
+        hard_share: of the blocks of images are HARD, the others EASY.
+        topic_share: of the blocks of scenes hold hard negatives for each other.
+        multi_word: whether phrases, combined and semantic queries are among the texts.
+    """
+
+    of: str = "scenes"
+    hard_share: float = 0.0
+    topic_share: float = TOPIC_SHARE
+    multi_word: bool = True
+    kind: str = field(default="rendered", init=False)
+
+    def __post_init__(self) -> None:
+        if self.of not in ("strips", "scenes"):
+            raise ValueError(f"of must be 'strips' or 'scenes'; got {self.of!r}.")
+        for name in ("hard_share", "topic_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be from 0 to 1; got {getattr(self, name)}.")
+
+    @property
+    def lexicon(self) -> tuple[str, ...]:
+        """Words that further wrong answers may be made of."""
+        return sandbox.words("train")
+
+    def open(self, seed: int, size: int) -> Items:
+        return _Rendered(self, seed)
+
+
+class _Rendered:
+    count = None
+
+    def __init__(self, asked: Rendered, seed: int):
+        self.asked, self.seed = asked, seed
+        if asked.of == "strips":
+            self.kinds = [sandbox.StripDataset(level, seed) for level in _LEVELS]
+        else:
+            self.kinds = [
+                sandbox.SceneDataset(level, seed, topic_share=asked.topic_share)
+                for level in _LEVELS
+            ]
+
+    def item(self, index: int, rng: np.random.Generator) -> Item:
+        # blocks stay together: the sandbox keeps hard negatives in them
+        hard = index // BLOCK * _GOLDEN_RATIO % 1 < self.asked.hard_share  # evenly spread
+        level = _LEVELS[hard]
+        item = self.kinds[hard][index]
+        if rng.random() < 0.5:
+            item["image"] = 255 - item["image"]  # light text on dark is as common as the reverse
+        if not self.asked.multi_word:
+            words = [t for t, s in zip(item["texts"], item["styles"], strict=True) if s == "word"]
+            item |= {"texts": words, "styles": ["word"] * len(words)}
+        return item | {"source": f"{level.name} {self.asked.of} {index} of seed {self.seed}"}
+
+
+_LEVELS = (sandbox.EASY, sandbox.HARD)
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """Images on disk with MSTAR-Training lists (`formats.md`), all lists as one.
+
+    Attributes:
+        lists: (JSON file, folder its paths start from) of each.
+        distort: whether the released code's distortions follow the random crop; the paper names
+            the crop alone.
+    """
+
+    lists: tuple[tuple[str, str], ...]
+    distort: bool = True
+    kind: str = field(default="annotated", init=False)
+    lexicon = ()
+
+    def open(self, seed: int, size: int) -> Items:
+        return _Annotated(self, size)
+
+
+@cache
+def _annotations(file: str, root: str) -> Annotations:
+    return Annotations(file, root)  # checked once, however many stages use it
+
+
+class _Annotated:
+    def __init__(self, asked: Annotated, size: int):
+        self.asked, self.size = asked, size
+        self.lists = [_annotations(*place) for place in asked.lists]
+        self.begins = np.cumsum([0, *map(len, self.lists)])
+        self.count = int(self.begins[-1])
+
+    def item(self, index: int, rng: np.random.Generator) -> Item:
+        which = int(np.searchsorted(self.begins, index, side="right")) - 1
+        found = self.lists[which][index - int(self.begins[which])]
+        photo = random_resized_crop(open_image(found.image), self.size, rng)
+        if self.asked.distort:
+            photo = random_distortions(photo, rng)
+        return {
+            "image": torch.from_numpy(np.array(photo)),
+            "texts": list(found.texts),
+            "styles": list(found.styles),
+            "source": str(found.image),
+        }
+
+
+class Stream(Dataset):
+    """Items by position.
+
+    An item that cannot be read is a dict with `error` alone, or, with `skip_unreadable`, another
+    item of the same epoch with the names of what was passed over in `skipped`.
+    """
+
+    def __init__(self, items: Items, seed: int, skip_unreadable: bool = False):
+        self.items, self.seed, self.skip_unreadable = items, seed, skip_unreadable
+        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=int))
+
+    def __getitem__(self, position: int) -> Item:
+        rng = np.random.default_rng([self.seed, position])
+        index, skipped = self._index(position), []
+        while True:
+            try:
+                return self.items.item(index, rng) | {"skipped": skipped}
+            except (UnreadableImage, OSError) as problem:
+                if not self.skip_unreadable or len(skipped) == _TRIES:
+                    return {"error": str(problem)}
+                skipped.append(str(problem))
+                index = int(rng.integers(self.items.count))
+
+    def _index(self, position: int) -> int:
+        if self.items.count is None:
+            return position
+        epoch, place = divmod(position, self.items.count)
+        if self._order[0] != epoch:
+            shuffled = np.random.default_rng([self.seed, epoch, 1]).permutation(self.items.count)
+            self._order = (epoch, shuffled)
+        return int(self._order[1][place])
+
+
+class Positions(Sampler):
+    """This process's positions, micro-batch after micro-batch.
+
+    Args:
+        size: images of a micro-batch over all processes.
+        start, stop: micro-batches.
+    """
+
+    def __init__(self, size: int, start: int, stop: int):
+        self.size, self.start, self.stop = size, start, stop
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __iter__(self) -> Iterator[list[int]]:
+        part = distributed.share(self.size)
+        for batch in range(self.start, self.stop):
+            yield list(range(batch * self.size + part.start, batch * self.size + part.stop))
+
+
+def collate(items: list[Item]) -> Item:
+    """A micro-batch as `sandbox.collate` makes it, or the first `error`."""
+    return next((item for item in items if "error" in item), None) or sandbox.collate(items)

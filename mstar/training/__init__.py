@@ -1,0 +1,26 @@
+"""Training MSTAR, from nothing on a CPU or the paper's way on several GPUs, with one loop.
+
+The parts, in reading order: `recipes` (stages as data), `start` (random weights, or SigLIP's and
+BLIP-2's), `batching` (texts and negatives), `reading` (the warm-up of φ), `objectives` (losses),
+`state` (what is kept on disk), `judge` (how a run is judged on the way), `trainer` (the loop).
+Training sees images and texts, no position.
+"""
+
+from .recipes import Recipe, Stage, continued, paper_multiquery, paper_word, sandbox
+from .start import fresh, warm_start
+from .state import TrainingStopped
+from .trainer import Trainer, training_record
+
+__all__ = [
+    "Recipe",
+    "Stage",
+    "Trainer",
+    "TrainingStopped",
+    "continued",
+    "fresh",
+    "paper_multiquery",
+    "paper_word",
+    "sandbox",
+    "training_record",
+    "warm_start",
+]

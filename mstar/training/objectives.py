@@ -1,0 +1,54 @@
+"""What a step minimises, as one module, so that data-parallel training sees every parameter."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from ..losses import assigned_loss
+from ..modeling import MstarModel
+from . import reading
+
+
+class Objective(nn.Module):
+    """The losses of a batch.
+
+    Args:
+        head: of the reading warm-up; None where no stage has one.
+        assigned_weight: see `Recipe`.
+    """
+
+    def __init__(self, model: MstarModel, head: reading.ReadingHead | None, assigned_weight: float):
+        super().__init__()
+        self.model, self.head, self.assigned_weight = model, head, assigned_weight
+
+    def forward(
+        self,
+        pixel_values: Tensor,
+        window: tuple[int, int] | None,
+        transcriptions: Sequence[str] | None = None,
+        **batch: Tensor | int | bool,
+    ) -> dict[str, Tensor]:
+        """`loss` and its parts.
+
+        Args:
+            pixel_values: this process's images [B, 3, H, W].
+            window: see `VisionEncoder.forward`.
+            transcriptions: what is written on each; asks for the reading loss.
+            batch: what else `MstarModel.forward` takes.
+        """
+        if transcriptions is not None:
+            return {
+                "loss": reading.reading_loss(
+                    self.model.vision, self.head, pixel_values, transcriptions, window
+                )
+            }
+        out = self.model(pixel_values=pixel_values, window=window, **batch)
+        losses = {"loss": out.loss, "L_c": out.contrastive_loss}
+        if self.assigned_weight:
+            found = out.similarity
+            excluded = batch["positives"] & ~batch["is_word"]
+            losses["L_a"] = assigned_loss(found.cosine, found.assignment, excluded, self.model.temp)
+            losses["loss"] = losses["loss"] + self.assigned_weight * losses["L_a"]
+        if out.matching_loss is not None:
+            losses["L_m"] = out.matching_loss
+        return losses

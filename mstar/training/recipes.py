@@ -1,0 +1,231 @@
+"""How a model is trained, as data: stages, what each sees and how its learning rate runs.
+
+`sandbox()` learns from nothing on a CPU. `paper_word()` and `paper_multiquery()` are the paper's
+four stages; numbers that the paper does not print are the released code's (official.md 14).
+"""
+
+import math
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from ..data.stream import Annotated, Rendered
+
+READING, RETRIEVAL = "reading", "retrieval"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a recipe. Exactly one of `steps`, `epochs` and `minutes` says how long it is.
+
+    Attributes:
+        name: for logs; any.
+        data: what it sees.
+        batch_size: images of an optimiser step, over all processes.
+        lr: peak learning rate, reached after `warmup` steps from `warmup_from`.
+        decay: `linear` = it falls to `min_lr` over the stage's last part, from `decay_from` on (1 =
+            never); `cosine` = by epochs, constant in the first.
+        objective: `reading` trains φ on transcriptions (see `reading`), `retrieval` everything.
+        minutes: turned into steps once, by the speed of the first few, and kept with the run.
+        image_size: pixels; the position table is stretched to it. None = the model's.
+        frozen: modules that stay as they are, by name; `vision.siglip` is φ.
+        pve_steps: T.
+        accumulate: micro-batches of a step, one after the other. Each is compared within itself
+            alone, so more of them mean fewer wrong answers a text.
+        extra_words: words of the data's lexicon added to each micro-batch as negatives.
+        matching_every: L_m counts in every so manieth step, as its pass is the dearest part; 0 =
+            never.
+        checkpoint_activations: compute them twice instead of keeping them.
+    """
+
+    name: str
+    data: Rendered | Annotated
+    batch_size: int
+    lr: float
+    steps: int | None = None
+    epochs: int | None = None
+    minutes: float | None = None
+    warmup: int = 100
+    warmup_from: float = 0.0
+    decay: str = "linear"
+    decay_from: float = 0.5
+    min_lr: float = 0.0
+    objective: str = RETRIEVAL
+    image_size: int | None = None
+    frozen: tuple[str, ...] = ()
+    pve_steps: int = 1
+    accumulate: int = 1
+    extra_words: int = 48
+    matching_every: int = 4
+    checkpoint_activations: bool = False
+
+    def __post_init__(self) -> None:
+        lengths = {n: getattr(self, n) for n in ("steps", "epochs", "minutes")}
+        given = {name: value for name, value in lengths.items() if value is not None}
+        if len(given) != 1 or min(given.values()) <= 0:
+            raise ValueError(
+                f"stage {self.name}: give one of steps, epochs and minutes, above 0; got {given}."
+            )
+        if self.epochs and self.data.kind == "rendered":
+            raise ValueError(
+                f"stage {self.name}: rendered images have no epochs, give steps or minutes."
+            )
+        if self.decay not in ("linear", "cosine") or self.objective not in (READING, RETRIEVAL):
+            raise ValueError(
+                f"stage {self.name}: decay is linear or cosine and objective reading or "
+                f"retrieval; got {self.decay!r} and {self.objective!r}."
+            )
+        if self.decay == "cosine" and not self.epochs:
+            raise ValueError(f"stage {self.name}: a cosine by epochs needs epochs.")
+        if self.batch_size < 1 or self.accumulate < 1 or self.batch_size % self.accumulate:
+            raise ValueError(
+                f"stage {self.name}: batch_size must be a multiple of accumulate; got "
+                f"{self.batch_size} and {self.accumulate}."
+            )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What `mstar train` does; recorded with the checkpoint.
+
+    Attributes:
+        size: of the model; `sandbox` or `base`, presets of `MstarConfig`.
+        multi_word_branch: whether the model has one.
+        seed: of weights, the order of images, dropout and everything else drawn by lot.
+        weight_decay: on matrices; biases, norms and τ have none.
+        vision_lr_factor: of φ's learning rate.
+        clip: largest norm of the gradient; None = any.
+        assigned_weight: of the loss on assigned embeddings (`losses.assigned_loss`).
+    """
+
+    stages: tuple[Stage, ...]
+    size: str = "sandbox"
+    multi_word_branch: bool = True
+    seed: int = 1
+    weight_decay: float = 0.02
+    betas: tuple[float, float] = (0.9, 0.98)
+    vision_lr_factor: float = 1.0
+    clip: float | None = 2.0
+    assigned_weight: float = 1.0
+
+    def record(self) -> dict[str, Any]:
+        """As JSON would give it back."""
+        return _plain(asdict(self))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
+def learning_rate(stage: Stage, step: int, steps: int, steps_per_epoch: int | None = None) -> float:
+    """At step 0, 1, … of a stage of `steps` steps: warm-up, plateau, fall.
+
+    The cosine is the released code's (official.md 14): of whole epochs, from the second on.
+    """
+    if step < stage.warmup or (step == 0 and stage.decay == "cosine"):
+        share = step / max(1, stage.warmup)
+        return stage.warmup_from + (stage.lr - stage.warmup_from) * share
+    if stage.decay == "cosine":
+        epoch = step // steps_per_epoch
+        fall = (1 + math.cos(math.pi * epoch / stage.epochs)) / 2
+    else:
+        fall = min(1.0, (1 - step / steps) / max(1e-9, 1 - stage.decay_from))
+    return stage.min_lr + (stage.lr - stage.min_lr) * fall
+
+
+def sandbox(seed: int = 1) -> Recipe:
+    """The small model from nothing on rendered text; about four hours on two cores.
+
+    `read` warms φ up on transcriptions; with φ frozen, `find` then trains the rest on images of one
+    word and `look` on full images: otherwise φ soon gathers the whole image in a few tokens for ψ
+    to read there, and all queries come to read the same mixture. `settle` trains everything,
+    `combine` with all styles of query, and `recycle`, as in the paper's last stage, with T = 1.
+    """
+    strips, words, scenes = Rendered("strips"), Rendered(multi_word=False), Rendered()
+    once = {"pve_steps": 0, "matching_every": 0, "decay_from": 1.0}
+    phi = ("vision.siglip",)
+    return Recipe(
+        (
+            Stage("read", strips, 32, 2.5e-3, steps=5000, objective=READING),
+            Stage("find", strips, 32, 1.5e-3, steps=600, frozen=phi, **once),
+            Stage("look", words, 24, 1e-3, steps=800, frozen=phi, **once),
+            Stage("settle", words, 24, 6e-4, steps=5500, **once),
+            Stage("combine", scenes, 24, 6e-4, steps=1500, **once),
+            Stage("recycle", scenes, 24, 6e-4, steps=2000, decay_from=0.0),
+        ),
+        seed=seed,
+    )
+
+
+def continued(recipe: Recipe) -> Recipe:
+    """The part of a recipe that a trained checkpoint goes on with: all of it, on full scenes."""
+    chosen = (
+        stage
+        for stage in recipe.stages
+        if not stage.frozen and stage.data.kind == "rendered" and stage.data.of == "scenes"
+    )
+    return replace(recipe, stages=tuple(chosen))
+
+
+Lists = tuple[tuple[str, str], ...]  # (annotation file, image folder) of each
+
+
+def paper_word(synthetic: Lists, real: Lists, epochs: int = 16) -> Recipe:
+    """The word model: 100k images of SynthText-900k, and MLT-5K (paper, 4.2)."""
+    return _paper(synthetic, real, epochs, multi_word_branch=False)
+
+
+def paper_multiquery(synthetic: Lists, real: Lists, epochs: int = 16) -> Recipe:
+    """The multi-query model: 50k SynthText images and 25k rendered phrases; 20k of TextCaps."""
+    return _paper(synthetic, real, epochs, multi_word_branch=True)
+
+
+#: Side in pixels and images a step of each stage, on four GPUs (paper, 4.2; official.md 14).
+_SIZES = ((512, 4 * 6), (640, 4 * 4), (800, 4 * 2), (800, 4 * 8))
+
+
+def _paper(synthetic: Lists, real: Lists, epochs: int, multi_word_branch: bool) -> Recipe:
+    """Both models have the same four stages (paper, 4.2 and table 13)."""
+    both, later = Annotated((*synthetic, *real)), Annotated(real)
+    #                     data   lr    to    warm-up   (table 13; official.md 14)
+    rows = {
+        "512": (both, 1e-5, 5e-8, 100),
+        "640": (later, 1e-5, 5e-9, 100),
+        "800": (later, 5e-6, 5e-9, 0),
+        "800 + PVE": (later, 5e-6, 5e-9, 0),
+    }
+    stages = []
+    for (name, (data, lr, min_lr, warmup)), (pixels, images) in zip(
+        rows.items(), _SIZES, strict=True
+    ):
+        recycling = name == "800 + PVE"  # with φ frozen, and the last stage alone (paper, 4.2)
+        stages.append(
+            Stage(
+                name,
+                data,
+                images,
+                lr,
+                epochs=epochs,
+                warmup=warmup,
+                warmup_from=1e-7,
+                decay="cosine",
+                min_lr=min_lr,
+                image_size=pixels,
+                frozen=("vision.siglip",) if recycling else (),
+                pve_steps=1 if recycling else 0,
+                extra_words=0,
+                matching_every=1,
+            )
+        )
+    return Recipe(
+        tuple(stages),
+        size="base",
+        multi_word_branch=multi_word_branch,
+        seed=42,
+        weight_decay=0.1,
+        betas=(0.9, 0.999),
+        vision_lr_factor=0.95**13,  # what the "layer decay" comes to (official.md 14)
+        clip=None,
+        assigned_weight=0.0,
+    )

@@ -1,0 +1,159 @@
+"""What a run keeps on disk, so that nothing is lost whenever it is killed.
+
+    RUN/checkpoints/step-00001500/   weights, optimiser, random numbers and `progress.json`
+    RUN/curve.jsonl                  one line a step: stage, step, losses
+
+A checkpoint is written beside its place and then moved into it, and only then the oldest goes.
+"""
+
+import json
+import os
+import shutil
+from collections import deque
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+from safetensors import SafetensorError
+
+from .. import files
+
+CHECKPOINTS, CURVE, PROGRESS = "checkpoints", "curve.jsonl", "progress.json"
+
+
+class TrainingStopped(RuntimeError):
+    """The run cannot go on; the message says where it stands and what to do."""
+
+
+@dataclass
+class Progress:
+    """Where a run is.
+
+    Attributes:
+        stage, step: the next step to make.
+        total: optimiser steps made in all.
+        steps: of the present stage; None where they are not yet known.
+        cpu_seconds: of this process, rendering apart.
+        skipped: files that could not be read and were passed over.
+        log: how the run was judged now and then.
+    """
+
+    stage: int = 0
+    step: int = 0
+    total: int = 0
+    steps: int | None = None
+    cpu_seconds: float = 0.0
+    skipped: list[str] = field(default_factory=list)
+    log: list[dict[str, Any]] = field(default_factory=list)
+
+
+class RunFolder:
+    """The folder of one run.
+
+    Args:
+        recipe: its record; a folder that holds a run of another one is refused.
+        keep: checkpoints that stay, the newest.
+    """
+
+    def __init__(self, folder: Path, recipe: dict[str, Any], keep: int):
+        if keep < 1:
+            raise ValueError(f"keep must be 1 or more; got {keep}.")
+        self.folder, self.recipe, self.keep = folder, recipe, keep
+        self.checkpoints, self.curve = folder / CHECKPOINTS, folder / CURVE
+        newest = self.newest()
+        if newest is None:
+            return
+        try:
+            found = json.loads((newest / PROGRESS).read_text(encoding="utf-8"))
+            self.found = Progress(**found["progress"])
+        except (OSError, ValueError, KeyError, TypeError) as problem:
+            raise ValueError(f"{newest} is no checkpoint of a run: {problem!r}.") from problem
+        if found["recipe"] != recipe:
+            raise ValueError(
+                f"{folder} holds a run of another recipe: choose another folder or remove it."
+            )
+
+    def newest(self) -> Path | None:
+        """The last checkpoint that was finished."""
+        return max(self.checkpoints.glob("step-*"), default=None)
+
+    def resume(self) -> Progress | None:
+        """Where the newest checkpoint stands; the curve is cut back to it. None = a new run."""
+        if self.newest() is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.curve.unlink(missing_ok=True)
+            return None
+        lines = self.curve.read_bytes().splitlines(keepends=True) if self.curve.exists() else []
+        with files.replacing(self.curve) as path:
+            path.write_bytes(b"".join(lines[: self.found.total]))
+        return self.found
+
+    def note(self, row: dict[str, Any]) -> None:
+        """Add one step to the curve."""
+        with self.curve.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def save(self, accelerator: Accelerator, progress: Progress) -> None:
+        """Write a checkpoint; every process takes part.
+
+        Raises:
+            TrainingStopped: it could not be written; those before it stay as they are.
+        """
+        place = self.checkpoints / f"step-{progress.total:08}"
+        part = self.checkpoints / f".{place.name}.part"
+        try:
+            if accelerator.is_main_process:
+                shutil.rmtree(part, ignore_errors=True)
+                part.mkdir(parents=True)
+            accelerator.wait_for_everyone()
+            accelerator.save_state(str(part))
+            accelerator.wait_for_everyone()
+            if accelerator.is_main_process:
+                record = {"progress": asdict(progress), "recipe": self.recipe}
+                (part / PROGRESS).write_text(json.dumps(record), encoding="utf-8")
+                while place.exists():  # a stage's length may become known at the same step
+                    place = place.with_name(f"{place.name}+")
+                os.replace(part, place)
+                for old in sorted(self.checkpoints.glob("step-*"))[: -self.keep]:
+                    shutil.rmtree(old)
+        except (OSError, RuntimeError, SafetensorError) as problem:
+            # torch and safetensors have errors of their own for a full disk
+            shutil.rmtree(part, ignore_errors=True)
+            raise TrainingStopped(
+                f"the checkpoint of step {progress.total} could not be written to "
+                f"{self.checkpoints} ({str(problem).splitlines()[0]}): free some space and run the "
+                f"same command again; {self.last_good()}."
+            ) from problem
+        accelerator.wait_for_everyone()
+
+    def last_good(self) -> str:
+        """A clause that names the checkpoint to go on from."""
+        newest = self.newest()
+        if newest is None:
+            return "there is no earlier checkpoint, it starts again"
+        return f"the last good checkpoint is {newest}"
+
+
+class Guard:
+    """Notices a loss that has exploded.
+
+    That is ten times the median of the last hundred losses, and ten at least: below that a
+    loss of the kinds here says nothing.
+    """
+
+    factor, least, memory = 10.0, 10.0, 100
+
+    def __init__(self) -> None:
+        self.recent: deque[float] = deque(maxlen=self.memory)
+
+    def problem(self, loss: float) -> str | None:
+        """What is wrong with the next loss, if anything."""
+        ordered = sorted(self.recent)
+        self.recent.append(loss)
+        if len(ordered) < 20:
+            return None
+        median = ordered[len(ordered) // 2]
+        if loss > max(self.factor * median, self.least):
+            return f"the loss is {loss:.3g}, after a median of {median:.3g}"
+        return None

@@ -1,0 +1,363 @@
+"""The loop: one step after another through a recipe's stages, on one process or several."""
+
+import copy
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.state import AcceleratorState
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+
+from .. import distributed, files
+from ..data.stream import Items, Positions, Stream, collate
+from ..modeling import MstarModel
+from ..processing import MstarProcessor
+from . import reading
+from .batching import make_batch, normalise
+from .judge import judge
+from .objectives import Objective
+from .recipes import READING, Recipe, Stage, learning_rate
+from .start import resize_images
+from .state import Guard, Progress, RunFolder, TrainingStopped
+
+RECORD = "training.json"
+#: Steps whose speed turns a stage's minutes into steps, after one that warms up.
+_REHEARSED = 6
+
+Callback = Callable[[MstarModel, MstarProcessor, dict[str, object]], None]
+
+
+class Trainer:
+    """Runs a recipe, from the start or from the last checkpoint in `folder`.
+
+    Each step draws its random numbers from the recipe's seed and its own number, and each image
+    from its position, so a run that was killed goes on bit for bit, with any number of workers.
+
+    Args:
+        model, processor: what to train (see `start`), changed in place.
+        folder: where the run is kept.
+        history: how the given weights were made, `training_record` of their checkpoint.
+        workers: processes that render or load; None = one on a CPU, four beside a GPU.
+        save_every, evaluate_every: steps.
+        keep: checkpoints that stay.
+        precision: `bf16` or `no`; None = bf16 on a GPU that has it.
+        compiled: whether φ's layers are compiled, which takes a minute and pays on long runs.
+        skip_unreadable: whether an image that cannot be read is replaced and counted, instead of
+            stopping the run.
+        callback: called after every step with the model, the processor and a row: `stage`, `step`,
+            the losses, `learning rate`, and now and then `exact_match` or `map`. It must leave the
+            model and the random numbers as they are.
+    """
+
+    def __init__(
+        self,
+        model: MstarModel,
+        processor: MstarProcessor,
+        recipe: Recipe,
+        folder: str | Path,
+        *,
+        history: list[dict] | None = None,
+        workers: int | None = None,
+        save_every: int = 500,
+        evaluate_every: int = 1000,
+        keep: int = 2,
+        precision: str | None = None,
+        compiled: bool = False,
+        skip_unreadable: bool = False,
+        callback: Callback | None = None,
+    ):
+        cuda = torch.cuda.is_available()
+        if precision is None:
+            precision = "bf16" if cuda and torch.cuda.is_bf16_supported() else "no"
+        AcceleratorState._reset_state()  # one kernel may train twice, in another precision
+        # which parts take part differs from step to step: L_m, phrases, the reading head
+        uneven = DistributedDataParallelKwargs(find_unused_parameters=True)
+        self.accelerator = Accelerator(
+            mixed_precision=precision,
+            cpu=not cuda and "LOCAL_RANK" in os.environ,  # or CPU processes do not find each other
+            kwargs_handlers=[uneven],
+        )
+        self.model, self.processor, self.recipe = model, processor, recipe
+        self.folder, self.history = Path(folder), history or []
+        self.workers = (4 if cuda else 1) if workers is None else workers
+        self.save_every, self.evaluate_every = save_every, evaluate_every
+        self.skip_unreadable, self.callback = skip_unreadable, callback
+        head = None
+        if any(stage.objective == READING for stage in recipe.stages):
+            torch.manual_seed(recipe.seed)
+            head = reading.ReadingHead(model.config.vision_config.hidden_size)
+        self.objective = Objective(model, head, recipe.assigned_weight)
+        if compiled:
+            for layer in model.vision.siglip.encoder.layers:
+                layer.compile(dynamic=False)
+        self.kept = RunFolder(self.folder, recipe.record(), keep)
+        self.prepared: nn.Module | None = None
+        found = self.kept.resume()
+        self.progress = found or Progress()
+        self._begin()
+        if found is not None:
+            self.accelerator.load_state(str(self.kept.newest()))
+
+    def run(self) -> MstarModel:
+        """Train to the end of the recipe; writes checkpoints on the way.
+
+        Raises:
+            TrainingStopped: the loss exploded or is no number, or the disk is full.
+            ValueError: an image cannot be read.
+        """
+        while self.progress.stage < len(self.recipe.stages):
+            self._run_stage(self.recipe.stages[self.progress.stage])
+            self.progress.stage += 1
+            self.progress.step, self.progress.steps = 0, None
+            self._begin()
+            self.kept.save(self.accelerator, self.progress)
+        return self.model
+
+    def save_checkpoint(self, folder: str | Path) -> Path:
+        """What `from_pretrained` loads, in half precision, and `training.json`: how it was made."""
+        run = {"recipe": self.recipe.record()} | asdict(self.progress)
+        with files.replacing_folder(Path(folder)) as made:
+            copy.deepcopy(self.model).half().save_pretrained(made)
+            self.processor.save_pretrained(made)
+            record = json.dumps([*self.history, run], indent=1)
+            (made / RECORD).write_text(record + "\n", encoding="utf-8")
+        return Path(folder)
+
+    def _begin(self) -> None:
+        """Get ready for the present stage, if there is one: what is trained, a fresh optimiser."""
+        if self.progress.stage == len(self.recipe.stages):
+            return
+        stage = self.recipe.stages[self.progress.stage]
+        model = self.model
+        if stage.image_size is not None:
+            resize_images(model, stage.image_size)
+            side = stage.image_size
+            self.processor.image_processor.size = {"height": side, "width": side}
+        model.requires_grad_(True)
+        model.freeze()
+        for name in stage.frozen:
+            model.get_submodule(name).requires_grad_(False)
+        if stage.checkpoint_activations:
+            model.activation_checkpointing_enable({"use_reentrant": False})
+        else:
+            model.activation_checkpointing_disable()
+        if self.prepared is not None:  # or each stage would wrap the last one's autocast
+            self.accelerator.unwrap_model(self.prepared, keep_fp32_wrapper=False)
+        self.accelerator.free_memory()
+        self.prepared, self.optimizer = self.accelerator.prepare(
+            self.objective, optimizer(self.objective, self.recipe)
+        )
+        self.accelerator.gradient_accumulation_steps = stage.accumulate
+
+    def _run_stage(self, stage: Stage) -> None:
+        # every stage sees images of its own
+        seed = self.recipe.seed * 1000 + self.progress.stage
+        items = stage.data.open(seed, self.model.config.vision_config.image_size)
+        progress, guard = self.progress, Guard()
+        self.objective.train()
+        if progress.steps is None:
+            progress.steps = self._length(stage, items, seed)
+            if stage.minutes is not None:  # or a resumed run might measure another length
+                self.kept.save(self.accelerator, progress)
+        per_epoch = items.count and -(-items.count // stage.batch_size)
+        bar = tqdm(
+            self._batches(stage, items, seed, progress.step, progress.steps),
+            desc=stage.name,
+            initial=progress.step,
+            total=progress.steps,
+            disable=not self.accelerator.is_main_process,
+        )
+        clock = time.process_time()
+        for micro in bar:
+            rate = learning_rate(stage, progress.step, progress.steps, per_epoch)
+            losses = self._step(stage, seed, micro, rate)
+            if (problem := guard.problem(losses["loss"])) is not None:
+                raise self._stopped(stage, problem, micro)
+            progress.step, progress.total = progress.step + 1, progress.total + 1
+            progress.cpu_seconds += time.process_time() - clock
+            clock = time.process_time()
+            bar.set_postfix({name: f"{value:.3f}" for name, value in losses.items()})
+            row: dict[str, Any] = {"stage": stage.name, "step": progress.step} | losses
+            if self.accelerator.is_main_process:
+                self.kept.note(row)
+            if progress.step % self.evaluate_every == 0 or progress.step == progress.steps:
+                row |= judge(stage, self.model, self.processor, self.objective.head, seed)
+                self._log(row)
+            if self.callback is not None:
+                self.callback(self.model, self.processor, row | {"learning rate": rate})
+            if progress.step % self.save_every == 0 and progress.step < progress.steps:
+                self.kept.save(self.accelerator, progress)
+
+    def _batches(
+        self, stage: Stage, items: Items, seed: int, start: int, stop: int
+    ) -> Iterator[list[dict]]:
+        """The micro-batches of each step."""
+        micro = stage.accumulate
+        size, processes = stage.batch_size // micro, distributed.processes()[1]
+        if size % processes:
+            raise ValueError(
+                f"stage {stage.name}: a micro-batch of {size} images cannot be shared evenly by "
+                f"{processes} processes."
+            )
+        loader = iter(
+            DataLoader(
+                Stream(items, seed, self.skip_unreadable),
+                batch_sampler=Positions(size, start * micro, stop * micro),
+                num_workers=self.workers,
+                collate_fn=collate,
+                prefetch_factor=4 if self.workers else None,
+                pin_memory=self.accelerator.device.type == "cuda",
+            )
+        )
+        for _ in range(start, stop):
+            yield [self._read(next(loader)) for _ in range(micro)]
+
+    def _read(self, batch: dict) -> dict:
+        if "error" in batch:
+            raise ValueError(
+                f"{batch['error'].rstrip('.')}: repair or remove it, or let unreadable images be "
+                f"skipped; {self.kept.last_good()}."
+            )
+        for problem in (name for names in batch["skipped"] for name in names):
+            if problem not in self.progress.skipped:
+                self.progress.skipped.append(problem)
+                tqdm.write(f"skipped ({len(self.progress.skipped)} so far): {problem}")
+        return batch
+
+    def _step(self, stage: Stage, seed: int, micro: list[dict], rate: float) -> dict[str, float]:
+        """One optimiser step; the losses, over micro-batches and processes."""
+        step, rank = self.progress.step, distributed.processes()[0]
+        torch.manual_seed((seed * 100_003 + step) * 1_009 + rank)  # dropout and drawn pairs
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["factor"]
+        sums: dict[str, Tensor] = {}
+        for number, batch in enumerate(micro):
+            rng = np.random.default_rng([seed, step, number])
+            with self.accelerator.accumulate(self.prepared):
+                losses = self.prepared(**self._inputs(stage, batch, step, rng))
+                self.accelerator.backward(losses["loss"])
+                if self.accelerator.sync_gradients:
+                    trained = [p for group in self.optimizer.param_groups for p in group["params"]]
+                    norm = self.accelerator.clip_grad_norm_(trained, self.recipe.clip or math.inf)
+                    if not torch.isfinite(norm):  # no weight has changed yet
+                        what = f"the loss is {losses['loss']:.3g}, its gradient {norm:.3g} long"
+                        raise self._stopped(stage, what, micro)
+                self.optimizer.step()
+                self.optimizer.zero_grad()
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0) + value.detach() / len(micro)
+        if stage.objective == READING:  # the others are of all processes as they are
+            sums = {
+                k: distributed.total(v) / self.accelerator.num_processes for k, v in sums.items()
+            }
+        return {name: value.item() for name, value in sums.items()}
+
+    def _inputs(
+        self, stage: Stage, batch: dict, step: int, rng: np.random.Generator
+    ) -> dict[str, Any]:
+        """What the objective takes, on the device."""
+        device = self.accelerator.device
+        pixels = normalise(batch["image"].to(device, non_blocking=True))
+        inputs: dict[str, Any] = {"pixel_values": pixels, "window": self._window(pixels, rng)}
+        if stage.objective == READING:
+            return inputs | {"transcriptions": [texts[0] for texts in batch["texts"]]}
+        lists = [
+            list(zip(texts, styles, strict=True))
+            for texts, styles in zip(batch["texts"], batch["styles"], strict=True)
+        ]
+        texts = make_batch(
+            distributed.gather_lists(lists),
+            self.processor,
+            stage.data.lexicon,
+            rng,
+            stage.extra_words,
+        )
+        every = stage.matching_every
+        return (
+            inputs
+            | {name: value.to(device) for name, value in texts.items()}
+            | {"steps": stage.pve_steps, "matching": every > 0 and step % every == 0}
+        )
+
+    def _window(self, pixels: Tensor, rng: np.random.Generator) -> tuple[int, int] | None:
+        """A strip is laid at a random height of the position table: every row learns to read."""
+        vision = self.model.config.vision_config
+        spare = (vision.image_size - pixels.shape[-2]) // vision.patch_size
+        return (int(rng.integers(spare + 1)), 0) if spare > 0 else None
+
+    def _length(self, stage: Stage, items: Items, seed: int) -> int:
+        """Steps of a stage; its minutes are divided by the time of a few steps that teach nothing.
+
+        At a rate of zero an optimiser changes no weight; it is made anew afterwards.
+        """
+        if stage.steps is not None:
+            return stage.steps
+        if stage.epochs is not None:
+            return stage.epochs * -(-items.count // stage.batch_size)
+        kept = copy.deepcopy(self.model.state_dict())  # the norm's running statistics
+        seconds = []
+        clock = time.perf_counter()
+        for micro in self._batches(stage, items, seed, 0, _REHEARSED + 1):
+            self._step(stage, seed, micro, 0.0)
+            seconds.append(time.perf_counter() - clock)
+            clock = time.perf_counter()
+        self.model.load_state_dict(kept)
+        self._begin()
+        slowest = torch.tensor(float(np.median(seconds[1:])), device=self.accelerator.device)
+        mean = distributed.total(slowest).item() / self.accelerator.num_processes
+        return max(1, round(60 * stage.minutes / mean))
+
+    def _log(self, row: dict[str, object]) -> None:
+        row = row | {"cpu_minutes": self.progress.cpu_seconds / 60}
+        self.progress.log.append(row)
+        if self.accelerator.is_main_process:
+            tqdm.write(json.dumps({k: round(v, 4) if isinstance(v, float) else v
+                                   for k, v in row.items()}))  # fmt: skip
+
+    def _stopped(self, stage: Stage, problem: str, micro: list[dict]) -> TrainingStopped:
+        sources = [name for batch in micro for name in batch["source"]]
+        return TrainingStopped(
+            f"stopped at step {self.progress.step + 1} of stage {stage.name}: {problem}; "
+            f"{self.kept.last_good()}. The batch was {', '.join(sources)}."
+        )
+
+
+def optimizer(objective: Objective, recipe: Recipe) -> torch.optim.AdamW:
+    """AdamW over what is trained: weight decay on matrices, a rate of its own for φ.
+
+    `factor` of each group multiplies the stage's learning rate.
+    """
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in objective.named_parameters():
+        if parameter.requires_grad:
+            key = (parameter.ndim > 1, name.startswith("model.vision.siglip."))
+            groups.setdefault(key, []).append(parameter)
+    return torch.optim.AdamW(
+        [
+            {
+                "params": parameters,
+                "weight_decay": recipe.weight_decay if matrix else 0.0,
+                "factor": recipe.vision_lr_factor if vision else 1.0,
+            }
+            for (matrix, vision), parameters in groups.items()
+        ],
+        lr=0.0,
+        betas=recipe.betas,
+        fused=torch.cuda.is_available(),
+    )
+
+
+def training_record(folder: str | Path) -> list[dict]:
+    """The runs that made a checkpoint, first to last: recipe, CPU minutes, log."""
+    path = Path(folder, RECORD)
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []

@@ -1,0 +1,153 @@
+"""The texts of a batch: who owns which, what is made up, and nothing about positions."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from mstar import MstarConfig, MstarModel
+from mstar.data import sandbox
+from mstar.training.batching import hard_negatives, make_batch, normalise, similar
+
+LISTS = [
+    [("one", "word"), ("way", "word"), ("one way", "phrase")],
+    [("exit", "word"), ("stop", "word"), ("stop, exit", "combined")],
+    [("exit", "word"), ("stop", "word"), ("one way", "phrase")],
+]
+LEXICON = ("alpha", "beta", "gamma")
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def test_a_batch_knows_no_position(tiny, rng):
+    batch = make_batch(LISTS, tiny[1], LEXICON, rng, 2)
+    assert batch.keys() == {"input_ids", "attention_mask", "is_word", "own", "positives"}
+    assert all(isinstance(value, torch.Tensor) for value in batch.values())
+    for kind in (sandbox.StripDataset, sandbox.SceneDataset):
+        assert kind(sandbox.EASY, 0)[0].keys() == {"image", "texts", "styles"}
+
+
+def test_who_owns_what(tiny, rng):
+    """Six listed texts; then seven hard negatives and two words, which nobody owns."""
+    lexicon = tuple(sandbox.words("train")[:1000])
+    batch = make_batch(LISTS, tiny[1], lexicon, rng, 2)
+    assert batch["own"].shape == (3, 15)
+    own = [[1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 1, 0]]
+    assert batch["own"][:, :6].int().tolist() == own
+    assert not batch["own"][:, 6:].any()
+    assert batch["is_word"][:6].int().tolist() == [1, 1, 0, 1, 1, 0]
+    assert batch["is_word"][6:].sum() == 4 + 2  # one for each word, and the two
+    # the third image has both parts of the second's combined text
+    implied = batch["positives"] & ~batch["own"]
+    assert implied.nonzero().tolist() == [[2, 5]]
+
+
+def test_without_a_lexicon_no_text_is_made_up(tiny, rng):
+    batch = make_batch(LISTS, tiny[1], (), rng, 48)
+    assert batch["own"].shape == (3, 6) and batch["own"].any(0).all()
+
+
+def test_a_combined_text_may_hold_phrases(tiny, rng):
+    lists = [
+        [("one way", "phrase"), ("exit", "word")],
+        [("exit, one way", "combined")],
+        [("one", "word"), ("way", "word"), ("exit", "word")],
+    ]
+    batch = make_batch(lists, tiny[1], LEXICON, rng, 0)
+    column = 2
+    assert batch["own"][:, column].tolist() == [False, True, False]
+    assert batch["positives"][:, column].tolist() == [True, True, False]
+
+
+def test_a_word_drawn_as_a_negative_stays_the_images_own(tiny, rng):
+    lists = [[("alpha", "word")], [("beta", "word")]]
+    batch = make_batch(lists, tiny[1], LEXICON, rng, 3)
+    assert batch["own"].int().tolist() == [[1, 0, 0], [0, 1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (("exit", "word"), {"x"}),
+        (("one way", "phrase"), {"way one", "one x", "x way"}),
+        (("stop, one way", "combined"), {"x, one way", "stop, x"}),
+        (
+            ("'one way' on a sign", "semantic"),
+            {"'x way' on a sign", "'one x' on a sign"}
+            | {f"'one way' on a {thing}" for thing in ("bottle", "shirt", "door")},
+        ),
+    ],
+)
+def test_hard_negatives_change_one_thing(rng, text, expected):
+    made = {n for _ in range(50) for n in hard_negatives(text, ("x",), rng)}
+    assert {style for _, style in made} <= {text[1]}
+    assert {negative for negative, _ in made} == expected
+    assert text not in made
+
+
+def test_a_words_negative_is_one_it_may_be_taken_for():
+    alike = similar(("band", "bend", "bond", "zebra", "stop", "step"), 2)
+    assert set(alike["band"]) == {"bend", "bond"} and alike["stop"][0] == "step"
+    lexicon = sandbox.words("train")
+    alike = similar(lexicon)
+    assert alike.keys() == set(lexicon)
+    assert all(word not in others and len(set(others)) == 8 for word, others in alike.items())
+
+
+def test_negatives_are_wrong_and_of_seen_words(rng):
+    """On real scenes: an image answers none of its negatives but those on its own list."""
+    lexicon, unseen = sandbox.words("train"), set(sandbox.words("unseen"))
+    wrong = []
+    for index in range(24):
+        made = sandbox.scene(5, index, "train", sandbox.EASY)
+        listed = set(zip(made.texts, made.styles, strict=True))
+        for text in listed:
+            for negative in hard_negatives(text, lexicon, rng):
+                # combined texts are too many to list: `positives` knows the others
+                if negative[1] != "combined" and negative not in listed:
+                    wrong += [(index, negative)] * bool(sandbox.matches(made, *negative))
+                written = negative[0].split("' on a ")[0]
+                assert not set(re.findall("[a-z]+", written)) & unseen, negative
+    assert wrong == []
+
+
+def test_images_are_normalised_as_the_processor_does(tiny):
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8))
+    expected = tiny[1](images=[image.numpy() for image in images])["pixel_values"]
+    torch.testing.assert_close(normalise(images), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_one_batch_can_be_learnt_by_heart(tiny, rng):
+    torch.manual_seed(0)
+    items = [sandbox.scene(3, i, "train", sandbox.EASY) for i in range(4)]
+    pixels = normalise(torch.stack([torch.from_numpy(item.image) for item in items]))
+    lists = [list(zip(item.texts, item.styles, strict=True)) for item in items]
+    batch = make_batch(lists, tiny[1], sandbox.words("train"), rng, 4)
+    config = MstarConfig.tiny(
+        vision_config=dict(
+            hidden_size=32,
+            intermediate_size=48,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            image_size=128,
+            patch_size=8,
+            vision_use_head=False,
+        ),
+        conv_stem=[(8, 2), (8, 2), (8, 2)],
+    )
+    config.qformer_config.hidden_dropout_prob = 0.0
+    config.qformer_config.attention_probs_dropout_prob = 0.0
+    model = MstarModel(config).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(15):
+        loss = model(pixel_values=pixels, **batch).contrastive_loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.8 * losses[0], losses

@@ -1,0 +1,93 @@
+"""Stages as data: lengths, learning rates, and the paper's numbers."""
+
+import json
+import math
+
+import pytest
+
+from mstar.data.stream import Annotated, Rendered
+from mstar.training import Stage, continued, paper_multiquery, paper_word, sandbox
+from mstar.training.recipes import READING, learning_rate
+
+LISTS = ((("syn.json", "images"),), (("real.json", "images"),))
+
+
+def stage(**changed) -> Stage:
+    return Stage(**{"name": "x", "data": Rendered(), "batch_size": 4, "lr": 1.0} | changed)
+
+
+def test_a_linear_rate_rises_stays_and_falls():
+    falling = stage(steps=100, warmup=10, decay_from=0.5)
+    rates = [learning_rate(falling, step, 100) for step in (0, 5, 10, 50, 75, 99)]
+    assert rates == pytest.approx([0, 0.5, 1.0, 1.0, 0.5, 0.02])
+    flat = stage(steps=100, warmup=0, decay_from=1.0)
+    assert [learning_rate(flat, step, 100) for step in (0, 99)] == [1.0, 1.0]
+
+
+def test_the_released_cosine_is_by_epochs():
+    """Epoch 0: linear warm-up, then constant; later (lr − min) / 2 · (1 + cos(π e / 16)) + min."""
+    made = paper_word(*LISTS).stages[0]
+    per_epoch, steps = 300, 16 * 300
+    rate = [learning_rate(made, step, steps, per_epoch) for step in range(steps)]
+    assert rate[0] == 1e-7 and rate[50] == pytest.approx((1e-7 + 1e-5) / 2)
+    assert set(rate[100:300]) == {1e-5}
+    for epoch in (1, 8, 15):
+        expected = (1e-5 - 5e-8) / 2 * (1 + math.cos(math.pi * epoch / 16)) + 5e-8
+        assert rate[epoch * 300 : (epoch + 1) * 300] == pytest.approx([expected] * 300)
+    last = paper_word(*LISTS).stages[3]  # no warm-up: step 0 alone is at 1e-7
+    assert [learning_rate(last, s, steps, per_epoch) for s in (0, 1)] == [1e-7, 5e-6]
+
+
+@pytest.mark.parametrize("make", [paper_word, paper_multiquery])
+def test_the_paper_has_four_stages(make):
+    recipe = make(*LISTS)
+    rows = [
+        (s.image_size, s.batch_size, s.lr, s.warmup, s.pve_steps, s.frozen, s.epochs)
+        for s in recipe.stages
+    ]
+    phi = ("vision.siglip",)
+    assert rows == [
+        (512, 24, 1e-5, 100, 0, (), 16),
+        (640, 16, 1e-5, 100, 0, (), 16),
+        (800, 8, 5e-6, 0, 0, (), 16),
+        (800, 32, 5e-6, 0, 1, phi, 16),
+    ]
+    first, *later = (s.data for s in recipe.stages)
+    assert first == Annotated(LISTS[0] + LISTS[1])
+    assert later == [Annotated(LISTS[1])] * 3
+    assert (recipe.weight_decay, recipe.betas, recipe.clip) == (0.1, (0.9, 0.999), None)
+    assert recipe.vision_lr_factor == pytest.approx(0.51334, abs=1e-5)
+    assert recipe.assigned_weight == 0 and all(s.matching_every == 1 for s in recipe.stages)
+    assert recipe.size == "base" and recipe.multi_word_branch == (make is paper_multiquery)
+
+
+def test_the_sandbox_learns_to_read_first_and_looks_twice_last():
+    stages = sandbox().stages
+    assert [s.objective for s in stages] == [READING] + ["retrieval"] * 5
+    assert [s.pve_steps for s in stages[1:]] == [0, 0, 0, 0, 1]
+    rest = continued(sandbox()).stages
+    assert [s.name for s in rest] == ["settle", "combine", "recycle"]
+
+
+def test_a_recipe_is_recorded_as_json_gives_it_back():
+    for recipe in (sandbox(3), paper_word(*LISTS)):
+        record = recipe.record()
+        assert json.loads(json.dumps(record)) == record
+    assert sandbox(3).record() != sandbox(4).record()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({}, "give one of steps, epochs and minutes"),
+        ({"steps": 3, "minutes": 1}, "give one of steps, epochs and minutes"),
+        ({"steps": 0}, "above 0; got {'steps': 0}"),
+        ({"epochs": 2}, "rendered images have no epochs"),
+        ({"steps": 3, "decay": "cosine"}, "a cosine by epochs needs epochs"),
+        ({"steps": 3, "decay": "stairs"}, "got 'stairs' and 'retrieval'"),
+        ({"steps": 3, "accumulate": 3}, "a multiple of accumulate; got 4 and 3"),
+    ],
+)
+def test_a_stage_that_makes_no_sense_is_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        stage(**wrong)
