@@ -1,4 +1,4 @@
-"""The parameters of the image report, checked before anything runs."""
+"""The parameters of the reports, checked before anything runs."""
 
 import difflib
 import shlex
@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Self, get_args, get_origin, get_type_hints
 
 from mstar import embedded
+from mstar.ablation import ARMS, Experiment, Settings
 from mstar.checkpoints import load_config
 from mstar.configuration import MstarConfig
 from mstar.hooks import select
@@ -22,8 +23,84 @@ MAX_IMAGES, MAX_QUERIES, MAX_STEPS = 8, 24, 15
 MAX_SIZE = 2048
 
 
+class Parameters:
+    """What a report's notebook is run with; a subclass is a frozen dataclass."""
+
+    out: str
+
+    @classmethod
+    def checked(cls, values: Mapping[str, Any]) -> Self:
+        """From names and values, as a notebook or a command line has them.
+
+        Raises:
+            ValueError: an unknown name (near matches are listed), a wrong type, or a value that
+                cannot work, each in one sentence.
+            FileNotFoundError: an image or the embedded checkpoint is not there.
+        """
+        known = get_type_hints(cls)
+        for name, value in values.items():
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or known
+                raise ValueError(f"unknown report parameter {name!r}; there is {', '.join(near)}.")
+            if not _fits(value, known[name]):
+                raise ValueError(
+                    f"the report parameter {name} must be {_said(known[name])}; got {value!r}."
+                )
+        settings = cls(**values)
+        if Path(settings.out).exists() and not Path(settings.out).is_dir():
+            raise ValueError(f"{settings.out} is a file: --out names a folder.")
+        settings._check()
+        return settings
+
+    def _check(self) -> None:
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class ImageReport:
+class AblationReport(Parameters):
+    """What `reports/ablation.ipynb` is run with; see `mstar.ablation`.
+
+    Attributes:
+        seeds: one parent and one run of each arm a seed.
+        queries, images, parent_steps, steps, gallery: see `ablation.Settings`.
+        mosaics: whether the released semantics are among the arms, on a finer grid and four times
+            as dear.
+        checkpoint: where φ and the rest come from; "" = the embedded one.
+        runs: the folder of features, parents and the table, which goes on where it stopped.
+        out: the folder of the report.
+    """
+
+    seeds: list[int] = field(default_factory=lambda: [1, 2, 3])
+    queries: int = 3
+    images: int = 3000
+    parent_steps: int = 1000
+    steps: int = 300
+    gallery: int = 400
+    mosaics: bool = True
+    checkpoint: str = ""
+    runs: str = "runs/ablation"
+    out: str = "out/ablation"
+
+    def experiment(self) -> Experiment:
+        """The experiment with these settings."""
+        arms = ARMS if self.mosaics else tuple(arm for arm in ARMS if arm.side == 1)
+        return Experiment(self.runs, self._settings(), self.checkpoint or None,
+                          tuple(self.seeds), arms)  # fmt: skip
+
+    def _settings(self) -> Settings:
+        return Settings(self.queries, self.images, self.parent_steps, self.steps, self.gallery)
+
+    def _check(self) -> None:
+        self._settings()
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
+            raise ValueError(f"seeds are different whole numbers from 0 on; got {self.seeds}.")
+        if Path(self.runs).exists() and not Path(self.runs).is_dir():
+            raise ValueError(f"{self.runs} is a file: --runs names a folder.")
+        load_config(self.checkpoint or embedded.checkpoint())
+
+
+@dataclass(frozen=True)
+class ImageReport(Parameters):
     """What `reports/image.ipynb` is run with. An empty value means the default.
 
     Attributes:
@@ -45,28 +122,6 @@ class ImageReport:
     record: list[str] = field(default_factory=list)
     seed: int = 0
     out: str = "out/report"
-
-    @classmethod
-    def checked(cls, values: Mapping[str, Any]) -> "ImageReport":
-        """From names and values, as a notebook or a command line has them.
-
-        Raises:
-            ValueError: an unknown name (near matches are listed), a wrong type, or a value that
-                cannot work, each in one sentence.
-            FileNotFoundError: an image or the embedded checkpoint is not there.
-        """
-        known = get_type_hints(cls)
-        for name, value in values.items():
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or known
-                raise ValueError(f"unknown report parameter {name!r}; there is {', '.join(near)}.")
-            if not _fits(value, known[name]):
-                raise ValueError(
-                    f"the report parameter {name} must be {_said(known[name])}; got {value!r}."
-                )
-        settings = cls(**values)
-        settings._check()
-        return settings
 
     @property
     def folder(self) -> Path:
@@ -112,8 +167,6 @@ class ImageReport:
                 raise ValueError(f"a report takes at most {most} {name}; got {count}.")
         if self.steps is not None and not 0 <= self.steps <= MAX_STEPS:
             raise ValueError(f"steps (T) must be from 0 to {MAX_STEPS}; got {self.steps}.")
-        if Path(self.out).exists() and not Path(self.out).is_dir():
-            raise ValueError(f"{self.out} is a file: --out names a folder.")
         config = self.config()
         patch = config.vision_config.patch_size
         if self.size is not None and (self.size <= 0 or self.size % patch):
@@ -137,7 +190,9 @@ def _fits(value: object, kind: Any) -> bool:
 
 
 def _said(kind: Any) -> str:
-    names = {str: "a text", int: "a whole number", type(None): "None"}
+    names = {str: "a text", int: "a whole number", bool: "true or false", type(None): "None"}
     if isinstance(kind, UnionType):
         return " or ".join(_said(one) for one in get_args(kind))
-    return "a list of texts" if get_origin(kind) is list else names[kind]
+    if get_origin(kind) is list:
+        return f"a list of {names[get_args(kind)[0]].split(' ', 1)[1]}s"
+    return names[kind]

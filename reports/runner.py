@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from mstar import files
 
-from .parameters import ImageReport
+from .parameters import AblationReport, ImageReport, Parameters
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 logger = logging.getLogger(__name__)
-_HERE = Path(__file__).parent
-NOTEBOOK = _HERE / "image.ipynb"
-#: A cell that takes longer is taken for stuck.
-CELL_SECONDS = 3600
+#: A cell that takes longer is taken for stuck. The experiment's runs are one cell.
+CELL_SECONDS = {"image": 3600, "ablation": 7 * 24 * 3600}
 MAX_BYTES = 8_000_000
 
 
@@ -41,7 +39,18 @@ def image_report(values: Mapping[str, Any], progress: bool = True) -> Path:
         ValueError, FileNotFoundError: a parameter cannot work; nothing has run.
         ReportFailed: the notebook failed; what it had executed is in `failed.ipynb`.
     """
-    settings = ImageReport.checked(values)
+    return _made("image", ImageReport.checked(values), progress)
+
+
+def ablation_report(values: Mapping[str, Any], progress: bool = True) -> Path:
+    """Make what is missing of the experiment on attention recycling, and the report on it.
+
+    Args and errors as for `image_report`, see `AblationReport`; `findings.json` is beside it.
+    """
+    return _made("ablation", AblationReport.checked(values), progress)
+
+
+def _made(name: str, settings: Parameters, progress: bool) -> Path:
     import nbformat  # slow to import: a wrong parameter is said before
     import papermill
 
@@ -51,7 +60,7 @@ def image_report(values: Mapping[str, Any], progress: bool = True) -> Path:
     with files.replacing(out / "report.ipynb") as executed:
         try:
             papermill.execute_notebook(
-                NOTEBOOK,
+                notebook(name),
                 executed,
                 parameters={**vars(settings)},
                 kernel_name="python3",
@@ -59,22 +68,27 @@ def image_report(values: Mapping[str, Any], progress: bool = True) -> Path:
                 log_output=False,
                 # the notebook's own bars, in words: a long cell is seen to move
                 stderr_file=sys.stderr if progress else None,
-                execution_timeout=CELL_SECONDS,
+                execution_timeout=CELL_SECONDS[name],
                 extra_arguments=["--log-level=40"],  # no warnings of the kernel's own
             )
         except Exception as error:
             if executed.stat().st_size:
                 failed.write_bytes(executed.read_bytes())
             raise ReportFailed(_why(error, failed)) from error
-        notebook = nbformat.read(executed, as_version=4)
+        ran = nbformat.read(executed, as_version=4)
     failed.unlink(missing_ok=True)
     html = out / "report.html"
     with files.replacing(html) as path:
-        path.write_text(page(notebook), encoding="utf-8")
+        path.write_text(page(ran), encoding="utf-8")
     if html.stat().st_size > MAX_BYTES:
         size = html.stat().st_size / 1e6
         logger.warning("%s has %.1f MB: fewer images or steps make it smaller.", html, size)
     return html
+
+
+def notebook(name: str) -> Path:
+    """The parameterised notebook of a report."""
+    return Path(__file__).parent / f"{name}.ipynb"
 
 
 def page(notebook: "NotebookNode") -> str:
@@ -106,7 +120,7 @@ def page(notebook: "NotebookNode") -> str:
     body, _ = exporter.from_notebook_node(notebook)
     body = _once(_once(body, STYLE), SCRIPT, last=True)
     first = notebook.cells[0].source.splitlines()[0]
-    shell = (_HERE / "page.html").read_text(encoding="utf-8")
+    shell = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     return shell.format(title=escape(first.lstrip("# ")), body=body)
 
 

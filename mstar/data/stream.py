@@ -34,6 +34,20 @@ class Items(Protocol):
     def item(self, index: int, rng: np.random.Generator) -> Item: ...
 
 
+class Data(Protocol):
+    """What a stage trains on: a frozen dataclass, so that it can be recorded.
+
+    Attributes:
+        kind: for records.
+        lexicon: words that further wrong answers may be made of.
+    """
+
+    kind: str
+    lexicon: tuple[str, ...]
+
+    def open(self, seed: int, size: int) -> Items: ...
+
+
 @dataclass(frozen=True)
 class Rendered:
     """Images of the sandbox's training split, EASY and HARD in a fixed ratio.

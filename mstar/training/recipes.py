@@ -8,7 +8,7 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ..data.stream import Annotated, Rendered
+from ..data.stream import Annotated, Data, Rendered
 
 READING, RETRIEVAL = "reading", "retrieval"
 
@@ -38,7 +38,7 @@ class Stage:
     """
 
     name: str
-    data: Rendered | Annotated
+    data: Data
     batch_size: int
     lr: float
     steps: int | None = None

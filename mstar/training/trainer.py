@@ -267,7 +267,9 @@ class Trainer:
     ) -> dict[str, Any]:
         """What the objective takes, on the device."""
         device = self.accelerator.device
-        pixels = normalise(batch["image"].to(device, non_blocking=True))
+        pixels = batch["image"].to(device, non_blocking=True)
+        if pixels.dtype == torch.uint8:  # else they are tokens that φ made before
+            pixels = normalise(pixels)
         inputs: dict[str, Any] = {"pixel_values": pixels, "window": self._window(pixels, rng)}
         if stage.objective == READING:
             return inputs | {"transcriptions": [texts[0] for texts in batch["texts"]]}

@@ -10,8 +10,8 @@ from PIL import Image
 
 from mstar import cli, embedded
 from mstar.queries import parse_query
-from reports.parameters import ImageReport
-from reports.runner import NOTEBOOK
+from reports.parameters import AblationReport, ImageReport
+from reports.runner import notebook
 
 
 @pytest.fixture
@@ -86,14 +86,34 @@ def test_names_and_types_are_checked(values, expected):
     assert expected in str(caught.value)
 
 
-def test_the_notebook_has_exactly_these_parameters():
-    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+@pytest.mark.parametrize(("name", "kind"), [("image", ImageReport), ("ablation", AblationReport)])
+def test_the_notebook_has_exactly_these_parameters(name, kind):
+    cells = json.loads(notebook(name).read_text(encoding="utf-8"))["cells"]
     (cell,) = [c for c in cells if "parameters" in c["metadata"].get("tags", [])]
     values: dict = {}
     exec("".join(cell["source"]), values)
-    defaults = vars(ImageReport())
+    defaults = vars(kind())
     assert {name: values[name] for name in defaults} == defaults
-    assert list(values["__annotations__"]) == [field.name for field in fields(ImageReport)]
+    assert list(values["__annotations__"]) == [field.name for field in fields(kind)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--seeds", "1", "1"], "seeds are different whole numbers from 0 on; got [1, 1]"),
+        (["--steps", "0"], "steps must be 1 or more; got 0"),
+        (["--checkpoint", "{}"], "is no MSTAR checkpoint"),
+        (["--runs", "{}/file"], "is a file: --runs names a folder"),
+        (["--out", "{}/file"], "is a file: --out names a folder"),
+    ],
+)
+def test_a_wrong_ablation_is_one_sentence_and_code_2(arguments, expected, pictures, capsys):
+    arguments = [a.format(pictures) for a in arguments]
+    folders = ["--runs", str(pictures / "runs"), "--out", str(pictures / "out")]
+    assert cli.main(["report", "ablation", *folders, *arguments]) == 2
+    said = capsys.readouterr().err.strip()
+    assert expected in said and said.startswith("mstar: error: ") and "\n" not in said
+    assert not (pictures / "out").exists() and not (pictures / "runs").exists()
 
 
 def test_a_query_names_its_style_or_shows_it():

@@ -7,6 +7,7 @@ alike. All maps of one picture share one colour range.
 
 from .assignment import assignment
 from .compare import compare
+from .differences import differences
 from .explore import explore
 from .heads import heads
 from .lab import ACTIONS, TOOLS, lab
@@ -24,6 +25,7 @@ __all__ = [
     "TOOLS",
     "assignment",
     "compare",
+    "differences",
     "explore",
     "facts",
     "heading",

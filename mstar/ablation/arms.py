@@ -1,0 +1,84 @@
+"""What is compared: numbers of looks, kinds of masks, and the released semantics."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..modeling import MstarModel
+
+#: σ of an arm -> σ of the configuration. `random` has the watershed's area at random places.
+SIGMAS = {"empty": "none", "random": "watershed", "threshold": "threshold",
+          "watershed": "watershed", "released": "released"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to train the PVE phase.
+
+    Attributes:
+        looks: T.
+        sigma: one of `SIGMAS`; of no meaning for T = 0.
+        semantics: `paper`, or `released` (its word model).
+        side: images along a side of a mosaic: 2 for a grid of 32 × 32, as on smaller ones the
+            released masks are almost always empty.
+    """
+
+    looks: int
+    sigma: str = "empty"
+    semantics: str = "paper"
+    side: int = 1
+
+    @property
+    def name(self) -> str:
+        """Unique, and fit for a file name."""
+        mask = f"-{self.sigma}" if self.looks else ""
+        return f"{self.semantics}{'-mosaic' if self.side > 1 else ''}-T{self.looks}{mask}"
+
+    @property
+    def control(self) -> "Arm":
+        """The arm that trains as long on the same images without PVE."""
+        return Arm(0, semantics=self.semantics, side=self.side)
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """Of the configuration. Words alone are trained and asked for, so there is one branch."""
+        changed = {"sigma": SIGMAS[self.sigma], "steps": self.looks, "multi_word_branch": False}
+        if self.semantics == "released":
+            changed["recycled_temperature"] = True  # as its word model does (official.md 9)
+        return changed
+
+    @contextmanager
+    def masks(self, model: MstarModel, seed: int) -> Iterator[None]:
+        """In training and in evaluation: masks at random places where the arm has them."""
+        if self.sigma != "random" or not self.looks:
+            yield
+            return
+        generator = torch.Generator().manual_seed(seed)
+
+        def shuffled(salient: Tensor, *, point: str) -> Tensor:
+            flat = salient.flatten(1)
+            order = torch.rand(flat.shape, generator=generator).argsort(dim=1).to(flat.device)
+            return flat.gather(1, order).view_as(salient)
+
+        with model.hooks({"pve.*.salient": shuffled}):
+            yield
+
+
+CONTROL = Arm(0)
+GRID = tuple(
+    Arm(looks, sigma)
+    for looks in (1, 2, 3)
+    for sigma in ("empty", "random", "threshold", "watershed")
+)
+#: On mosaics, the paper's own masks beside the released ones.
+MOSAICS = (
+    Arm(0, side=2),
+    Arm(1, "watershed", side=2),
+    Arm(0, semantics="released", side=2),
+    Arm(1, "released", "released", side=2),
+)
+ARMS = (CONTROL, *GRID, *MOSAICS)

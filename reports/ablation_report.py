@@ -1,0 +1,143 @@
+"""What `ablation.ipynb` shows: the arms against their controls, and the mechanism."""
+
+import json
+import shlex
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+
+import mstar
+from mstar import files
+from mstar.ablation import Arm, Difference, Experiment, Findings
+from mstar.checkpoints import checkpoint_hash
+from mstar.embedded import checkpoint
+from widgets import figures
+from widgets.picture import Picture
+
+from .parameters import AblationReport
+
+_WHERE = {
+    ("easy", "all"): "Images of one to five words, all texts",
+    ("easy", "small"): "The same, small text alone",
+    ("easy", "1-2 words"): "The same, images of one or two words: a query for each",
+    ("easy", "4-5 words"): "The same, images of four or five words: more words than queries",
+    ("crowd", "all"): "Crowded images, six to eight small words, never trained on",
+}
+
+
+def pictures(findings: Findings) -> list[Picture]:
+    """The figures of the report, those that have something to show."""
+    shown = [figures.note("In short", *verdicts(findings))]
+    for (gallery, group), title in _WHERE.items():
+        rows = [row for row in against_controls(findings, gallery, group) if row.arm.side == 1]
+        shown += _figure(
+            title, "Difference to the control that trained as long with one look.", rows
+        )
+    rows = [row for row in against_controls(findings, "easy", "all") if row.arm.side > 1]
+    shown += _figure(
+        "Mosaics of four images, a grid of 32 × 32",
+        "The released semantics beside the paper's, each against its own control.",
+        rows,
+    )
+    shown += _figure(
+        "Is it the mask? Images of one to five words",
+        "The same number of looks, watershed masks against empty and against random ones.",
+        same_looks(findings, "easy"),
+    )
+    return [*shown, _mechanism(findings)]
+
+
+def against_controls(findings: Findings, gallery: str, group: str) -> list[Difference]:
+    if not any(group in findings.groups(arm, gallery) for arm in findings.arms):
+        return []
+    return findings.against_controls(gallery, group)
+
+
+def same_looks(findings: Findings, gallery: str) -> list[Difference]:
+    """Watershed masks against empty and random ones, by number of looks."""
+    pairs = (
+        (Arm(looks, "watershed"), Arm(looks, other))
+        for looks in (1, 2, 3)
+        for other in ("empty", "random")
+    )
+    found = (findings.difference(*pair, gallery, "all") for pair in pairs)
+    return [difference for difference in found if difference is not None]
+
+
+def verdicts(findings: Findings) -> list[str]:
+    """What the intervals say, in sentences made from them."""
+
+    def said(rows: list[Difference]) -> str:
+        better = sum(row.difference.low > 0 for row in rows)
+        worse = sum(row.difference.high < 0 for row in rows)
+        mean = np.mean([row.difference.value for row in rows])
+        return (
+            f"{better} of {len(rows)} better, {worse} worse, the others not told apart; "
+            f"mean difference {mean:+.1f}"
+        )
+
+    lines = [f"Seeds: {', '.join(map(str, findings.seeds))}. Intervals are over seeds and queries."]
+    for (gallery, group), title in _WHERE.items():
+        rows = [row for row in against_controls(findings, gallery, group) if row.arm.side == 1]
+        if rows:
+            lines.append(f"Recycling against no recycling. {title}: {said(rows)}.")
+    if rows := same_looks(findings, "easy"):
+        lines.append(f"Watershed masks against empty or random ones, as many looks: {said(rows)}.")
+    return lines
+
+
+def save(settings: AblationReport, findings: Findings) -> None:
+    """`findings.json`: every difference shown, for other programs."""
+    rows = [
+        asdict(row) | {"arm": row.arm.name, "other": row.other.name}
+        for gallery, group in _WHERE
+        for row in against_controls(findings, gallery, group)
+    ]
+    rows += [
+        asdict(row) | {"arm": row.arm.name, "other": row.other.name}
+        for row in same_looks(findings, "easy")
+    ]
+    with files.replacing(Path(settings.out) / "findings.json") as path:
+        path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+def provenance(settings: AblationReport, experiment: Experiment) -> dict[str, Any]:
+    """Where the page comes from, and the command that makes it."""
+    parts = ["mstar", "report", "ablation"]
+    for field in fields(settings):
+        value, default = getattr(settings, field.name), getattr(AblationReport(), field.name)
+        if field.name in ("runs", "out") or value == default:
+            continue
+        if field.name == "mosaics":
+            parts.append("--no-mosaics")
+        else:
+            option = f"--{field.name.replace('_', '-')}"
+            parts += [option, *map(str, value if isinstance(value, list) else [value])]
+    return {
+        "Command": shlex.join(parts),
+        "Runs": f"{len(experiment.table())} in {settings.runs}",
+        "Checkpoint of φ": checkpoint_hash(settings.checkpoint or checkpoint()),
+        "Versions": f"mstar {mstar.__version__}, torch {torch.__version__}, "
+        f"transformers {transformers.__version__}",
+    }
+
+
+def _figure(title: str, caption: str, rows: list[Difference]) -> list[Picture]:
+    return [figures.differences(title, caption, rows)] if rows else []
+
+
+def _mechanism(findings: Findings) -> Picture:
+    """How far attention really moves."""
+    lines = {}
+    for arm in findings.arms:
+        for t, look in enumerate(findings.looks(arm, "easy"), start=1):
+            lines[f"{arm.name}, look {t}"] = (
+                f"{look['masked']:.0%} of the tokens hidden from it; attention on them "
+                f"{look['before']:.0%} before and {look['after']:.0%} now; "
+                f"{look['moved']:.0%} of all attention moved"
+            )
+    return figures.facts("How far attention moves (100 easy images, mean over seeds)", lines)

@@ -1,0 +1,55 @@
+"""The report on the ablation, end to end through the command line, on a run of seconds."""
+
+import contextlib
+import io
+import json
+import warnings
+
+import pytest
+
+from mstar import cli
+from mstar.ablation import Arm, Difference
+from mstar.evaluation import Estimate
+from widgets import figures
+
+SIZES = {"images": 24, "parent-steps": 1, "steps": 1, "gallery": 48}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ablation")
+    arguments = ["report", "ablation", "--seeds", "1", "--no-mosaics"]
+    for name, value in SIZES.items():
+        arguments += [f"--{name}", str(value)]
+    arguments += ["--runs", str(folder / "runs"), "--out", str(folder / "out")]
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output), warnings.catch_warnings():
+        warnings.simplefilter("default")  # papermill and nbconvert warn about their own future
+        assert cli.main(arguments) == 0
+    assert output.getvalue().strip() == str(folder / "out" / "report.html")
+    return folder / "out"
+
+
+def test_it_says_what_was_found_and_how_to_make_it_again(made):
+    html = (made / "report.html").read_text(encoding="utf-8")
+    assert "T = 3, watershed masks" in html and "How far attention moves" in html
+    assert "12 better" in html or "of 12 better" in html  # twelve arms beside the control
+    assert (
+        "mstar report ablation --seeds 1 --images 24 --parent-steps 1 --steps 1 --gallery 48 "
+        "--no-mosaics"
+    ) in html
+    assert "https://" not in html.replace("http://www.w3.org", "")
+    rows = json.loads((made / "findings.json").read_text())
+    assert {row["arm"] for row in rows} >= {"paper-T1-random", "paper-T3-watershed"}
+    assert all(len(row["by_seed"]) == 1 for row in rows)
+
+
+def test_a_difference_is_said_in_words_and_numbers():
+    found = Difference(
+        Arm(2, "watershed"), Arm(0), "easy", "all", 52.0, 50.0, Estimate(2.0, 0.5, 3.5, 90),
+        (1.0, 3.0), 21.4,
+    )  # fmt: skip
+    html = figures.differences("Title", "", [found]).html
+    assert "T = 2, watershed masks" in html and "+2.0 [+0.5, +3.5]" in html
+    assert "better; seeds +1.0, +3.0" in html and "21 %" in html
+    assert html.count('role="img"') == 1
