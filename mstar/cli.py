@@ -146,9 +146,43 @@ def report(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
         except ReportFailed as error:
             sys.exit(f"mstar: error: {error}")  # code 1: the input was fine
 
+    _ablation(pages)
     # argparse lets the innermost parser decide what runs
     image.set_defaults(run=run)
     return run
+
+
+def _ablation(pages: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    about = "whether attention recycling helps: an experiment with its controls, which resumes"
+    parser = pages.add_parser("ablation", help=about, description=about)
+    add = parser.add_argument
+    add("--seeds", nargs="+", type=int, default=[1, 2, 3], metavar="N", help="(default: 1 2 3)")
+    add("--queries", type=int, default=3, metavar="Q", help="(default: 3)")
+    add("--images", type=int, default=3000, metavar="N", help="to train on (default: 3000)")
+    add("--parent-steps", type=int, default=1000, metavar="N", help="(default: 1000)")
+    add("--steps", type=int, default=300, metavar="N", help="of each arm (default: 300)")
+    add("--gallery", type=int, default=400, metavar="N", help="its images (default: 400)")
+    add(
+        "--no-mosaics",
+        dest="mosaics",
+        action="store_false",
+        help="without the released semantics, whose finer grid takes most of the time",
+    )
+    add("--checkpoint", default="", metavar="DIR", help="of φ (default: the embedded one)")
+    add("--runs", default="runs/ablation", metavar="DIR", help="(default: runs/ablation)")
+    add("--out", default="out/ablation", metavar="DIR", help="(default: out/ablation)")
+
+    def run(args: argparse.Namespace) -> None:
+        from reports.parameters import AblationReport
+        from reports.runner import ReportFailed, ablation_report
+
+        values = {name: getattr(args, name) for name in AblationReport.__dataclass_fields__}
+        try:
+            print(ablation_report(values))
+        except ReportFailed as error:
+            sys.exit(f"mstar: error: {error}")
+
+    parser.set_defaults(run=run)
 
 
 def sandbox(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:

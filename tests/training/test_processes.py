@@ -15,6 +15,7 @@ from mstar.training.state import CURVE
 from tests.conftest import ROOT
 from tests.training.conftest import RECIPE, small
 
+THIS = "tests.training.test_processes"
 STILL = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 
@@ -45,20 +46,21 @@ def assert_alike(ours: list[dict], theirs: list[dict]) -> None:
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
     folder = tmp_path_factory.mktemp("alone")
-    subprocess.run([sys.executable, __file__, str(folder)], check=True, cwd=ROOT, timeout=300)
+    command = [sys.executable, "-m", THIS, str(folder)]
+    subprocess.run(command, check=True, cwd=ROOT, timeout=300)
     return curve(folder)
 
 
 def test_accelerate_launch(alone, tmp_path):
     command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
     command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-    command += [__file__, str(tmp_path)]
+    command += ["--module", THIS, str(tmp_path)]
     subprocess.run(command, check=True, cwd=ROOT, timeout=300)
     assert_alike(curve(tmp_path), alone)
 
 
 def test_notebook_launcher(alone, tmp_path):
-    command = [sys.executable, __file__, str(tmp_path), "launcher"]
+    command = [sys.executable, "-m", THIS, str(tmp_path), "launcher"]
     subprocess.run(command, check=True, cwd=ROOT, timeout=300)
     assert_alike(curve(tmp_path), alone)
 
