@@ -102,11 +102,28 @@ class Trainer:
                 layer.compile(dynamic=False)
         self.kept = RunFolder(self.folder, recipe.record(), keep)
         self.prepared: nn.Module | None = None
-        found = self.kept.resume()
-        self.progress = found or Progress()
-        self._begin()
-        if found is not None:
-            self.accelerator.load_state(str(self.kept.newest()))
+        self.progress = self.kept.resume() or Progress()
+        self._go_on()
+
+    def estimate(self) -> list[float]:
+        """Minutes that each stage still to be run will take, by a few steps that teach nothing.
+
+        Judging and saving come on top.
+        """
+        begun, kept = self.progress, copy.deepcopy(self.model.state_dict())
+        pixels, minutes = self.model.config.vision_config.image_size, []
+        for number, stage in enumerate(self.recipe.stages[begun.stage :], begun.stage):
+            at = begun if number == begun.stage else Progress(number)
+            self.progress = Progress(number)
+            self._begin()
+            items, seed = self._items(stage)
+            seconds, steps = self._seconds(stage, items, seed), at.steps or _steps(stage, items)
+            minutes.append(stage.minutes if steps is None else (steps - at.step) * seconds / 60)
+        resize_images(self.model, pixels)
+        self.model.load_state_dict(kept)
+        self.progress = begun
+        self._go_on()
+        return minutes
 
     def run(self) -> MstarModel:
         """Train to the end of the recipe; writes checkpoints on the way.
@@ -133,6 +150,13 @@ class Trainer:
             (made / RECORD).write_text(record + "\n", encoding="utf-8")
         return Path(folder)
 
+    def _go_on(self) -> None:
+        """Get ready where the run stands."""
+        self._begin()
+        newest = self.kept.newest()
+        if newest is not None:
+            self.accelerator.load_state(str(newest))
+
     def _begin(self) -> None:
         """Get ready for the present stage, if there is one: what is trained, a fresh optimiser."""
         if self.progress.stage == len(self.recipe.stages):
@@ -141,8 +165,8 @@ class Trainer:
         model = self.model
         if stage.image_size is not None:
             resize_images(model, stage.image_size)
-            side = stage.image_size
-            self.processor.image_processor.size = {"height": side, "width": side}
+        side = model.config.vision_config.image_size
+        self.processor.image_processor.size = {"height": side, "width": side}
         model.requires_grad_(True)
         model.freeze()
         for name in stage.frozen:
@@ -160,15 +184,16 @@ class Trainer:
         self.accelerator.gradient_accumulation_steps = stage.accumulate
 
     def _run_stage(self, stage: Stage) -> None:
-        # every stage sees images of its own
-        seed = self.recipe.seed * 1000 + self.progress.stage
-        items = stage.data.open(seed, self.model.config.vision_config.image_size)
+        items, seed = self._items(stage)
         progress, guard = self.progress, Guard()
-        self.objective.train()
         if progress.steps is None:
-            progress.steps = self._length(stage, items, seed)
-            if stage.minutes is not None:  # or a resumed run might measure another length
+            progress.steps = _steps(stage, items)
+            if progress.steps is None:
+                seconds = self._seconds(stage, items, seed)
+                progress.steps = max(1, round(60 * stage.minutes / seconds))
+                # or a resumed run might measure another length
                 self.kept.save(self.accelerator, progress)
+        self.objective.train()
         per_epoch = items.count and -(-items.count // stage.batch_size)
         bar = tqdm(
             self._batches(stage, items, seed, progress.step, progress.steps),
@@ -197,6 +222,11 @@ class Trainer:
                 self.callback(self.model, self.processor, row | {"learning rate": rate})
             if progress.step % self.save_every == 0 and progress.step < progress.steps:
                 self.kept.save(self.accelerator, progress)
+
+    def _items(self, stage: Stage) -> tuple[Items, int]:
+        """The present stage's images, and its seed: every stage sees images of its own."""
+        seed = self.recipe.seed * 1000 + self.progress.stage
+        return stage.data.open(seed, self.model.config.vision_config.image_size), seed
 
     def _batches(
         self, stage: Stage, items: Items, seed: int, start: int, stop: int
@@ -297,16 +327,10 @@ class Trainer:
         spare = (vision.image_size - pixels.shape[-2]) // vision.patch_size
         return (int(rng.integers(spare + 1)), 0) if spare > 0 else None
 
-    def _length(self, stage: Stage, items: Items, seed: int) -> int:
-        """Steps of a stage; its minutes are divided by the time of a few steps that teach nothing.
-
-        At a rate of zero an optimiser changes no weight; it is made anew afterwards.
-        """
-        if stage.steps is not None:
-            return stage.steps
-        if stage.epochs is not None:
-            return stage.epochs * -(-items.count // stage.batch_size)
+    def _seconds(self, stage: Stage, items: Items, seed: int) -> float:
+        """Of a step, the median of a few at a rate of zero, which change no weight."""
         kept = copy.deepcopy(self.model.state_dict())  # the norm's running statistics
+        self.objective.train()
         seconds = []
         clock = time.perf_counter()
         for micro in self._batches(stage, items, seed, 0, _REHEARSED + 1):
@@ -314,10 +338,9 @@ class Trainer:
             seconds.append(time.perf_counter() - clock)
             clock = time.perf_counter()
         self.model.load_state_dict(kept)
-        self._begin()
-        slowest = torch.tensor(float(np.median(seconds[1:])), device=self.accelerator.device)
-        mean = distributed.total(slowest).item() / self.accelerator.num_processes
-        return max(1, round(60 * stage.minutes / mean))
+        self._begin()  # an optimiser without a memory of this
+        median = torch.tensor(float(np.median(seconds[1:])), device=self.accelerator.device)
+        return distributed.total(median).item() / self.accelerator.num_processes
 
     def _log(self, row: dict[str, object]) -> None:
         row = row | {"cpu_minutes": self.progress.cpu_seconds / 60}
@@ -332,6 +355,13 @@ class Trainer:
             f"stopped at step {self.progress.step + 1} of stage {stage.name}: {problem}; "
             f"{self.kept.last_good()}. The batch was {', '.join(sources)}."
         )
+
+
+def _steps(stage: Stage, items: Items) -> int | None:
+    """Of a stage; None = its minutes say."""
+    if stage.epochs is not None:
+        return stage.epochs * -(-items.count // stage.batch_size)
+    return stage.steps
 
 
 def optimizer(objective: Objective, recipe: Recipe) -> torch.optim.AdamW:

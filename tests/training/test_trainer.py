@@ -26,6 +26,18 @@ def curve(folder) -> list[dict]:
     return [json.loads(line) for line in (folder / CURVE).read_text().splitlines()]
 
 
+def interrupt(after: int):
+    """A callback that stands for Ctrl-C in that step."""
+    heard = []
+
+    def callback(*row):
+        heard.append(row)
+        if len(heard) == after:
+            raise KeyboardInterrupt
+
+    return callback
+
+
 @pytest.fixture
 def photos(tmp_path):
     """Ten photographs of the sandbox in a list, with words of it."""
@@ -122,26 +134,32 @@ def test_a_saved_model_loads_with_its_size_and_its_record(unjudged, tmp_path):
     assert second["total"] == 2
 
 
+def test_an_estimate_names_every_stage_and_changes_nothing(unjudged, one_thread, tmp_path, photos):
+    """Also of a run that stands in the middle of a stage."""
+    larger = stage("larger", photos, steps=None, epochs=1, image_size=256)
+    recipe = replace(RECIPE, stages=(*RECIPE.stages[1:3], larger))
+    trainer(tmp_path / "plain", recipe).run()
+    run = trainer(tmp_path / "run", recipe, save_every=1, callback=interrupt(after=3))
+    found = run.estimate()
+    assert len(found) == 3 and min(found) > 0
+    with pytest.raises(KeyboardInterrupt):
+        run.run()
+    again = trainer(tmp_path / "run", recipe)
+    assert len(again.estimate()) == 2
+    again.run()
+    assert curve(tmp_path / "run") == curve(tmp_path / "plain")
+    assert again.model.config.vision_config.image_size == 256
+
+
 def test_minutes_become_steps_once(unjudged, tmp_path, monkeypatch):
-    made = stage("look", SCENES, steps=None, minutes=0.05)
-    run = trainer(tmp_path, Recipe((made,)), save_every=1)
-    weights = {name: value.clone() for name, value in run.model.state_dict().items()}
-    steps = run._length(made, made.data.open(1, 128), 1)
-    assert steps >= 1
-    now = run.model.state_dict()
-    assert all(torch.equal(value, weights[name]) for name, value in now.items())
-    monkeypatch.setattr(Trainer, "_length", lambda *_: 3)
-    run.run()
+    recipe = Recipe((stage("look", SCENES, steps=None, minutes=0.05),))
+    monkeypatch.setattr(Trainer, "_seconds", lambda *_: 1.0)
+    with pytest.raises(KeyboardInterrupt):
+        trainer(tmp_path, recipe, save_every=1, callback=interrupt(after=2)).run()
+    # whatever it would measure now
+    monkeypatch.setattr(Trainer, "_seconds", lambda *_: 0.06)
+    trainer(tmp_path, recipe).run()
     assert len(curve(tmp_path)) == 3
-    # a run stopped after the first step goes on with the same length, whatever it would measure
-    kept = tmp_path / "again"
-    monkeypatch.setattr(Trainer, "_length", lambda *_: 2)
-    begun = trainer(kept, Recipe((made,)), save_every=1)
-    begun.progress.steps = begun._length()
-    begun.kept.save(begun.accelerator, begun.progress)
-    monkeypatch.setattr(Trainer, "_length", lambda *_: 50)
-    trainer(kept, Recipe((made,))).run()
-    assert len(curve(kept)) == 2
 
 
 def test_each_group_has_its_decay_and_its_rate():
