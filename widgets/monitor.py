@@ -13,6 +13,7 @@ from PIL import Image
 from mstar.evaluation import evaluating
 from mstar.modeling import MstarModel
 from mstar.processing import MstarProcessor
+from mstar.training.batching import normalise
 
 from . import figures
 from .view import View
@@ -38,9 +39,21 @@ class TrainingMonitor(View):
     probe = traitlets.Int(0, min=0).tag(sync=True)
 
     def __init__(
-        self, probes: Sequence[Image.Image] = (), every: float = 2.0, probe_every: float = 20.0
+        self,
+        probes: Sequence[Image.Image] = (),
+        every: float = 2.0,
+        probe_every: float = 20.0,
+        window: tuple[int, int] | None = None,
     ):
-        self.photos = list(probes)
+        """The probe images, and how often.
+
+        Args:
+            probes: any images; with `window`, strips, all of one size.
+            every, probe_every: seconds between pictures, and between maps of the probes.
+            window: where strips are laid on the position table, see `VisionEncoder.forward`; None =
+                the probes are resized to the model's image.
+        """
+        self.photos, self.window = list(probes), window
         self.every, self.probe_every = every, probe_every
         self.curves: dict[str, list[tuple[float, float]]] = defaultdict(list)
         self.maps: list[tuple[int, np.ndarray]] = []
@@ -78,7 +91,7 @@ class TrainingMonitor(View):
         """Draw now, with new maps of the probes if the last are old enough."""
         now = time.monotonic()
         if self.photos and (not self.maps or now - self._probed >= self.probe_every):
-            self.maps.append((self._steps, _first_look(model, processor, self.photos)))
+            self.maps.append((self._steps, self._first_look(model, processor)))
             self._probed = now
         said = f"Stage {self._stage}, {self._steps:,} steps in this run."
         if self.seconds:
@@ -92,20 +105,21 @@ class TrainingMonitor(View):
             self.probe = len(self.maps) - 1 if follow else kept.index(min(kept))
         self._drawn = time.monotonic()
 
+    @torch.no_grad()
+    def _first_look(self, model: MstarModel, processor: MstarProcessor) -> np.ndarray:
+        """C₀ of each image, [photos, grid_h, grid_w], without a mark on the training run."""
+        state = torch.get_rng_state()
+        if self.window is None:
+            pixels = processor(images=self.photos)["pixel_values"]
+        else:
+            strips = np.stack([np.asarray(photo.convert("RGB")) for photo in self.photos])
+            pixels = normalise(torch.from_numpy(strips))
+        with evaluating(model):
+            seen = model.encode_images(pixels.to(model.device), steps=0, window=self.window)
+        torch.set_rng_state(state)
+        return seen.looks[0].attention_map.float().cpu().numpy()
+
 
 def _thinned(maps: list, most: int = 24) -> list:
     """Every second one dropped when there are too many, so that the slider spans the whole run."""
     return maps if len(maps) <= most else [*maps[:-1:2], maps[-1]]
-
-
-@torch.no_grad()
-def _first_look(
-    model: MstarModel, processor: MstarProcessor, photos: Sequence[Image.Image]
-) -> np.ndarray:
-    """C₀ of each image, [photos, grid_h, grid_w], without leaving a mark on the training run."""
-    state = torch.get_rng_state()
-    pixels = processor(images=list(photos))["pixel_values"].to(model.device)
-    with evaluating(model):
-        maps = model.encode_images(pixels, steps=0).looks[0].attention_map
-    torch.set_rng_state(state)
-    return maps.float().cpu().numpy()

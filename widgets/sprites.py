@@ -150,13 +150,18 @@ def map_sprite(maps: np.ndarray, scale: Scale | Signed) -> Sprite:
     return Sprite(uri, columns, rows, maps.shape[1:], frame=1)
 
 
-def sheet(images: Sequence[Image.Image], side: int = 96) -> Sprite:
-    """Thumbnails, each fitted into a square of `side` pixels, as one JPEG."""
-    cells = np.stack([_square(image, side) for image in images])
+def sheet(images: Sequence[Image.Image], side: int = 96, ratio: float = 1.0) -> Sprite:
+    """Thumbnails as one JPEG, each fitted into a box `side` pixels wide.
+
+    Args:
+        ratio: width over height of the box.
+    """
+    box = (side, round(side / ratio))
+    cells = np.stack([_fitted(image, box) for image in images])
     columns = min(len(cells), 10)
     picture = Image.fromarray(_tiled(cells, columns), "RGB")
     return Sprite(
-        _uri(picture, "JPEG", quality=82), columns, -(-len(cells) // columns), (side, side), frame=0
+        _uri(picture, "JPEG", quality=82), columns, -(-len(cells) // columns), box[::-1], frame=0
     )
 
 
@@ -201,12 +206,12 @@ def _tiled(cells: np.ndarray, columns: int) -> np.ndarray:
     return grid.reshape(len(grid) * height, columns * width, *cells.shape[3:])
 
 
-def _square(image: Image.Image, side: int) -> np.ndarray:
+def _fitted(image: Image.Image, box: tuple[int, int]) -> np.ndarray:
     image = image.convert("RGB")
-    image.thumbnail((side, side))
-    square = Image.new("RGB", (side, side), (32, 36, 42))
-    square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
-    return np.asarray(square)
+    image.thumbnail(box)
+    whole = Image.new("RGB", box, (32, 36, 42))
+    whole.paste(image, ((box[0] - image.width) // 2, (box[1] - image.height) // 2))
+    return np.asarray(whole)
 
 
 def _uri(picture: Image.Image, kind: str, **options: object) -> str:

@@ -2,7 +2,8 @@
 
 The parts, in reading order: `recipes` (stages as data), `start` (random weights, or SigLIP's and
 BLIP-2's), `batching` (texts and negatives), `reading` (the warm-up of φ), `objectives` (losses),
-`state` (what is kept on disk), `judge` (how a run is judged on the way), `trainer` (the loop).
+`state` (what is kept on disk), `judge` (how a run is judged on the way), `trainer` (the loop);
+`cost` counts what a step takes without taking it.
 Training sees images and texts, no position.
 """
 

@@ -16,6 +16,10 @@ NOTEBOOKS = {
     "01_steps_and_masks": ({"steps": 2}, "of the attention moved"),
     "02_assignments": ({"steps": 2}, "each alone: [0, 0]"),
     "03_mask_lab": ({}, "the image has the tokens 0 to 255; got 1000000"),
+    "04_train": (
+        {"recipe_name": "short", "read_steps": 3, "find_steps": 3, "images": 12},
+        "goes on after step 2, the last that was saved",
+    ),
 }
 
 

@@ -317,6 +317,21 @@ def test_the_monitor_follows_a_run_and_leaves_it_alone(recorded):
     assert monitor.probe == len(monitor.maps) - 1
 
 
+def test_the_monitor_lays_strips_where_it_is_told(recorded):
+    """A strip is looked at as it is, and its box has its shape."""
+    patch = recorded.model.config.vision_config.patch_size
+    width = recorded.model.config.vision_config.image_size
+    strip = recorded.photo.resize((width, 2 * patch))
+    maps = {}
+    for window in ((0, 0), (2, 0)):
+        monitor = TrainingMonitor([strip], every=0, window=window)
+        monitor.draw(recorded.model, recorded.processor)
+        maps[window] = monitor.maps[0][1]
+        assert f"--ratio:{width / (2 * patch):.5g}" in monitor.picture.html
+    assert maps[0, 0].shape == (1, 2, width // patch)
+    assert not np.array_equal(maps[0, 0], maps[2, 0])
+
+
 def test_the_monitor_waits_when_drawing_is_dear(recorded, monkeypatch):
     monitor = TrainingMonitor(every=0)
     drawn = []

@@ -36,7 +36,7 @@ def training(
     """
     panels = "".join(_curve(name, points) for name, points in curves.items() if len(points))
     body = f'<p class="mv-said">{text(said)}</p><div class="mv-curves">{panels}</div>'
-    tables, images = {}, {}
+    tables, images, ratio = {}, {}, 1.0
     if probes:
         maps = times_even(np.stack([maps for _, maps in probes]))  # [moment, photo, h, w]
         flat = maps.reshape(-1, *maps.shape[-2:])
@@ -46,7 +46,10 @@ def training(
         cells = [str(i) for i in range(len(photos))]
         says = [f"highest {m.max():.1f} × even" for m in flat]
         tables["map"] = Table([Block({"probe": moments, "photo": cells})], says, sprite)
-        sheet = sprites.sheet(photos, side=128)
+        # all in the shape of the first, as one box holds map and photograph
+        ratio = photos[0].width / photos[0].height
+        alike = [photo.resize(photos[0].size) for photo in photos]
+        sheet = sprites.sheet(alike, side=128, ratio=ratio)
         images = {"map": sprite.uri, "thumb": sheet.uri}
         names = [f"after {step:,} steps" for step, _ in probes]
         last = {"probe": moments[-1]}
@@ -79,7 +82,7 @@ def training(
             body,
         ),
         images,
-        1.0,
+        ratio,
         tables,
         {"probe": str(len(probes) - 1)} if probes else {},
     )
