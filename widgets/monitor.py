@@ -91,7 +91,10 @@ class TrainingMonitor(View):
         """Draw now, with new maps of the probes if the last are old enough."""
         now = time.monotonic()
         if self.photos and (not self.maps or now - self._probed >= self.probe_every):
-            self.maps.append((self._steps, self._first_look(model, processor)))
+            seen = self._first_look(model, processor)
+            if self.maps and self.maps[-1][1].shape != seen.shape:
+                self.maps = []  # a stage with larger images: its maps have more tokens
+            self.maps.append((self._steps, seen))
             self._probed = now
         said = f"Stage {self._stage}, {self._steps:,} steps in this run."
         if self.seconds:

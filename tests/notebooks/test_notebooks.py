@@ -20,6 +20,10 @@ NOTEBOOKS = {
         {"recipe_name": "short", "read_steps": 3, "find_steps": 3, "images": 12},
         "goes on after step 2, the last that was saved",
     ),
+    "05_train_paper": (
+        {"dry_run": True},
+        "hostile.json, line 1: the image '../../secret.png' lies",
+    ),
 }
 
 

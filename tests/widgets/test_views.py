@@ -1,5 +1,6 @@
 """Every view by its traits, without a browser."""
 
+import copy
 import json
 import re
 
@@ -12,6 +13,7 @@ from PIL import Image
 from mstar.explain import examine_assignment
 from mstar.matching import assign
 from mstar.trace import Trace
+from mstar.training.start import resize_images
 from widgets import (
     AssignmentInspector,
     Compare,
@@ -330,6 +332,19 @@ def test_the_monitor_lays_strips_where_it_is_told(recorded):
         assert f"--ratio:{width / (2 * patch):.5g}" in monitor.picture.html
     assert maps[0, 0].shape == (1, 2, width // patch)
     assert not np.array_equal(maps[0, 0], maps[2, 0])
+
+
+def test_the_monitor_begins_anew_when_the_images_grow(recorded):
+    monitor = TrainingMonitor([recorded.photo], every=0, probe_every=0)
+    model, processor = copy.deepcopy(recorded.model), copy.deepcopy(recorded.processor)
+    monitor.draw(model, processor)
+    monitor.draw(model, processor)
+    assert len(monitor.maps) == 2
+    side = 2 * model.config.vision_config.image_size
+    resize_images(model, side)
+    processor.image_processor.size = {"height": side, "width": side}
+    monitor.draw(model, processor)
+    assert len(monitor.maps) == 1 and monitor.probe == 0
 
 
 def test_the_monitor_waits_when_drawing_is_dear(recorded, monkeypatch):
