@@ -1,0 +1,32 @@
+"""The spotting peer's scores, by hand."""
+
+import numpy as np
+import pytest
+
+from mstar.data import sandbox
+from mstar.peers import RapidOcr, spotting_scores
+
+
+def test_scores_are_those_of_the_protocol():
+    lines = [["EXIT", "way out!"], ["exist"], []]
+    found = spotting_scores([["exit"], ["way", "out"], ["exit", "out"]], lines)
+    # exit/exist: one insertion in five letters; way/exist and out/exist by hand
+    way, out = 0.0, 1 - 4 / 5
+    expected = [[1, 0.8, 0], [1, (way + out) / 2, 0], [1, (0.8 + out) / 2, 0]]
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_glued_words_are_found_when_asked():
+    lines = [["STARBUCKSCOFFEE"], ["coffe"]]
+    apart = spotting_scores([["coffee"]], lines)
+    joined = spotting_scores([["coffee"]], lines, joined=True)
+    assert apart[0, 0] < 0.5 and joined[0, 0] == 1
+    assert joined[0, 1] == apart[0, 1] == pytest.approx(5 / 6)
+
+
+def test_rapidocr_reads_a_plain_strip():
+    pytest.importorskip("rapidocr_onnxruntime", reason="an extra, `peers`: an OCR of 300 MB")
+    strip = sandbox.strip(1, 2, "test", size=(64, 256))
+    found = spotting_scores([[strip.word]], [RapidOcr().spot(strip.image)])
+    assert found[0, 0] > 0.8
