@@ -231,7 +231,7 @@ def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
     sandbox.add_argument(
         "--init",
         metavar="FOLDER",
-        help="train on from this checkpoint, on full scenes it has not seen",
+        help="train on from this checkpoint, with HARD images as well",
     )
     paper = parser.add_argument_group("paper-word and paper-multiquery")
     add = paper.add_argument
@@ -317,7 +317,7 @@ def _recipe(args: argparse.Namespace, runs: int) -> "Recipe":
     if args.recipe == "sandbox":
         recipe = training.sandbox()
         if args.init:  # with images not seen before
-            recipe = replace(training.continued(recipe), seed=recipe.seed + runs)
+            recipe = training.continued(recipe.seed + runs)
     else:
         make = {"paper-word": training.paper_word, "paper-multiquery": training.paper_multiquery}
         lists = (tuple(map(tuple, given)) for given in (args.synthetic, args.real))

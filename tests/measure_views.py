@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -19,7 +20,6 @@ from mstar import embedded
 from mstar.checkpoints import load_checkpoint
 from mstar.data import sandbox
 from mstar.training import Trainer, continued
-from mstar.training import sandbox as sandbox_recipe
 from tests.conftest import CHROMIUM, CHROMIUM_FLAGS
 from tests.jupyterlab import SETUP, Lab, served
 from widgets import TrainingMonitor
@@ -163,10 +163,11 @@ def _print_monitor(seconds: float = 150) -> None:
         if time.monotonic() - began > seconds:
             raise Enough
 
+    recipe = continued()
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
             *load_checkpoint(embedded.checkpoint()),
-            continued(sandbox_recipe()),
+            replace(recipe, stages=recipe.stages[1:]),
             folder,
             callback=callback,
         )

@@ -5,7 +5,7 @@ four stages; numbers that the paper does not print are the released code's (offi
 """
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..data.stream import Annotated, Data, Rendered
@@ -134,6 +134,10 @@ def learning_rate(stage: Stage, step: int, steps: int, steps_per_epoch: int | No
     return stage.min_lr + (stage.lr - stage.min_lr) * fall
 
 
+#: Of stages before the last: no attention is recycled, and the rate does not fall.
+_ONE_LOOK = {"pve_steps": 0, "matching_every": 0, "decay_from": 1.0}
+
+
 def sandbox(seed: int = 1) -> Recipe:
     """The small model from nothing on rendered text; about four hours on two cores.
 
@@ -143,29 +147,37 @@ def sandbox(seed: int = 1) -> Recipe:
     `combine` with all styles of query, and `recycle`, as in the paper's last stage, with T = 1.
     """
     strips, words, scenes = Rendered("strips"), Rendered(multi_word=False), Rendered()
-    once = {"pve_steps": 0, "matching_every": 0, "decay_from": 1.0}
     phi = ("vision.siglip",)
     return Recipe(
         (
             Stage("read", strips, 32, 2.5e-3, steps=5000, objective=READING),
-            Stage("find", strips, 32, 1.5e-3, steps=600, frozen=phi, **once),
-            Stage("look", words, 24, 1e-3, steps=800, frozen=phi, **once),
-            Stage("settle", words, 24, 6e-4, steps=5500, **once),
-            Stage("combine", scenes, 24, 6e-4, steps=1500, **once),
+            Stage("find", strips, 32, 1.5e-3, steps=600, frozen=phi, **_ONE_LOOK),
+            Stage("look", words, 24, 1e-3, steps=800, frozen=phi, **_ONE_LOOK),
+            Stage("settle", words, 24, 6e-4, steps=5500, **_ONE_LOOK),
+            Stage("combine", scenes, 24, 6e-4, steps=1500, **_ONE_LOOK),
             Stage("recycle", scenes, 24, 6e-4, steps=2000, decay_from=0.0),
         ),
         seed=seed,
     )
 
 
-def continued(recipe: Recipe) -> Recipe:
-    """The part of a recipe that a trained checkpoint goes on with: all of it, on full scenes."""
-    chosen = (
-        stage
-        for stage in recipe.stages
-        if not stage.frozen and stage.data.kind == "rendered" and stage.data.of == "scenes"
+def continued(seed: int = 2) -> Recipe:
+    """What `sandbox()` goes on with: HARD images as well; about five hours on two cores.
+
+    `reread` shows φ single HARD words. In `settle` and `recycle` two thirds and half of the scenes
+    are HARD, and most of them hold hard negatives for each other, for phrases and things on which
+    something is written.
+    """
+    strips = Rendered("strips", hard_share=0.75)
+    scenes, fewer = (Rendered(hard_share=share, topic_share=0.6) for share in (0.65, 0.5))
+    return Recipe(
+        (
+            Stage("reread", strips, 32, 1e-3, steps=1500, objective=READING),
+            Stage("settle", scenes, 24, 6e-4, steps=7700, **_ONE_LOOK),
+            Stage("recycle", fewer, 24, 6e-4, steps=1700, decay_from=0.0),
+        ),
+        seed=seed,
     )
-    return replace(recipe, stages=tuple(chosen))
 
 
 Lists = tuple[tuple[str, str], ...]  # (annotation file, image folder) of each
