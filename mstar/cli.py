@@ -217,6 +217,10 @@ def sandbox(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], N
     return run
 
 
+_PAPER_OPTIONS = ("real", "synthetic", "siglip", "blip2", "tokenizer", "download", "epochs",
+                  "accumulate", "checkpoint_activations")  # fmt: skip
+
+
 def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
     """train a model, or go on where a run in OUT stopped"""
     parser.epilog = (
@@ -266,8 +270,14 @@ def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
         if out.exists() and not out.is_dir():
             raise ValueError(f"{out} is a file: --out names a folder.")
         paper = args.recipe != "sandbox"
-        if paper and not args.real:
-            raise ValueError(f"{args.recipe} needs images: give --real LIST ROOT.")
+        if paper and not (args.real and args.synthetic):
+            raise ValueError(
+                f"{args.recipe} needs images: give --real LIST ROOT and --synthetic LIST ROOT."
+            )
+        given = [name for name in _PAPER_OPTIONS if getattr(args, name) != parser.get_default(name)]
+        if given and not paper:
+            names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise ValueError(f"the recipe sandbox has no use for {names}: name a paper recipe.")
         if paper and args.init:
             raise ValueError("--init goes on with the sandbox: a paper run goes on by itself.")
         import torch

@@ -62,10 +62,15 @@ def share(count: int) -> slice:
 
 
 def of_first(value: Tensor) -> Tensor:
-    """The first process's tensor, on all of them; for what was drawn by lot. No gradient."""
-    if processes()[1] > 1:
-        dist.broadcast(value, 0)
-    return value
+    """The first process's tensor, on all of them; for what was drawn by lot. No gradient.
+
+    The others' may have another length.
+    """
+    if processes()[1] == 1:
+        return value
+    values = [value.cpu()]
+    dist.broadcast_object_list(values, 0)
+    return values[0].to(value.device)
 
 
 def gather_lists(own: list) -> list:

@@ -317,13 +317,14 @@ class MstarModel(PreTrainedModel):
         if not matching:
             return
         pairs = matching_pairs(v2t, t2v, contrastive.t2v, positives, own)
-        image, text = distributed.of_first(pairs.images), distributed.of_first(pairs.texts)
+        drawn = (pairs.images, pairs.texts, pairs.labels)
+        image, text, labels = map(distributed.of_first, drawn)
         part = distributed.share(len(image))
         tokens = distributed.gather(out.images.tokens)
         out.itm_logits = distributed.gather(
             self.match(tokens[image[part]], input_ids[text[part]], attention_mask[text[part]])
         )
-        out.matching_loss = matching_loss(out.itm_logits, pairs.labels)
+        out.matching_loss = matching_loss(out.itm_logits, labels)
         out.loss = out.contrastive_loss + out.matching_loss
 
     def _assign(self, cosine: Tensor, words: Tensor, own: Tensor | None, run: Run | None) -> Tensor:

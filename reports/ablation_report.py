@@ -23,9 +23,15 @@ from .parameters import AblationReport
 _WHERE = {
     ("easy", "all"): "Images of one to five words, all texts",
     ("easy", "small"): "The same, small text alone",
-    ("easy", "1-2 words"): "The same, images of one or two words: a query for each",
-    ("easy", "4-5 words"): "The same, images of four or five words: more words than queries",
+    ("easy", "1-2 words"): "The same, images of one or two words",
+    ("easy", "4-5 words"): "The same, images of four or five words",
     ("crowd", "all"): "Crowded images, six to eight small words, never trained on",
+}
+
+#: σ makes the mask, or something that is held against it.
+_KINDS = {
+    "Recycling (watershed and threshold masks)": ("watershed", "threshold"),
+    "Controls (empty and random masks)": ("empty", "random"),
 }
 
 
@@ -33,11 +39,11 @@ def pictures(findings: Findings) -> list[Picture]:
     """The figures of the report, those that have something to show."""
     shown = [figures.note("In short", *verdicts(findings))]
     for (gallery, group), title in _WHERE.items():
-        rows = [row for row in against_controls(findings, gallery, group) if row.arm.side == 1]
+        rows = [row for row in findings.against_controls(gallery, group) if row.arm.side == 1]
         shown += _figure(
             title, "Difference to the control that trained as long with one look.", rows
         )
-    rows = [row for row in against_controls(findings, "easy", "all") if row.arm.side > 1]
+    rows = [row for row in findings.against_controls("easy") if row.arm.side > 1]
     shown += _figure(
         "Mosaics of four images, a grid of 32 × 32",
         "The released semantics beside the paper's, each against its own control.",
@@ -49,12 +55,6 @@ def pictures(findings: Findings) -> list[Picture]:
         same_looks(findings, "easy"),
     )
     return [*shown, _mechanism(findings)]
-
-
-def against_controls(findings: Findings, gallery: str, group: str) -> list[Difference]:
-    if not any(group in findings.groups(arm, gallery) for arm in findings.arms):
-        return []
-    return findings.against_controls(gallery, group)
 
 
 def same_looks(findings: Findings, gallery: str) -> list[Difference]:
@@ -80,13 +80,19 @@ def verdicts(findings: Findings) -> list[str]:
             f"mean difference {mean:+.1f}"
         )
 
-    lines = [f"Seeds: {', '.join(map(str, findings.seeds))}. Intervals are over seeds and queries."]
+    over = "seeds and queries" if len(findings.seeds) > 1 else "queries alone, as there is one seed"
+    lines = [
+        f"Seeds: {', '.join(map(str, findings.seeds))}. Intervals of 95 % are over {over}; of "
+        "twenty without any effect, one lies beside zero by chance."
+    ]
     for (gallery, group), title in _WHERE.items():
-        rows = [row for row in against_controls(findings, gallery, group) if row.arm.side == 1]
-        if rows:
-            lines.append(f"Recycling against no recycling. {title}: {said(rows)}.")
-    if rows := same_looks(findings, "easy"):
-        lines.append(f"Watershed masks against empty or random ones, as many looks: {said(rows)}.")
+        rows = [row for row in findings.against_controls(gallery, group) if row.arm.side == 1]
+        for kind, sigmas in _KINDS.items():
+            if among := [row for row in rows if row.arm.sigma in sigmas]:
+                lines.append(f"{title}. {kind} against one look: {said(among)}.")
+    for other in ("empty", "random"):
+        if rows := [row for row in same_looks(findings, "easy") if row.other.sigma == other]:
+            lines.append(f"Watershed masks against {other} ones, as many looks: {said(rows)}.")
     return lines
 
 
@@ -95,7 +101,7 @@ def save(settings: AblationReport, findings: Findings) -> None:
     rows = [
         asdict(row) | {"arm": row.arm.name, "other": row.other.name}
         for gallery, group in _WHERE
-        for row in against_controls(findings, gallery, group)
+        for row in findings.against_controls(gallery, group)
     ]
     rows += [
         asdict(row) | {"arm": row.arm.name, "other": row.other.name}
@@ -135,9 +141,13 @@ def _mechanism(findings: Findings) -> Picture:
     lines = {}
     for arm in findings.arms:
         for t, look in enumerate(findings.looks(arm, "easy"), start=1):
-            lines[f"{arm.name}, look {t}"] = (
+            hidden = (
                 f"{look['masked']:.0%} of the tokens hidden from it; attention on them "
                 f"{look['before']:.0%} before and {look['after']:.0%} now; "
+            )
+            lines[f"{arm.name}, look {t}"] = (
+                f"{hidden if look['masked'] else 'nothing hidden; '}"
                 f"{look['moved']:.0%} of all attention moved"
             )
-    return figures.facts("How far attention moves (100 easy images, mean over seeds)", lines)
+    title = "How far attention moves (up to 100 images of one to five words, mean over seeds)"
+    return figures.facts(title, lines)

@@ -65,6 +65,10 @@ def test_sandbox_obeys_its_seed_and_outlines_words(tmp_path):
     assert len({drawn(), drawn("--seed", "1"), drawn("--polygons")}) == 3
 
 
+LIST = ["a-file", "."]
+PAPER = ["--recipe", "paper-word", "--real", *LIST, "--synthetic", *LIST]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -79,11 +83,15 @@ def test_sandbox_obeys_its_seed_and_outlines_words(tmp_path):
         (["train", "--keep", "0", "--out", "new"], "keep must be 1 or more; got 0"),
         (["train", "--recipe", "paper-word"], "paper-word needs images: give --real LIST ROOT"),
         (
-            ["train", "--recipe", "paper-word", "--real", "a-file", ".", "--init", "x"],
+            ["train", "--epochs", "4", "--checkpoint-activations"],
+            "the recipe sandbox has no use for --epochs, --checkpoint-activations",
+        ),
+        (
+            ["train", *PAPER, "--init", "x"],
             "--init goes on with the sandbox",
         ),
         (
-            ["train", "--recipe", "paper-word", "--real", "a-file", "."],
+            ["train", *PAPER],
             "name a folder that holds the vocab.txt of bert-base-uncased",
         ),
     ],

@@ -27,7 +27,7 @@ class TrainingMonitor(View):
 
     >>> monitor = TrainingMonitor(probes)
     >>> display(monitor)
-    >>> Trainer(config, recipe, folder, callback=monitor).run()
+    >>> Trainer(model, processor, recipe, folder, callback=monitor).run()
 
     It is called after every step, draws every `every` seconds at most and less often where that
     would cost more than `BUDGET` of the time since training began. `share` is what it has cost.

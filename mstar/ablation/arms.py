@@ -49,7 +49,18 @@ class Arm:
         changed = {"sigma": SIGMAS[self.sigma], "steps": self.looks, "multi_word_branch": False}
         if self.semantics == "released":
             changed["recycled_temperature"] = True  # as its word model does (official.md 9)
+            changed["learn_temperature"] = False
         return changed
+
+    @property
+    def assigned_weight(self) -> float:
+        """Of the loss on assigned embeddings, which would undo the released stop-gradients."""
+        return 0.0 if self.semantics == "released" else 1.0
+
+    @property
+    def galleries(self) -> tuple[str, ...]:
+        """What judges it; a mosaic of four crowded images would hold thirty words."""
+        return ("easy", "crowd") if self.side == 1 else ("easy",)
 
     @contextmanager
     def masks(self, model: MstarModel, seed: int) -> Iterator[None]:

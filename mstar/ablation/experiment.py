@@ -19,7 +19,7 @@ from ..configuration import MstarConfig
 from ..data import sandbox
 from ..data.galleries import Gallery
 from ..data.lexicon import ENOUGH
-from ..evaluation import average_precisions, evaluating, rank_gallery
+from ..evaluation import evaluating, rank_gallery, scale_average_precisions
 from ..modeling import MstarModel
 from ..queries import Query
 from ..training import Recipe, Stage, Trainer
@@ -81,6 +81,9 @@ class Experiment:
         source = checkpoint or embedded.checkpoint()
         self.base, processor = load_checkpoint(source)
         self.processor = processor
+        side = max(arm.side for arm in arms)
+        if settings.images < side**2:
+            raise ValueError(f"a mosaic is made of {side**2} images; got images {settings.images}.")
         about = asdict(settings) | {"checkpoint": checkpoint_hash(source)}
         kept = self.folder / "settings.json"
         if kept.is_file() and json.loads(kept.read_text(encoding="utf-8")) != about:
@@ -102,7 +105,14 @@ class Experiment:
         ]
 
     def run(self) -> list[dict[str, Any]]:
-        """Make every missing run; returns the whole table."""
+        """Make every missing run; returns the whole table.
+
+        Raises:
+            ValueError: a gallery cannot be made of as many images, before anything is trained.
+        """
+        for arm in dict.fromkeys(arm for _, arm in self.missing):
+            for name in arm.galleries:
+                self._gallery(name, arm.side)
         bar = tqdm(self.missing, desc="runs", unit="run")
         for seed, arm in bar:
             bar.set_postfix_str(f"seed {seed}, {arm.name}")
@@ -125,8 +135,7 @@ class Experiment:
         with arm.masks(model, seed):
             self._train(model, arm, seed, self.settings.steps, seed + 100)
             model.requires_grad_(False)
-            galleries = ("easy", "crowd") if arm.side == 1 else ("easy",)
-            judged = {name: self._judge(model, arm, name) for name in galleries}
+            judged = {name: self._judge(model, arm, name) for name in arm.galleries}
         return {"seed": seed, "arm": asdict(arm), "name": arm.name, "galleries": judged}
 
     def _parent(self, seed: int) -> Path:
@@ -152,7 +161,7 @@ class Experiment:
         chosen = {"semantics": arm.semantics, "num_query_tokens": self.settings.queries}
         # the preset's fields follow from the semantics
         sizes = {name: base[name] for name in _SIZES}
-        model = MstarModel(MstarConfig(**sizes | chosen | arm.overrides))
+        model = MstarModel(MstarConfig(**(sizes | chosen | arm.overrides)))
         model.vision.siglip = self.base.vision.siglip
         model.vision = PrecomputedVision(model.vision)
         return model
@@ -175,21 +184,23 @@ class Experiment:
         )
         work = self.folder / "work"
         shutil.rmtree(work, ignore_errors=True)
-        Trainer(
-            model, self.processor, Recipe((stage,), seed=order), work, workers=0, save_every=10**9
-        ).run()
+        recipe = Recipe((stage,), seed=order, assigned_weight=arm.assigned_weight)
+        Trainer(model, self.processor, recipe, work, workers=0, save_every=10**9).run()
         shutil.rmtree(work)
 
-    def _judge(self, model: MstarModel, arm: Arm, name: str) -> dict[str, Any]:
-        if (name, arm.side) not in self._galleries:
-            self._galleries[name, arm.side] = _Judged.made(
-                self.base, self.processor, name, self.settings.gallery, arm.side
+    def _gallery(self, name: str, side: int) -> "_Judged":
+        if (name, side) not in self._galleries:
+            self._galleries[name, side] = _Judged.made(
+                self.base, self.processor, name, self.settings.gallery, side
             )
-        judged = self._galleries[name, arm.side]
+        return self._galleries[name, side]
+
+    def _judge(self, model: MstarModel, arm: Arm, name: str) -> dict[str, Any]:
+        judged = self._gallery(name, arm.side)
         tokens = TokenProcessor(self.processor)
         scores = rank_gallery(model, tokens, judged.tokens, judged.queries, arm.looks)
         precisions = {
-            group: average_precisions(judged.truth & positive, scores, positive | ~judged.truth)
+            group: scale_average_precisions(judged.truth, positive, scores)
             for group, positive in judged.groups.items()
         }
         return {
@@ -253,11 +264,12 @@ def looks(
 
     Returns:
         for t = 1 … T: `masked`, share of the tokens hidden from it; `before` and `after`, share of
-        the attention on those tokens in the look before and in this one; `moved`, share of the
+        the attention on those tokens in the look before and in this one, over the images where
+        anything is hidden (None = in none); `moved`, share of the
         attention that lies elsewhere than in the look before (total variation).
     """
     with evaluating(model):
-        pixels = torch.from_numpy(np.stack(tokens))
+        pixels = torch.from_numpy(np.stack(tokens)).to(model.device)
         seen = model(pixel_values=pixels, steps=steps).images.looks  # an arm's hooks are heard
     found = []
     for last, now in pairwise(seen):

@@ -44,14 +44,13 @@ class Findings:
         self.seeds = sorted({seed for seed, _ in self.rows})
         self.arms = list(dict.fromkeys(arm for _, arm in self.rows))
 
-    def groups(self, arm: Arm, gallery: str) -> list[str]:
-        """Names of the groups of positives."""
-        found = (self.rows.get((seed, arm)) for seed in self.seeds)
-        return next((list(r["galleries"][gallery]["ap"]) for r in found if r), [])
-
     def difference(self, arm: Arm, other: Arm, gallery: str, group: str) -> Difference | None:
-        """None where no seed has both."""
-        seeds = [s for s in self.seeds if {(s, arm), (s, other)} <= self.rows.keys()]
+        """None where no seed has both, on that gallery and group."""
+        seeds = [
+            s
+            for s in self.seeds
+            if all(group in self._precisions(s, a, gallery) for a in (arm, other))
+        ]
         if not seeds:
             return None
         first, second = (self._ap(a, seeds, gallery, group) for a in (arm, other))
@@ -76,12 +75,17 @@ class Findings:
         return [difference for difference in found if difference is not None]
 
     def looks(self, arm: Arm, gallery: str) -> list[dict[str, float]]:
-        """What each look after the first did to the attention, mean over seeds."""
+        """What each look after the first did to the attention, mean over seeds.
+
+        `before` and `after` are NaN where nothing was hidden.
+        """
         rows = [self.rows[s, arm]["galleries"][gallery]["looks"] for s in self.seeds
                 if (s, arm) in self.rows and gallery in self.rows[s, arm]["galleries"]]  # fmt: skip
         return [
             {
-                name: float(np.mean([look[name] for look in same if look[name] is not None] or [0]))
+                name: float(
+                    np.mean([look[name] for look in same if look[name] is not None] or np.nan)
+                )
                 for name in same[0]
             }
             for same in zip(*rows, strict=True)
@@ -89,8 +93,15 @@ class Findings:
 
     def _ap(self, arm: Arm, seeds: list[int], gallery: str, group: str) -> NDArray[np.float64]:
         """AP in %, [seeds, queries]; NaN where a query has no positive in the group."""
-        rows = [self.rows[seed, arm]["galleries"][gallery]["ap"][group] for seed in seeds]
-        return np.array(rows, dtype=float)
+        return np.array([self._precisions(s, arm, gallery)[group] for s in seeds], dtype=float)
+
+    def _precisions(self, seed: int, arm: Arm, gallery: str) -> dict[str, list[float | None]]:
+        """By group; mosaics have no crowded gallery, and not every group."""
+        return (
+            self.rows.get((seed, arm), {"galleries": {}})["galleries"]
+            .get(gallery, {})
+            .get("ap", {})
+        )
 
 
 def interval(change: NDArray[np.float64], seed: int = 0) -> Estimate:

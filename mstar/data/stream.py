@@ -18,7 +18,7 @@ from mstar.data import sandbox
 from mstar.data.annotations import Annotations
 from mstar.data.photos import random_distortions, random_resized_crop
 from mstar.data.scenes import BLOCK, TOPIC_SHARE
-from mstar.processing import UnreadableImage, open_image
+from mstar.processing import UnreadableImage, clean_caption, open_image
 
 Item = dict[str, Any]  # image uint8 [size, size, 3], texts, styles, source
 
@@ -147,10 +147,13 @@ class _Annotated:
         photo = random_resized_crop(open_image(found.image), self.size, rng)
         if self.asked.distort:
             photo = random_distortions(photo, rng)
+        # texts are the same if the model reads the same (official.md 10), and each counts once
+        read = map(clean_caption, found.texts)
+        texts, styles = zip(*dict.fromkeys(zip(read, found.styles, strict=True)), strict=True)
         return {
             "image": torch.from_numpy(np.array(photo)),
-            "texts": list(found.texts),
-            "styles": list(found.styles),
+            "texts": list(texts),
+            "styles": list(styles),
             "source": str(found.image),
         }
 

@@ -58,10 +58,11 @@ def training_bytes(config: MstarConfig, stage: Stage, length: int = 16) -> tuple
     """Memory in bytes: the model's with gradients and AdamW, and what each image of a step adds.
 
     Weights are in full precision and what is kept for the way back in bf16, all of it
-    (`checkpoint_activations` would keep less); texts and small parts are left out.
+    (`checkpoint_activations` would keep less), but for φ's and S's attention matrices, which fused
+    kernels do not keep. Texts and small parts are left out.
     """
     model = _hollow(config, stage)
-    model.requires_grad_(True)
+    model.train().requires_grad_(True)  # dropout keeps its masks
     model.freeze()
     for name in stage.frozen:
         model.get_submodule(name).requires_grad_(False)
@@ -69,10 +70,13 @@ def training_bytes(config: MstarConfig, stage: Stage, length: int = 16) -> tuple
     model.bfloat16()
     pixels = model.config.vision_config.image_size
     image = torch.empty(1, 3, pixels, pixels, device="meta", dtype=torch.bfloat16)
+    count = (pixels // model.config.vision_config.patch_size) ** 2
     kept: dict[StorageWeakRef, int] = {}
     weights = {StorageWeakRef(p.untyped_storage()) for p in model.parameters()}
 
     def keep(tensor: Tensor) -> Tensor:
+        if tensor.shape[-2:] == (count, count):
+            return tensor
         storage = tensor.untyped_storage()
         kept[StorageWeakRef(storage)] = storage.nbytes()
         return tensor

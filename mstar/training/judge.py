@@ -18,7 +18,7 @@ def judge(
     head: reading.ReadingHead | None,
     seed: int,
 ) -> dict[str, float]:
-    """`exact_match` where it learns to read, `map` on scenes, nothing on photographs."""
+    """`exact_match` where it learns to read, `map` on scenes, nothing on strips and photographs."""
     with evaluating(model), torch.no_grad():
         if stage.objective == READING:
             return {"exact_match": exact_match(model, head, seed)}

@@ -27,7 +27,8 @@ class Stage:
         objective: `reading` trains φ on transcriptions (see `reading`), `retrieval` everything.
         minutes: turned into steps once, by the speed of the first few, and kept with the run.
         image_size: pixels; the position table is stretched to it. None = the model's.
-        frozen: modules that stay as they are, by name; `vision.siglip` is φ.
+        frozen: modules that stay as they are, by name, batch statistics included; `vision.siglip`
+            is φ.
         pve_steps: T.
         accumulate: micro-batches of a step, one after the other. Each is compared within itself
             alone, so more of them mean fewer wrong answers a text.
@@ -189,7 +190,10 @@ def paper_word(synthetic: Lists, real: Lists, epochs: int = 16) -> Recipe:
 
 
 def paper_multiquery(synthetic: Lists, real: Lists, epochs: int = 16) -> Recipe:
-    """The multi-query model: 50k SynthText images and 25k rendered phrases; 20k of TextCaps."""
+    """The multi-query model: 50k SynthText images and 25k rendered phrases; 20k of TextCaps.
+
+    The paper forms combined queries from an image's words and phrases; the lists have to hold them.
+    """
     return _paper(synthetic, real, epochs, multi_word_branch=True)
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,13 @@ class RunFolder:
         with self.curve.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
+    def losses(self, count: int, most: int = 100) -> list[float]:
+        """Of the last `count` steps, `most` at most."""
+        if not count or not self.curve.exists():
+            return []
+        lines = self.curve.read_text(encoding="utf-8").splitlines()
+        return [json.loads(line)["loss"] for line in lines[-min(count, most) :]]
+
     def save(self, accelerator: Accelerator, progress: Progress) -> None:
         """Write a checkpoint; every process takes part.
 
@@ -140,12 +148,15 @@ class Guard:
 
     That is ten times the median of the last hundred losses, and ten at least: below that a
     loss of the kinds here says nothing.
+
+    Args:
+        losses: of the steps before, for a run that goes on.
     """
 
     factor, least, memory = 10.0, 10.0, 100
 
-    def __init__(self) -> None:
-        self.recent: deque[float] = deque(maxlen=self.memory)
+    def __init__(self, losses: Iterable[float] = ()):
+        self.recent: deque[float] = deque(losses, maxlen=self.memory)
 
     def problem(self, loss: float) -> str | None:
         """What is wrong with the next loss, if anything."""

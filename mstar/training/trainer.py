@@ -41,7 +41,8 @@ class Trainer:
     """Runs a recipe, from the start or from the last checkpoint in `folder`.
 
     Each step draws its random numbers from the recipe's seed and its own number, and each image
-    from its position, so a run that was killed goes on bit for bit, with any number of workers.
+    from its position, so a run that was killed goes on bit for bit, with any number of workers (on
+    one CPU thread: with more, sums differ in their last bits now and then).
 
     Args:
         model, processor: what to train (see `start`), changed in place.
@@ -158,13 +159,14 @@ class Trainer:
             self.accelerator.load_state(str(newest))
 
     def _begin(self) -> None:
-        """Get ready for the present stage, if there is one: what is trained, a fresh optimiser."""
-        if self.progress.stage == len(self.recipe.stages):
+        """Get ready for the present stage, or the last: what is trained, a fresh optimiser."""
+        if not self.recipe.stages:
             return
-        stage = self.recipe.stages[self.progress.stage]
-        model = self.model
-        if stage.image_size is not None:
-            resize_images(model, stage.image_size)
+        number = min(self.progress.stage, len(self.recipe.stages) - 1)
+        stage, model = self.recipe.stages[number], self.model
+        sizes = [s.image_size for s in self.recipe.stages[: number + 1] if s.image_size]
+        if sizes:
+            resize_images(model, sizes[-1])
         side = model.config.vision_config.image_size
         self.processor.image_processor.size = {"height": side, "width": side}
         model.requires_grad_(True)
@@ -185,7 +187,7 @@ class Trainer:
 
     def _run_stage(self, stage: Stage) -> None:
         items, seed = self._items(stage)
-        progress, guard = self.progress, Guard()
+        progress = self.progress
         if progress.steps is None:
             progress.steps = _steps(stage, items)
             if progress.steps is None:
@@ -193,7 +195,8 @@ class Trainer:
                 progress.steps = max(1, round(60 * stage.minutes / seconds))
                 # or a resumed run might measure another length
                 self.kept.save(self.accelerator, progress)
-        self.objective.train()
+        guard = Guard(self.kept.losses(progress.step))
+        self._train_mode(stage)
         per_epoch = items.count and -(-items.count // stage.batch_size)
         bar = tqdm(
             self._batches(stage, items, seed, progress.step, progress.steps),
@@ -222,6 +225,12 @@ class Trainer:
                 self.callback(self.model, self.processor, row | {"learning rate": rate})
             if progress.step % self.save_every == 0 and progress.step < progress.steps:
                 self.kept.save(self.accelerator, progress)
+
+    def _train_mode(self, stage: Stage) -> None:
+        """Dropout and batch statistics, except where a part is frozen."""
+        self.objective.train()
+        for name in stage.frozen:
+            self.model.get_submodule(name).eval()
 
     def _items(self, stage: Stage) -> tuple[Items, int]:
         """The present stage's images, and its seed: every stage sees images of its own."""
@@ -258,10 +267,14 @@ class Trainer:
                 f"{batch['error'].rstrip('.')}: repair or remove it, or let unreadable images be "
                 f"skipped; {self.kept.last_good()}."
             )
-        for problem in (name for names in batch["skipped"] for name in names):
+        if not self.skip_unreadable:
+            return batch
+        skipped = [problem for problems in batch["skipped"] for problem in problems]
+        for problem in distributed.gather_lists(skipped):
             if problem not in self.progress.skipped:
                 self.progress.skipped.append(problem)
-                tqdm.write(f"skipped ({len(self.progress.skipped)} so far): {problem}")
+                if self.accelerator.is_main_process:
+                    tqdm.write(f"skipped ({len(self.progress.skipped)} so far): {problem}")
         return batch
 
     def _step(self, stage: Stage, seed: int, micro: list[dict], rate: float) -> dict[str, float]:
@@ -328,19 +341,22 @@ class Trainer:
         return (int(rng.integers(spare + 1)), 0) if spare > 0 else None
 
     def _seconds(self, stage: Stage, items: Items, seed: int) -> float:
-        """Of a step, the median of a few at a rate of zero, which change no weight."""
+        """Of a step, the mean of a few at a rate of zero, which change no weight."""
         kept = copy.deepcopy(self.model.state_dict())  # the norm's running statistics
-        self.objective.train()
-        seconds = []
-        clock = time.perf_counter()
-        for micro in self._batches(stage, items, seed, 0, _REHEARSED + 1):
+        self._train_mode(stage)
+        every = max(1, stage.matching_every)  # L_m is dear: it has to have its share
+        count = every * -(-_REHEARSED // every)
+        for micro in self._batches(stage, items, seed, 0, count + 1):
             self._step(stage, seed, micro, 0.0)
-            seconds.append(time.perf_counter() - clock)
-            clock = time.perf_counter()
+            if self.progress.step == 0:  # the first warms up
+                began = time.perf_counter()
+            self.progress.step += 1
+        mean = (time.perf_counter() - began) / count
+        self.progress.step = 0
         self.model.load_state_dict(kept)
         self._begin()  # an optimiser without a memory of this
-        median = torch.tensor(float(np.median(seconds[1:])), device=self.accelerator.device)
-        return distributed.total(median).item() / self.accelerator.num_processes
+        slowest = torch.tensor(mean, device=self.accelerator.device)
+        return distributed.total(slowest).item() / self.accelerator.num_processes
 
     def _log(self, row: dict[str, object]) -> None:
         row = row | {"cpu_minutes": self.progress.cpu_seconds / 60}
@@ -390,6 +406,6 @@ def optimizer(objective: Objective, recipe: Recipe) -> torch.optim.AdamW:
 
 
 def training_record(folder: str | Path) -> list[dict]:
-    """The runs that made a checkpoint, first to last: recipe, CPU minutes, log."""
+    """The runs that made a checkpoint, first to last: recipe, CPU seconds, log."""
     path = Path(folder, RECORD)
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []

@@ -120,9 +120,14 @@ def test_other_settings_are_refused(experiment):
     assert json.loads((experiment.folder / "settings.json").read_text())["steps"] == TINY.steps
 
 
-def test_settings_that_cannot_be_are_refused():
+def test_settings_that_cannot_be_are_refused(tmp_path):
     with pytest.raises(ValueError, match="queries must be 1 or more; got 0"):
         Settings(queries=0)
+    with pytest.raises(ValueError, match="a mosaic is made of 4 images; got images 3"):
+        Experiment(tmp_path, Settings(images=3))
+    with pytest.raises(ValueError, match="need 24 images; got 10"):  # before anything is trained
+        Experiment(tmp_path / "few", Settings(gallery=10), arms=ARMS[:1]).run()
+    assert not list((tmp_path / "few").glob("parent*"))
 
 
 def test_names_of_arms_are_different():
@@ -155,6 +160,21 @@ def test_differences_are_paired_by_seed_and_query():
     assert Findings(rows).difference(arm, Arm(2), "easy", "all") is None
     (only,) = Findings(rows).against_controls("easy")
     assert only == found
+
+
+def test_arms_without_a_group_are_left_out():
+    """Mosaics have no crowded gallery and no images of few words."""
+    arm, mosaic = Arm(1, "watershed"), Arm(1, "watershed", side=2)
+    rows = [row(1, one, [10.0, 20.0]) for one in (arm, Arm(0), mosaic, mosaic.control)]
+    for plain in rows[:2]:
+        plain["galleries"]["easy"]["ap"]["1-2 words"] = [10.0, 20.0]
+    found = Findings(rows)
+    assert [d.arm for d in found.against_controls("easy")] == [arm, mosaic]
+    assert [d.arm for d in found.against_controls("easy", "1-2 words")] == [arm]
+    assert found.against_controls("crowd") == []
+    rows[0]["galleries"]["easy"]["looks"][0] |= {"masked": 0.0, "before": None, "after": None}
+    (look,) = Findings(rows).looks(arm, "easy")
+    assert look["masked"] == 0 and np.isnan(look["before"]) and look["moved"] == 0.1
 
 
 def test_an_interval_is_as_wide_as_seeds_and_queries_differ():

@@ -124,6 +124,20 @@ def test_an_epoch_sees_every_photograph_once_in_an_order_of_its_own(lists):
     assert item["source"].endswith(f"{number}.png") and item["styles"] == ["word"]
 
 
+def test_texts_that_read_the_same_are_one_text(lists, tmp_path):
+    """They would be wrong answers to themselves (official.md 10)."""
+    entry = {
+        "image": "0.png",
+        "text": ["EXIT!", "exit", "Exit"],
+        "type": ["word", "word", "phrase"],
+    }
+    (tmp_path / "a.json").write_text(json.dumps([entry]))
+    item = Stream(Annotated(lists[:1]).open(1, 32), 1)[0]
+    assert list(zip(item["texts"], item["styles"], strict=True)) == [
+        ("exit", "word"), ("exit", "phrase"),
+    ]  # fmt: skip
+
+
 def test_photographs_are_the_same_for_any_number_of_workers(lists):
     stream = Stream(Annotated(lists).open(1, 32), 1)
     assert same(loaded(stream, 2), loaded(stream, 0))

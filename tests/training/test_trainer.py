@@ -91,9 +91,13 @@ def test_workers_change_nothing(unjudged, one_thread, tmp_path):
 def test_a_frozen_part_stays_as_it_is(unjudged, tmp_path):
     run = trainer(tmp_path, replace(RECIPE, stages=RECIPE.stages[1:2]))
     before = {name: value.clone() for name, value in run.model.named_parameters()}
+    statistics = {n: value.clone() for n, value in run.model.vision.siglip.named_buffers()}
+    assert any("running_mean" in name for name in statistics), "the stem's norm"
     after = dict(run.run().named_parameters())
     changed = {name for name in after if not torch.equal(after[name], before[name])}
     assert not [name for name in changed if name.startswith("vision.siglip.")]
+    buffers = dict(run.model.vision.siglip.named_buffers())
+    assert all(torch.equal(value, statistics[name]) for name, value in buffers.items())
     assert {"vision.mlp.0.weight", "multimodal.query_tokens", "text_projection.weight"} <= changed
 
 
@@ -149,6 +153,36 @@ def test_an_estimate_names_every_stage_and_changes_nothing(unjudged, one_thread,
     again.run()
     assert curve(tmp_path / "run") == curve(tmp_path / "plain")
     assert again.model.config.vision_config.image_size == 256
+
+
+def test_a_finished_run_gives_its_model_again(unjudged, tmp_path, photos):
+    """`mstar train` a second time must not write untrained weights over the result."""
+    larger = stage("larger", photos, steps=1, pve_steps=0, image_size=256)
+    last = stage("last", photos, steps=1, pve_steps=0)
+    recipe = Recipe((larger, last))
+    trained = trainer(tmp_path / "run", recipe).run()
+    again = trainer(tmp_path / "run", recipe)
+    assert again.estimate() == []
+    found = again.run()
+    assert found.config.vision_config.image_size == 256
+    for name, value in trained.state_dict().items():
+        assert torch.equal(value, found.state_dict()[name]), name
+
+
+def test_an_estimate_counts_the_matching_loss_as_often_as_it_happens(
+    unjudged, tmp_path, monkeypatch
+):
+    asked = []
+    real = Objective.forward
+
+    def forward(self, matching, **rest):
+        asked.append(matching)
+        return real(self, matching=matching, **rest)
+
+    monkeypatch.setattr(Objective, "forward", forward)
+    recipe = Recipe((stage("look", SCENES, pve_steps=0, matching_every=4, accumulate=1),))
+    trainer(tmp_path, recipe).estimate()
+    assert sum(asked[1:]) == len(asked[1:]) / 4
 
 
 def test_minutes_become_steps_once(unjudged, tmp_path, monkeypatch):
@@ -246,6 +280,21 @@ def test_an_exploding_loss_stops_the_run(unjudged, tmp_path, monkeypatch):
     monkeypatch.setattr(Guard, "problem", lambda self, loss: "the loss is 99, after a median of 1")
     with pytest.raises(TrainingStopped, match=r"step 1 of stage read.*there is no earlier checkpo"):
         trainer(tmp_path).run()
+
+
+def test_a_run_that_goes_on_knows_the_losses_before(unjudged, tmp_path, monkeypatch):
+    recipe = Recipe((stage("find", STRIPS, steps=25, pve_steps=0),))
+    with pytest.raises(KeyboardInterrupt):
+        trainer(tmp_path, recipe, save_every=1, callback=interrupt(after=24)).run()
+    real = Objective.forward
+
+    def exploding(self, **rest):
+        losses = real(self, **rest)
+        return losses | {"loss": losses["loss"] * 1e3}
+
+    monkeypatch.setattr(Objective, "forward", exploding)
+    with pytest.raises(TrainingStopped, match=r"step 24 of stage find: the loss is"):
+        trainer(tmp_path, recipe).run()
 
 
 @pytest.mark.parametrize("workers", [0, 1])

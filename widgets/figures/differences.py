@@ -11,14 +11,14 @@ _WIDTH, _HEIGHT = 320, 30
 
 
 def differences(title: str, caption: str, rows: Sequence[Difference]) -> Picture:
-    """A row an arm: both MAPs, the difference with its 95 % interval, and that of each seed.
+    """A row for each pair: both MAPs, the difference with its 95 % interval, and that of each seed.
 
-    Right of the line the arm is better than its control.
+    Right of the line the arm is better than the other.
     """
     ends = [e for row in rows for e in (row.difference.low, row.difference.high, *row.by_seed)]
     reach = max([1.0, *map(abs, ends)]) * 1.05
     lines = "".join(_line(row, reach) for row in rows)
-    heads = ("Masks and looks", "MAP, control", "MAP, arm", "Hidden", "Difference in MAP")
+    heads = ("Masks and looks", "MAP, other", "MAP, arm", "Hidden", "Difference in MAP")
     head = "".join(f'<th role="columnheader">{text(name)}</th>' for name in heads)
     return Picture(
         markup.figure(
@@ -37,7 +37,9 @@ def _line(row: Difference, reach: float) -> str:
     sure = "better" if change.low > 0 else "worse" if change.high < 0 else "no clear difference"
     hidden = "–" if row.masked is None else f"{row.masked:.0f} %"
     what = f"T = {row.arm.looks}, {row.arm.sigma} masks"
-    numbers = (("MAP, control", f"{row.second:.1f}"), ("MAP, arm", f"{row.first:.1f}"))
+    if row.other.looks:
+        what += f", against {row.other.sigma} ones"
+    numbers = (("MAP, other", f"{row.second:.1f}"), ("MAP, arm", f"{row.first:.1f}"))
     cells = "".join(
         f'<td role="cell" class="mv-number" data-label="{text(name)}">{text(value)}</td>'
         for name, value in (*numbers, ("Hidden", hidden))
