@@ -31,6 +31,8 @@ from .start import resize_images
 from .state import Guard, Progress, RunFolder, TrainingStopped
 
 RECORD = "training.json"
+#: Steps between two looks at how good the model is; the end of a stage is always looked at.
+_JUDGED_EVERY = 1000
 #: Steps whose speed turns a stage's minutes into steps, after one that warms up.
 _REHEARSED = 6
 
@@ -49,7 +51,7 @@ class Trainer:
         folder: where the run is kept.
         history: how the given weights were made, `training_record` of their checkpoint.
         workers: processes that render or load; None = one on a CPU, four beside a GPU.
-        save_every, evaluate_every: steps.
+        save_every: steps.
         keep: checkpoints that stay.
         precision: `bf16` or `no`; None = bf16 on a GPU that has it.
         compiled: whether φ's layers are compiled, which takes a minute and pays on long runs.
@@ -70,7 +72,6 @@ class Trainer:
         history: list[dict] | None = None,
         workers: int | None = None,
         save_every: int = 500,
-        evaluate_every: int = 1000,
         keep: int = 2,
         precision: str | None = None,
         compiled: bool = False,
@@ -91,7 +92,7 @@ class Trainer:
         self.model, self.processor, self.recipe = model, processor, recipe
         self.folder, self.history = Path(folder), history or []
         self.workers = (4 if cuda else 1) if workers is None else workers
-        self.save_every, self.evaluate_every = save_every, evaluate_every
+        self.save_every = save_every
         self.skip_unreadable, self.callback = skip_unreadable, callback
         head = None
         if any(stage.objective == READING for stage in recipe.stages):
@@ -218,7 +219,7 @@ class Trainer:
             row: dict[str, Any] = {"stage": stage.name, "step": progress.step} | losses
             if self.accelerator.is_main_process:
                 self.kept.note(row)
-            if progress.step % self.evaluate_every == 0 or progress.step == progress.steps:
+            if progress.step % _JUDGED_EVERY == 0 or progress.step == progress.steps:
                 row |= judge(stage, self.model, self.processor, self.objective.head, seed)
                 self._log(row)
             if self.callback is not None:
