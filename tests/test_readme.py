@@ -53,7 +53,14 @@ def test_the_table_of_semantics_is_the_code_s():
 
 @pytest.mark.parametrize(
     "command",
-    [["convert"], ["evaluate", "sandbox"], ["report", "image"], ["sandbox"], ["train"]],
+    [
+        ["convert"],
+        ["evaluate", "sandbox"],
+        ["report", "ablation"],
+        ["report", "image"],
+        ["sandbox"],
+        ["train"],
+    ],
     ids=" ".join,
 )
 def test_every_command_and_option_is_named(command, capsys):
