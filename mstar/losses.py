@@ -150,3 +150,31 @@ def assigned_loss(
         return cosine.sum() * 0
     logits = cosine[image, :, assignment[image, word]] / temperature  # [pairs, N]
     return F.cross_entropy(logits.masked_fill(excluded[image], EXCLUDED).float(), word)
+
+
+def idle_loss(
+    cosine: Tensor, assignment: Tensor, own_words: Tensor, excluded: Tensor, temperature: Tensor
+) -> Tensor:
+    """Each embedding to which no word is assigned must answer to some word of its image.
+
+    Not in the paper. An image has fewer words than queries, and nothing else tells the others to
+    look at text, whose share of C and so of the mask σ(C) is theirs as well.
+
+    Args:
+        cosine: [B, N, S] of N texts with S vision embeddings.
+        assignment: int64 [B, N], −1 where nothing is assigned.
+        own_words: bool [B, N], the words on each image's list; an image without any is left out.
+        excluded: bool [B, N], texts that are neither right nor wrong (an image's own phrases).
+
+    Returns:
+        mean of −log Σ_{own words} softmax over the texts, over the idle embeddings.
+    """
+    idle = own_words.any(dim=1)[:, None].repeat(1, cosine.shape[2])  # [B, S]
+    image, word = (assignment >= 0).nonzero(as_tuple=True)
+    idle[image, assignment[image, word]] = False
+    if not idle.any():
+        return cosine.sum() * 0
+    image, embedding = idle.nonzero(as_tuple=True)
+    logits = (cosine[image, :, embedding] / temperature).float()  # [idle, N]
+    log_shares = logits.masked_fill(excluded[image], EXCLUDED).log_softmax(dim=1)
+    return -log_shares.masked_fill(~own_words[image], EXCLUDED).logsumexp(dim=1).mean()

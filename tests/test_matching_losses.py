@@ -10,6 +10,7 @@ from mstar import MstarConfig, MstarModel
 from mstar.losses import (
     assigned_loss,
     contrastive_loss,
+    idle_loss,
     matching_loss,
     matching_pairs,
     soft_cross_entropy,
@@ -173,6 +174,35 @@ def test_assigned_loss_of_nothing_is_zero_and_has_a_gradient():
     loss = assigned_loss(cosine, none, none > 0, torch.tensor(0.05))
     loss.backward()
     assert loss.item() == 0 and (cosine.grad == 0).all()
+
+
+def test_idle_loss_by_hand():
+    """Embeddings 1 and 2 are idle: own words are texts 0 and 1, text 2 is wrong, 3 is a phrase."""
+    cosine = torch.tensor([[[0.9, 0.3, 0.1], [0.2, 0.6, 0.5], [0.3, 0.4, 0.7], [0.8, 0.9, 0.2]]])
+    assignment = torch.tensor([[0, -1, -1, -1]])  # word 1 found no embedding left
+    own_words = torch.tensor([[YES, YES, NO, NO]])
+    excluded = torch.tensor([[NO, NO, NO, YES]])
+    loss = idle_loss(cosine, assignment, own_words, excluded, torch.tensor(0.5))
+
+    def share(first, second, wrong):
+        return (exp(first / 0.5) + exp(second / 0.5)) / sum(
+            exp(value / 0.5) for value in (first, second, wrong)
+        )
+
+    expected = -(log(share(0.3, 0.6, 0.4)) + log(share(0.1, 0.5, 0.7))) / 2
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_idle_loss_leaves_out_images_without_words_and_assigned_embeddings():
+    cosine = torch.rand(2, 2, 2, requires_grad=True)
+    assignment = torch.tensor([[0, -1], [-1, -1]])
+    own_words = torch.tensor([[YES, NO], [NO, NO]])
+    none = torch.zeros(2, 2, dtype=torch.bool)
+    idle_loss(cosine, assignment, own_words, none, torch.tensor(0.1)).backward()
+    assert (cosine.grad[0, :, 1] != 0).all()
+    assert (cosine.grad[0, :, 0] == 0).all() and (cosine.grad[1] == 0).all()
+    loss = idle_loss(cosine, assignment, none, none, torch.tensor(0.1))
+    assert loss.item() == 0 and loss.requires_grad
 
 
 # The multi-word branch

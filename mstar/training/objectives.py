@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from ..losses import assigned_loss
+from ..losses import assigned_loss, idle_loss
 from ..modeling import MstarModel
 from . import reading
 
@@ -26,6 +26,7 @@ class Objective(nn.Module):
         pixel_values: Tensor,
         window: tuple[int, int] | None,
         transcriptions: Sequence[str] | None = None,
+        idle_weight: float = 0.0,
         **batch: Tensor | int | bool,
     ) -> dict[str, Tensor]:
         """`loss` and its parts.
@@ -34,6 +35,7 @@ class Objective(nn.Module):
             pixel_values: this process's images [B, 3, H, W].
             window: see `VisionEncoder.forward`.
             transcriptions: what is written on each; asks for the reading loss.
+            idle_weight: see `Stage`.
             batch: what else `MstarModel.forward` takes.
         """
         if transcriptions is not None:
@@ -44,11 +46,16 @@ class Objective(nn.Module):
             }
         out = self.model(pixel_values=pixel_values, window=window, **batch)
         losses = {"loss": out.loss, "L_c": out.contrastive_loss}
+        cosine, assignment = out.similarity.cosine, out.similarity.assignment
+        is_word, temperature = batch["is_word"], self.model.temp
+        excluded = batch["positives"] & ~is_word
         if self.assigned_weight:
-            found = out.similarity
-            excluded = batch["positives"] & ~batch["is_word"]
-            losses["L_a"] = assigned_loss(found.cosine, found.assignment, excluded, self.model.temp)
+            losses["L_a"] = assigned_loss(cosine, assignment, excluded, temperature)
             losses["loss"] = losses["loss"] + self.assigned_weight * losses["L_a"]
+        if idle_weight:
+            words = batch["own"] & is_word
+            losses["L_i"] = idle_loss(cosine, assignment, words, excluded, temperature)
+            losses["loss"] = losses["loss"] + idle_weight * losses["L_i"]
         if out.matching_loss is not None:
             losses["L_m"] = out.matching_loss
         return losses

@@ -35,6 +35,7 @@ class Stage:
         extra_words: words of the data's lexicon added to each micro-batch as negatives.
         matching_every: L_m counts in every so manieth step, as its pass is the dearest part; 0 =
             never.
+        idle_weight: of the loss on embeddings to which no word is assigned (`losses.idle_loss`).
         checkpoint_activations: compute them twice instead of keeping them.
     """
 
@@ -57,6 +58,7 @@ class Stage:
     accumulate: int = 1
     extra_words: int = 48
     matching_every: int = 4
+    idle_weight: float = 0.0
     checkpoint_activations: bool = False
 
     def __post_init__(self) -> None:
@@ -165,17 +167,30 @@ def sandbox(seed: int = 1) -> Recipe:
 def continued(seed: int = 2) -> Recipe:
     """What `sandbox()` goes on with: HARD images as well; about five hours on two cores.
 
-    `reread` shows φ single HARD words. In `settle` and `recycle` two thirds and half of the scenes
-    are HARD, and most of them hold hard negatives for each other, for phrases and things on which
-    something is written.
+    `reread` shows φ single HARD words. In `settle` two thirds of the scenes are HARD, and later
+    half; most of them hold hard negatives for each other, for phrases and things on which something
+    is written. `attend` makes the queries that have no word of their own look at text.
     """
     strips = Rendered("strips", hard_share=0.75)
-    scenes, fewer = (Rendered(hard_share=share, topic_share=0.6) for share in (0.65, 0.5))
+    scenes, fewer, last = (
+        Rendered(hard_share=hard, topic_share=topics)
+        for hard, topics in ((0.65, 0.6), (0.5, 0.6), (0.5, 0.7))
+    )
     return Recipe(
         (
             Stage("reread", strips, 32, 1e-3, steps=1500, objective=READING),
             Stage("settle", scenes, 24, 6e-4, steps=7700, **_ONE_LOOK),
             Stage("recycle", fewer, 24, 6e-4, steps=1700, decay_from=0.0),
+            Stage(
+                "attend",
+                last,
+                24,
+                6e-4,
+                steps=1700,
+                decay_from=0.0,
+                matching_every=0,
+                idle_weight=0.5,
+            ),
         ),
         seed=seed,
     )

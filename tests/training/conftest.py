@@ -39,7 +39,13 @@ RECIPE = Recipe(
         stage("read", STRIPS, objective=READING),
         stage("find", STRIPS, pve_steps=0, frozen=("vision.siglip",)),
         stage("look", SCENES, pve_steps=0, matching_every=1, accumulate=2),
-        stage("recycle", SCENES, pve_steps=1, matching_every=2, checkpoint_activations=True),
+        stage(
+            "recycle",
+            SCENES,
+            matching_every=2,
+            idle_weight=0.5,
+            checkpoint_activations=True,
+        ),
     )
 )
 
