@@ -97,6 +97,8 @@ class Grounding:
             vision embedding (all steps) and by learnable query.
         text_mass: share of C₀ on text.
         text_area: share of the image that text takes.
+        touched_mass, touched_area: share of C₀ on, and of the image in, tokens with any text in
+            them. Attention is no finer than a token, and text ends inside of one.
         mask: IoU of σ(C₀) with the text.
         random_mask: IoU of as many tokens at random places.
     """
@@ -107,6 +109,8 @@ class Grounding:
     distinct_queries: list[float]
     text_mass: list[float]
     text_area: list[float]
+    touched_mass: list[float]
+    touched_area: list[float]
     mask: list[float]
     random_mask: list[float]
 
@@ -165,8 +169,11 @@ def _ground_batch(
             found.distinct.append(distinct_share(chosen))
             found.distinct_queries.append(distinct_share(chosen, count))
         text = coverage([region.polygon for region in scene.regions], size, grid)
-        found.text_mass.append(mass_inside(trace["pve.0.attention_map"][i].numpy(), text))
+        first = trace["pve.0.attention_map"][i].numpy()
+        found.text_mass.append(mass_inside(first, text))
         found.text_area.append(float(text.mean()))
+        found.touched_mass.append(mass_inside(first, text > 0))
+        found.touched_area.append(float((text > 0).mean()))
         salient = trace["pve.0.salient"][i].numpy()
         shuffled = rng.permutation(salient.ravel()).reshape(grid)
         found.mask.append(mask_iou(salient, text))

@@ -301,6 +301,8 @@ def _grounding(
         Measure("words that choose a query of their own", percent(found.distinct_queries)),
         Measure("attention C₀ on text", percent(found.text_mass),
                 "area of text", percent(found.text_area)),
+        Measure("attention C₀ on tokens with text", percent(found.touched_mass),
+                "share of such tokens", percent(found.touched_area)),
         Measure("IoU of the mask σ(C₀) with text", percent(found.mask),
                 "random mask of that area", percent(found.random_mask)),
         Measure("images whose mask has IoU ≥ 0.5", half,

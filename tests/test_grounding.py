@@ -61,6 +61,8 @@ def test_even_attention_has_the_area_of_the_word(tiny):
     assert len(found.word_mass) == words > 5
     assert found.word_mass == pytest.approx(found.word_area)
     assert found.text_mass == pytest.approx(found.text_area)
+    assert found.touched_mass == pytest.approx(found.touched_area)
+    assert found.touched_area[0] > found.text_area[0]
     assert len(found.mask) == len(found.random_mask) == 5
     assert len(found.distinct) == sum(len(scene.regions) >= 2 for scene in scenes)
 
@@ -77,7 +79,7 @@ def test_attention_on_one_word_is_inside_it_and_no_other(tiny):
     with tiny[0].hooks({"pve.*.layers.*.cross_attention": stare}):
         found = ground(*tiny, [scene])
     assert found.word_mass == [covered.max()] + [0] * (len(scene.regions) - 1)
-    assert found.text_mass == [covered.max()]
+    assert found.text_mass == [covered.max()] and found.touched_mass == [1]
 
 
 def test_random_masks_repeat(tiny):
