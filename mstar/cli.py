@@ -310,10 +310,10 @@ def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
         )
         try:
             trainer.run()
+            if trainer.accelerator.is_main_process:
+                print(trainer.save_checkpoint(out / "checkpoint"))
         except training.TrainingStopped as error:
             sys.exit(f"mstar: error: {error}")  # code 1: the input was fine
-        if trainer.accelerator.is_main_process:
-            print(trainer.save_checkpoint(out / "checkpoint"))
 
     return run
 

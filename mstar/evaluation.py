@@ -161,12 +161,13 @@ def oracle_average_precision(relevant: ArrayLike, present: ArrayLike) -> float:
 @contextmanager
 def evaluating(model: MstarModel) -> Iterator[None]:
     """The model in evaluation mode inside the block, and as it was after it."""
-    was_training = model.training
+    training = [module for module in model.modules() if module.training]
     model.eval()
     try:
         yield
     finally:
-        model.train(was_training)
+        for module in training:  # one by one: a frozen part may not have been
+            module.training = True
 
 
 @torch.no_grad()

@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import transformers
 
 import mstar
 from mstar import files
-from mstar.ablation import Arm, Difference, Experiment, Findings
+from mstar.ablation import Difference, Experiment, Findings
 from mstar.checkpoints import checkpoint_hash
 from mstar.embedded import checkpoint
 from widgets import figures
@@ -28,44 +28,56 @@ _WHERE = {
     ("crowd", "all"): "Crowded images, six to eight small words, never trained on",
 }
 
+_MOSAICS = "Mosaics of four images, a grid of 32 × 32"
+
 #: σ makes the mask, or something that is held against it.
 _KINDS = {
-    "Recycling (watershed and threshold masks)": ("watershed", "threshold"),
-    "Controls (empty and random masks)": ("empty", "random"),
+    "recycling (watershed and threshold masks)": ("watershed", "threshold"),
+    "its controls (empty and random masks)": ("empty", "random"),
 }
 
 
 def pictures(findings: Findings) -> list[Picture]:
     """The figures of the report, those that have something to show."""
     shown = [figures.note("In short", *verdicts(findings))]
-    for (gallery, group), title in _WHERE.items():
-        rows = [row for row in findings.against_controls(gallery, group) if row.arm.side == 1]
+    for place, title in _WHERE.items():
         shown += _figure(
-            title, "Difference to the control that trained as long with one look.", rows
+            title,
+            "Difference to the control that trained as long with one look.",
+            _of_side(findings.against_controls(*place), 1),
         )
-    rows = [row for row in findings.against_controls("easy") if row.arm.side > 1]
+        shown += _figure(
+            f"Is it the mask? {title}",
+            "The same number of looks, watershed masks against empty and against random ones.",
+            _of_side(same_looks(findings, *place), 1),
+        )
     shown += _figure(
-        "Mosaics of four images, a grid of 32 × 32",
-        "The released semantics beside the paper's, each against its own control.",
-        rows,
-    )
-    shown += _figure(
-        "Is it the mask? Images of one to five words",
-        "The same number of looks, watershed masks against empty and against random ones.",
-        same_looks(findings, "easy"),
+        _MOSAICS,
+        "The released semantics beside the paper's, each against its own control of one look, and "
+        "then against as many looks with empty masks.",
+        _mosaics(findings),
     )
     return [*shown, _mechanism(findings)]
 
 
-def same_looks(findings: Findings, gallery: str) -> list[Difference]:
-    """Watershed masks against empty and random ones, by number of looks."""
+def same_looks(findings: Findings, gallery: str, group: str = "all") -> list[Difference]:
+    """Masks on what was attended, against empty and random ones after as many looks."""
     pairs = (
-        (Arm(looks, "watershed"), Arm(looks, other))
-        for looks in (1, 2, 3)
+        (arm, replace(arm, sigma=other))
+        for arm in findings.arms
+        if arm.looks and arm.sigma in ("watershed", "released")
         for other in ("empty", "random")
     )
-    found = (findings.difference(*pair, gallery, "all") for pair in pairs)
+    found = (findings.difference(*pair, gallery, group) for pair in pairs)
     return [difference for difference in found if difference is not None]
+
+
+def _of_side(rows: list[Difference], side: int) -> list[Difference]:
+    return [row for row in rows if row.arm.side == side]
+
+
+def _mosaics(findings: Findings) -> list[Difference]:
+    return _of_side(findings.against_controls("easy") + same_looks(findings, "easy"), 2)
 
 
 def verdicts(findings: Findings) -> list[str]:
@@ -76,7 +88,7 @@ def verdicts(findings: Findings) -> list[str]:
         worse = sum(row.difference.high < 0 for row in rows)
         mean = np.mean([row.difference.value for row in rows])
         return (
-            f"{better} of {len(rows)} better, {worse} worse, the others not told apart; "
+            f"{better} of {len(rows)} better, {worse} worse, the others not told apart, "
             f"mean difference {mean:+.1f}"
         )
 
@@ -85,14 +97,21 @@ def verdicts(findings: Findings) -> list[str]:
         f"Seeds: {', '.join(map(str, findings.seeds))}. Intervals of 95 % are over {over}; of "
         "twenty without any effect, one lies beside zero by chance."
     ]
-    for (gallery, group), title in _WHERE.items():
-        rows = [row for row in findings.against_controls(gallery, group) if row.arm.side == 1]
-        for kind, sigmas in _KINDS.items():
-            if among := [row for row in rows if row.arm.sigma in sigmas]:
-                lines.append(f"{title}. {kind} against one look: {said(among)}.")
-    for other in ("empty", "random"):
-        if rows := [row for row in same_looks(findings, "easy") if row.other.sigma == other]:
-            lines.append(f"Watershed masks against {other} ones, as many looks: {said(rows)}.")
+    for place, title in _WHERE.items():
+        against_one_look = _of_side(findings.against_controls(*place), 1)
+        same = _of_side(same_looks(findings, *place), 1)
+        groups = {
+            f"{kind} against one look": [r for r in against_one_look if r.arm.sigma in sigmas]
+            for kind, sigmas in _KINDS.items()
+        } | {
+            f"watershed masks against {other} ones after as many looks": [
+                row for row in same if row.other.sigma == other
+            ]
+            for other in ("empty", "random")
+        }
+        found = "; ".join(f"{kind}: {said(rows)}" for kind, rows in groups.items() if rows)
+        if found:
+            lines.append(f"{title}: {found}.")
     return lines
 
 
@@ -100,12 +119,8 @@ def save(settings: AblationReport, findings: Findings) -> None:
     """`findings.json`: every difference shown, for other programs."""
     rows = [
         asdict(row) | {"arm": row.arm.name, "other": row.other.name}
-        for gallery, group in _WHERE
-        for row in findings.against_controls(gallery, group)
-    ]
-    rows += [
-        asdict(row) | {"arm": row.arm.name, "other": row.other.name}
-        for row in same_looks(findings, "easy")
+        for place in _WHERE
+        for row in (*findings.against_controls(*place), *same_looks(findings, *place))
     ]
     with files.replacing(Path(settings.out) / "findings.json") as path:
         path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")

@@ -84,19 +84,15 @@ class AblationReport(Parameters):
     def experiment(self) -> Experiment:
         """The experiment with these settings."""
         arms = ARMS if self.mosaics else tuple(arm for arm in ARMS if arm.side == 1)
-        return Experiment(self.runs, self._settings(), self.checkpoint or None,
-                          tuple(self.seeds), arms)  # fmt: skip
-
-    def _settings(self) -> Settings:
-        return Settings(self.queries, self.images, self.parent_steps, self.steps, self.gallery)
+        sizes = Settings(self.queries, self.images, self.parent_steps, self.steps, self.gallery)
+        return Experiment(self.runs, sizes, self.checkpoint or None, tuple(self.seeds), arms)
 
     def _check(self) -> None:
-        self._settings()
         if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
             raise ValueError(f"seeds are different whole numbers from 0 on; got {self.seeds}.")
         if Path(self.runs).exists() and not Path(self.runs).is_dir():
             raise ValueError(f"{self.runs} is a file: --runs names a folder.")
-        load_config(self.checkpoint or embedded.checkpoint())
+        self.experiment()  # has sentences of its own
 
 
 @dataclass(frozen=True)

@@ -88,8 +88,10 @@ GRID = tuple(
 #: On mosaics, the paper's own masks beside the released ones.
 MOSAICS = (
     Arm(0, side=2),
+    Arm(1, "empty", side=2),
     Arm(1, "watershed", side=2),
     Arm(0, semantics="released", side=2),
+    Arm(1, "empty", "released", side=2),
     Arm(1, "released", "released", side=2),
 )
 ARMS = (CONTROL, *GRID, *MOSAICS)

@@ -1,5 +1,6 @@
 """Parents, runs and their table; what is done already is not done again."""
 
+import copy
 import json
 import shutil
 from dataclasses import asdict, dataclass
@@ -26,7 +27,10 @@ from ..training import Recipe, Stage, Trainer
 from .arms import ARMS, Arm
 from .features import Cached, PrecomputedVision, TokenProcessor, cache, mosaic, tokens_of
 
+_SETTINGS = "settings.json"
 _BATCH, _LR = 16, 6e-4
+#: What a gallery of query words must have, at the least.
+_LEAST = {"gallery": 2 * ENOUGH}
 #: Words an image has, by groups; on mosaics of four images there are about four times as many.
 GROUPS = ((1, 2), (3, 3), (4, 5), (6, 8), (9, 32))
 
@@ -50,8 +54,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if value < 1:
-                raise ValueError(f"{name} must be 1 or more; got {value}.")
+            least = _LEAST.get(name, 1)
+            if value < least:
+                raise ValueError(f"{name} must be {least} or more; got {value}.")
 
 
 class Experiment:
@@ -84,14 +89,12 @@ class Experiment:
         side = max(arm.side for arm in arms)
         if settings.images < side**2:
             raise ValueError(f"a mosaic is made of {side**2} images; got images {settings.images}.")
-        about = asdict(settings) | {"checkpoint": checkpoint_hash(source)}
-        kept = self.folder / "settings.json"
-        if kept.is_file() and json.loads(kept.read_text(encoding="utf-8")) != about:
+        self._about = asdict(settings) | {"checkpoint": checkpoint_hash(source)}
+        kept = self.folder / _SETTINGS
+        if kept.is_file() and json.loads(kept.read_text(encoding="utf-8")) != self._about:
             raise ValueError(
                 f"{self.folder} holds runs of other settings: choose another folder or remove it."
             )
-        with files.replacing(kept) as path:
-            path.write_text(json.dumps(about), encoding="utf-8")
         self._galleries: dict[tuple[str, int], _Judged] = {}
 
     @property
@@ -113,6 +116,8 @@ class Experiment:
         for arm in dict.fromkeys(arm for _, arm in self.missing):
             for name in arm.galleries:
                 self._gallery(name, arm.side)
+        with files.replacing(self.folder / _SETTINGS) as path:
+            path.write_text(json.dumps(self._about), encoding="utf-8")
         bar = tqdm(self.missing, desc="runs", unit="run")
         for seed, arm in bar:
             bar.set_postfix_str(f"seed {seed}, {arm.name}")
@@ -156,13 +161,13 @@ class Experiment:
         return path
 
     def _model(self, arm: Arm) -> MstarModel:
-        """A model for tokens; its φ is the shared one."""
+        """A model for tokens; its φ is a copy, which may move to a GPU alone."""
         base = self.base.config.to_dict()
         chosen = {"semantics": arm.semantics, "num_query_tokens": self.settings.queries}
         # the preset's fields follow from the semantics
         sizes = {name: base[name] for name in _SIZES}
         model = MstarModel(MstarConfig(**(sizes | chosen | arm.overrides)))
-        model.vision.siglip = self.base.vision.siglip
+        model.vision.siglip = copy.deepcopy(self.base.vision.siglip)
         model.vision = PrecomputedVision(model.vision)
         return model
 

@@ -4,6 +4,7 @@ The order, the crops and everything else that is drawn by lot follow from the se
 alone, so a run is the same for any number of loader workers, and goes on in the middle.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -129,9 +130,15 @@ class Annotated:
         return _Annotated(self, size)
 
 
-@cache
 def _annotations(file: str, root: str) -> Annotations:
-    return Annotations(file, root)  # checked once, however many stages use it
+    """Checked once, however many stages use it, and again where the file has changed."""
+    about = os.stat(file) if os.path.exists(file) else None
+    return _checked(file, root, about and (about.st_mtime_ns, about.st_size))
+
+
+@cache
+def _checked(file: str, root: str, version: tuple[int, int] | None) -> Annotations:
+    return Annotations(file, root)
 
 
 class _Annotated:

@@ -51,7 +51,11 @@ def make_batch(
     for image, image_texts in enumerate(texts):
         own[image, [index[text] for text in image_texts]] = True
     data = processor(text=[text for text, _ in listed], styles=[style for _, style in listed])
-    return dict(data) | {"own": own, "positives": own | _implied(listed, texts)}
+    # official.md 10: equal strings match, whatever their styles
+    strings: dict[str, int] = {}
+    number = torch.tensor([strings.setdefault(text, len(strings)) for text, _ in listed])
+    equal = own.float() @ (number[:, None] == number).float() > 0
+    return dict(data) | {"own": own, "positives": equal | _implied(listed, texts)}
 
 
 def _implied(listed: Sequence[Text], texts: Sequence[Sequence[Text]]) -> Tensor:

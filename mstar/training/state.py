@@ -10,7 +10,8 @@ import json
 import os
 import shutil
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,12 +63,14 @@ class RunFolder:
             raise ValueError(f"keep must be 1 or more; got {keep}.")
         self.folder, self.recipe, self.keep = folder, recipe, keep
         self.checkpoints, self.curve = folder / CHECKPOINTS, folder / CURVE
+        self.saved = 0  # optimiser steps that the newest checkpoint knows
         newest = self.newest()
         if newest is None:
             return
         try:
             found = json.loads((newest / PROGRESS).read_text(encoding="utf-8"))
             self.found = Progress(**found["progress"])
+            self.saved = self.found.total
         except (OSError, ValueError, KeyError, TypeError) as problem:
             raise ValueError(f"{newest} is no checkpoint of a run: {problem!r}.") from problem
         if found["recipe"] != recipe:
@@ -91,8 +94,15 @@ class RunFolder:
         return self.found
 
     def note(self, row: dict[str, Any]) -> None:
-        """Add one step to the curve."""
-        with self.curve.open("a", encoding="utf-8") as file:
+        """Add one step to the curve.
+
+        Raises:
+            TrainingStopped: as `save`.
+        """
+        with (
+            self.written(f"the line of step {row['step']}", self.curve),
+            self.curve.open("a", encoding="utf-8") as file,
+        ):
             file.write(json.dumps(row) + "\n")
 
     def losses(self, count: int, most: int = 100) -> list[float]:
@@ -111,29 +121,38 @@ class RunFolder:
         place = self.checkpoints / f"step-{progress.total:08}"
         part = self.checkpoints / f".{place.name}.part"
         try:
-            if accelerator.is_main_process:
-                shutil.rmtree(part, ignore_errors=True)
-                part.mkdir(parents=True)
-            accelerator.wait_for_everyone()
-            accelerator.save_state(str(part))
-            accelerator.wait_for_everyone()
-            if accelerator.is_main_process:
-                record = {"progress": asdict(progress), "recipe": self.recipe}
-                (part / PROGRESS).write_text(json.dumps(record), encoding="utf-8")
-                while place.exists():  # a stage's length may become known at the same step
-                    place = place.with_name(f"{place.name}+")
-                os.replace(part, place)
-                for old in sorted(self.checkpoints.glob("step-*"))[: -self.keep]:
-                    shutil.rmtree(old)
+            with self.written(f"the checkpoint of step {progress.total}", self.checkpoints):
+                if accelerator.is_main_process:
+                    shutil.rmtree(part, ignore_errors=True)
+                    part.mkdir(parents=True)
+                accelerator.wait_for_everyone()
+                accelerator.save_state(str(part))
+                accelerator.wait_for_everyone()
+                if accelerator.is_main_process:
+                    record = {"progress": asdict(progress), "recipe": self.recipe}
+                    (part / PROGRESS).write_text(json.dumps(record), encoding="utf-8")
+                    while place.exists():  # a stage's length may become known at the same step
+                        place = place.with_name(f"{place.name}+")
+                    os.replace(part, place)
+                    for old in sorted(self.checkpoints.glob("step-*"))[: -self.keep]:
+                        shutil.rmtree(old)
+        except TrainingStopped:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+        self.saved = progress.total
+        accelerator.wait_for_everyone()
+
+    @contextmanager
+    def written(self, what: str, where: Path) -> Iterator[None]:
+        """Inside the block `what` is written; where that fails, the run stops with a sentence."""
+        try:
+            yield
         except (OSError, RuntimeError, SafetensorError) as problem:
             # torch and safetensors have errors of their own for a full disk
-            shutil.rmtree(part, ignore_errors=True)
             raise TrainingStopped(
-                f"the checkpoint of step {progress.total} could not be written to "
-                f"{self.checkpoints} ({str(problem).splitlines()[0]}): free some space and run the "
-                f"same command again; {self.last_good()}."
+                f"{what} could not be written to {where} ({str(problem).splitlines()[0]}): free "
+                f"some space and run the same command again; {self.last_good()}."
             ) from problem
-        accelerator.wait_for_everyone()
 
     def last_good(self) -> str:
         """A clause that names the checkpoint to go on from."""

@@ -110,8 +110,10 @@ class Trainer:
     def estimate(self) -> list[float]:
         """Minutes that each stage still to be run will take, by a few steps that teach nothing.
 
-        Judging and saving come on top.
+        Judging and saving come on top. Steps that no checkpoint holds yet are saved first.
         """
+        if self.progress.total > self.kept.saved:
+            self.kept.save(self.accelerator, self.progress)
         begun, kept = self.progress, copy.deepcopy(self.model.state_dict())
         pixels, minutes = self.model.config.vision_config.image_size, []
         for number, stage in enumerate(self.recipe.stages[begun.stage :], begun.stage):
@@ -143,14 +145,22 @@ class Trainer:
         return self.model
 
     def save_checkpoint(self, folder: str | Path) -> Path:
-        """What `from_pretrained` loads, in half precision, and `training.json`: how it was made."""
+        """What `from_pretrained` loads, in half precision, and `training.json`: how it was made.
+
+        Raises:
+            TrainingStopped: the disk is full; what was in the folder stays.
+        """
         run = {"recipe": self.recipe.record()} | asdict(self.progress)
-        with files.replacing_folder(Path(folder)) as made:
+        folder = Path(folder)
+        with (
+            self.kept.written("the trained model", folder),
+            files.replacing_folder(folder) as made,
+        ):
             copy.deepcopy(self.model).half().save_pretrained(made)
             self.processor.save_pretrained(made)
             record = json.dumps([*self.history, run], indent=1)
             (made / RECORD).write_text(record + "\n", encoding="utf-8")
-        return Path(folder)
+        return folder
 
     def _go_on(self) -> None:
         """Get ready where the run stands."""

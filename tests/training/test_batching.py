@@ -46,6 +46,13 @@ def test_who_owns_what(tiny, rng):
     assert implied.nonzero().tolist() == [[2, 5]]
 
 
+def test_equal_strings_match_whatever_their_styles(tiny, rng):
+    lists = [[("exit", "word")], [("exit", "phrase")], [("stop", "word")]]
+    batch = make_batch(lists, tiny[1], (), rng, 0)
+    assert batch["own"].int().tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    assert batch["positives"].int().tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
+
+
 def test_without_a_lexicon_no_text_is_made_up(tiny, rng):
     batch = make_batch(LISTS, tiny[1], (), rng, 48)
     assert batch["own"].shape == (3, 6) and batch["own"].any(0).all()

@@ -20,6 +20,8 @@ from tests.training.conftest import RECIPE, small
 #: Three steps a stage, so that there are kills between two checkpoints of one stage as well.
 LONGER = replace(RECIPE, stages=tuple(replace(s, steps=3) for s in RECIPE.stages))
 
+SECONDS = "seconds"  # of the uninterrupted run, beside it
+
 
 def train(folder: Path) -> None:
     torch.set_num_threads(1)
@@ -112,9 +114,11 @@ def whole(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     patch.setattr("mstar.training.trainer.judge", lambda *_: {})
     folder = tmp_path_factory.mktemp("whole")
+    clock = time.monotonic()
     child = in_a_child(folder)
     child.join()
     assert child.exitcode == 0
+    (folder / SECONDS).write_text(str(time.monotonic() - clock))
     yield folder
     patch.undo()
 
@@ -141,21 +145,17 @@ def test_a_run_killed_at_a_chosen_moment(whole, tmp_path, moment):
 
 
 def test_a_run_killed_again_and_again_by_the_clock(whole, tmp_path):
-    rng, kills = np.random.default_rng(), 0
-    while True:
+    seconds = float((whole / SECONDS).read_text())
+    kills = []
+    for share in np.random.default_rng(1).uniform(0.1, 0.6, size=4):
         child = in_a_child(tmp_path)
-        child.join(timeout=rng.uniform(1, 4))
+        child.join(timeout=share * seconds)
         if child.exitcode is None:
             child.kill()
             child.join()
-            kills += 1
-            time.sleep(0.01)
-        else:
-            assert child.exitcode == 0
-            break
-        if kills >= 4:  # on a slow machine no run would ever get anywhere
-            child = in_a_child(tmp_path)
-            child.join()
-            break
-    assert kills
+            kills.append(share)
+    assert kills, "no run was killed"
+    child = in_a_child(tmp_path)
+    child.join()
+    assert child.exitcode == 0
     assert_as_whole(tmp_path, whole)

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -10,6 +11,7 @@ from PIL import Image
 from mstar.checkpoints import load_checkpoint
 from mstar.data import sandbox
 from mstar.data.stream import Annotated
+from mstar.evaluation import evaluating
 from mstar.training import Recipe, Trainer, TrainingStopped, judge, training_record
 from mstar.training.objectives import Objective
 from mstar.training.recipes import READING
@@ -156,6 +158,43 @@ def test_an_estimate_names_every_stage_and_changes_nothing(unjudged, one_thread,
     again.run()
     assert curve(tmp_path / "run") == curve(tmp_path / "plain")
     assert again.model.config.vision_config.image_size == 256
+
+
+def test_an_estimate_loses_no_step_of_a_run_that_was_interrupted(unjudged, one_thread, tmp_path):
+    recipe = replace(RECIPE, stages=(stage("look", SCENES, steps=4),))
+    trainer(tmp_path / "plain", recipe).run()
+    run = trainer(tmp_path / "run", recipe, save_every=2, callback=interrupt(after=3))
+    with pytest.raises(KeyboardInterrupt):
+        run.run()
+    run.estimate()
+    run.run()
+    assert curve(tmp_path / "run") == curve(tmp_path / "plain")
+
+
+def test_judging_and_watching_leave_a_frozen_part_frozen(unjudged, one_thread, tmp_path):
+    """Its norm would learn the batches' statistics, and the run depend on how it is watched."""
+
+    def watch(model, *_):
+        with evaluating(model):
+            assert not model.training
+
+    recipe = replace(RECIPE, stages=(stage("find", STRIPS, steps=4, frozen=("vision.siglip",)),))
+    trainer(tmp_path / "plain", recipe).run()
+    run = trainer(tmp_path / "watched", recipe, callback=watch)
+    before = {name: value.clone() for name, value in run.model.vision.siglip.named_buffers()}
+    after = dict(run.run().vision.siglip.named_buffers())
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert curve(tmp_path / "watched") == curve(tmp_path / "plain")
+
+
+def test_a_list_that_was_edited_is_read_again(tmp_path, photos):
+    list_file = tmp_path / "list.json"
+    assert photos.open(1, 64).count == 10
+    entries = json.loads(list_file.read_text())
+    list_file.write_text(json.dumps(entries[4:]))
+    items = photos.open(1, 64)
+    assert items.count == 6
+    assert items.item(5, np.random.default_rng(0))["source"].endswith("9.png")
 
 
 def test_a_finished_run_gives_its_model_again(unjudged, tmp_path, photos):
@@ -332,9 +371,14 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(unjudged, tmp_path, monke
         real(accelerator, progress)
 
     monkeypatch.setattr(run.kept, "save", save)
+    row = {"stage": "x" * 70_000, "step": 5}
     try:
         with pytest.raises(TrainingStopped) as stopped:
             run.run()
+        with pytest.raises(TrainingStopped, match="the line of step 5 could not be written to"):
+            run.kept.note(row)
+        with pytest.raises(TrainingStopped, match="the trained model could not be written to"):
+            run.save_checkpoint(tmp_path / "trained")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, ignored)
@@ -342,6 +386,7 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(unjudged, tmp_path, monke
     assert said.startswith("the checkpoint of step 4 could not be written to ")
     assert "free some space and run the same command again" in said and "\n" not in said
     assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["step-00000002"]
+    assert not (tmp_path / "trained").exists()
     again = trainer(tmp_path, run.recipe)
     assert again.progress.step == 2
 
