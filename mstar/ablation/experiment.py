@@ -29,8 +29,8 @@ from .features import Cached, PrecomputedVision, TokenProcessor, cache, mosaic, 
 
 _SETTINGS = "settings.json"
 _BATCH, _LR = 16, 6e-4
-#: What a gallery of query words must have, at the least.
-_LEAST = {"gallery": 2 * ENOUGH}
+#: Two dozen query words and the planned hard negatives of a gallery need as many images.
+_LEAST = {"gallery": 40}
 #: Words an image has, by groups; on mosaics of four images there are about four times as many.
 GROUPS = ((1, 2), (3, 3), (4, 5), (6, 8), (9, 32))
 

@@ -125,7 +125,7 @@ def test_settings_that_cannot_be_are_refused(tmp_path):
         Settings(queries=0)
     with pytest.raises(ValueError, match="a mosaic is made of 4 images; got images 3"):
         Experiment(tmp_path, Settings(images=3))
-    with pytest.raises(ValueError, match="gallery must be 24 or more; got 10"):
+    with pytest.raises(ValueError, match="gallery must be 40 or more; got 10"):
         Settings(gallery=10)
     assert not list(tmp_path.iterdir()), "nothing is kept before the first run"
 

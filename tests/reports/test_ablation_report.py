@@ -34,8 +34,10 @@ def made(tmp_path_factory):
 def test_it_says_what_was_found_and_how_to_make_it_again(made):
     html = (made / "report.html").read_text(encoding="utf-8")
     assert "T = 3, watershed masks" in html and "How far attention moves" in html
-    # six arms of twelve recycle; the others are held against them
-    assert html.count("of 6 better") >= 2 and html.count("of 3 better") == 2
+    # in each of five groups: six arms that recycle and six controls; the masks of three of the
+    # six against empty and against random ones
+    assert html.count("of 6 better") == html.count("of 3 better") == 5 * 2
+    assert html.count("Is it the mask?") >= 5 and "Is it the mask? Crowded images" in html
     assert (
         "mstar report ablation --seeds 1 --images 24 --parent-steps 1 --steps 1 --gallery 48 "
         "--no-mosaics"

@@ -102,6 +102,8 @@ def test_the_notebook_has_exactly_these_parameters(name, kind):
     [
         (["--seeds", "1", "1"], "seeds are different whole numbers from 0 on; got [1, 1]"),
         (["--steps", "0"], "steps must be 1 or more; got 0"),
+        (["--gallery", "39"], "gallery must be 40 or more; got 39"),
+        (["--images", "3"], "a mosaic is made of 4 images; got images 3"),
         (["--checkpoint", "{}"], "is no MSTAR checkpoint"),
         (["--runs", "{}/file"], "is a file: --runs names a folder"),
         (["--out", "{}/file"], "is a file: --out names a folder"),
