@@ -32,8 +32,8 @@ _MOSAICS = "Mosaics of four images, a grid of 32 × 32"
 
 #: σ makes the mask, or something that is held against it.
 _KINDS = {
-    "recycling (watershed and threshold masks)": ("watershed", "threshold"),
-    "its controls (empty and random masks)": ("empty", "random"),
+    "watershed and threshold masks − one look": ("watershed", "threshold"),
+    "empty and random masks − one look": ("empty", "random"),
 }
 
 
@@ -87,29 +87,25 @@ def verdicts(findings: Findings) -> list[str]:
         better = sum(row.difference.low > 0 for row in rows)
         worse = sum(row.difference.high < 0 for row in rows)
         mean = np.mean([row.difference.value for row in rows])
-        return (
-            f"{better} of {len(rows)} better, {worse} worse, the others not told apart, "
-            f"mean difference {mean:+.1f}"
-        )
+        return f"{mean:+.1f} ({better} of {len(rows)} better, {worse} worse)"
 
     over = "seeds and queries" if len(findings.seeds) > 1 else "queries alone, as there is one seed"
     lines = [
-        f"Seeds: {', '.join(map(str, findings.seeds))}. Intervals of 95 % are over {over}; of "
-        "twenty without any effect, one lies beside zero by chance."
+        f"Seeds: {', '.join(map(str, findings.seeds))}. Mean difference in MAP, and how many arms "
+        f"are better or worse with their whole interval of 95 %, over {over}; of twenty without "
+        "any effect, one is so by chance."
     ]
     for place, title in _WHERE.items():
         against_one_look = _of_side(findings.against_controls(*place), 1)
         same = _of_side(same_looks(findings, *place), 1)
         groups = {
-            f"{kind} against one look": [r for r in against_one_look if r.arm.sigma in sigmas]
+            kind: [row for row in against_one_look if row.arm.sigma in sigmas]
             for kind, sigmas in _KINDS.items()
         } | {
-            f"watershed masks against {other} ones after as many looks": [
-                row for row in same if row.other.sigma == other
-            ]
+            f"watershed − {other}, as many looks": [r for r in same if r.other.sigma == other]
             for other in ("empty", "random")
         }
-        found = "; ".join(f"{kind}: {said(rows)}" for kind, rows in groups.items() if rows)
+        found = "; ".join(f"{kind} {said(rows)}" for kind, rows in groups.items() if rows)
         if found:
             lines.append(f"{title}: {found}.")
     return lines
