@@ -28,8 +28,6 @@ _WHERE = {
     ("crowd", "all"): "Crowded images, six to eight small words, never trained on",
 }
 
-_MOSAICS = "Mosaics of four images, a grid of 32 × 32"
-
 #: σ makes the mask, or something that is held against it.
 _KINDS = {
     "watershed and threshold masks − one look": ("watershed", "threshold"),
@@ -52,7 +50,7 @@ def pictures(findings: Findings) -> list[Picture]:
             _of_side(same_looks(findings, *place), 1),
         )
     shown += _figure(
-        _MOSAICS,
+        "Mosaics of four images, a grid of 32 × 32",
         "The released semantics beside the paper's, each against its own control of one look, and "
         "then against as many looks with empty masks.",
         _mosaics(findings),

@@ -61,3 +61,5 @@ def test_a_difference_is_said_in_words_and_numbers():
     assert (
         "T = 2, watershed masks, against random ones" in figures.differences("", "", [other]).html
     )
+    released = replace(found, arm=Arm(1, "empty", "released", side=2))
+    assert "T = 1, empty masks (released semantics)" in figures.differences("", "", [released]).html

@@ -39,6 +39,8 @@ def _line(row: Difference, reach: float) -> str:
     what = f"T = {row.arm.looks}, {row.arm.sigma} masks"
     if row.other.looks:
         what += f", against {row.other.sigma} ones"
+    if row.arm.semantics == "released":
+        what += " (released semantics)"
     numbers = (("MAP, other", f"{row.second:.1f}"), ("MAP, arm", f"{row.first:.1f}"))
     cells = "".join(
         f'<td role="cell" class="mv-number" data-label="{text(name)}">{text(value)}</td>'
