@@ -7,6 +7,7 @@ import torch.multiprocessing as mp
 from torch.nn.parallel import DistributedDataParallel
 
 from mstar import MstarConfig, MstarModel, distributed
+from mstar.training.objectives import Objective
 from mstar.vision import BatchNorm
 
 IMAGES = 4
@@ -54,14 +55,22 @@ def losses_and_gradients(name: str) -> dict[str, torch.Tensor]:
     # in double precision nothing but a mistake is larger than the tolerance
     model, batch = model_of(name).double(), batch_of(TEXTS[name])
     pixels = batch.pop("pixel_values")[distributed.share(IMAGES)].double()
-    wrapped = model
+    objective = Objective(model, head=None, assigned_weight=0.7)
     if distributed.processes()[1] > 1:
-        wrapped = DistributedDataParallel(model, find_unused_parameters=True)
+        objective = DistributedDataParallel(objective, find_unused_parameters=True)
     torch.manual_seed(7)  # the matching pairs are drawn alike
-    out = wrapped(pixel_values=pixels, **batch, steps=1)
-    out.loss.backward()
-    found = {"L": out.loss.detach(), "L_m": out.matching_loss.detach()}
+    losses = objective(
+        pixel_values=pixels,
+        window=None,
+        idle_weight=0.5,
+        entropy_weight=0.6,
+        **batch,
+        positives=batch["own"],
+        steps=1,
+    )
+    losses["loss"].backward()
     gradients = {name: value.grad for name, value in model.named_parameters()}
+    found = {name: value.detach() for name, value in losses.items()}
     return found | {name: value for name, value in gradients.items() if value is not None}
 
 
@@ -107,6 +116,7 @@ def test_two_processes_equal_one_on_the_joined_batch(two_processes, name):
     """Different numbers of texts per process; dropout off, one draw of matching pairs."""
     alone = losses_and_gradients(name)
     assert TEXTS[name] % 2, "the processes read different numbers of texts"
+    assert {"loss", "L_c", "L_a", "L_i", "H_C", "L_m"} <= alone.keys()
     for found in two_processes:
         assert found[name].keys() == alone.keys()
         for what, value in alone.items():

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
+from .. import distributed
 from ..losses import assigned_loss, idle_loss
 from ..modeling import MstarModel
 from . import reading
@@ -27,6 +29,7 @@ class Objective(nn.Module):
         window: tuple[int, int] | None,
         transcriptions: Sequence[str] | None = None,
         idle_weight: float = 0.0,
+        entropy_weight: float = 0.0,
         **batch: Tensor | int | bool,
     ) -> dict[str, Tensor]:
         """`loss` and its parts.
@@ -35,7 +38,7 @@ class Objective(nn.Module):
             pixel_values: this process's images [B, 3, H, W].
             window: see `VisionEncoder.forward`.
             transcriptions: what is written on each; asks for the reading loss.
-            idle_weight: see `Stage`.
+            idle_weight, entropy_weight: see `Stage`.
             batch: what else `MstarModel.forward` takes.
         """
         if transcriptions is not None:
@@ -56,6 +59,10 @@ class Objective(nn.Module):
             words = batch["own"] & is_word
             losses["L_i"] = idle_loss(cosine, assignment, words, excluded, temperature)
             losses["loss"] = losses["loss"] + idle_weight * losses["L_i"]
+        if entropy_weight:
+            entropy = torch.stack([look.entropy for look in out.images.looks], dim=1)
+            losses["H_C"] = distributed.gather(entropy).mean()
+            losses["loss"] = losses["loss"] + entropy_weight * losses["H_C"]
         if out.matching_loss is not None:
             losses["L_m"] = out.matching_loss
         return losses

@@ -5,7 +5,7 @@ four stages; numbers that the paper does not print are the released code's (offi
 """
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ..data.stream import Annotated, Data, Rendered
@@ -36,6 +36,8 @@ class Stage:
         matching_every: L_m counts in every so manieth step, as its pass is the dearest part; 0 =
             never.
         idle_weight: of the loss on embeddings to which no word is assigned (`losses.idle_loss`).
+        entropy_weight: of the entropy of ψ's cross-attention (`Look.entropy`): a head that looks at
+            few tokens says where it looks.
         checkpoint_activations: compute them twice instead of keeping them.
     """
 
@@ -59,6 +61,7 @@ class Stage:
     extra_words: int = 48
     matching_every: int = 4
     idle_weight: float = 0.0
+    entropy_weight: float = 0.0
     checkpoint_activations: bool = False
 
     def __post_init__(self) -> None:
@@ -165,32 +168,28 @@ def sandbox(seed: int = 1) -> Recipe:
 
 
 def continued(seed: int = 2) -> Recipe:
-    """What `sandbox()` goes on with: HARD images as well; about five hours on two cores.
+    """What `sandbox()` goes on with: HARD images as well; about six hours on two cores.
 
     `reread` shows φ single HARD words. In `settle` two thirds of the scenes are HARD, and later
     half; most of them hold hard negatives for each other, for phrases and things on which something
-    is written. `attend` makes the queries that have no word of their own look at text.
+    is written. `attend` makes the queries that have no word of their own look at text, and
+    `sharpen` all of them at fewer tokens.
     """
     strips = Rendered("strips", hard_share=0.75)
     scenes, fewer, last = (
         Rendered(hard_share=hard, topic_share=topics)
         for hard, topics in ((0.65, 0.6), (0.5, 0.6), (0.5, 0.7))
     )
+    attend = Stage(
+        "attend", last, 24, 6e-4, steps=1700, decay_from=0.0, matching_every=0, idle_weight=0.5
+    )
     return Recipe(
         (
             Stage("reread", strips, 32, 1e-3, steps=1500, objective=READING),
             Stage("settle", scenes, 24, 6e-4, steps=7700, **_ONE_LOOK),
             Stage("recycle", fewer, 24, 6e-4, steps=1700, decay_from=0.0),
-            Stage(
-                "attend",
-                last,
-                24,
-                6e-4,
-                steps=1700,
-                decay_from=0.0,
-                matching_every=0,
-                idle_weight=0.5,
-            ),
+            attend,
+            replace(attend, name="sharpen", entropy_weight=0.5),
         ),
         seed=seed,
     )

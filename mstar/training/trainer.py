@@ -343,7 +343,7 @@ class Trainer:
             inputs
             | {name: value.to(device) for name, value in texts.items()}
             | {"steps": stage.pve_steps, "matching": every > 0 and step % every == 0}
-            | {"idle_weight": stage.idle_weight}
+            | {"idle_weight": stage.idle_weight, "entropy_weight": stage.entropy_weight}
         )
 
     def _window(self, pixels: Tensor, rng: np.random.Generator) -> tuple[int, int] | None:

@@ -44,6 +44,7 @@ RECIPE = Recipe(
             SCENES,
             matching_every=2,
             idle_weight=0.5,
+            entropy_weight=0.25,
             checkpoint_activations=True,
         ),
     )

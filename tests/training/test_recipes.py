@@ -66,10 +66,11 @@ def test_the_sandbox_learns_to_read_first_and_looks_twice_last():
     assert [s.objective for s in stages] == [READING] + ["retrieval"] * 5
     assert [s.pve_steps for s in stages[1:]] == [0, 0, 0, 0, 1]
     further = continued().stages
-    assert [s.objective for s in further] == [READING] + ["retrieval"] * 3
+    assert [s.objective for s in further] == [READING] + ["retrieval"] * 4
     assert all(s.data.hard_share >= 0.5 for s in further)
-    assert [s.pve_steps for s in further[1:]] == [0, 1, 1]
-    assert [s.idle_weight > 0 for s in further] == [False, False, False, True]
+    assert [s.pve_steps for s in further[1:]] == [0, 1, 1, 1]
+    assert [s.idle_weight > 0 for s in further] == [False, False, False, True, True]
+    assert [s.entropy_weight > 0 for s in further] == [False, False, False, False, True]
 
 
 def test_a_recipe_is_recorded_as_json_gives_it_back():

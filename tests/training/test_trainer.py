@@ -73,9 +73,10 @@ def test_every_kind_of_stage_runs_and_is_judged(monkeypatch, tmp_path):
     ]
     assert [row["loss"] for row in heard] == [row["loss"] for row in rows]
     assert "L_m" in rows[4] and "L_m" in rows[6] and "L_m" not in rows[7]
-    assert "L_i" not in rows[5]
+    assert "L_i" not in rows[5] and "H_C" not in rows[5]
     last = rows[7]
-    assert last["loss"] == pytest.approx(last["L_c"] + last["L_a"] + 0.5 * last["L_i"], rel=1e-5)
+    parts = last["L_c"] + last["L_a"] + 0.5 * last["L_i"] + 0.25 * last["H_C"]
+    assert last["loss"] == pytest.approx(parts, rel=1e-5)
     assert heard[0]["learning rate"] == 0 and heard[1]["learning rate"] == 1e-3 / 2 * 2
 
 
