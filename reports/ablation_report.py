@@ -12,7 +12,7 @@ import transformers
 
 import mstar
 from mstar import files
-from mstar.ablation import Difference, Experiment, Findings
+from mstar.ablation import DOUBLED, Arm, Difference, Experiment, Findings
 from mstar.checkpoints import checkpoint_hash
 from mstar.embedded import checkpoint
 from widgets import figures
@@ -49,6 +49,12 @@ def pictures(findings: Findings) -> list[Picture]:
             "The same number of looks, watershed masks against empty and against random ones.",
             _of_side(same_looks(findings, *place), 1),
         )
+        shown += _figure(
+            f"More looks, or more embeddings? {title}",
+            "A second look doubles the embeddings that words are matched with. One look with two "
+            "of each query has as many: held against one look, and two looks against it.",
+            as_many_embeddings(findings, *place),
+        )
     shown += _figure(
         "Mosaics of four images, a grid of 32 × 32",
         "The released semantics beside the paper's, each against its own control of one look, and "
@@ -70,6 +76,14 @@ def same_looks(findings: Findings, gallery: str, group: str = "all") -> list[Dif
     return [difference for difference in found if difference is not None]
 
 
+def as_many_embeddings(findings: Findings, gallery: str, group: str = "all") -> list[Difference]:
+    """What twice the embeddings are worth in one look, and a second look beyond that."""
+    pairs = [(DOUBLED, DOUBLED.control)]
+    pairs += [(Arm(1, sigma), DOUBLED) for sigma in ("watershed", "empty")]
+    found = (findings.difference(*pair, gallery, group) for pair in pairs)
+    return [difference for difference in found if difference is not None]
+
+
 def _of_side(rows: list[Difference], side: int) -> list[Difference]:
     return [row for row in rows if row.arm.side == side]
 
@@ -82,6 +96,9 @@ def verdicts(findings: Findings) -> list[str]:
     """What the intervals say, in sentences made from them."""
 
     def said(rows: list[Difference]) -> str:
+        if len(rows) == 1:
+            change = rows[0].difference
+            return f"{change.value:+.1f} [{change.low:+.1f}, {change.high:+.1f}]"
         better = sum(row.difference.low > 0 for row in rows)
         worse = sum(row.difference.high < 0 for row in rows)
         mean = np.mean([row.difference.value for row in rows])
@@ -103,6 +120,12 @@ def verdicts(findings: Findings) -> list[str]:
             f"watershed − {other}, as many looks": [r for r in same if r.other.sigma == other]
             for other in ("empty", "random")
         }
+        for row in as_many_embeddings(findings, *place):
+            doubled = "one look with two of each query"
+            pair = f"{doubled} − one look"
+            if row.arm != DOUBLED:
+                pair = f"T = 1 with {row.arm.sigma} masks − {doubled}"
+            groups[pair] = [row]
         found = "; ".join(f"{kind} {said(rows)}" for kind, rows in groups.items() if rows)
         if found:
             lines.append(f"{title}: {found}.")
@@ -114,7 +137,11 @@ def save(settings: AblationReport, findings: Findings) -> None:
     rows = [
         asdict(row) | {"arm": row.arm.name, "other": row.other.name}
         for place in _WHERE
-        for row in (*findings.against_controls(*place), *same_looks(findings, *place))
+        for row in (
+            *findings.against_controls(*place),
+            *same_looks(findings, *place),
+            *as_many_embeddings(findings, *place),
+        )
     ]
     with files.replacing(Path(settings.out) / "findings.json") as path:
         path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")

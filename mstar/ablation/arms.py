@@ -25,22 +25,27 @@ class Arm:
         semantics: `paper`, or `released` (its word model).
         side: images along a side of a mosaic: 2 for a grid of 32 × 32, as on smaller ones the
             released masks are almost always empty.
+        copies: of each of the parent's queries. With one look and two copies there are as many
+            embeddings as two looks make: what more of them are worth by themselves.
     """
 
     looks: int
     sigma: str = "empty"
     semantics: str = "paper"
     side: int = 1
+    copies: int = 1
 
     @property
     def name(self) -> str:
         """Unique, and fit for a file name."""
         mask = f"-{self.sigma}" if self.looks else ""
-        return f"{self.semantics}{'-mosaic' if self.side > 1 else ''}-T{self.looks}{mask}"
+        copies = f"-x{self.copies}" if self.copies > 1 else ""
+        mosaic = "-mosaic" if self.side > 1 else ""
+        return f"{self.semantics}{mosaic}-T{self.looks}{mask}{copies}"
 
     @property
     def control(self) -> "Arm":
-        """The arm that trains as long on the same images without PVE."""
+        """The arm that trains as long on the same images, with one look of the parent's queries."""
         return Arm(0, semantics=self.semantics, side=self.side)
 
     @property
@@ -51,6 +56,16 @@ class Arm:
             changed["recycled_temperature"] = True  # as its word model does (official.md 9)
             changed["learn_temperature"] = False
         return changed
+
+    def queries(self, parents: Tensor, scale: float, seed: int) -> Tensor:
+        """The parent's queries [1, Q, d] -> [1, copies · Q, d], copies a little apart.
+
+        Args:
+            scale: standard deviation with which queries are drawn; copies have a quarter of it.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        noise = [torch.randn(parents.shape, generator=generator) for _ in range(self.copies - 1)]
+        return torch.cat([parents, *(parents + scale / 4 * apart for apart in noise)], dim=1)
 
     @property
     def assigned_weight(self) -> float:
@@ -80,6 +95,7 @@ class Arm:
 
 
 CONTROL = Arm(0)
+DOUBLED = Arm(0, copies=2)
 GRID = tuple(
     Arm(looks, sigma)
     for looks in (1, 2, 3)
@@ -94,4 +110,4 @@ MOSAICS = (
     Arm(1, "empty", "released", side=2),
     Arm(1, "released", "released", side=2),
 )
-ARMS = (CONTROL, *GRID, *MOSAICS)
+ARMS = (CONTROL, DOUBLED, *GRID, *MOSAICS)

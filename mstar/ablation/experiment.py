@@ -28,6 +28,7 @@ from .arms import ARMS, Arm
 from .features import Cached, PrecomputedVision, TokenProcessor, cache, mosaic, tokens_of
 
 _SETTINGS = "settings.json"
+_QUERIES = "multimodal.query_tokens"
 _BATCH, _LR = 16, 6e-4
 #: Two dozen query words and the planned hard negatives of a gallery need as many images.
 _LEAST = {"gallery": 40}
@@ -136,7 +137,10 @@ class Experiment:
 
     def _run(self, seed: int, arm: Arm) -> dict[str, Any]:
         model = self._model(arm)
-        model.load_state_dict(load_file(self._parent(seed)), strict=False)
+        weights = load_file(self._parent(seed))
+        scale = model.config.initializer_range
+        weights[_QUERIES] = arm.queries(weights[_QUERIES], scale, seed)
+        model.load_state_dict(weights, strict=False)
         with arm.masks(model, seed):
             self._train(model, arm, seed, self.settings.steps, seed + 100)
             model.requires_grad_(False)
@@ -150,7 +154,7 @@ class Experiment:
             arm = Arm(0)
             torch.manual_seed(seed)
             model = self._model(arm)
-            drawn = ("multimodal.query_tokens", "sas.")
+            drawn = (_QUERIES, "sas.")
             weights = self.base.state_dict()
             model.load_state_dict(
                 {name: w for name, w in weights.items() if not name.startswith(drawn)}, strict=False
@@ -163,7 +167,8 @@ class Experiment:
     def _model(self, arm: Arm) -> MstarModel:
         """A model for tokens; its φ is a copy, which may move to a GPU alone."""
         base = self.base.config.to_dict()
-        chosen = {"semantics": arm.semantics, "num_query_tokens": self.settings.queries}
+        queries = self.settings.queries * arm.copies
+        chosen = {"semantics": arm.semantics, "num_query_tokens": queries}
         # the preset's fields follow from the semantics
         sizes = {name: base[name] for name in _SIZES}
         model = MstarModel(MstarConfig(**(sizes | chosen | arm.overrides)))

@@ -2,10 +2,11 @@
 
 import pytest
 
-from mstar.ablation import Arm, Experiment, Settings
+from mstar.ablation import DOUBLED, Arm, Experiment, Settings
 
 ARMS = (
     Arm(0),
+    DOUBLED,
     Arm(1, "empty"),
     Arm(1, "random"),
     Arm(2, "watershed"),

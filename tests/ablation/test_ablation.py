@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from mstar import embedded
-from mstar.ablation import Arm, Experiment, Findings, Settings
+from mstar.ablation import DOUBLED, Arm, Experiment, Findings, Settings
 from mstar.ablation.features import Cached, PrecomputedVision, mosaic, tokens_of
 from mstar.ablation.findings import interval
 from mstar.checkpoints import load_checkpoint
@@ -104,6 +104,16 @@ def test_phi_is_frozen_and_the_parent_is_shared(experiment, embedded_model):
     assert not torch.equal(queries, parents[1]["multimodal.query_tokens"])
 
 
+def test_two_of_each_query_begin_as_the_parents_a_little_apart():
+    parents = torch.randn(1, 3, 128, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(Arm(1).queries(parents, 0.08, seed=1), parents)
+    doubled = DOUBLED.queries(parents, 0.08, seed=1)
+    assert torch.equal(doubled[:, :3], parents)
+    assert (doubled[:, 3:] - parents).std().item() == pytest.approx(0.02, rel=0.2)
+    assert not torch.equal(doubled, DOUBLED.queries(parents, 0.08, seed=2))
+    assert DOUBLED.control == Arm(0) and DOUBLED.name == "paper-T0-x2"
+
+
 def test_it_goes_on_where_it_stopped(experiment, monkeypatch):
     again = Experiment(experiment.folder, TINY, seeds=(1, 2), arms=ARMS)
     made = []
@@ -132,7 +142,7 @@ def test_settings_that_cannot_be_are_refused(tmp_path):
 
 def test_names_of_arms_are_different():
     names = [arm.name for arm in Experiment.__init__.__defaults__[-1]]
-    assert len(set(names)) == len(names) == 19
+    assert len(set(names)) == len(names) == 20
     assert Arm(1, "released", "released", side=2).control.name == "released-mosaic-T0"
 
 

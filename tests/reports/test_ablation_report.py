@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from mstar import cli
-from mstar.ablation import Arm, Difference
+from mstar.ablation import DOUBLED, Arm, Difference
 from mstar.evaluation import Estimate
 from widgets import figures
 
@@ -37,6 +37,8 @@ def test_it_says_what_was_found_and_how_to_make_it_again(made):
     # in each of five groups: six arms that recycle and six controls; the masks of three of the
     # six against empty and against random ones
     assert html.count("of 6 better") == html.count("of 3 better") == 5 * 2
+    assert html.count("More looks, or more embeddings?") >= 5
+    assert html.count("one look with two of each query − one look") == 5
     assert html.count("Is it the mask?") >= 5 and "Is it the mask? Crowded images" in html
     assert (
         "mstar report ablation --seeds 1 --images 24 --parent-steps 1 --steps 1 --gallery 48 "
@@ -60,6 +62,13 @@ def test_a_difference_is_said_in_words_and_numbers():
     other = replace(found, other=Arm(2, "random"))
     assert (
         "T = 2, watershed masks, against random ones" in figures.differences("", "", [other]).html
+    )
+    doubled = replace(found, arm=DOUBLED)
+    assert "one look with 2 of each query<" in figures.differences("", "", [doubled]).html
+    beyond = replace(found, other=DOUBLED)
+    assert (
+        "T = 2, watershed masks, against one look with 2 of each query<"
+        in figures.differences("", "", [beyond]).html
     )
     released = replace(found, arm=Arm(1, "empty", "released", side=2))
     assert "T = 1, empty masks (released semantics)" in figures.differences("", "", [released]).html

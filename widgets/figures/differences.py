@@ -37,8 +37,12 @@ def _line(row: Difference, reach: float) -> str:
     sure = "better" if change.low > 0 else "worse" if change.high < 0 else "no clear difference"
     hidden = "–" if row.masked is None else f"{row.masked:.0f} %"
     what = f"T = {row.arm.looks}, {row.arm.sigma} masks"
+    if row.arm.copies > 1:
+        what = f"one look with {row.arm.copies} of each query"
     if row.other.looks:
         what += f", against {row.other.sigma} ones"
+    if row.other.copies > 1:
+        what += f", against one look with {row.other.copies} of each query"
     if row.arm.semantics == "released":
         what += " (released semantics)"
     numbers = (("MAP, other", f"{row.second:.1f}"), ("MAP, arm", f"{row.first:.1f}"))
