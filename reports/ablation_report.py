@@ -6,7 +6,6 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import transformers
 
@@ -28,16 +27,20 @@ _WHERE = {
     ("crowd", "all"): "Crowded images, six to eight small words, never trained on",
 }
 
-#: σ makes the mask, or something that is held against it.
-_KINDS = {
-    "watershed and threshold masks − one look": ("watershed", "threshold"),
-    "empty and random masks − one look": ("empty", "random"),
+_ONE, _TRUE, _EMPTY = Arm(0), Arm(1, "watershed"), Arm(1, "empty")
+#: What the summary holds against each other.
+_ASKED = {
+    "watershed masks − one look": (_TRUE, _ONE),
+    "empty masks − one look": (_EMPTY, _ONE),
+    "watershed − empty": (_TRUE, _EMPTY),
+    "one look with two of each query − one look": (DOUBLED, _ONE),
+    "watershed − one look with two of each query": (_TRUE, DOUBLED),
 }
 
 
 def pictures(findings: Findings) -> list[Picture]:
     """The figures of the report, those that have something to show."""
-    shown = [figures.note("In short", *verdicts(findings))]
+    shown = [summary(findings)]
     for place, title in _WHERE.items():
         shown += _figure(
             title,
@@ -92,44 +95,23 @@ def _mosaics(findings: Findings) -> list[Difference]:
     return _of_side(findings.against_controls("easy") + same_looks(findings, "easy"), 2)
 
 
-def verdicts(findings: Findings) -> list[str]:
-    """What the intervals say, in sentences made from them."""
-
-    def said(rows: list[Difference]) -> str:
-        if len(rows) == 1:
-            change = rows[0].difference
-            return f"{change.value:+.1f} [{change.low:+.1f}, {change.high:+.1f}]"
-        better = sum(row.difference.low > 0 for row in rows)
-        worse = sum(row.difference.high < 0 for row in rows)
-        mean = np.mean([row.difference.value for row in rows])
-        return f"{mean:+.1f} ({better} of {len(rows)} better, {worse} worse)"
-
+def summary(findings: Findings) -> Picture:
+    """T = 1 in every group, and how often masks made a difference after any number of looks."""
+    rows = {
+        title: [findings.difference(*pair, *place) for pair in _ASKED.values()]
+        for place, title in _WHERE.items()
+    }
     over = "seeds and queries" if len(findings.seeds) > 1 else "queries alone, as there is one seed"
-    lines = [
-        f"Seeds: {', '.join(map(str, findings.seeds))}. Mean difference in MAP, and how many arms "
-        f"are better or worse with their whole interval of 95 %, over {over}; of twenty without "
-        "any effect, one is so by chance."
-    ]
-    for place, title in _WHERE.items():
-        against_one_look = _of_side(findings.against_controls(*place), 1)
-        same = _of_side(same_looks(findings, *place), 1)
-        groups = {
-            kind: [row for row in against_one_look if row.arm.sigma in sigmas]
-            for kind, sigmas in _KINDS.items()
-        } | {
-            f"watershed − {other}, as many looks": [r for r in same if r.other.sigma == other]
-            for other in ("empty", "random")
-        }
-        for row in as_many_embeddings(findings, *place):
-            doubled = "one look with two of each query"
-            pair = f"{doubled} − one look"
-            if row.arm != DOUBLED:
-                pair = f"T = 1 with {row.arm.sigma} masks − {doubled}"
-            groups[pair] = [row]
-        found = "; ".join(f"{kind} {said(rows)}" for kind, rows in groups.items() if rows)
-        if found:
-            lines.append(f"{title}: {found}.")
-    return lines
+    masks = [row for place in _WHERE for row in _of_side(same_looks(findings, *place), 1)]
+    better = sum(row.difference.low > 0 for row in masks)
+    worse = sum(row.difference.high < 0 for row in masks)
+    caption = (
+        f"Differences in MAP for T = 1, seeds {', '.join(map(str, findings.seeds))}, with 95 % "
+        f"intervals over {over}. Of all {len(masks)} comparisons of watershed masks with empty and "
+        f"random ones below, at up to three looks after the first, {better} are better and {worse} "
+        "worse with their whole interval; without any effect about one in twenty would be either."
+    )
+    return figures.comparisons("In short", caption, list(_ASKED), rows)
 
 
 def save(settings: AblationReport, findings: Findings) -> None:

@@ -7,7 +7,7 @@ alike. All maps of one picture share one colour range.
 
 from .assignment import assignment
 from .compare import compare
-from .differences import differences
+from .differences import comparisons, differences
 from .explore import explore
 from .heads import heads
 from .lab import ACTIONS, TOOLS, lab
@@ -25,6 +25,7 @@ __all__ = [
     "TOOLS",
     "assignment",
     "compare",
+    "comparisons",
     "differences",
     "explore",
     "facts",

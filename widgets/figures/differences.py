@@ -1,6 +1,6 @@
 """Arms of an experiment against their controls: differences with intervals on one scale."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mstar.ablation.findings import Difference
 
@@ -30,10 +30,45 @@ def differences(title: str, caption: str, rows: Sequence[Difference]) -> Picture
     )
 
 
+def comparisons(
+    title: str,
+    caption: str,
+    columns: Sequence[str],
+    rows: Mapping[str, Sequence[Difference | None]],
+) -> Picture:
+    """A table of differences alone: a row for each group of positives, a column for each pair."""
+    head = "".join(f'<th role="columnheader">{text(name)}</th>' for name in ("", *columns))
+    lines = "".join(
+        f'<tr role="row"><th role="rowheader" class="mv-query">{text(group)}</th>'
+        + "".join(
+            f'<td role="cell" class="mv-number" data-label="{text(column)}">{text(_said(row))}</td>'
+            for column, row in zip(columns, differences, strict=True)
+        )
+        + "</tr>"
+        for group, differences in rows.items()
+    )
+    return Picture(
+        markup.figure(
+            title,
+            caption,
+            f'<table class="mv-table" role="table"><thead><tr role="row">{head}'
+            f"</tr></thead><tbody>{lines}</tbody></table>",
+        )
+    )
+
+
+def _said(row: Difference | None) -> str:
+    if row is None:
+        return "–"
+    change = row.difference
+    said = f"{change.value:+.1f} [{change.low:+.1f}, {change.high:+.1f}]"
+    return said.replace("-", "−")
+
+
 def _line(row: Difference, reach: float) -> str:
     change = row.difference
-    seeds = ", ".join(f"{value:+.1f}" for value in row.by_seed)
-    said = f"{change.value:+.1f} [{change.low:+.1f}, {change.high:+.1f}]"
+    seeds = ", ".join(f"{value:+.1f}" for value in row.by_seed).replace("-", "−")
+    said = _said(row)
     sure = "better" if change.low > 0 else "worse" if change.high < 0 else "no clear difference"
     hidden = "–" if row.masked is None else f"{row.masked:.0f} %"
     what = f"T = {row.arm.looks}, {row.arm.sigma} masks"
