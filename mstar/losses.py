@@ -4,6 +4,7 @@ L_c: both directions of a contrastive loss with multi-positive, smoothed targets
 L_m: image-text matching, a two-class cross entropy on pairs that the contrastive scores find hard.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -178,3 +179,19 @@ def idle_loss(
     logits = (cosine[image, :, embedding] / temperature).float()  # [idle, N]
     log_shares = logits.masked_fill(excluded[image], EXCLUDED).log_softmax(dim=1)
     return -log_shares.masked_fill(~own_words[image], EXCLUDED).logsumexp(dim=1).mean()
+
+
+def attention_entropy(probabilities: Tensor) -> Tensor:
+    """How widely attention is spread: 0 = each query on one token, 1 = evenly over all N.
+
+    Not in the paper. A head that looks at few tokens says where it looks.
+
+    Args:
+        probabilities: [B, heads, queries, N].
+
+    Returns:
+        [B], −Σ p log p in units of log N, mean over heads and queries.
+    """
+    p = probabilities.float()
+    nats = -(p * p.clamp(min=1e-12).log()).sum(-1)  # p = 0 has a gradient too
+    return nats.mean(dim=(1, 2)) / math.log(max(2, p.shape[-1]))

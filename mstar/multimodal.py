@@ -4,7 +4,6 @@ The layers are transformers' own. What is ours is the loop over them, so that ev
 can be heard, and the attention function, so that its probabilities can.
 """
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -62,9 +61,7 @@ class MultimodalEncoder(nn.Module):
             torch.zeros(1, config.num_query_tokens, config.qformer_config.hidden_size)
         )
 
-    def look(
-        self, image: Tensor, prefix: str, run: Run | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def look(self, image: Tensor, prefix: str, run: Run | None = None) -> tuple[Tensor, Tensor]:
         """Queries look at an image.
 
         Args:
@@ -72,15 +69,14 @@ class MultimodalEncoder(nn.Module):
             prefix: `pve.{t}`, the name under which this look is heard.
 
         Returns:
-            E_V [B, Q, d]; C [B, N], the mean of the cross-attention over layers, heads and queries,
-            without a gradient (official.md 6.1); its `entropy` [B], mean over layers, with one.
+            E_V [B, Q, d] and C [B, N]: the mean of the cross-attention over layers, heads and
+            queries, without a gradient (official.md 6.1).
         """
         queries = self.query_tokens.expand(image.shape[0], -1, -1)
-        hidden, seen = self._layers(
+        hidden, maps = self._layers(
             queries, queries.shape[1], None, image, prefix, {"cross", "self", "hidden"}, run
         )
-        maps, entropies = zip(*seen.values(), strict=True)
-        return hidden, torch.stack(maps).mean(0), torch.stack(entropies).mean(0)
+        return hidden, torch.stack(list(maps.values())).mean(0)
 
     def read(self, input_ids: Tensor, attention_mask: Tensor, run: Run | None = None) -> Tensor:
         """Text alone: ids and mask [N, L] -> hidden states [N, L, d]; the first token is E_T."""
@@ -108,16 +104,16 @@ class MultimodalEncoder(nn.Module):
         prefix: str,
         points: set[str],
         run: Run | None,
-    ) -> tuple[Tensor, dict[int, tuple[Tensor, Tensor]]]:
+    ) -> tuple[Tensor, dict[int, Tensor]]:
         hidden = self.qformer.dropout(self.qformer.layernorm(embeds))
         # Keyed by layer: gradient checkpointing runs a layer twice and must not count it twice.
-        seen: dict[int, tuple[Tensor, Tensor]] = {}
+        maps: dict[int, Tensor] = {}
         for index, layer in enumerate(self.qformer.encoder.layer):
-            tap = _tap(index, layer, prefix, points, seen, run)
+            tap = _tap(index, layer, prefix, points, maps, run)
             hidden = layer(hidden, hide, image, query_length=query_length, tap=tap)
             if run is not None and "hidden" in points:
                 hidden = run(f"{prefix}.layers.{index}.hidden", hidden)
-        return hidden, seen
+        return hidden, maps
 
 
 def _tap(
@@ -125,36 +121,20 @@ def _tap(
     layer: nn.Module,
     prefix: str,
     points: set[str],
-    seen: dict[int, tuple[Tensor, Tensor]],
+    maps: dict[int, Tensor],
     run: Run | None,
 ) -> Tap:
-    """What one layer does with its probabilities: let `run` hear them, keep their mean map [B, N]
-    and their entropy [B]."""
+    """What one layer does with its probabilities: let `run` hear them, keep the mean map."""
 
     def tap(module: nn.Module, probabilities: Tensor) -> Tensor:
         kind = "self" if module is layer.attention.attention else "cross"
         if run is not None and kind in points:
             probabilities = run(f"{prefix}.layers.{index}.{kind}_attention", probabilities)
         if kind == "cross":
-            mean = probabilities.detach().float().mean(dim=(1, 2))
-            seen[index] = mean, entropy(probabilities)
+            maps[index] = probabilities.detach().float().mean(dim=(1, 2))  # [B, N]
         return probabilities
 
     return tap
-
-
-def entropy(probabilities: Tensor) -> Tensor:
-    """How widely attention is spread: 0 = each query on one token, 1 = evenly over all N.
-
-    Args:
-        probabilities: [B, heads, queries, N].
-
-    Returns:
-        [B], −Σ p log p in units of log N, mean over heads and queries.
-    """
-    p = probabilities.float()
-    nats = -(p * p.clamp(min=1e-12).log()).sum(-1)  # p = 0 has a gradient too
-    return nats.mean(dim=(1, 2)) / math.log(max(2, p.shape[-1]))
 
 
 def _hide(attention_mask: Tensor, like: Tensor) -> Tensor:

@@ -70,7 +70,6 @@ class Look:
     tokens: Tensor  # f_t [B, N, D]
     embeddings: Tensor  # E_V^t [B, Q, d]
     attention_map: Tensor  # C_t [B, grid_h, grid_w]
-    entropy: Tensor  # of the cross-attention [B], 0 = on one token, 1 = evenly on all
     salient: Tensor  # σ(C_t), bool [B, grid_h, grid_w]
     mask: Tensor  # M_t with the history folded in, float [B, grid_h, grid_w], 1 = neglected
 
@@ -86,7 +85,7 @@ def look(
     run: Run | None = None,
 ) -> Look:
     """Step t on image features f_t, given the history of masks M_{t-1} [B, grid_h, grid_w]."""
-    embeddings, attention, entropy = multimodal.look(vision.project(tokens), f"pve.{t}", run)
+    embeddings, attention = multimodal.look(vision.project(tokens), f"pve.{t}", run)
     attention_map = attention.view(history.shape)
     if run is not None:
         embeddings = run(f"pve.{t}.embeddings", embeddings)
@@ -98,7 +97,7 @@ def look(
     if run is not None:
         unused = f"it is step T = {t}, and no step comes after it to use the mask"
         mask = run(f"pve.{t}.mask", mask, readonly=unused if last else None)
-    return Look(tokens, embeddings, attention_map, entropy, salient, mask)
+    return Look(tokens, embeddings, attention_map, salient, mask)
 
 
 def progressive_vision_embedding(

@@ -1,7 +1,6 @@
 """The contract of hook points, on the running model."""
 
 import copy
-import math
 import threading
 import warnings
 
@@ -11,7 +10,6 @@ import torch
 from mstar import MstarConfig, MstarModel
 from mstar import hooks as hooking
 from mstar.hooks import POINTS, HookError, Run, find_point, point_names
-from mstar.multimodal import entropy
 from mstar.tracing import estimate_bytes
 
 STEPS = 2
@@ -170,24 +168,6 @@ def test_the_attention_map_is_the_mean_of_the_cross_attention(recorded):
     for t in range(STEPS + 1):
         maps = trace.stack(f"pve.{t}.layers.*.cross_attention").mean(dim=(0, 2, 3))
         torch.testing.assert_close(maps, trace[f"pve.{t}.attention_map"].flatten(1))
-
-
-def test_the_entropy_of_a_look_is_that_of_its_cross_attention(recorded):
-    out, trace = recorded
-    for t, look in enumerate(out.images.looks):
-        heads = trace.stack(f"pve.{t}.layers.*.cross_attention")  # [layers, B, heads, Q, N]
-        nats = torch.distributions.Categorical(heads).entropy().mean((0, 2, 3))
-        torch.testing.assert_close(look.entropy, nats / math.log(256))
-
-
-def test_entropy_by_hand():
-    one, even = torch.eye(4)[:2], torch.full((2, 4), 0.25)
-    half = torch.tensor([[0.5, 0.5, 0, 0]] * 2)
-    spread = torch.stack([one, even, half])[:, None].requires_grad_()  # [B, heads, queries, N]
-    found = entropy(spread)
-    torch.testing.assert_close(found, torch.tensor([0.0, 1.0, 0.5]))
-    found.sum().backward()
-    assert torch.isfinite(spread.grad).all(), "even where the softmax came out as 0"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from mstar import MstarConfig, MstarModel
 from mstar.losses import (
     assigned_loss,
+    attention_entropy,
     contrastive_loss,
     idle_loss,
     matching_loss,
@@ -203,6 +204,16 @@ def test_idle_loss_leaves_out_images_without_words_and_assigned_embeddings():
     assert (cosine.grad[0, :, 0] == 0).all() and (cosine.grad[1] == 0).all()
     loss = idle_loss(cosine, assignment, none, none, torch.tensor(0.1))
     assert loss.item() == 0 and loss.requires_grad
+
+
+def test_attention_entropy_by_hand():
+    one, even = torch.eye(4)[:2], torch.full((2, 4), 0.25)
+    half = torch.tensor([[0.5, 0.5, 0, 0]] * 2)
+    spread = torch.stack([one, even, half])[:, None].requires_grad_()  # [B, heads, queries, N]
+    found = attention_entropy(spread)
+    torch.testing.assert_close(found, torch.tensor([0.0, 1.0, 0.5]))
+    found.sum().backward()
+    assert torch.isfinite(spread.grad).all(), "even where the softmax came out as 0"
 
 
 # The multi-word branch

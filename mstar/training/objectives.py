@@ -1,12 +1,13 @@
 """What a step minimises, as one module, so that data-parallel training sees every parameter."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from .. import distributed
-from ..losses import assigned_loss, idle_loss
+from ..losses import assigned_loss, attention_entropy, idle_loss
 from ..modeling import MstarModel
 from . import reading
 
@@ -47,7 +48,10 @@ class Objective(nn.Module):
                     self.model.vision, self.head, pixel_values, transcriptions, window
                 )
             }
-        out = self.model(pixel_values=pixel_values, window=window, **batch)
+        with ExitStack() as stack:
+            # only where they count: their graph holds copies of all attention
+            entropies = stack.enter_context(_entropies(self.model)) if entropy_weight else []
+            out = self.model(pixel_values=pixel_values, window=window, **batch)
         losses = {"loss": out.loss, "L_c": out.contrastive_loss}
         cosine, assignment = out.similarity.cosine, out.similarity.assignment
         is_word, temperature = batch["is_word"], self.model.temp
@@ -60,9 +64,35 @@ class Objective(nn.Module):
             losses["L_i"] = idle_loss(cosine, assignment, words, excluded, temperature)
             losses["loss"] = losses["loss"] + idle_weight * losses["L_i"]
         if entropy_weight:
-            entropy = torch.stack([look.entropy for look in out.images.looks], dim=1)
+            looks = len(out.images.looks) * len(_cross_attentions(self.model))
+            entropy = torch.stack(entropies[:looks], dim=1)  # after them comes the pass of L_m
             losses["H_C"] = distributed.gather(entropy).mean()
             losses["loss"] = losses["loss"] + entropy_weight * losses["H_C"]
         if out.matching_loss is not None:
             losses["L_m"] = out.matching_loss
         return losses
+
+
+def _cross_attentions(model: MstarModel) -> list[nn.Module]:
+    layers = model.multimodal.qformer.encoder.layer
+    return [layer.crossattention.attention for layer in layers if layer.has_cross_attention]
+
+
+@contextmanager
+def _entropies(model: MstarModel) -> Iterator[list[Tensor]]:
+    """Inside, every call of a cross-attention of ψ adds its entropy [B], with a gradient.
+
+    The hook points of a run are for looking: a run they listen to reads texts padded to one length
+    and leaves out the released stop-gradients.
+    """
+    found: list[Tensor] = []
+
+    def hear(module: nn.Module, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
+        found.append(attention_entropy(output[1]))
+
+    handles = [module.register_forward_hook(hear) for module in _cross_attentions(model)]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -36,8 +36,7 @@ class Stage:
         matching_every: L_m counts in every so manieth step, as its pass is the dearest part; 0 =
             never.
         idle_weight: of the loss on embeddings to which no word is assigned (`losses.idle_loss`).
-        entropy_weight: of the entropy of ψ's cross-attention (`Look.entropy`): a head that looks at
-            few tokens says where it looks.
+        entropy_weight: of the mean entropy of ψ's cross-attention (`losses.attention_entropy`).
         checkpoint_activations: compute them twice instead of keeping them.
     """
 
