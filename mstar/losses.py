@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .matching import check_finite
+
 #: Share of the target that is spread over all candidates (official.md 10).
 SMOOTHING = 0.1
 #: What a positive's logit becomes where negatives are drawn.
@@ -95,7 +97,12 @@ def matching_pairs(
 
     Returns:
         up to 3·B pairs: positives, then (negative image, text), then (image, negative text).
+
+    Raises:
+        NotFinite: the logits are no numbers to draw by.
     """
+    check_finite(v2t_logits)
+    check_finite(t2v_logits)
     images = own.any(dim=1).nonzero().flatten()
     if not len(images):
         empty = images

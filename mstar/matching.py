@@ -17,6 +17,23 @@ from .hooks import Run
 UNASSIGNED = -1
 
 
+class NotFinite(ValueError):
+    """Similarities that are infinite or no numbers: the weights, or what a hook made of them."""
+
+
+def check_finite(similarities: Tensor) -> None:
+    """Before anything is chosen or drawn by them.
+
+    Raises:
+        NotFinite: some are infinite or no numbers.
+    """
+    if not torch.isfinite(similarities).all():
+        raise NotFinite(
+            "the similarities of texts and images should be finite numbers; some are infinite or "
+            "no numbers at all."
+        )
+
+
 def assign(cosine: Tensor) -> Tensor:
     """Hungarian assignment of words to vision embeddings, maximising the summed cosine.
 
@@ -42,7 +59,11 @@ def assign_per_image(cosine: Tensor, candidates: Tensor) -> Tensor:
 
     Returns:
         int64 [B, N], −1 where nothing is assigned.
+
+    Raises:
+        NotFinite: see there.
     """
+    check_finite(cosine)
     assignment = torch.full(candidates.shape, UNASSIGNED, dtype=torch.long, device=cosine.device)
     for image in range(len(candidates)):
         words = candidates[image].nonzero().flatten()

@@ -69,15 +69,14 @@ def open_image(path: str | PathLike[str]) -> Image.Image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise UnreadableImage(
-                    f"{path.name} has {width}×{height} pixels, the limit is {MAX_PIXELS}: "
-                    "scale it down."
+                    f"{path} has {width}×{height} pixels, the limit is {MAX_PIXELS}: scale it down."
                 )
             return ImageOps.exif_transpose(image).convert("RGB")
     except Image.DecompressionBombError as error:
-        raise UnreadableImage(f"{path.name} is too large to open safely: {error}") from error
+        raise UnreadableImage(f"{path} is too large to open safely: {error}") from error
     except (OSError, SyntaxError) as error:
         raise UnreadableImage(
-            f"{path.name} cannot be read as an image: it is broken or of another kind."
+            f"{path} cannot be read as an image: it is broken or of another kind."
         ) from error
 
 

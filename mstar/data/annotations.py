@@ -62,8 +62,10 @@ class Annotations(Sequence):
             line += text.count("\n", at, start)
             byte += len(text[at:start].encode())
             try:
-                _checked(entry, self.root)
-            except ValueError as problem:
+                found = _checked(entry, self.root)
+                if not found.image.is_file():
+                    raise ValueError(f"there is no image {entry['image']!r} in {self.root}.")
+            except (ValueError, OSError) as problem:  # the system refuses some names of files
                 raise ValueError(f"{self.file}, line {line}: {problem}") from None
             length = len(text[start:end].encode())
             self._places.extend((byte, byte + length))
@@ -97,20 +99,24 @@ def _entries(text: str, file: Path) -> Iterator[tuple[int, int, Any]]:
     if text[at : at + 1] != "[":
         raise expected("a JSON list, [{…}, …]", at)
     at = _SPACE.match(text, at + 1).end()
-    if text[at : at + 1] == "]":
-        return
-    while True:
+    listed = text[at : at + 1] == "]"
+    while not listed:
         try:
             value, end = decoder.raw_decode(text, at)
         except json.JSONDecodeError as problem:
             raise expected(f"valid JSON ({problem.msg})", problem.pos) from None
+        except RecursionError:
+            raise expected("an object with image, text and type", at) from None
         yield at, end, value
         at = _SPACE.match(text, end).end()
         if text[at : at + 1] == "]":
-            return
+            break
         if text[at : at + 1] != ",":
             raise expected("a comma or the end of the list", at)
         at = _SPACE.match(text, at + 1).end()
+    at = _SPACE.match(text, at + 1).end()
+    if at < len(text):
+        raise expected("nothing after the list", at)
 
 
 def _checked(entry: Any, root: Path) -> Annotation:
@@ -130,8 +136,6 @@ def _checked(entry: Any, root: Path) -> Annotation:
     path = (root / name).resolve()
     if not path.is_relative_to(root):
         raise ValueError(f"the image {name!r} lies outside {root}.")
-    if not path.is_file():
-        raise ValueError(f"there is no image {name!r} in {root}.")
     if not isinstance(texts, list) or not texts:
         raise ValueError(f"text should be a list with at least one text; got {_short(texts)}.")
     if not isinstance(styles, list) or len(styles) != len(texts):

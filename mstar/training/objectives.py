@@ -49,8 +49,7 @@ class Objective(nn.Module):
                 )
             }
         with ExitStack() as stack:
-            # only where they count: their graph holds copies of all attention
-            entropies = stack.enter_context(_entropies(self.model)) if entropy_weight else []
+            heard = stack.enter_context(_heard(self.model)) if entropy_weight else []
             out = self.model(pixel_values=pixel_values, window=window, **batch)
         losses = {"loss": out.loss, "L_c": out.contrastive_loss}
         cosine, assignment = out.similarity.cosine, out.similarity.assignment
@@ -65,7 +64,8 @@ class Objective(nn.Module):
             losses["loss"] = losses["loss"] + idle_weight * losses["L_i"]
         if entropy_weight:
             looks = len(out.images.looks) * len(_cross_attentions(self.model))
-            entropy = torch.stack(entropies[:looks], dim=1)  # after them comes the pass of L_m
+            of_looks = heard[:looks]  # after them comes the pass of L_m
+            entropy = torch.stack([attention_entropy(one) for one in of_looks], dim=1)
             losses["H_C"] = distributed.gather(entropy).mean()
             losses["loss"] = losses["loss"] + entropy_weight * losses["H_C"]
         if out.matching_loss is not None:
@@ -79,20 +79,21 @@ def _cross_attentions(model: MstarModel) -> list[nn.Module]:
 
 
 @contextmanager
-def _entropies(model: MstarModel) -> Iterator[list[Tensor]]:
-    """Inside, every call of a cross-attention of ψ adds its entropy [B], with a gradient.
+def _heard(model: MstarModel) -> Iterator[list[Tensor]]:
+    """Inside, every call of a cross-attention of ψ adds its probabilities, with a gradient.
 
     The hook points of a run are for looking: a run they listen to reads texts padded to one length
-    and leaves out the released stop-gradients.
+    and leaves out the released stop-gradients. Nothing is computed in the hook, as a layer whose
+    activations are computed twice is heard once.
     """
-    found: list[Tensor] = []
+    heard: list[Tensor] = []
 
     def hear(module: nn.Module, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
-        found.append(attention_entropy(output[1]))
+        heard.append(output[1])
 
     handles = [module.register_forward_hook(hear) for module in _cross_attentions(model)]
     try:
-        yield found
+        yield heard
     finally:
         for handle in handles:
             handle.remove()

@@ -5,7 +5,7 @@ four stages; numbers that the paper does not print are the released code's (offi
 """
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any
 
 from ..data.stream import Annotated, Data, Rendered
@@ -88,6 +88,10 @@ class Stage:
             )
 
 
+#: Each stage has a seed of its own, a thousand times this and its number, below 2**32.
+_LARGEST_SEED = 2**32 // 1000 - 1
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What `mstar train` does; recorded with the checkpoint.
@@ -112,9 +116,30 @@ class Recipe:
     clip: float | None = 2.0
     assigned_weight: float = 1.0
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed <= _LARGEST_SEED:
+            raise ValueError(
+                f"seed must be a whole number from 0 to {_LARGEST_SEED}; got {self.seed}."
+            )
+
     def record(self) -> dict[str, Any]:
         """As JSON would give it back."""
         return _plain(asdict(self))
+
+
+def same_recipe(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two records say the same; a field that one does not know yet has its default."""
+
+    def filled(record: dict[str, Any]) -> dict[str, Any]:
+        stages = [_defaults(Stage) | stage for stage in record["stages"]]
+        return _defaults(Recipe) | record | {"stages": stages}
+
+    return filled(one) == filled(other)
+
+
+def _defaults(kind: type) -> dict[str, Any]:
+    found = {field.name: field.default for field in fields(kind)}
+    return _plain({name: value for name, value in found.items() if value is not MISSING})
 
 
 def _plain(value: Any) -> Any:

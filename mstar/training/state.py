@@ -20,6 +20,7 @@ from accelerate import Accelerator
 from safetensors import SafetensorError
 
 from .. import files
+from .recipes import same_recipe
 
 CHECKPOINTS, CURVE, PROGRESS = "checkpoints", "curve.jsonl", "progress.json"
 
@@ -73,7 +74,7 @@ class RunFolder:
             self.saved = self.found.total
         except (OSError, ValueError, KeyError, TypeError) as problem:
             raise ValueError(f"{newest} is no checkpoint of a run: {problem!r}.") from problem
-        if found["recipe"] != recipe:
+        if not same_recipe(found["recipe"], recipe):
             raise ValueError(
                 f"{folder} holds a run of another recipe: choose another folder or remove it."
             )
@@ -150,8 +151,9 @@ class RunFolder:
         except (OSError, RuntimeError, SafetensorError) as problem:
             # torch and safetensors have errors of their own for a full disk
             raise TrainingStopped(
-                f"{what} could not be written to {where} ({str(problem).splitlines()[0]}): free "
-                f"some space and run the same command again; {self.last_good()}."
+                f"{what} could not be written to {where} ({str(problem).splitlines()[0]}): if "
+                "the disk is full, free some space; then run the same command again; "
+                f"{self.last_good()}."
             ) from problem
 
     def last_good(self) -> str:

@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 
 from .. import distributed, files
 from ..data.stream import Items, Positions, Stream, collate
+from ..matching import NotFinite
 from ..modeling import MstarModel
 from ..processing import MstarProcessor
 from . import reading
@@ -98,6 +99,8 @@ class Trainer:
         if any(stage.objective == READING for stage in recipe.stages):
             torch.manual_seed(recipe.seed)
             head = reading.ReadingHead(model.config.vision_config.hidden_size)
+        for stage in recipe.stages:  # before the first of them has taken a day
+            _check_shared(stage)
         self.objective = Objective(model, head, recipe.assigned_weight)
         if compiled:
             for layer in model.vision.siglip.encoder.layers:
@@ -253,12 +256,7 @@ class Trainer:
     ) -> Iterator[list[dict]]:
         """The micro-batches of each step."""
         micro = stage.accumulate
-        size, processes = stage.batch_size // micro, distributed.processes()[1]
-        if size % processes:
-            raise ValueError(
-                f"stage {stage.name}: a micro-batch of {size} images cannot be shared evenly by "
-                f"{processes} processes."
-            )
+        size = stage.batch_size // micro
         loader = iter(
             DataLoader(
                 Stream(items, seed, self.skip_unreadable),
@@ -298,7 +296,10 @@ class Trainer:
         for number, batch in enumerate(micro):
             rng = np.random.default_rng([seed, step, number])
             with self.accelerator.accumulate(self.prepared):
-                losses = self.prepared(**self._inputs(stage, batch, step, rng))
+                try:
+                    losses = self.prepared(**self._inputs(stage, batch, step, rng))
+                except NotFinite as problem:  # alike on every process
+                    raise self._stopped(stage, str(problem).rstrip("."), micro) from None
                 self.accelerator.backward(losses["loss"])
                 if self.accelerator.sync_gradients:
                     trained = [p for group in self.optimizer.param_groups for p in group["params"]]
@@ -382,6 +383,16 @@ class Trainer:
         return TrainingStopped(
             f"stopped at step {self.progress.step + 1} of stage {stage.name}: {problem}; "
             f"{self.kept.last_good()}. The batch was {', '.join(sources)}."
+        )
+
+
+def _check_shared(stage: Stage) -> None:
+    """Every process has the same number of images of a micro-batch."""
+    size, processes = stage.batch_size // stage.accumulate, distributed.processes()[1]
+    if size % processes:
+        raise ValueError(
+            f"stage {stage.name}: a micro-batch of {size} images cannot be shared evenly by "
+            f"{processes} processes."
         )
 
 

@@ -40,6 +40,7 @@ def test_entries_are_read_when_asked_for(root):
         ({"image": "../outside.png"}, "'../outside.png' lies outside"),
         ({"image": "/etc/hostname"}, "lies outside"),
         ({"image": "two.png"}, "there is no image 'two.png'"),
+        ({"image": "n" * 300}, "File name too long"),
         ({"image": ["one.png"]}, "image should be a path"),
         ({"text": "Exit"}, "at least one text; got 'Exit'"),
         ({"text": [], "type": []}, "at least one text; got"),
@@ -67,6 +68,9 @@ def test_an_entry_that_is_wrong_is_named_by_file_and_line(root, change, problem)
         (f"[{json.dumps(GOOD)}", "line 1: expected a comma or the end of the list, got ''"),
         ("[\n3]", "line 2: expected an object with image, text and type; got 3"),
         ('[{"image": "one.png"}]', "has no text and no type"),
+        (f"[{json.dumps(GOOD)}]\n[]", r"line 2: expected nothing after the list, got '\[\]'"),
+        ("[] and", "line 1: expected nothing after the list, got 'and'"),
+        ("[\n" + "[" * 100_000, "line 2: expected an object with image, text and type, got"),
     ],
 )
 def test_a_file_of_another_kind_is_refused(root, text, problem):

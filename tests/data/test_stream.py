@@ -148,7 +148,7 @@ def test_an_unreadable_photograph_is_an_error_or_is_skipped_by_name(lists, tmp_p
     stream = Stream(Annotated(lists).open(1, 32), 1)
     broken = [position for position in range(8) if "error" in stream[position]]
     assert len(broken) == 1
-    assert stream[broken[0]]["error"].startswith("6.png cannot be read as an image")
+    assert stream[broken[0]]["error"].startswith(f"{tmp_path / '6.png'} cannot be read")
     good = stream[(broken[0] + 1) % 8]
     assert collate([good, stream[broken[0]]]).keys() == {"error"}
 
@@ -158,6 +158,16 @@ def test_an_unreadable_photograph_is_an_error_or_is_skipped_by_name(lists, tmp_p
     assert "6.png" in other["skipped"][0]
     assert torch.equal(tolerant[broken[0]]["image"], other["image"])
     assert same([collate([good])], [collate([tolerant[(broken[0] + 1) % 8]])])
+
+
+def test_a_photograph_that_is_gone_since_the_list_was_read(lists, tmp_path):
+    opened = Annotated(lists).open(1, 32)
+    (tmp_path / "6.png").unlink()
+    stream = Stream(opened, 1)
+    (gone,) = (stream[position] for position in range(8) if "error" in stream[position])
+    assert gone["error"] == f"there is no image {tmp_path / '6.png'}."
+    tolerant = Stream(opened, 1, skip_unreadable=True)
+    assert sum(len(tolerant[position]["skipped"]) for position in range(8)) >= 1
 
 
 def test_if_nothing_can_be_read_skipping_ends(lists, tmp_path):

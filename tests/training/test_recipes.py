@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 
 from mstar.data.stream import Annotated, Rendered
@@ -71,6 +72,15 @@ def test_the_sandbox_learns_to_read_first_and_looks_twice_last():
     assert [s.pve_steps for s in further[1:]] == [0, 1, 1, 1]
     assert [s.idle_weight > 0 for s in further] == [False, False, False, True, True]
     assert [s.entropy_weight > 0 for s in further] == [False, False, False, False, True]
+
+
+def test_seeds_that_cannot_be_are_refused():
+    for seed in (-1, 4294967):
+        with pytest.raises(ValueError, match=rf"seed must be .* 0 to 4294966; got {seed}"):
+            sandbox(seed)
+    sandbox(4294966).stages[0].data.open(4294966 * 1000 + 999, 128).item(
+        0, np.random.default_rng(0)
+    )
 
 
 def test_a_recipe_is_recorded_as_json_gives_it_back():

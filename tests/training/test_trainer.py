@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from mstar import distributed
 from mstar.checkpoints import load_checkpoint
 from mstar.data import sandbox
 from mstar.data.stream import Annotated
@@ -269,6 +270,28 @@ def test_both_precisions_train(unjudged, tmp_path, precision):
     assert inner is run.objective and inner.forward.__func__ is Objective.forward
 
 
+def test_a_run_from_before_a_field_was_known_goes_on(unjudged, tmp_path):
+    one = replace(RECIPE, stages=RECIPE.stages[1:2])
+    run = trainer(tmp_path, one)
+    run.run()
+    kept = run.kept.newest() / "progress.json"
+    record = json.loads(kept.read_text())
+    del record["recipe"]["stages"][0]["entropy_weight"], record["recipe"]["assigned_weight"]
+    kept.write_text(json.dumps(record))
+    assert trainer(tmp_path, one).progress.total == run.progress.total
+    record["recipe"]["stages"][0]["entropy_weight"] = 0.5
+    kept.write_text(json.dumps(record))
+    with pytest.raises(ValueError, match="holds a run of another recipe"):
+        trainer(tmp_path, one)
+
+
+def test_stages_that_processes_cannot_share_are_refused_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(distributed, "processes", lambda: (0, 2))
+    recipe = replace(RECIPE, stages=(RECIPE.stages[0], stage("odd", SCENES, batch_size=5)))
+    with pytest.raises(ValueError, match="stage odd: a micro-batch of 5 images cannot be shared"):
+        trainer(tmp_path, recipe)
+
+
 def test_another_recipe_in_the_same_folder_is_refused(unjudged, tmp_path):
     one = replace(RECIPE, stages=RECIPE.stages[1:2])
     trainer(tmp_path, one).run()
@@ -305,6 +328,32 @@ def test_a_loss_that_is_no_number_stops_with_step_images_and_checkpoint(
     monkeypatch.setattr(Objective, "forward", real)
     trainer(tmp_path, run.recipe).run()  # it goes on
     assert len(curve(tmp_path)) == 9
+
+
+@pytest.mark.parametrize("where", ["vision_projection.weight", "aggregator.query.weight"])
+def test_weights_that_are_no_numbers_stop_with_step_images_and_checkpoint(
+    unjudged, tmp_path, where
+):
+    """Then no words can be assigned, and no pairs be drawn: the pass itself cannot be finished."""
+
+    def spoil(model, processor, row):
+        if row["step"] == 3:
+            model.get_parameter(where).data.fill_(float("nan"))
+
+    recipe = replace(RECIPE, stages=(stage("look", SCENES, steps=9, matching_every=1),))
+    run = trainer(tmp_path, recipe, save_every=2, callback=spoil)
+    with pytest.raises(TrainingStopped) as stopped:
+        run.run()
+    said = str(stopped.value)
+    assert "stopped at step 4 of stage look: the similarities of texts and images should be" in said
+    assert f"the last good checkpoint is {tmp_path}/checkpoints/step-00000002." in said
+    assert "scenes 12 of seed 1000" in said
+
+
+def test_a_rate_at_which_it_diverges_stops_the_run(unjudged, tmp_path):
+    recipe = replace(RECIPE, stages=(stage("look", SCENES, steps=40, lr=1e12),), clip=None)
+    with pytest.raises(TrainingStopped, match=r"of stage look: .* The batch was "):
+        trainer(tmp_path, recipe).run()
 
 
 def test_an_exploding_loss_is_noticed_and_a_noisy_one_is_not():
@@ -346,13 +395,14 @@ def test_an_unreadable_photograph_stops_or_is_counted(unjudged, tmp_path, photos
     recipe = Recipe((stage("real", photos, steps=5, pve_steps=0),))
     with pytest.raises(ValueError) as refused:
         trainer(tmp_path / "run", recipe, workers=workers).run()
-    assert str(refused.value).startswith("3.png cannot be read as an image: it is broken")
+    broken = f"{tmp_path / '3.png'} cannot be read as an image: it is broken"
+    assert str(refused.value).startswith(broken)
     assert "let unreadable images be skipped" in str(refused.value)
     assert "\n" not in str(refused.value)
     run = trainer(tmp_path / "skip", recipe, workers=workers, skip_unreadable=True)
     run.run()
-    assert len(run.progress.skipped) == 1 and "3.png" in run.progress.skipped[0]
-    assert "skipped (1 so far): 3.png" in capsys.readouterr().out
+    assert len(run.progress.skipped) == 1 and broken in run.progress.skipped[0]
+    assert f"skipped (1 so far): {broken}" in capsys.readouterr().out
     assert len(curve(tmp_path / "skip")) == 5
 
 
@@ -385,7 +435,7 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(unjudged, tmp_path, monke
         signal.signal(signal.SIGXFSZ, ignored)
     said = str(stopped.value)
     assert said.startswith("the checkpoint of step 4 could not be written to ")
-    assert "free some space and run the same command again" in said and "\n" not in said
+    assert "free some space; then run the same command again" in said and "\n" not in said
     assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["step-00000002"]
     assert not (tmp_path / "trained").exists()
     again = trainer(tmp_path, run.recipe)
