@@ -38,6 +38,14 @@ _ASKED = {
 }
 
 
+#: A random mask has the watershed's area.
+_HELD_AGAINST = {
+    "watershed": ("empty", "random"),
+    "threshold": ("empty",),
+    "released": ("empty",),
+}
+
+
 def pictures(findings: Findings) -> list[Picture]:
     """The figures of the report, those that have something to show."""
     shown = [summary(findings)]
@@ -49,7 +57,7 @@ def pictures(findings: Findings) -> list[Picture]:
         )
         shown += _figure(
             f"Is it the mask? {title}",
-            "The same number of looks, watershed masks against empty and against random ones.",
+            "The same number of looks, masks on what was attended against empty and random ones.",
             _of_side(same_looks(findings, *place), 1),
         )
         shown += _figure(
@@ -72,8 +80,8 @@ def same_looks(findings: Findings, gallery: str, group: str = "all") -> list[Dif
     pairs = (
         (arm, replace(arm, sigma=other))
         for arm in findings.arms
-        if arm.looks and arm.sigma in ("watershed", "released")
-        for other in ("empty", "random")
+        if arm.looks
+        for other in _HELD_AGAINST.get(arm.sigma, ())
     )
     found = (findings.difference(*pair, gallery, group) for pair in pairs)
     return [difference for difference in found if difference is not None]
@@ -107,9 +115,10 @@ def summary(findings: Findings) -> Picture:
     worse = sum(row.difference.high < 0 for row in masks)
     caption = (
         f"Differences in MAP for T = 1, seeds {', '.join(map(str, findings.seeds))}, with 95 % "
-        f"intervals over {over}. Of all {len(masks)} comparisons of watershed masks with empty and "
-        f"random ones below, at up to three looks after the first, {better} are better and {worse} "
-        "worse with their whole interval; without any effect about one in twenty would be either."
+        f"intervals over {over}. Of all {len(masks)} comparisons of masks on what was attended "
+        f"with empty and random ones below, at up to three looks after the first, {better} are "
+        f"better and {worse} worse with their whole interval; without any effect about one in "
+        "twenty would be either."
     )
     return figures.comparisons("In short", caption, list(_ASKED), rows)
 

@@ -48,7 +48,7 @@ class Kept:
         seconds = time.perf_counter() - clock
         if self.file is not None:
             self.save()
-        return self.lines, len(todo) / seconds if len(todo) else float("nan")
+        return self.lines, len(todo) / seconds
 
     def save(self) -> None:
         with files.replacing(self.file) as part:
@@ -80,7 +80,7 @@ def compare(
         rows = styles == style
         for who, found in scores.items():
             value: Estimate = mean_average_precision(relevant[rows], found[rows])
-            rate = f"{speed[who]:8.1f} images/s" if who in speed else ""
+            rate = f"{speed[who]:8.1f} images/s" if speed.get(who) else ""
             print(f"  {style:9} {who:17} {value!s:20} of {rows.sum():3} queries {rate}", flush=True)
 
 

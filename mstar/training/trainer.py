@@ -55,7 +55,8 @@ class Trainer:
         save_every: steps.
         keep: checkpoints that stay.
         precision: `bf16` or `no`; None = bf16 on a GPU that has it.
-        compiled: whether φ's layers are compiled, which takes a minute and pays on long runs.
+        compiled: whether φ's layers are compiled, which takes a minute; on a CPU nothing was
+            gained.
         skip_unreadable: whether an image that cannot be read is replaced and counted, instead of
             stopping the run.
         callback: called after every step with the model, the processor and a row: `stage`, `step`,

@@ -34,8 +34,9 @@ def made(tmp_path_factory):
 def test_it_says_what_was_found_and_how_to_make_it_again(made):
     html = (made / "report.html").read_text(encoding="utf-8")
     assert "T = 3, watershed masks" in html and "How far attention moves" in html
-    # in each of five groups: three numbers of looks, against empty and against random masks
-    assert "Of all 30 comparisons of watershed masks" in html
+    # in each of five groups: three numbers of looks; watershed masks against empty and
+    # against random ones, threshold masks against empty ones
+    assert "Of all 45 comparisons of masks on what was attended" in html
     assert html.count("More looks, or more embeddings?") >= 5
     assert html.count('data-label="one look with two of each query − one look"') == 5
     assert html.count("Is it the mask?") >= 5 and "Is it the mask? Crowded images" in html
