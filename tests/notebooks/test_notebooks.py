@@ -45,16 +45,20 @@ def source(name):
 @pytest.fixture(scope="module")
 def executed(name, source, tiny_checkpoint, tmp_path_factory):
     """With the solutions as further cells; raises where a cell or a solution does."""
-    folder = tmp_path_factory.mktemp(name)
     whole = nbformat.from_dict(json.loads(json.dumps(source)))
     whole.cells += [nbformat.v4.new_code_cell(code) for code in solutions(source)]
-    nbformat.write(whole, folder / "in.ipynb")
+    parameters = {"checkpoint": str(tiny_checkpoint)} | NOTEBOOKS[name][0]
+    return run(whole, parameters, tmp_path_factory.mktemp(name))
+
+
+def run(notebook, parameters: dict, folder: Path):
+    nbformat.write(notebook, folder / "in.ipynb")
     with warnings.catch_warnings():
         warnings.simplefilter("default")  # papermill warns about its own future
         papermill.execute_notebook(
             folder / "in.ipynb",
             folder / "out.ipynb",
-            parameters={"checkpoint": str(tiny_checkpoint)} | NOTEBOOKS[name][0],
+            parameters=parameters,
             kernel_name="python3",
             progress_bar=False,
             cwd=FOLDER,
@@ -77,6 +81,14 @@ def test_it_runs_without_an_error(name, executed):
     assert [output for _, output in outputs(executed) if output.output_type == "error"] == []
     printed = "".join(o.text for _, o in outputs(executed) if o.output_type == "stream")
     assert NOTEBOOKS[name][1] in printed
+
+
+def test_the_papers_training_on_two_processes(tiny_checkpoint, tmp_path):
+    source = nbformat.read(FOLDER / "05_train_paper.ipynb", as_version=4)
+    held = {"processes": 2, "accumulate": 2, "checkpoint_activations": True}
+    made = run(source, {"checkpoint": str(tiny_checkpoint), "dry_run": True} | held, tmp_path)
+    printed = "".join(o.text for _, o in outputs(made) if o.output_type == "stream")
+    assert re.search(r"800 \+ PVE  2 steps at \d+ pixels, T = 1", printed)
 
 
 def test_its_pictures_need_no_network_and_no_kernel(source, executed):
