@@ -61,7 +61,7 @@ def assign_per_image(cosine: Tensor, candidates: Tensor) -> Tensor:
         int64 [B, N], −1 where nothing is assigned.
 
     Raises:
-        NotFinite: see there.
+        NotFinite: some similarity is infinite or no number.
     """
     check_finite(cosine)
     assignment = torch.full(candidates.shape, UNASSIGNED, dtype=torch.long, device=cosine.device)

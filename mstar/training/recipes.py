@@ -131,7 +131,7 @@ def same_recipe(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether two records say the same; a field that one does not know yet has its default."""
 
     def filled(record: dict[str, Any]) -> dict[str, Any]:
-        stages = [_defaults(Stage) | stage for stage in record["stages"]]
+        stages = [_defaults(Stage) | stage for stage in record.get("stages", ())]
         return _defaults(Recipe) | record | {"stages": stages}
 
     return filled(one) == filled(other)
