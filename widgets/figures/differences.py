@@ -19,15 +19,7 @@ def differences(title: str, caption: str, rows: Sequence[Difference]) -> Picture
     reach = max([1.0, *map(abs, ends)]) * 1.05
     lines = "".join(_line(row, reach) for row in rows)
     heads = ("Masks and looks", "MAP, other", "MAP, arm", "Hidden", "Difference in MAP")
-    head = "".join(f'<th role="columnheader">{text(name)}</th>' for name in heads)
-    return Picture(
-        markup.figure(
-            title,
-            caption,
-            f'<table class="mv-table" role="table"><thead><tr role="row">{head}'
-            f"</tr></thead><tbody>{lines}</tbody></table>",
-        )
-    )
+    return _table(title, caption, heads, lines)
 
 
 def comparisons(
@@ -37,7 +29,6 @@ def comparisons(
     rows: Mapping[str, Sequence[Difference | None]],
 ) -> Picture:
     """A table of differences alone: a row for each group of positives, a column for each pair."""
-    head = "".join(f'<th role="columnheader">{text(name)}</th>' for name in ("", *columns))
     lines = "".join(
         f'<tr role="row"><th role="rowheader" class="mv-query">{text(group)}</th>'
         + "".join(
@@ -47,6 +38,11 @@ def comparisons(
         + "</tr>"
         for group, differences in rows.items()
     )
+    return _table(title, caption, ("", *columns), lines)
+
+
+def _table(title: str, caption: str, heads: Sequence[str], lines: str) -> Picture:
+    head = "".join(f'<th role="columnheader">{text(name)}</th>' for name in heads)
     return Picture(
         markup.figure(
             title,
