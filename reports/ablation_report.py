@@ -11,7 +11,7 @@ import transformers
 
 import mstar
 from mstar import files
-from mstar.ablation import DOUBLED, Arm, Difference, Experiment, Findings
+from mstar.ablation import CONTROL, DOUBLED, Arm, Difference, Experiment, Findings
 from mstar.checkpoints import checkpoint_hash
 from mstar.embedded import checkpoint
 from widgets import figures
@@ -27,18 +27,18 @@ _WHERE = {
     ("crowd", "all"): "Crowded images, six to eight small words, never trained on",
 }
 
-_ONE, _TRUE, _EMPTY = Arm(0), Arm(1, "watershed"), Arm(1, "empty")
+_TRUE, _EMPTY = Arm(1, "watershed"), Arm(1, "empty")
 #: What the summary holds against each other.
 _ASKED = {
-    "watershed masks − one look": (_TRUE, _ONE),
-    "empty masks − one look": (_EMPTY, _ONE),
+    "watershed masks − one look": (_TRUE, CONTROL),
+    "empty masks − one look": (_EMPTY, CONTROL),
     "watershed − empty": (_TRUE, _EMPTY),
-    "one look with two of each query − one look": (DOUBLED, _ONE),
+    "one look with two of each query − one look": (DOUBLED, CONTROL),
     "watershed − one look with two of each query": (_TRUE, DOUBLED),
 }
 
 
-#: A random mask has the watershed's area.
+#: σ of an arm -> what it is held against after as many looks; random has the watershed's area.
 _HELD_AGAINST = {
     "watershed": ("empty", "random"),
     "threshold": ("empty",),
@@ -77,20 +77,25 @@ def pictures(findings: Findings) -> list[Picture]:
 
 def same_looks(findings: Findings, gallery: str, group: str = "all") -> list[Difference]:
     """Masks on what was attended, against empty and random ones after as many looks."""
-    pairs = (
+    pairs = [
         (arm, replace(arm, sigma=other))
         for arm in findings.arms
         if arm.looks
         for other in _HELD_AGAINST.get(arm.sigma, ())
-    )
-    found = (findings.difference(*pair, gallery, group) for pair in pairs)
-    return [difference for difference in found if difference is not None]
+    ]
+    return _compared(findings, pairs, gallery, group)
 
 
 def as_many_embeddings(findings: Findings, gallery: str, group: str = "all") -> list[Difference]:
     """What twice the embeddings are worth in one look, and a second look beyond that."""
-    pairs = [(DOUBLED, DOUBLED.control)]
-    pairs += [(Arm(1, sigma), DOUBLED) for sigma in ("watershed", "empty")]
+    pairs = [(DOUBLED, CONTROL), (_TRUE, DOUBLED), (_EMPTY, DOUBLED)]
+    return _compared(findings, pairs, gallery, group)
+
+
+def _compared(
+    findings: Findings, pairs: list[tuple[Arm, Arm]], gallery: str, group: str
+) -> list[Difference]:
+    """Of the pairs that both ran on that gallery and group."""
     found = (findings.difference(*pair, gallery, group) for pair in pairs)
     return [difference for difference in found if difference is not None]
 

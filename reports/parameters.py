@@ -2,6 +2,7 @@
 
 import difflib
 import shlex
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -23,7 +24,7 @@ MAX_IMAGES, MAX_QUERIES, MAX_STEPS = 8, 24, 15
 MAX_SIZE = 2048
 
 
-class Parameters:
+class Parameters(ABC):
     """What a report's notebook is run with; a subclass is a frozen dataclass."""
 
     out: str
@@ -52,8 +53,9 @@ class Parameters:
         settings._check()
         return settings
 
+    @abstractmethod
     def _check(self) -> None:
-        raise NotImplementedError
+        """What types do not say; raises as `checked` does."""
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ The parts, in reading order: `features` (φ's tokens, computed once), `arms` (wh
 `experiment` (parents, runs, a table that resumes), `findings` (differences with intervals).
 """
 
-from .arms import ARMS, DOUBLED, Arm
+from .arms import ARMS, CONTROL, DOUBLED, Arm
 from .experiment import Experiment, Settings
 from .findings import Difference, Findings
 
-__all__ = ["ARMS", "DOUBLED", "Arm", "Difference", "Experiment", "Findings", "Settings"]
+__all__ = ["ARMS", "CONTROL", "DOUBLED", "Arm", "Difference", "Experiment", "Findings", "Settings"]

@@ -33,10 +33,10 @@ def comparisons(
         f'<tr role="row"><th role="rowheader" class="mv-query">{text(group)}</th>'
         + "".join(
             f'<td role="cell" class="mv-number" data-label="{text(column)}">{text(_said(row))}</td>'
-            for column, row in zip(columns, differences, strict=True)
+            for column, row in zip(columns, found, strict=True)
         )
         + "</tr>"
-        for group, differences in rows.items()
+        for group, found in rows.items()
     )
     return _table(title, caption, ("", *columns), lines)
 
