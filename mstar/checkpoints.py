@@ -17,6 +17,11 @@ from .processing import MstarProcessor
 _FILES = ("config.json", "model.safetensors", "processor_config.json", "tokenizer_config.json")
 
 
+def default_device() -> str:
+    """A GPU where there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def load_checkpoint(
     folder: str | Path, device: str | torch.device = "cpu"
 ) -> tuple[MstarModel, MstarProcessor]:

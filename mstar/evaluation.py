@@ -194,7 +194,7 @@ def rank_gallery(
     """
     scores = np.empty((len(queries), len(images)), dtype=np.float32)
     with evaluating(model):
-        texts, is_word = _encode_texts(model, processor, queries)
+        texts, is_word = encode_texts(model, processor, queries)
         starts = range(0, len(images), batch_size)
         for start in tqdm(starts, desc="gallery", unit="batch", leave=False):
             batch = images[start : start + batch_size]
@@ -205,9 +205,11 @@ def rank_gallery(
     return scores
 
 
-def _encode_texts(
+@torch.no_grad()
+def encode_texts(
     model: MstarModel, processor: MstarProcessor, queries: Sequence[Query]
 ) -> tuple[TextEncoding, Tensor]:
+    """Q queries for `MstarModel.score`: their embeddings, and which are single words, bool [Q]."""
     parts, is_word = [], []
     for start in range(0, len(queries), _TEXTS_AT_ONCE):
         part = queries[start : start + _TEXTS_AT_ONCE]

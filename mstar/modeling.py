@@ -20,7 +20,7 @@ from .hooks import Hook, Names, Run
 from .losses import contrastive_loss, matching_loss, matching_pairs
 from .matching import MultiWordBranch, assign_per_image, word_scores
 from .multimodal import MultimodalEncoder
-from .outputs import ImageEncoding, MstarOutput, Similarity, TextEncoding
+from .outputs import ImageEncoding, MstarOutput, Similarity, TextEncoding, VisionEmbeddings
 from .recycling import SalientAttentionShift, progressive_vision_embedding
 from .trace import Trace
 from .vision import VisionEncoder
@@ -100,7 +100,7 @@ class MstarModel(PreTrainedModel):
                 feature = run(f"pve.{t}.features", feature)
             features.append(feature)
         embeddings = torch.cat([look.embeddings for look in looks], dim=1)
-        return ImageEncoding(tokens, grid, looks, embeddings, torch.cat(features, dim=1))
+        return ImageEncoding(embeddings, torch.cat(features, dim=1), tokens, grid, looks)
 
     def encode_texts(
         self, input_ids: Tensor, attention_mask: Tensor, run: Run | None = None
@@ -169,19 +169,19 @@ class MstarModel(PreTrainedModel):
             multi_v2t, multi_t2v, multi_scores = self._multi_word(images, texts, own, run)
             v2t = torch.where(words, v2t, multi_v2t)
             t2v = torch.where(words, t2v, multi_t2v)
-            scores = torch.where(self._scored_by_word(is_word), scores, multi_scores)
+            scores = torch.where(self.scored_by_word(is_word), scores, multi_scores)
         scores = scores.T
         if run is not None:
             scores = run("scores", scores)
         return Similarity(cosine, assignment, v2t, t2v, scores)
 
-    def score(self, images: ImageEncoding, texts: TextEncoding, is_word: Tensor) -> Tensor:
+    def score(self, images: VisionEmbeddings, texts: TextEncoding, is_word: Tensor) -> Tensor:
         """What ranks a gallery, [N, B]: the scores of `compare`, at the cost of nothing else.
 
         Args:
             is_word: bool [N], which texts are single words.
         """
-        by_word = self._scored_by_word(is_word)
+        by_word = self.scored_by_word(is_word)
         scores = images.features.new_empty(len(is_word), len(images.features))
         scores[by_word] = _cosine(images.features, texts.features[by_word]).amax(dim=2).T
         if not by_word.all():
@@ -191,30 +191,34 @@ class MstarModel(PreTrainedModel):
             scores[~by_word] = self._multi_word_scores(images, conditioned, rest).T
         return scores
 
-    def deciding_embeddings(
-        self, images: ImageEncoding, texts: TextEncoding, is_word: Tensor
+    def embedding_values(
+        self, images: VisionEmbeddings, texts: TextEncoding, is_word: Tensor
     ) -> Tensor:
-        """Of all vision embeddings of an image, the one that counts most in `score`: int64 [N, B].
+        """How much every vision embedding counts in `score`, [N, B, (T+1)·Q].
 
-        By the word branch it is the best cosine's; by the other the one of largest weight (mean
-        over heads) among those that the score sees: with one attention per step, of the best step.
+        In the word branch it is the cosine, whose largest is the score. In the other it is the
+        weight, mean over heads, of those that the score sees and 0 of all others: with one
+        attention per step those of the best step alone.
         """
-        by_word = self._scored_by_word(is_word)
-        chosen = _cosine(images.features, texts.features).argmax(dim=2).T  # [N, B]
+        by_word = self.scored_by_word(is_word)
+        values = _cosine(images.features, texts.features)  # [B, N, S]
         if by_word.all():
-            return chosen
+            return values.transpose(0, 1)
         count = self.config.num_query_tokens
         groups = self._multi_word_groups(images)
         if self.config.multi_word_scoring_steps == "first":
             groups = [images.embeddings[:, :count]]
-        weights = [self.aggregator.weights(texts.embeddings, group).mean(2) for group in groups]
         conditioned = self.aggregator(texts.embeddings, groups)
         best = torch.stack(
             [_best_cosine([one], texts.features, self.vision_projection) for one in conditioned]
         ).argmax(dim=0)  # [B, N]
-        heaviest = torch.stack([weight.argmax(dim=2) for weight in weights])  # [group, B, N]
-        index = heaviest.gather(0, best[None])[0] + best * count
-        return torch.where(by_word[:, None], chosen, index.T)
+        weights = torch.zeros_like(values)
+        start = 0
+        for number, group in enumerate(groups):
+            part = slice(start, start := start + group.shape[1])
+            weight = self.aggregator.weights(texts.embeddings, group).mean(2)
+            weights[..., part] = weight * (best == number)[..., None]
+        return torch.where(by_word[:, None], values, weights).transpose(0, 1)
 
     def match(
         self,
@@ -370,14 +374,14 @@ class MstarModel(PreTrainedModel):
             v2t = _best_cosine(conditioned, sides.detach() if split else sides, project)
         return v2t / self.temp, t2v / self.temp, scores
 
-    def _multi_word_groups(self, images: ImageEncoding) -> list[Tensor]:
+    def _multi_word_groups(self, images: VisionEmbeddings) -> list[Tensor]:
         """What the multi-word branch attends to: E_V of all steps together, or step by step."""
         if self.config.multi_word_attention == "per_step":
             return list(images.embeddings.split(self.config.num_query_tokens, dim=1))
         return [images.embeddings]
 
     def _multi_word_scores(
-        self, images: ImageEncoding, conditioned: list[Tensor], texts: TextEncoding
+        self, images: VisionEmbeddings, conditioned: list[Tensor], texts: TextEncoding
     ) -> Tensor:
         """Scores [B, N] from E_vt of each group, or of the first look alone."""
         config = self.config
@@ -389,7 +393,7 @@ class MstarModel(PreTrainedModel):
                 conditioned = self.aggregator(texts.embeddings, [first])
         return _best_cosine(conditioned, texts.features, self.vision_projection)
 
-    def _scored_by_word(self, is_word: Tensor) -> Tensor:
+    def scored_by_word(self, is_word: Tensor) -> Tensor:
         """bool [N], which texts the word branch scores at inference."""
         if not self.config.multi_word_branch:
             return torch.ones_like(is_word)

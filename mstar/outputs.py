@@ -9,22 +9,32 @@ from .recycling import Look
 
 
 @dataclass
-class ImageEncoding:
+class VisionEmbeddings:
+    """What texts are compared with.
+
+    Attributes:
+        embeddings: E_V [B, (T+1)·Q, d], step after step; None where it was not kept, as only the
+            multi-word branch asks for it.
+        features: E_V projected and of unit length, [B, (T+1)·Q, embed_dim].
+    """
+
+    embeddings: Tensor | None
+    features: Tensor
+
+
+@dataclass
+class ImageEncoding(VisionEmbeddings):
     """Images, embedded once and for every query.
 
     Attributes:
         tokens: f₀ [B, N, D]; the matching pass looks at these.
         grid: (grid_h, grid_w), N = grid_h · grid_w.
         looks: PVE steps t = 0 … T.
-        embeddings: E_V [B, (T+1)·Q, d], step after step.
-        features: E_V projected and of unit length, [B, (T+1)·Q, embed_dim].
     """
 
     tokens: Tensor
     grid: tuple[int, int]
     looks: list[Look]
-    embeddings: Tensor
-    features: Tensor
 
 
 @dataclass

@@ -48,6 +48,30 @@ def parse_query(entry: str) -> Query:
     return Query(text, style)
 
 
+def as_query(query: str | Query, style: str = "auto") -> Query:
+    """A query as it is; a text in the style named for it, or with `auto` see `parse_query`."""
+    if isinstance(query, Query):
+        return query
+    return parse_query(query if style == "auto" else f"{style}:{query}")
+
+
+def quoted(text: str) -> tuple[str, str] | None:
+    """A semantic text in two: what is in quotation marks, and what follows; None without marks."""
+    found = re.fullmatch(r"\s*['\"‘“](.+)['\"’”]\s*(.*?)\s*", text)
+    return (found[1], found[2]) if found else None
+
+
+def words_of(query: Query) -> tuple[str, ...]:
+    """The single words that have to be written in an image, in their order.
+
+    Of a semantic text these are the ones in quotation marks, all of them if it has none.
+    """
+    text = query.text
+    if query.style == "semantic":
+        text = (quoted(text) or (text, ""))[0]
+    return tuple(re.split(r"[\s,]+", text.strip(", ")))
+
+
 def parse_queries(entries: Iterable[str]) -> list[Query]:
     """Several queries, each once, in their order; empty entries are passed over."""
     return list(dict.fromkeys(parse_query(entry) for entry in entries if entry.strip()))

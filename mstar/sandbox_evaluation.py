@@ -16,7 +16,7 @@ from torch import Tensor
 
 from . import __version__
 from .data import sandbox
-from .data.labels import parse_semantic, words_of
+from .data.labels import parse_semantic
 from .data.lexicon import ENOUGH
 from .evaluation import (
     Estimate,
@@ -31,7 +31,7 @@ from .evaluation import (
 from .grounding import ground
 from .modeling import MstarModel
 from .processing import MstarProcessor
-from .queries import Query
+from .queries import Query, words_of
 from .sandbox_report import Comparison, Measure, Ranking, SandboxReport
 
 Array = NDArray[np.float64]
@@ -152,7 +152,7 @@ def _parts(query: sandbox.Query) -> list[Query]:
     thing.
     """
     if query.style in ("phrase", "combined"):
-        return [Query(word, "word") for word in words_of(query.text, query.style)]
+        return [Query(word, "word") for word in words_of(query.asked)]
     if query.style == "semantic":
         text, _ = parse_semantic(query.text)
         return [Query(text, "phrase" if " " in text else "word")]

@@ -31,7 +31,7 @@ from mstar.matching import assign, assign_per_image, word_scores
 from mstar.official import load_released, load_tokenizer, our_name, resize_positions, resize_queries
 from mstar.outputs import MstarOutput
 from mstar.processing import MstarProcessor, character_tokenizer, clean_caption
-from mstar.retrieval import rerank
+from mstar.reranking import rerank
 
 Tensors = dict[str, Tensor]
 

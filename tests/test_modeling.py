@@ -14,7 +14,7 @@ import mstar
 from mstar import MstarConfig, MstarModel, MstarProcessor, processing
 from mstar.configuration import SEMANTICS
 from mstar.processing import CLIP_MEAN, CLIP_STD, STYLES, open_image
-from mstar.retrieval import rerank
+from mstar.reranking import rerank
 from mstar.vision import ConvStem, sine_positions
 
 OWN = torch.tensor([[True, False, True], [False, True, True]])

@@ -5,10 +5,12 @@ import pytest
 import torch
 from PIL import Image
 
-from mstar import MstarConfig, MstarModel, MstarProcessor
+from mstar import MstarConfig, MstarModel, MstarProcessor, retrieval
+from mstar.contributions import without_each
 from mstar.processing import character_tokenizer
-from mstar.queries import guess_style, parse_query
-from mstar.retrieval import Gallery, rerank, rerank_count
+from mstar.queries import Query, guess_style, parse_query, words_of
+from mstar.reranking import TokenCache, rerank, rerank_count
+from mstar.retrieval import Gallery
 
 
 @pytest.mark.parametrize(
@@ -52,7 +54,7 @@ def images():
 @pytest.mark.parametrize(("text", "style"), [("exit", "word"), ("one way", "phrase")])
 def test_a_gallery_ranks_as_the_model_scores(tiny, images, text, style):
     model, processor = tiny
-    hits = Gallery(model, processor, images, batch_size=4).search(text, style)
+    hits = Gallery.embed(model, processor, images, batch_size=4).search(text, style)
     inputs = processor(images=images, text=[text], styles=[style])
     pairs = torch.tensor([[i, 0] for i in range(6)])
     with torch.no_grad():
@@ -63,7 +65,7 @@ def test_a_gallery_ranks_as_the_model_scores(tiny, images, text, style):
     for hit in hits:
         assert hit.score == pytest.approx(expected[hit.image].item(), abs=1e-5)
         assert hit.cosine == pytest.approx(out.scores[0, hit.image].item(), abs=1e-5)
-        assert math.isnan(hit.probability) == (hit.cosine_rank > 2)
+        assert (hit.probability is None) == (hit.cosine_rank > 2)
     if style == "word":
         best = out.similarity.cosine[:, 0].argmax(1)
         assert all(hit.step * 4 + hit.query == best[hit.image] for hit in hits)
@@ -71,7 +73,7 @@ def test_a_gallery_ranks_as_the_model_scores(tiny, images, text, style):
 
 def test_an_empty_gallery_is_refused(tiny):
     with pytest.raises(ValueError, match="at least one image"):
-        Gallery(*tiny, [])
+        Gallery.embed(*tiny, [])
 
 
 @pytest.mark.parametrize(
@@ -112,7 +114,7 @@ def test_the_embedding_that_decides_is_one_that_the_score_saw(attention, steps, 
     with torch.no_grad():
         images = model.encode_images(data["pixel_values"])
         texts = model.encode_texts(data["input_ids"], data["attention_mask"])
-        chosen = model.deciding_embeddings(images, texts, data["is_word"])
+        chosen = model.embedding_values(images, texts, data["is_word"]).argmax(dim=2)
         scores = model.score(images, texts, data["is_word"])
     assert chosen.shape == (2, 6)
     if word_scoring == "word":
@@ -128,8 +130,153 @@ def test_the_embedding_that_decides_is_one_that_the_score_saw(attention, steps, 
 
 def test_equal_images_say_which_of_them_were_matched(tiny, images):
     model, processor = tiny
-    hits = Gallery(model, processor, [images[0]] * 30).search("exit", "word", ratio=0.2)
-    matched = [hit for hit in hits if hit.probability == hit.probability]
+    hits = Gallery.embed(model, processor, [images[0]] * 30).search("exit", "word", None, ratio=0.2)
+    matched = [hit for hit in hits if hit.probability is not None]
     assert len(matched) == 6 and all(hit.probability > 0 for hit in matched)
     for hit in matched:
         assert hit.score == pytest.approx(hit.cosine + hit.probability, abs=1e-6)
+
+
+def test_a_batch_of_queries_is_the_same_as_one_by_one(tiny, images):
+    gallery = Gallery.embed(*tiny, images)
+    queries = [Query("exit", "word"), Query("one way", "phrase"), Query("stop, go", "combined")]
+    together = gallery.search_many(queries, k=3)
+    for query, hits in zip(queries, together, strict=True):
+        alone = gallery.search(query, k=3)
+        assert [(hit.image, hit.rank) for hit in alone] == [(hit.image, hit.rank) for hit in hits]
+        for one, other in zip(alone, hits, strict=True):
+            assert one.score == pytest.approx(other.score, abs=1e-5)
+    assert gallery.search("one way", k=2) == gallery.search("one way", "phrase", 2)
+    assert len(gallery.search("exit")) == 6 and len(gallery.search("exit", k=2)) == 2
+
+
+def test_blocks_change_nothing(tiny, images, monkeypatch):
+    gallery = Gallery.embed(*tiny, images, batch_size=4)
+    queries = [Query("exit", "word"), Query("one way", "phrase")]
+    whole = gallery.scores(queries)
+    monkeypatch.setattr(retrieval, "_BLOCK_BYTES", 1)  # an image at a time
+    torch.testing.assert_close(gallery.scores(queries), whole, atol=1e-6, rtol=0)
+    words = gallery.scores(queries[:1])
+    torch.testing.assert_close(words, whole[:1], atol=1e-6, rtol=0)
+
+
+def test_without_reranking_the_order_is_the_cosines(tiny, images):
+    gallery = Gallery.embed(*tiny, images)
+    hits = gallery.search("exit", ratio=0)
+    assert all(h.rank == h.cosine_rank and h.score == h.cosine for h in hits)
+    assert all(hit.probability is None for hit in hits)
+    with pytest.raises(ValueError, match="from 0 to 1; got 2"):
+        gallery.search("exit", ratio=2)
+
+
+def test_equal_images_keep_their_order(tiny, images):
+    gallery = Gallery.embed(*tiny, [images[1], images[0], images[1]], ["a", "b", "c"])
+    hits = [hit for hit in gallery.search("exit", ratio=0) if hit.name != "b"]
+    assert [hit.name for hit in hits] == ["a", "c"] and hits[0].rank + 1 == hits[1].rank
+
+
+def test_the_token_cache_keeps_what_was_used_last():
+    asked = []
+
+    def encode(images):
+        asked.append(list(images))
+        return torch.tensor(images, dtype=torch.float)[:, None, None].expand(-1, 2, 5)
+
+    cache = TokenCache(encode, budget=2 * 2 * 5 * 4)  # room for two
+    assert cache([3, 1])[:, 0, 0].tolist() == [3, 1]
+    assert cache([1, 2])[:, 0, 0].tolist() == [1, 2]  # 3 makes room
+    assert cache([2, 1, 3])[:, 0, 0].tolist() == [2, 1, 3]
+    assert asked == [[3, 1], [2], [3]]
+    tight = TokenCache(encode, budget=1)
+    assert tight([1]).shape == tight([1]).shape == (1, 2, 5) and asked[-2:] == [[1], [1]]
+
+
+# Why an image stands where it does
+
+
+def test_an_explained_word_names_the_embedding_that_made_its_score(tiny, images):
+    gallery = Gallery.embed(*tiny, images)
+    hits = gallery.search("exit")
+    for hit in (hits[0], hits[-1]):
+        why = gallery.explain("exit", hit.name)
+        assert (why.query, why.kind, why.words) == (Query("exit", "word"), "cosine", ())
+        assert (why.hit.rank, why.hit.cosine_rank) == (hit.rank, hit.cosine_rank)
+        assert why.values.shape == (2, 4)
+        best = why.values[why.hit.step, why.hit.query]
+        assert best == why.values.max() == pytest.approx(why.hit.cosine, abs=1e-6)
+        second = why.values.flatten().sort().values[-2]
+        assert why.margin == pytest.approx(float(best - second), abs=1e-6)
+        # the trace is of this image
+        assert float(why.trace["scores"][0, 0]) == pytest.approx(why.hit.cosine, abs=1e-5)
+
+
+def test_words_of_a_phrase_are_left_out_one_by_one(tiny, images):
+    gallery = Gallery.embed(*tiny, images)
+    why = gallery.explain("one way out", 2)
+    assert why.kind == "weight" and why.values.sum() == pytest.approx(1, abs=1e-5)
+    assert [word.word for word in why.words] == ["one", "way", "out"]
+    for word, left in zip(why.words, ("way out", "one out", "one way"), strict=True):
+        scores = gallery.scores([Query("one way out", "phrase"), Query(left, "phrase")])[:, 2]
+        assert word.added == pytest.approx(float(scores[0] - scores[1]), abs=1e-5)
+        alone = gallery.explain(word.word, 2)
+        assert word.alone == pytest.approx(alone.hit.cosine, abs=1e-5)
+        assert (word.step, word.query) == (alone.hit.step, alone.hit.query)
+    assert why.trace.meta["texts"][0] == ["one way out", "phrase"]
+    assert [text for text, _ in why.trace.meta["texts"][1:]] == ["one", "way", "out"]
+
+
+def test_what_a_semantic_text_stands_on_is_a_part_of_its_own(tiny, images):
+    why = Gallery.embed(*tiny, images).explain("'dream big' on a shirt", 0)
+    assert [word.word for word in why.words] == ["dream", "big", "on a shirt"]
+    assert math.isnan(why.words[-1].alone) and why.words[-1].step == -1
+
+
+@pytest.mark.parametrize(
+    ("query", "without"),
+    [
+        (Query("stop, one way", "combined"), ["one way", "stop, way", "stop, one"]),
+        (Query("'sale' on a sign", "semantic"), ["on a sign", "'sale'"]),
+        (Query("a place with bread", "semantic"),
+         ["place with bread", "a with bread", "a place bread", "a place with"]),
+        (Query("exit", "word"), []),
+    ],
+)  # fmt: skip
+def test_a_query_without_each_of_its_words(query, without):
+    assert [text for _, text in without_each(query)] == without
+
+
+def test_the_released_word_model_keeps_no_embeddings(images):
+    torch.manual_seed(0)
+    config = MstarConfig.tiny(semantics="released", multi_word_branch=False)
+    model = MstarModel(config).eval()
+    processor = MstarProcessor.for_config(config, character_tokenizer())
+    gallery = Gallery.embed(model, processor, images)
+    why = gallery.explain("one way", 0)
+    assert why.kind == "cosine" and [word.word for word in why.words] == ["one", "way"]
+
+
+def test_an_image_that_is_not_there_is_refused(tiny, images):
+    gallery = Gallery.embed(*tiny, images)
+    with pytest.raises(ValueError, match="has no image 'x'"):
+        gallery.explain("exit", "x")
+    with pytest.raises(ValueError, match="images 0 to 5; got 6"):
+        gallery.explain("exit", 6)
+    with pytest.raises(ValueError, match="at least one query"):
+        gallery.search_many([])
+    with pytest.raises(ValueError, match="got 6 images and 1 names"):
+        Gallery.embed(*tiny, images, ["a"])
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        (Query("exit", "word"), ("exit",)),
+        (Query("stop, one way", "combined"), ("stop", "one", "way")),
+        (Query("'dream big' on a shirt", "semantic"), ("dream", "big")),
+        (Query("“sale” in a window", "semantic"), ("sale",)),
+        (Query("it's open", "phrase"), ("it's", "open")),
+        (Query("a place that sells bread", "semantic"), ("a", "place", "that", "sells", "bread")),
+    ],
+)
+def test_the_words_of_a_query(query, words):
+    assert words_of(query) == words

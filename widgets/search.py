@@ -10,7 +10,7 @@ from PIL import Image
 from mstar.explain import NEEDED
 from mstar.modeling import MstarModel
 from mstar.processing import MstarProcessor
-from mstar.queries import guess_style, parse_query
+from mstar.queries import Query, as_query, guess_style
 from mstar.retrieval import Gallery, Hit
 
 from . import figures
@@ -42,10 +42,10 @@ class Search(View):
         top: int = 12,
     ):
         self.images = list(images)
-        self.gallery = Gallery(model, processor, self.images)
+        self.gallery = Gallery.embed(model, processor, self.images)
         self.names = [f"image {i}" for i in range(len(images))] if names is None else list(names)
         self.top, self.hits = top, []
-        self.asked_for: tuple[str, str] | None = None  # (text, style) of the last search
+        self.asked_for: Query | None = None  # of the last search
         super().__init__(figures.search(self.images, self.names))
 
     def search(self, query: str | None = None, style: str | None = None) -> list[Hit]:
@@ -55,16 +55,15 @@ class Search(View):
         if style is not None:
             self.query_style = style
         try:
-            named = self.query if self.query_style == "auto" else f"{self.query_style}:{self.query}"
-            text, chosen = parse_query(named)
+            asked = as_query(self.query, self.query_style)
         except ValueError as problem:
             self.hits, self.asked_for, self.chosen = [], None, -1
             self.show(figures.search(self.images, self.names, self.query, f"{problem}"))
             return []
-        said = f"“{text}”, searched as {chosen}"
+        said = f"“{asked.text}”, searched as {asked.style}"
         if self.query_style == "auto" and ":" not in self.query:
-            said += f": a guess from {guess_style(text)[1]}"
-        self.hits, self.asked_for = self.gallery.search(text, chosen), (text, chosen)
+            said += f": a guess from {guess_style(asked.text)[1]}"
+        self.hits, self.asked_for = self.gallery.search(asked, k=None), asked
         self.chosen = -1
         self.show(
             figures.search(self.images, self.names, self.query, f"{said}.", self.hits, self.top)

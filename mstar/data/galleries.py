@@ -28,6 +28,7 @@ from mstar.data.scenes import (
     thing_topic,
 )
 from mstar.queries import Query as Asked
+from mstar.queries import words_of
 
 _QUERIES_OF_A_STYLE = 0.1  # phrase, combined and semantic queries, each per image
 _BLOCK_QUERIES = {"semantic": 4, "phrase": 2}  # of each block of planned images
@@ -225,7 +226,7 @@ def _by_word(scenes: tuple[Scene, ...]) -> dict[str, set[int]]:
 def _query(
     scenes: tuple[Scene, ...], where: dict[str, set[int]], text: str, style: str, size: int
 ) -> Query:
-    words = labels.words_of(text, style)
+    words = words_of(Asked(text, style))
     relevant, small = np.zeros((2, len(scenes)), dtype=bool)
     near = set()
     for i in set.intersection(*(where[word] for word in words)):

@@ -96,13 +96,6 @@ def locate(regions: tuple[Region, ...], text: str, style: str) -> tuple[Region, 
     raise ValueError(f"Unknown style {style!r}: expected one of {', '.join(STYLES)}.")
 
 
-def words_of(text: str, style: str) -> tuple[str, ...]:
-    """The single words of a query."""
-    if style == "semantic":
-        text = parse_semantic(text)[0]
-    return tuple(text.replace(",", "").split())
-
-
 def runs(words: tuple[str, ...], shortest: int) -> list[str]:
     """All texts of at least `shortest` consecutive words."""
     count = len(words)

@@ -1,6 +1,5 @@
 """The search explorer: a ranked gallery, and what re-ranking changed."""
 
-import math
 from collections.abc import Sequence
 
 from PIL import Image
@@ -67,7 +66,7 @@ def search(
 def _hit(cell: int, hit: Hit, name: str, style: str) -> str:
     moved = hit.cosine_rank - hit.rank
     arrow = f"▲{moved}" if moved > 0 else f"▼{-moved}" if moved < 0 else ""
-    reranked = not math.isnan(hit.probability)
+    reranked = hit.probability is not None
     rows = [
         ("score", number(hit.score)),
         ("cosine", number(hit.cosine)),

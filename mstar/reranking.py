@@ -1,0 +1,77 @@
+"""Re-ranking: the matching head looks at the best images again, together with the text."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from math import ceil
+
+import torch
+from torch import Tensor
+
+#: Bytes of image tokens that are kept for the next text.
+CACHE_BYTES = 512 * 2**20
+
+
+def rerank_count(images: int, ratio: float) -> int:
+    """How many of a gallery's best images are re-ranked: max(2, ⌈ratio · images⌉), if there are.
+
+    The released scripts take ⌊ratio · images⌋, which is nothing in a small gallery.
+    """
+    rounding = 1e-9  # 0.07 · 100 is a little more than 7
+    return min(images, max(2, ceil(ratio * images - rounding)))
+
+
+def rerank(
+    scores: Tensor, probability: Tensor | Callable[[int, Tensor], Tensor], ratio: float
+) -> Tensor:
+    """Add the matching probability to each text's best images (official.md 12).
+
+    Args:
+        scores: [N, B], texts by images.
+        probability: softmax of the matching logits, class 1, as [N, B]; or a function of a text's
+            index and the indices of its k best images, best first, that computes them, [k].
+        ratio: share of the gallery that is re-ranked, see `rerank_count`.
+
+    Returns:
+        [N, B]; the scores of all other images are unchanged.
+    """
+    best = scores.topk(rerank_count(scores.shape[1], ratio), dim=1).indices  # [N, k]
+    if isinstance(probability, Tensor):
+        added = probability.gather(1, best)
+    else:
+        added = torch.stack([probability(text, images) for text, images in enumerate(best)])
+    return scores.scatter_add(1, best, added.to(scores))
+
+
+class TokenCache:
+    """f₀ of images, made when asked for; the last used are kept.
+
+    Galleries do not store f₀, which is larger than all vision embeddings together.
+
+    Args:
+        encode: indices of n images -> f₀ [n, N, D].
+        budget: bytes that may be kept.
+    """
+
+    def __init__(self, encode: Callable[[Sequence[int]], Tensor], budget: int = CACHE_BYTES):
+        self.encode, self.budget = encode, budget
+        self._kept: OrderedDict[int, Tensor] = OrderedDict()
+
+    def __call__(self, images: Sequence[int]) -> Tensor:
+        """f₀ of these images, [n, N, D]."""
+        missing = [image for image in images if image not in self._kept]
+        # copies: a part of a batch would keep all of it in memory
+        encoded = [one.clone() for one in self.encode(missing)] if missing else []
+        made = dict(zip(missing, encoded, strict=True))
+        found = [made[i] if i in made else self._kept[i] for i in images]
+        for image, tokens in zip(images, found, strict=True):
+            self._keep(image, tokens)
+        return torch.stack(found)
+
+    def _keep(self, image: int, tokens: Tensor) -> None:
+        """As the last used; the first used make room for it."""
+        self._kept.pop(image, None)
+        size = tokens.numel() * tokens.element_size()
+        while self._kept and (len(self._kept) + 1) * size > self.budget:
+            self._kept.popitem(last=False)
+        if size <= self.budget:
+            self._kept[image] = tokens
