@@ -1,6 +1,7 @@
 """How well a gallery is ranked: average precision, its mean with an interval, and by text scale.
 
-Shapes: Q queries, B images. Truth and scores are arrays [Q, B], one row a query.
+Shapes: Q queries, B images. Truth and scores are arrays [Q, B], one row a query. What is measured
+on the image itself (mask IoU, the pointing game) is in `grounding`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -58,6 +59,45 @@ def estimate(values: ArrayLike, seed: int = 0) -> Estimate:
     return Estimate(float(values.mean()), float(low), float(high), len(values))
 
 
+@dataclass(frozen=True)
+class Paired:
+    """Two runs over the same queries (words, images), value by value.
+
+    Attributes:
+        first, second: means.
+        difference: of the pairs, first − second; an interval above or below 0 is a difference.
+        better, worse: pairs in which the first is larger, and smaller.
+    """
+
+    first: Estimate
+    second: Estimate
+    difference: Estimate
+    better: int
+    worse: int
+
+
+def paired(first: ArrayLike, second: ArrayLike, seed: int = 0) -> Paired:
+    """Compare two runs by their values on the same things, e.g. the AP of each query.
+
+    Pairs of which one value is NaN are left out.
+
+    Raises:
+        ValueError: not as many values of one as of the other.
+    """
+    first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    if first.shape != second.shape:
+        raise ValueError(f"pairs need two values each; got {first.shape} and {second.shape}.")
+    change = first - second
+    both = ~np.isnan(change)
+    return Paired(
+        estimate(first[both], seed),
+        estimate(second[both], seed),
+        estimate(change, seed),
+        int((change > 0).sum()),
+        int((change < 0).sum()),
+    )
+
+
 def average_precision(relevant: ArrayLike, scores: ArrayLike) -> float:
     """AP of one query in %, NaN without a positive.
 
@@ -105,6 +145,71 @@ def average_precisions(
 def mean_average_precision(relevant: ArrayLike, scores: ArrayLike, seed: int = 0) -> Estimate:
     """MAP in % over the queries of [Q, B] truth and scores, with its 95 % interval."""
     return estimate(average_precisions(relevant, scores), seed)
+
+
+def precision_at(relevant: ArrayLike, scores: ArrayLike, k: int) -> NDArray[np.float64]:
+    """Precision among the k best images of every query in %, [Q]; equal scores share their places.
+
+    Where the k-th place falls among images of equal score, it is the mean over their orders.
+
+    Args:
+        relevant: bool [Q, B].
+        scores: float [Q, B].
+
+    Raises:
+        ValueError: k is not from 1 to B.
+    """
+    relevant, scores = np.asarray(relevant, dtype=bool), np.asarray(scores, dtype=float)
+    images = relevant.shape[1]
+    if not 1 <= k <= images:
+        raise ValueError(f"precision at k needs k from 1 to {images} images; got {k}.")
+    last = -np.partition(-scores, k - 1, axis=1)[:, [k - 1]]  # the k-th best score
+    above, level = scores > last, scores == last
+    share = (k - above.sum(1)) / level.sum(1)  # of the places for those that are level
+    return 100 * ((relevant & above).sum(1) + share * (relevant & level).sum(1)) / k
+
+
+def precision_recall(
+    relevant: ArrayLike, scores: ArrayLike, levels: int = 101
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Interpolated precision by recall, mean over queries with a positive.
+
+    At each level the best precision that is reached at this recall or a higher one.
+
+    Args:
+        relevant: bool [Q, B].
+        scores: float [Q, B]; images of equal score count as found together.
+        levels: of recall, evenly spread from 0 to 1.
+
+    Returns:
+        recall [levels] and precision [levels], both from 0 to 1; precision is NaN without any
+        query that has a positive.
+    """
+    recall = np.linspace(0, 1, levels)
+    curves = []
+    for wanted, row in zip(
+        np.asarray(relevant, dtype=bool), np.asarray(scores, dtype=float), strict=True
+    ):
+        if not wanted.any():
+            continue
+        order = np.argsort(-row)
+        found = np.cumsum(wanted[order])
+        last = np.append(np.flatnonzero(np.diff(row[order])), len(row) - 1)
+        precision = found[last] / (last + 1)
+        best = np.maximum.accumulate(precision[::-1])[::-1]
+        rounding = 1e-9  # 3/10 may be less than a level that is meant to be 0.3
+        curves.append(best[np.searchsorted(found[last] / found[-1], recall - rounding)])
+    return recall, np.mean(curves, axis=0) if curves else np.full(levels, np.nan)
+
+
+def at_scale(areas: ArrayLike, low: float, high: float) -> NDArray[np.bool_]:
+    """Where the matching text has an area ratio in (low, high]; NaN is nowhere, any shape.
+
+    Args:
+        areas: share of the image that the text covers, 0 to 1; NaN = no match.
+    """
+    areas = np.asarray(areas, dtype=float)
+    return (areas > low) & (areas <= high)
 
 
 def scale_average_precisions(

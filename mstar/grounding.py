@@ -69,6 +69,19 @@ def mask_iou(mask: ArrayLike, covered: ArrayLike) -> float:
     return float(np.minimum(mask, covered).sum() / union) if union else 0.0
 
 
+def pointing_game(values: ArrayLike, covered: ArrayLike) -> float:
+    """Whether the largest value of a map lies on what it should: 1 or 0 (Zhang et al. 2016).
+
+    Of several largest values the share that does. The usual tolerance of 15 pixels is here the
+    token: one that the region only touches is a hit.
+
+    Args:
+        values, covered: [grid_h, grid_w].
+    """
+    values = np.asarray(values, dtype=float)
+    return float((np.asarray(covered, dtype=float) > 0)[values == values.max()].mean())
+
+
 def distinct_share(cosine: ArrayLike, queries: int | None = None) -> float:
     """Share of an image's words that have a vision embedding to themselves, by own choice.
 
@@ -93,6 +106,8 @@ class Grounding:
             assigned among the words of the image (Hungarian), the map is the mean over layers and
             heads at the query's step.
         word_area: share of the image that the word takes: what even attention would reach.
+        pointing, touched: the pointing game of the assigned query's map, and the share of tokens
+            with any of the word in them, which a map without sense would reach.
         distinct, distinct_queries: `distinct_share` of images with at least two words, counted by
             vision embedding (all steps) and by learnable query.
         text_mass: share of C₀ on text.
@@ -105,6 +120,8 @@ class Grounding:
 
     word_mass: list[float]
     word_area: list[float]
+    pointing: list[float]
+    touched: list[float]
     distinct: list[float]
     distinct_queries: list[float]
     text_mass: list[float]
@@ -164,6 +181,8 @@ def _ground_batch(
             if index != UNASSIGNED:
                 found.word_mass.append(mass_inside(maps[index], covered))
                 found.word_area.append(float(covered.mean()))
+                found.pointing.append(pointing_game(maps[index], covered))
+                found.touched.append(float((covered > 0).mean()))
         chosen = cosine[i, own[i]].float().numpy()
         if len(chosen) >= 2:
             found.distinct.append(distinct_share(chosen))

@@ -24,6 +24,7 @@ from .evaluation import (
     average_precisions,
     estimate,
     oracle_average_precision,
+    paired,
     random_scores,
     rank_gallery,
     scale_average_precisions,
@@ -211,9 +212,8 @@ def shortcuts(
 
 
 def _comparison(first_name: str, second_name: str, first: Array, second: Array) -> Comparison:
-    return Comparison(
-        first_name, second_name, estimate(first), estimate(second), estimate(first - second)
-    )
+    found = paired(first, second)
+    return Comparison(first_name, second_name, found.first, found.second, found.difference)
 
 
 def _grounding(
@@ -232,6 +232,8 @@ def _grounding(
     return [
         Measure("assigned query's attention inside its word", percent(found.word_mass),
                 "area of the word", percent(found.word_area)),
+        Measure("its largest attention on the word (pointing game)", percent(found.pointing),
+                "share of such tokens", percent(found.touched)),
         Measure("words that choose an embedding of their own", percent(found.distinct)),
         Measure("words that choose a query of their own", percent(found.distinct_queries)),
         Measure("attention C₀ on text", percent(found.text_mass),

@@ -5,15 +5,19 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
 from mstar.evaluation import (
+    at_scale,
     average_precision,
     average_precisions,
     estimate,
     mean_average_precision,
     oracle_average_precision,
+    paired,
+    precision_at,
+    precision_recall,
     random_scores,
     rank_gallery,
     scale_average_precisions,
@@ -58,6 +62,65 @@ def test_map_and_interval():
     # ± 1.96 standard errors of the mean
     assert found.low == pytest.approx(values.mean() - 1.96 * values.std() / 20, abs=0.15)
     assert found.high == pytest.approx(values.mean() + 1.96 * values.std() / 20, abs=0.15)
+
+
+def test_paired_by_hand():
+    found = paired([50, 60, 70, np.nan, 20], [40, 60, 75, 10, np.nan])
+    assert (found.first.value, found.second.value) == (60, pytest.approx(175 / 3))
+    assert found.difference.value == pytest.approx(5 / 3) and found.difference.count == 3
+    assert (found.better, found.worse) == (1, 1)
+    assert found.difference.low == -5 and found.difference.high == 10
+    with pytest.raises(ValueError, match=r"\(2,\) and \(1,\)"):
+        paired([1, 2], [1])
+
+
+def test_a_paired_interval_sees_what_separate_ones_hide():
+    rng = np.random.default_rng(0)
+    second = rng.uniform(0, 90, 200)
+    found = paired(second + rng.normal(2, 1, 200), second)
+    assert found.difference.low > 1.5 and found.first.low < found.second.high
+
+
+def test_precision_at_k_by_hand():
+    relevant, scores = [[1, 0, 1, 0], [0, 0, 0, 1]], [[4, 3, 2, 1], [4, 3, 2, 1]]
+    assert precision_at(relevant, scores, 1).tolist() == [100, 0]
+    assert precision_at(relevant, scores, 2).tolist() == [50, 0]
+    assert precision_at(relevant, scores, 3) == pytest.approx([200 / 3, 0])
+    # two places for three images of equal score, one of them relevant
+    assert precision_at([[0, 1, 0, 0]], [[4, 3, 3, 3]], 3) == pytest.approx([100 * 2 / 3 / 3])
+    assert precision_at([[0, 1]], [[1, 1]], 2).tolist() == [50]
+    for k in (0, 5):
+        with pytest.raises(ValueError, match=f"from 1 to 4 images; got {k}"):
+            precision_at(relevant, scores, k)
+
+
+def test_precision_by_recall_by_hand():
+    # found at places 1 and 4: precision 1 up to recall 1/2, then 2/4
+    recall, precision = precision_recall([[1, 0, 0, 1]], [[4, 3, 2, 1]], levels=5)
+    assert recall.tolist() == [0, 0.25, 0.5, 0.75, 1]
+    assert precision.tolist() == [1, 1, 1, 0.5, 0.5]
+    # at places 2 and 3: the best precision at that recall or higher
+    assert precision_recall([[0, 1, 1]], [[3, 2, 1]], 3)[1] == pytest.approx([2 / 3] * 3)
+    both = precision_recall([[1, 0], [0, 1], [0, 0]], [[2, 1], [2, 1], [2, 1]], 2)[1]
+    assert both == pytest.approx([0.75, 0.75])
+    assert precision_recall([[0, 1]], [[1, 1]], 2)[1].tolist() == [0.5, 0.5]  # found together
+    assert np.isnan(precision_recall([[0, 0]], [[1, 2]])[1]).all()
+
+
+def test_precision_by_recall_is_above_scikit_learns_steps():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        relevant, scores = rng.random(30) < 0.3, rng.integers(0, 9, 30)
+        relevant[0] = True
+        precision, recall, _ = precision_recall_curve(relevant, scores)
+        levels, found = precision_recall([relevant], [scores], 11)
+        best = [precision[:-1][recall[:-1] >= level - 1e-9].max() for level in levels]
+        assert found == pytest.approx(best)
+
+
+def test_a_scale_is_open_below_and_closed_above():
+    areas = np.array([[0.01, 0.02, 0.05, np.nan]])
+    assert at_scale(areas, 0.01, 0.05).tolist() == [[False, True, True, False]]
 
 
 def test_queries_without_a_positive_are_left_out():

@@ -6,7 +6,7 @@ import torch
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
 from mstar.data import sandbox
-from mstar.grounding import coverage, distinct_share, ground, mask_iou, mass_inside
+from mstar.grounding import coverage, distinct_share, ground, mask_iou, mass_inside, pointing_game
 from mstar.processing import character_tokenizer
 
 
@@ -35,6 +35,12 @@ def test_shares_by_hand():
     assert mask_iou([[1, 1], [0, 0]], [[1, 0], [0, 0]]) == 0.5
     assert mask_iou([[1, 0], [0, 0]], [[0.5, 0.5], [0, 0]]) == pytest.approx(0.5 / 1.5)
     assert mask_iou(np.zeros((2, 2)), np.zeros((2, 2))) == 0
+
+
+def test_the_pointing_game_by_hand():
+    assert pointing_game([[0.5, 0.1], [0.2, 0.2]], [[0.1, 0], [0, 0]]) == 1
+    assert pointing_game([[0.5, 0.1], [0.2, 0.2]], [[0, 1], [1, 1]]) == 0
+    assert pointing_game(np.ones((2, 2)), [[1, 0], [0, 0]]) == 0.25  # no place of its own
 
 
 def test_distinct_choice_by_hand():
