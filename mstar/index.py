@@ -27,9 +27,7 @@ from .checkpoints import checkpoint_hash, default_device, load_checkpoint, load_
 from .evaluation import evaluating
 from .modeling import MstarModel
 from .outputs import ImageEncoding, VisionEmbeddings
-from .processing import MstarProcessor, UnreadableImage, open_image
-
-SUFFIXES = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
+from .processing import SUFFIXES, MstarProcessor, UnreadableImage, open_image
 
 _ABOUT, _FORMAT = "gallery.json", 1
 #: Bytes of a shard, about: what a killed run loses at most, and what an update rewrites.
@@ -186,7 +184,7 @@ def image_names(folder: str | Path) -> list[str]:
             if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
         ]
     if not names:
-        kinds = ", ".join(sorted(SUFFIXES))
+        kinds = ", ".join(SUFFIXES)
         raise FileNotFoundError(f"there is no image in {folder}: expected files named {kinds}.")
     return sorted(names)
 
@@ -195,9 +193,9 @@ def image_names(folder: str | Path) -> list[str]:
 def encode_images(
     model: MstarModel, processor: MstarProcessor, images: Sequence[Any], steps: int | None = None
 ) -> ImageEncoding:
-    """Images as the processor takes them, in one batch through the model."""
+    """Images as the processor takes them, in one batch through the model; its hooks are heard."""
     pixels = processor(images=list(images))["pixel_values"].to(model.device, model.dtype)
-    return model.encode_images(pixels, steps)
+    return model(pixel_values=pixels, steps=steps).images
 
 
 def read_about(gallery: str | Path) -> About:

@@ -3,15 +3,35 @@
 The protocol is that of the paper's spotting baselines (formats.md, last part).
 """
 
+import hashlib
+import json
 import re
-from collections.abc import Sequence
+import shutil
+import subprocess
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cdist
+from tqdm.auto import tqdm
 
 _OTHER = re.compile(r"[^a-z0-9]+")
+
+
+class Spotter(Protocol):
+    """Reads the text in an image; `name` is that of its column in a table."""
+
+    name: ClassVar[str]
+
+    def spot(self, image: NDArray[np.uint8]) -> list[str]:
+        """The lines of text in an RGB image, uint8 [H, W, 3]."""
 
 
 class RapidOcr:
@@ -20,6 +40,8 @@ class RapidOcr:
     Raises:
         ImportError: it is not installed.
     """
+
+    name = "RapidOCR"
 
     def __init__(self) -> None:
         try:
@@ -31,9 +53,89 @@ class RapidOcr:
         self._spot = RapidOCR()
 
     def spot(self, image: NDArray[np.uint8]) -> list[str]:
-        """The lines of text in an RGB image, uint8 [H, W, 3]."""
         found, _ = self._spot(image[:, :, ::-1])  # it takes OpenCV's order of colours
         return [text for _, text, _ in found or ()]
+
+
+class Tesseract:
+    """Tesseract as it comes, English, looking for sparse text (its mode 11).
+
+    Raises:
+        ImportError: there is no program `tesseract`.
+    """
+
+    name = "Tesseract"
+
+    def __init__(self) -> None:
+        if shutil.which("tesseract") is None:
+            raise ImportError(
+                "Tesseract is not installed: install the package tesseract-ocr of your system, or "
+                "leave this peer out."
+            )
+
+    def spot(self, image: NDArray[np.uint8]) -> list[str]:
+        encoded = BytesIO()
+        Image.fromarray(image).save(encoded, format="PPM")
+        command = ["tesseract", "stdin", "stdout", "--psm", "11", "-l", "eng"]
+        done = subprocess.run(command, input=encoded.getvalue(), capture_output=True)
+        if done.returncode:
+            said = done.stderr.decode(errors="replace").strip()
+            raise OSError(f"tesseract failed: {said}.")
+        lines = done.stdout.decode(errors="replace").splitlines()
+        return [line for line in lines if line.strip()]
+
+
+#: Name on the command line -> spotter.
+SPOTTERS = {"rapidocr": RapidOcr, "tesseract": Tesseract}
+
+
+@dataclass(frozen=True)
+class Spotted:
+    """What a spotter read: the lines of each of B images, and the seconds that it took."""
+
+    lines: list[list[str]]
+    seconds: float
+
+
+def spot_all(spotter: Spotter, images: Iterable[Any], kept: Path | None = None) -> Spotted:
+    """Read all images, about one a second.
+
+    Args:
+        images: PIL images or uint8 arrays [H, W, 3].
+        kept: a file of JSON lines in which what was read is kept with its time, by the image's
+            pixels, so that a run that was stopped goes on.
+    """
+    known = _known(kept, spotter.name)
+    lines, seconds = [], 0.0
+    for image in tqdm(images, desc=spotter.name, unit="image"):
+        pixels = np.asarray(image)
+        key = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+        if key not in known:
+            clock = time.perf_counter()
+            found = spotter.spot(pixels)
+            known[key] = (found, time.perf_counter() - clock)
+            if kept is not None:
+                entry = {"peer": spotter.name, "image": key, "lines": found}
+                with kept.open("a", encoding="utf-8") as file:
+                    # in front, as the last line of a run that was killed may have no end
+                    file.write("\n" + json.dumps(entry | {"seconds": known[key][1]}))
+        lines.append(known[key][0])
+        seconds += known[key][1]
+    return Spotted(lines, seconds)
+
+
+def _known(kept: Path | None, peer: str) -> dict[str, tuple[list[str], float]]:
+    if kept is None or not kept.is_file():
+        return {}
+    known = {}
+    for line in kept.read_text(encoding="utf-8").splitlines():
+        try:
+            entry = json.loads(line)
+            if entry["peer"] == peer:
+                known[entry["image"]] = (list(entry["lines"]), float(entry["seconds"]))
+        except (ValueError, KeyError, TypeError):
+            continue  # half written
+    return known
 
 
 def spotting_scores(

@@ -24,16 +24,21 @@ from .configuration import MstarConfig
 STYLES = ("word", "phrase", "combined", "semantic")
 
 #: How a query of each style is put to ψ. The paper does not print its instructions: these are
-#: ours. The released scripts use one prompt for everything (official.md 2).
+#: ours. The released scripts use one prompt for everything (official.md 2). `none` is for
+#: ablations.
 INSTRUCTIONS = MappingProxyType(
     {
         "paper": MappingProxyType({style: style + ": {}" for style in STYLES}),
         "released": MappingProxyType(dict.fromkeys(STYLES, "a photo of '{}'")),
+        "none": MappingProxyType(dict.fromkeys(STYLES, "{}")),
     }
 )
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+#: The names by which files are taken for images.
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 #: Images of more pixels are refused: a small file can unpack to gigabytes.
 MAX_PIXELS = 64 * 2**20

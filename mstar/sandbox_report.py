@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .evaluation import Estimate
+from .evaluation import Estimate, without_nan
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,7 @@ class SandboxReport:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; a group without any query is null."""
-
-        def plain(value: Any) -> Any:
-            if isinstance(value, dict):
-                empty = value.get("count") == 0 and "low" in value
-                return None if empty else {key: plain(v) for key, v in value.items()}
-            return [plain(v) for v in value] if isinstance(value, list) else value
-
-        return plain(asdict(self))
+        return without_nan(asdict(self))
 
     def __str__(self) -> str:
         return "\n".join(_lines(self))

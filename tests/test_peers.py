@@ -1,10 +1,13 @@
 """The spotting peer's scores, by hand."""
 
+import shutil
+
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 
 from mstar.data import sandbox
-from mstar.peers import RapidOcr, spotting_scores
+from mstar.peers import RapidOcr, Tesseract, spotting_scores
 
 
 def test_scores_are_those_of_the_protocol():
@@ -30,3 +33,11 @@ def test_rapidocr_reads_a_plain_strip():
     strip = sandbox.strip(1, 2, "test", size=(64, 256))
     found = spotting_scores([[strip.word]], [RapidOcr().spot(strip.image)])
     assert found[0, 0] > 0.8
+
+
+def test_tesseract_reads_a_plain_strip():
+    if shutil.which("tesseract") is None:
+        pytest.skip("a program of the system, which neither make nor CI installs: tesseract-ocr")
+    page = Image.new("RGB", (400, 120), "white")
+    ImageDraw.Draw(page).text((40, 30), "platform", "black", ImageFont.load_default(48))
+    assert Tesseract().spot(np.asarray(page)) == ["platform"]

@@ -1,0 +1,294 @@
+"""A checkpoint on a benchmark beside its peers: same images, same queries, one table.
+
+The peers are a random ranking, text spotters with edit distance, and the model itself with parts
+switched off.
+"""
+
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from numpy.typing import NDArray
+from torch import Tensor
+
+from . import __version__
+from .data.benchmarks import Benchmark
+from .evaluation import (
+    Estimate,
+    at_scale,
+    average_precisions,
+    estimate,
+    precision_at,
+    random_scores,
+    scale_average_precisions,
+    without_nan,
+)
+from .modeling import MstarModel
+from .peers import SPOTTERS, spot_all, spotting_scores
+from .processing import STYLES, MstarProcessor
+from .queries import Query, words_of
+from .retrieval import Gallery
+
+Array = NDArray[np.float64]
+
+#: What may stand beside the model; `parts` are several.
+PEERS = ("random", *SPOTTERS, "parts")
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One ranking of a benchmark.
+
+    Attributes:
+        name: who ranked.
+        scores: [Q, B].
+        rate: images/s from the file to the scores of all queries; None = looked at no image.
+    """
+
+    name: str
+    scores: Array
+    rate: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Some queries of a benchmark, and which images count as positive for them.
+
+    Attributes:
+        name: of the group.
+        rows: bool [Q].
+        at_scale: bool [Q, B], where only matches of a size count; None = all do.
+    """
+
+    name: str
+    rows: NDArray[np.bool_]
+    at_scale: NDArray[np.bool_] | None = None
+
+    def precisions(self, benchmark: Benchmark, scores: Array) -> Array:
+        """AP of the group's queries in %."""
+        relevant, own = benchmark.relevant[self.rows], scores[self.rows]
+        if self.at_scale is None:
+            return average_precisions(relevant, own)
+        return scale_average_precisions(relevant, self.at_scale[self.rows], own)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A run in numbers: MAP in % by group, precision among the ten best, images/s."""
+
+    run: str
+    groups: dict[str, Estimate]
+    precision_at_10: Estimate
+    rate: float | None
+
+
+@dataclass(frozen=True)
+class BenchmarkReport:
+    """What `evaluate_benchmark` found: where it comes from, and a line a run."""
+
+    about: dict[str, Any]
+    lines: list[Line]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; a group without any query is null."""
+        return without_nan(asdict(self))
+
+    def __str__(self) -> str:
+        about, groups = self.about, list(self.lines[0].groups)
+        head = [
+            f"{about['benchmark']}: {about['images']} images, {about['queries']} queries, "
+            f"T = {about['steps']}, checkpoint {about['checkpoint'][:12]}"
+        ]
+        for group in groups:
+            head += ["", f"MAP in % [95 % interval], {group}"]
+            for line in self.lines:
+                value = line.groups[group]
+                head.append(f"  {line.run:28} {value!s:22} of {value.count} queries")
+        head += ["", "precision among the 10 best in %, and images/s"]
+        for line in self.lines:
+            rate = "" if line.rate is None else f"{line.rate:8.1f} images/s"
+            head.append(f"  {line.run:28} {line.precision_at_10!s:22} {rate}".rstrip())
+        return "\n".join(head)
+
+
+@dataclass(frozen=True, eq=False)
+class Ranked:
+    """A benchmark, the gallery that the model made of it, and all rankings; the model's first."""
+
+    benchmark: Benchmark
+    gallery: Gallery
+    runs: list[Run]
+
+    def report(self, checkpoint: str) -> BenchmarkReport:
+        """In numbers.
+
+        Args:
+            checkpoint: hash by which the report names it.
+        """
+        about = {
+            "benchmark": self.benchmark.name,
+            "images": len(self.benchmark.images),
+            "queries": len(self.benchmark.queries),
+            "steps": self.gallery.steps,
+            "checkpoint": checkpoint,
+            "versions": {
+                "mstar": __version__,
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "transformers": transformers.__version__,
+                "numpy": np.__version__,
+            },
+        }
+        found = groups(self.benchmark)
+        best = min(10, len(self.benchmark.images))
+        return BenchmarkReport(
+            about,
+            [
+                Line(
+                    run.name,
+                    {g.name: estimate(g.precisions(self.benchmark, run.scores)) for g in found},
+                    estimate(precision_at(self.benchmark.relevant, run.scores, best)),
+                    run.rate,
+                )
+                for run in self.runs
+            ],
+        )
+
+
+def rank_benchmark(
+    benchmark: Benchmark,
+    model: MstarModel,
+    processor: MstarProcessor,
+    steps: int | None = None,
+    peers: Sequence[str] = ("random",),
+    seed: int = 0,
+    kept: Path | None = None,
+) -> Ranked:
+    """Rank a benchmark with a model, by cosine and re-ranked, and with its peers.
+
+    Args:
+        steps: T; None = the configuration's.
+        peers: of `PEERS`; parts are the model without re-ranking's other parts, see `_parts`.
+        seed: of the random ranking.
+        kept: a file in which what spotters read is kept, see `peers.spot_all`.
+
+    Raises:
+        ValueError: an unknown peer.
+        ImportError: a peer that is not installed.
+    """
+    unknown = [name for name in peers if name not in PEERS]
+    if unknown:
+        raise ValueError(f"unknown peer {unknown[0]!r}: expected some of {', '.join(PEERS)}.")
+    spotters = [make() for name, make in SPOTTERS.items() if name in peers]  # or say so at once
+    images, queries = benchmark.images, benchmark.queries
+    seconds, gallery = _timed(lambda: Gallery.embed(model, processor, images, benchmark.names,
+                                                    steps))  # fmt: skip
+    cosine_seconds, cosine = _timed(lambda: gallery.scores(queries))
+    rerank_seconds, reranked = _timed(lambda: gallery.reranked_scores(queries))
+    runs = [
+        Run("MSTAR", cosine.numpy(), len(images) / (seconds + cosine_seconds)),
+        Run("MSTAR, re-ranked", reranked.numpy(), len(images) / (seconds + rerank_seconds)),
+    ]
+    if "parts" in peers:
+        runs += _parts(gallery, benchmark)
+    for spotter in spotters:
+        spotted = spot_all(spotter, images, kept)
+        words = [words_of(query) for query in queries]
+        rate = len(images) / spotted.seconds
+        runs += [
+            Run(spotter.name, spotting_scores(words, spotted.lines), rate),
+            Run(
+                f"{spotter.name}, joined", spotting_scores(words, spotted.lines, joined=True), rate
+            ),
+        ]
+    if "random" in peers:
+        runs.append(Run("random", random_scores(benchmark.relevant.shape, seed), None))
+    return Ranked(benchmark, gallery, runs)
+
+
+def groups(benchmark: Benchmark) -> list[Group]:
+    """The queries by style, and by the size of the matching text where positions are known.
+
+    Sizes are thirds: of all matching texts of a benchmark, the smallest third, the middle and the
+    largest, judged scale-wise (see `evaluation.scale_average_precisions`).
+    """
+    style = np.array([query.style for query in benchmark.queries])
+    found = [Group(name, style == name) for name in STYLES if (style == name).any()]
+    areas = benchmark.areas
+    if np.isnan(areas).all():
+        return found
+    everyone = np.ones(len(style), dtype=bool)
+    third, two_thirds = np.nanquantile(areas, (1 / 3, 2 / 3))
+    for name, low, high in (
+        (f"small text (up to {third:.2%} of the image)", 0, third),
+        (f"middling text (up to {two_thirds:.2%})", third, two_thirds),
+        (f"large text (over {two_thirds:.2%})", two_thirds, 1),
+    ):
+        found.append(Group(name, everyone, at_scale(areas, low, high)))
+    return found
+
+
+def _parts(gallery: Gallery, benchmark: Benchmark) -> list[Run]:
+    """The same weights with one part switched off at a time; none is trained without it.
+
+    - PVE: one look.
+    - mask: all looks, each with an empty mask (where T > 0).
+    - instruction: the query alone, without its style.
+    - multi-word branch: a query of several words scores the mean of its words (where there is a
+      branch, and such queries).
+    """
+    model, processor, queries = gallery.model, gallery.processor, benchmark.queries
+    images, runs = benchmark.images, []
+
+    def embedded(steps: int) -> Callable[[], Tensor]:
+        return lambda: Gallery.embed(model, processor, images, steps=steps).scores(queries)
+
+    def add(name: str, scores: Callable[[], Tensor]) -> None:
+        seconds, found = _timed(scores)
+        runs.append(Run(name, found.numpy(), len(images) / seconds))
+
+    def empty(mask: Tensor, *, point: str) -> Tensor:
+        return torch.ones_like(mask)
+
+    if gallery.steps:
+        add("without PVE (T = 0)", embedded(0))
+        masks = {f"pve.{t}.mask": empty for t in range(gallery.steps)}
+        with model.hooks(masks):
+            add("without masks", embedded(gallery.steps))
+    # texts alone change below: the gallery serves again, and its time is the model's own
+    with _instructions(processor, "none"):
+        runs.append(Run("without instruction", gallery.scores(queries).numpy(), None))
+    if model.config.multi_word_branch and any(query.style != "word" for query in queries):
+        scores = _mean_of_words(gallery, queries)
+        runs.append(Run("without multi-word branch", scores, None))
+    return runs
+
+
+def _mean_of_words(gallery: Gallery, queries: Sequence[Query]) -> Array:
+    words = list(dict.fromkeys(Query(w, "word") for query in queries for w in words_of(query)))
+    by_word = dict(zip(words, gallery.scores(words).numpy(), strict=True))
+    return np.stack(
+        [np.mean([by_word[Query(w, "word")] for w in words_of(q)], axis=0) for q in queries]
+    )
+
+
+@contextmanager
+def _instructions(processor: MstarProcessor, prompts: str) -> Iterator[None]:
+    before, processor.prompts = processor.prompts, prompts
+    try:
+        yield
+    finally:
+        processor.prompts = before
+
+
+def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    clock = time.perf_counter()
+    done = work()
+    return time.perf_counter() - clock, done

@@ -1,0 +1,97 @@
+"""The benchmarks of scene text retrieval, each in the layout that its publishers gave it.
+
+Which words are asked follows the released code, where that decides the numbers: texts in lower
+case without . # ! & $, and where only the most frequent words are asked, those longer than two
+characters that most images show. Its loaders take equally frequent words in the order in which the
+system lists a folder; here they come in alphabetical order, so that a list of queries is one list.
+Files that belong to no data set are passed over. What is missing, broken, or leads out of the data
+set's folder is named.
+
+In reading order: `base` (what a loader returns), `places` (files and folders), `texts` (what may
+be asked), `areas` (how large a text is), then the loaders by what the annotations look like:
+`rectangles`, `outlines`, `word_lists`, `listings` with `pickled`, `folders`, and `rendered_scenes`.
+"""
+
+import difflib
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+
+from mstar.data.benchmarks.base import Benchmark, Photographs
+from mstar.data.benchmarks.folders import csvtr
+from mstar.data.benchmarks.listings import iiit_str, mqtr, pstr
+from mstar.data.benchmarks.outlines import ctw1500, icdar2015, total_text
+from mstar.data.benchmarks.rectangles import icdar2003, svt
+from mstar.data.benchmarks.rendered_scenes import rendered
+from mstar.data.benchmarks.word_lists import ctr
+from mstar.processing import STYLES
+
+__all__ = [
+    "LOADERS",
+    "RENDERED",
+    "Benchmark",
+    "Photographs",
+    "csvtr",
+    "ctr",
+    "ctw1500",
+    "icdar2003",
+    "icdar2015",
+    "iiit_str",
+    "load",
+    "mqtr",
+    "pstr",
+    "rendered",
+    "svt",
+    "total_text",
+]
+
+LOADERS: Mapping[str, Callable[[str | Path], Benchmark]] = MappingProxyType(
+    {
+        "svt": svt,
+        "iiit-str": iiit_str,
+        "ctr": ctr,
+        "total-text": total_text,
+        "ctw1500": ctw1500,
+        "icdar2015": icdar2015,
+        "icdar2003": icdar2003,
+        "pstr": pstr,
+        "csvtr": csvtr,
+        **{f"mqtr-{style}": partial(mqtr, style=style) for style in STYLES},
+    }
+)
+"""The name of every benchmark on the command line, with what reads it."""
+
+
+#: The name of every rendered benchmark -> its difficulty.
+RENDERED = MappingProxyType({f"sandbox-{level}": level for level in ("easy", "hard", "crowd")})
+
+
+def load(
+    name: str, folder: str | Path | None = None, seed: int = 0, images: int = 1000
+) -> Benchmark:
+    """Read a benchmark, or render one.
+
+    Args:
+        name: one of `LOADERS` or of `RENDERED`.
+        folder: the data set's own; for MQTR the one with word, phrase, combined and semantic. None
+            for a rendered one.
+        seed, images: of a rendered one.
+
+    Raises:
+        FileNotFoundError: something of the data set is not there.
+        ValueError: an unknown name, a folder too many or too few, or a file of the data set is not
+            as it should be.
+    """
+    known = (*LOADERS, *RENDERED)
+    if name not in known:
+        near = difflib.get_close_matches(name.lower(), known)
+        names = ", ".join(dict.fromkeys((*near, *known)))
+        raise ValueError(f"unknown benchmark {name!r}: expected one of {names}.")
+    if name in RENDERED:
+        if folder is not None:
+            raise ValueError(f"{name} is rendered and has no folder; got {folder}.")
+        return rendered(RENDERED[name], seed, images)
+    if folder is None:
+        raise ValueError(f"{name} needs the folder of its data set.")
+    return LOADERS[name](folder)

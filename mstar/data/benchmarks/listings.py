@@ -1,0 +1,157 @@
+"""IIIT-STR, PSTR and MQTR: for every query a list of the images that answer it."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.io import loadmat
+
+from mstar.data.benchmarks.base import Benchmark, assemble
+from mstar.data.benchmarks.pickled import read_lists
+from mstar.data.benchmarks.places import data_set, file, pictures
+from mstar.data.benchmarks.texts import Texts, can_be_asked, text_filter
+from mstar.processing import STYLES
+
+
+def iiit_str(folder: str | Path) -> Benchmark:
+    """IIIT Scene Text Retrieval: the images of `imgDatabase/`, and `data.mat`.
+
+    `data.mat` has a struct array `data` with two fields: the query, and a cell array of the names
+    of its images. Queries are lower case, without . # ! & $. As in the released code, of two that
+    become the same the later one's images count.
+
+    Raises:
+        FileNotFoundError: a file, a folder or an image that is listed is not there.
+        ValueError: `data.mat` is not as above.
+    """
+    folder = data_set(folder, "IIIT-STR: imgDatabase and data.mat")
+    listing = file(folder, "data.mat", "IIIT-STR's queries with their images")
+    listed = {text_filter(query): names for query, names in _matlab(listing)}
+    images = pictures(folder, "imgDatabase", "IIIT-STR's images")
+    return _listed("IIIT-STR", folder, images, listed, listing, "word")
+
+
+def pstr(folder: str | Path) -> Benchmark:
+    """Phrase-level Scene Text Retrieval: the images of `images/`, and `query_image_dict.npy`.
+
+    The file is the pickle of a dict from a phrase to the names of its images; it is read without
+    running anything that it asks for. Queries are as they stand there.
+
+    Raises:
+        FileNotFoundError: a file, a folder or an image that is listed is not there.
+        ValueError: `query_image_dict.npy` is not as above.
+    """
+    folder = data_set(folder, "PSTR: images and query_image_dict.npy")
+    listing = file(folder, "query_image_dict.npy", "PSTR's queries with their images")
+    images = pictures(folder, "images", "PSTR's images")
+    return _listed("PSTR", folder, images, read_lists(listing), listing, "phrase")
+
+
+def mqtr(folder: str | Path, style: str) -> Benchmark:
+    """Multi-Query Text Retrieval: one of its four subsets, each a gallery of its own.
+
+        word/images/0007.jpg        .jpg or .png
+        word/text_queries.json      {"bread": ["0007.jpg", "0112.png"]}
+
+    Queries are as they stand there.
+
+    Args:
+        style: of the subset: `word`, `phrase`, `combined` or `semantic`.
+
+    Raises:
+        FileNotFoundError: a file, a folder or an image that is listed is not there.
+        ValueError: an unknown style, or `text_queries.json` is not as above.
+    """
+    if style not in STYLES:
+        raise ValueError(f"unknown style {style!r}: expected one of {', '.join(STYLES)}.")
+    folder = data_set(folder, "MQTR: word, phrase, combined and semantic")
+    listing = file(folder, f"{style}/text_queries.json", "MQTR's queries with their images")
+    images = pictures(folder, f"{style}/images", "MQTR's images", (".jpg", ".png"))
+    return _listed(f"MQTR {style}", folder, images, _json(listing), listing, style)
+
+
+def _listed(
+    name: str,
+    folder: Path,
+    images: Mapping[str, Path],
+    listed: Mapping[str, Sequence[str]],
+    listing: Path,
+    style: str,
+) -> Benchmark:
+    """A gallery of all images, with the names of those that answer each query.
+
+    A name only ever picks one of `images`, so that none can lead anywhere else.
+    """
+    texts: dict[Path, Texts] = {path: {} for path in images.values()}
+    for query, names in listed.items():
+        if not can_be_asked(query):
+            raise ValueError(f"{listing}: the query {query!r} has no words.")
+        if not names:
+            raise ValueError(f"{listing}: the query {query!r} lists no image.")
+        for found in names:
+            if found in images:
+                texts[images[found]][query] = math.nan
+    wanted = dict.fromkeys(found for names in listed.values() for found in names)
+    missing = [found for found in wanted if found not in images]
+    if missing:
+        raise FileNotFoundError(
+            f"{len(missing)} of the {len(wanted)} images that {listing} lists are not in "
+            f"{next(iter(images.values())).parent}, {missing[0]!r} the first: unpack the whole "
+            f"set, and if it really lacks them, drop them from {listing.name}."
+        )
+    return assemble(name, folder, texts, listed, style)
+
+
+def _json(listing: Path) -> dict[str, list[str]]:
+    """The lists of a JSON file.
+
+    Raises:
+        ValueError: it is not an object with a list of names for every query.
+    """
+    try:
+        found = json.loads(listing.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as problem:
+        raise ValueError(f"{listing} is not JSON: {problem}.") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{listing} should hold an object, from queries to lists of images.")
+    for query, names in found.items():
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"{listing}: the query {query!r} should have a list of file names.")
+    return found
+
+
+def _matlab(listing: Path) -> list[tuple[str, list[str]]]:
+    """(query, names of its images) of a MATLAB file.
+
+    Raises:
+        ValueError: it is no MATLAB file, or not of that layout.
+    """
+    try:
+        entries = loadmat(listing, appendmat=False, variable_names=["data"])["data"].ravel()
+    except Exception as problem:  # scipy raises whatever a broken file leads it to
+        raise ValueError(
+            f"{listing} has no MATLAB array `data` that can be read: {problem}."
+        ) from None
+    try:
+        found = [(_strings(entry[0]), _strings(entry[1])) for entry in entries]
+    except (IndexError, TypeError, ValueError, RecursionError) as problem:
+        raise ValueError(
+            f"{listing}: every entry of `data` should be a query and a cell array of file names; "
+            f"{problem}."
+        ) from None
+    for number, (query, _) in enumerate(found, 1):
+        if len(query) != 1:
+            raise ValueError(f"{listing}: entry {number} of `data` should have one query: {query}.")
+    return [(query[0], names) for query, names in found]
+
+
+def _strings(value: Any) -> list[str]:
+    """The strings in nested cell arrays."""
+    if isinstance(value, np.ndarray):
+        return [text for part in value.ravel() for text in _strings(part)]
+    if isinstance(value, str):
+        return [str(value)]
+    raise ValueError(f"a text was expected, got {type(value).__name__}")

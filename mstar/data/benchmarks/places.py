@@ -1,0 +1,122 @@
+"""Files and folders of a data set: what has to be there is, and nothing leads out of it.
+
+Data sets come from elsewhere. A name in an annotation, or a link among the images, may point at
+any file of this machine; only what lies in the data set's folder is opened.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from mstar.processing import SUFFIXES
+
+
+def data_set(folder: str | Path, what: str) -> Path:
+    """The folder of a data set, without links; FileNotFoundError if there is none."""
+    folder = Path(folder).resolve()
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}, which should hold {what}.")
+    return folder
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The path of `name`, which may lead through links but not out of the data set's folder.
+
+    Raises:
+        ValueError: it leads out.
+    """
+    path = Path(os.path.normpath(folder / name))
+    # realpath, unlike Path.resolve, has an answer also for links in a circle
+    if not all(Path(p).is_relative_to(folder) for p in (path, os.path.realpath(path))):
+        raise ValueError(f"{name!r} leads out of {folder}: only files within it are opened.")
+    return path
+
+
+def file(folder: Path, name: str, what: str) -> Path:
+    """The path of a file; FileNotFoundError if it is not there, ValueError if it leads out."""
+    path = inside(folder, name)
+    if not os.path.isfile(path):  # unlike Path.is_file it is no error if a name is too long
+        raise FileNotFoundError(f"there is no {path}, which should be {what}.")
+    return path
+
+
+def has_folder(folder: Path, name: str) -> bool:
+    """Whether a folder is there; ValueError if it leads out."""
+    return inside(folder, name).is_dir()
+
+
+def subfolder(folder: Path, name: str, what: str) -> Path:
+    """The path of a folder; FileNotFoundError if it is not there, ValueError if it leads out."""
+    if not has_folder(folder, name):
+        raise FileNotFoundError(f"there is no folder {folder / name}, which should hold {what}.")
+    return folder / name
+
+
+def pictures(
+    folder: Path, name: str, what: str, suffixes: tuple[str, ...] = SUFFIXES
+) -> dict[str, Path]:
+    """The pictures of a subfolder by file name, sorted; other files are passed over.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or no picture in it.
+        ValueError: something leads out of the data set's folder.
+    """
+    place = subfolder(folder, name, what)
+    names = sorted(
+        entry.name
+        for entry in os.scandir(place)
+        if not entry.name.startswith(".")  # ._1.jpg is what macOS packs along with 1.jpg
+        and entry.name.lower().endswith(suffixes)
+        and not os.path.isdir(entry.path)
+    )
+    if not names:
+        kinds = ", ".join(suffixes)
+        raise FileNotFoundError(
+            f"there is no picture ({kinds}) in {place}, which should hold {what}."
+        )
+    return {found: file(folder, f"{name}/{found}", f"one of {what}") for found in names}
+
+
+def pairs(folder: Path, images: str, annotations: str, template: str) -> dict[Path, Path]:
+    """Every picture with the file that says what it shows; neither is there without the other.
+
+    Args:
+        images, annotations: subfolders.
+        template: the name of an annotation file, with `*` for the picture's without its suffix.
+
+    Raises:
+        FileNotFoundError: a folder, a picture or an annotation file is missing.
+        ValueError: something leads out of the data set's folder.
+    """
+    found = {}
+    place = subfolder(folder, annotations, "the words of each picture")
+    for name, path in pictures(folder, images, "the pictures").items():
+        annotation = template.replace("*", path.stem)
+        found[path] = file(folder, f"{annotations}/{annotation}", f"the words of {name}")
+    numbered = place.glob(template.replace("*", "*[0-9]"))  # as all pictures are; no readme.txt
+    listed = {path for path in numbered if not path.name.startswith(".")}
+    alone = sorted(path.name for path in listed - set(found.values()))
+    if alone:
+        raise FileNotFoundError(
+            f"{folder / images} lacks the pictures of {len(alone)} of {len(listed)} files in "
+            f"{place}, {alone[0]} the first: was it unpacked to the end?"
+        )
+    return found
+
+
+def lines(path: Path) -> Iterator[tuple[int, str]]:
+    """(number, text) of the lines with something on them.
+
+    Some publishers put a byte order mark in front, or end lines as Windows does.
+
+    Raises:
+        ValueError: it is not UTF-8.
+    """
+    try:
+        content = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as problem:
+        raise ValueError(f"{path} should be UTF-8 text: {problem}.") from None
+    # not splitlines, which also takes some characters within a text for the end of a line
+    for number, line in enumerate(content.split("\n"), 1):
+        if line.strip():
+            yield number, line.strip()

@@ -1,0 +1,45 @@
+"""A sandbox gallery as a benchmark; what draws it is imported when it is asked for."""
+
+import numpy as np
+
+from mstar.data.benchmarks.areas import polygon_area, share
+from mstar.data.benchmarks.base import Benchmark
+
+
+def rendered(difficulty: str = "easy", seed: int = 0, images: int = 1000) -> Benchmark:
+    """Rendered scenes with queries of all four styles.
+
+    The area of a match is that of all its words together.
+
+    Args:
+        difficulty: `easy`, `hard` or `crowd`.
+        images: size of the gallery. A fifth as many seen words are asked for, at most 200, and
+            as many unseen ones.
+
+    Raises:
+        ValueError: unknown difficulty, a seed or a number of images out of range.
+    """
+    from mstar.data import lexicon, sandbox
+
+    if difficulty not in sandbox.DIFFICULTIES:
+        names = ", ".join(sandbox.DIFFICULTIES)
+        raise ValueError(f"unknown difficulty {difficulty!r}: expected one of {names}.")
+    words = min(200, max(lexicon.ENOUGH, images // 5))
+    level = sandbox.DIFFICULTIES[difficulty]
+    gallery = sandbox.gallery(seed, level, images, seen=words, unseen=words, progress=True)
+    relevant = np.array([query.relevant for query in gallery.queries])
+    areas = np.full(relevant.shape, np.nan)
+    for row, column in zip(*relevant.nonzero(), strict=True):
+        query, scene = gallery.queries[row], gallery.scenes[column]
+        height, width, _ = scene.image.shape
+        matching = sandbox.locate(scene, query.text, query.style)
+        covered = sum(polygon_area(region.polygon) for region in matching)
+        areas[row, column] = share(covered, height * width)
+    return Benchmark(
+        f"sandbox {difficulty}, seed {seed}",
+        gallery.images,
+        tuple(f"{i:04}.png" for i in range(images)),
+        tuple(query.asked for query in gallery.queries),
+        relevant,
+        areas,
+    )

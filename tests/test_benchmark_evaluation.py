@@ -1,0 +1,198 @@
+"""A benchmark ranked by the model, by the model with parts off, by spotters and at random."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mstar import benchmark_evaluation, cli, peers
+from mstar.benchmark_evaluation import groups, rank_benchmark
+from mstar.data.benchmarks import Benchmark, rendered
+from mstar.evaluation import average_precisions, rank_gallery
+from mstar.queries import Query
+
+
+class Reader:
+    """A spotter that knows the answer."""
+
+    name = "Reader"
+    answers = (["EXIT", "way out!"], ["stopgo"], [])
+    read = 0
+
+    def spot(self, image):
+        self.read += 1
+        return self.answers[int(image[0, 0, 0])]
+
+
+@pytest.fixture
+def benchmark() -> Benchmark:
+    """Three images, whose first pixel says which they are; the third shows nothing."""
+    noise = np.random.default_rng(0).integers(0, 256, (3, 40, 40, 3), dtype=np.uint8)
+    noise[:, 0, 0, 0] = range(3)
+    queries = (Query("exit", "word"), Query("way out", "phrase"), Query("stop, go", "combined"))
+    relevant = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0]], dtype=bool)
+    areas = np.where(relevant, [[0.01], [0.2], [0.05]], np.nan)
+    return Benchmark("made up", list(noise), ("a", "b", "c"), queries, relevant, areas)
+
+
+def test_the_model_ranks_as_everywhere_and_its_parts_can_be_switched_off(tiny, benchmark):
+    model, processor = tiny
+    ranked = rank_benchmark(benchmark, model, processor, peers=("parts", "random"), seed=3)
+    names = [run.name for run in ranked.runs]
+    assert names == [
+        "MSTAR",
+        "MSTAR, re-ranked",
+        "without PVE (T = 0)",
+        "without masks",
+        "without instruction",
+        "without multi-word branch",
+        "random",
+    ]
+    scores = {run.name: run.scores for run in ranked.runs}
+    for name, steps in (("MSTAR", None), ("without PVE (T = 0)", 0)):
+        expected = rank_gallery(model, processor, benchmark.images, benchmark.queries, steps)
+        np.testing.assert_allclose(scores[name], expected, atol=1e-5)
+    # the best two of three gain a probability
+    gained = scores["MSTAR, re-ranked"] - scores["MSTAR"]
+    assert ((gained > 0).sum(1) == 2).all() and gained.min() == 0
+    words = [Query(word, "word") for word in ("way", "out")]
+    mean = rank_gallery(model, processor, benchmark.images, words).mean(0)
+    np.testing.assert_allclose(scores["without multi-word branch"][1], mean, atol=1e-5)
+    word = scores["without multi-word branch"][0]
+    np.testing.assert_allclose(word, scores["MSTAR"][0], atol=1e-5)
+    assert not np.allclose(scores["without instruction"], scores["MSTAR"], atol=1e-4)
+    assert processor.prompts == "paper"  # as it was
+    assert not np.allclose(scores["without masks"], scores["MSTAR"], atol=1e-6)
+    rates = {run.name: run.rate for run in ranked.runs}
+    assert rates["random"] is None and rates["MSTAR"] > rates["MSTAR, re-ranked"] > 0
+
+
+def test_a_spotter_is_a_row_with_its_speed(tiny, benchmark, monkeypatch):
+    monkeypatch.setattr(benchmark_evaluation, "SPOTTERS", {"rapidocr": Reader})
+    ranked = rank_benchmark(benchmark, *tiny, peers=("rapidocr",))
+    plain, joined = ranked.runs[2:]
+    assert (plain.name, joined.name) == ("Reader", "Reader, joined") and plain.rate > 0
+    assert average_precisions(benchmark.relevant, joined.scores).tolist() == [100, 100, 100]
+    assert plain.scores[0, 0] == plain.scores[1, 0] == 1 and plain.scores[2, 1] < 1
+
+
+def test_what_a_spotter_read_is_kept(benchmark, tmp_path):
+    kept, reader = tmp_path / "kept.jsonl", Reader()
+    first = peers.spot_all(reader, benchmark.images[:2], kept)
+    with kept.open("a") as file:
+        file.write('\n{"peer": "Reader", "imag')  # killed here
+    again = peers.spot_all(reader, benchmark.images, kept)
+    assert reader.read == 3 and again.lines == list(Reader.answers)
+    assert again.seconds > first.seconds
+    peers.spot_all(reader, benchmark.images, kept)
+    assert reader.read == 3
+
+
+def test_groups_are_styles_and_thirds_by_size(benchmark):
+    found = {group.name: group for group in groups(benchmark)}
+    assert list(found) == [
+        "word",
+        "phrase",
+        "combined",
+        "small text (up to 3.67% of the image)",
+        "middling text (up to 10.00%)",
+        "large text (over 10.00%)",
+    ]
+    scores = np.array([[1.0, 2, 3]] * 3)
+    assert found["phrase"].precisions(benchmark, scores) == pytest.approx([100 / 3])
+    small = found["small text (up to 3.67% of the image)"].precisions(benchmark, scores)
+    assert small[0] == pytest.approx(100 / 3) and np.isnan(small[1:]).all()
+
+
+def test_a_set_without_positions_has_no_sizes(benchmark):
+    areas = np.full(benchmark.relevant.shape, np.nan)
+    bare = replace(benchmark, areas=areas)
+    assert [group.name for group in groups(bare)] == ["word", "phrase", "combined"]
+
+
+def test_an_unknown_or_missing_peer_is_refused_before_anything_runs(tiny, benchmark, monkeypatch):
+    with pytest.raises(ValueError, match="unknown peer 'orc': expected some of random, rapidocr"):
+        rank_benchmark(benchmark, *tiny, peers=("orc",))
+    monkeypatch.setattr(peers.shutil, "which", lambda name: None)
+    with pytest.raises(ImportError, match="Tesseract is not installed"):
+        rank_benchmark(benchmark, *tiny, peers=("tesseract",))
+
+
+# The command line
+
+
+@pytest.fixture
+def own(tmp_path):
+    """Photographs of one's own, laid out as MQTR."""
+    folder = tmp_path / "own/word/images"
+    folder.mkdir(parents=True)
+    for name in ("a.png", "b.png", "c.png"):
+        Image.effect_noise((50, 40), 90).convert("RGB").save(folder / name)
+    queries = {"exit": ["a.png"], "stop": ["b.png", "c.png"]}
+    (folder.parent / "text_queries.json").write_text(json.dumps(queries))
+    return folder.parents[1]
+
+
+def test_evaluate_benchmark(own, tiny_checkpoint, capsys):
+    arguments = ["evaluate", "benchmark", "mqtr-word", str(own), "--checkpoint"]
+    assert cli.main([*arguments, str(tiny_checkpoint), "--peers", "random", "parts"]) == 0
+    printed = capsys.readouterr().out
+    assert "3 images, 2 queries, T = 2" in printed and "of 2 queries" in printed
+    assert "without PVE (T = 0)" in printed and "images/s" in printed
+    assert cli.main([*arguments, str(tiny_checkpoint), "--json", "--steps", "0"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["about"]["steps"] == 0 and len(found["about"]["checkpoint"]) == 64
+    assert [line["run"] for line in found["lines"]] == ["MSTAR", "MSTAR, re-ranked", "random"]
+
+
+def test_a_rendered_benchmark_needs_no_folder(tiny_checkpoint, capsys):
+    arguments = [
+        "evaluate",
+        "benchmark",
+        "sandbox-crowd",
+        "--images",
+        "40",
+        "--seed",
+        "5",
+        "--json",
+    ]
+    assert cli.main([*arguments, "--checkpoint", str(tiny_checkpoint)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["about"]["benchmark"] == "sandbox crowd, seed 5"
+    assert found["about"]["images"] == 40 == len(rendered("crowd", 5, 40).images)
+    assert any(name.startswith("small text") for name in found["lines"][0]["groups"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["svd", "."], "unknown benchmark 'svd': expected one of svt"),
+        (["svt"], "svt needs the folder of its data set"),
+        (["sandbox-easy", "."], "sandbox-easy is rendered and has no folder"),
+        (["icdar2015", "{}/none"], "there is no folder"),
+        (["mqtr-word", "{}", "--peers", "orc"], "unknown peer 'orc'"),
+        (["mqtr-word", "{}", "--steps", "-1"], "steps (T) must be 0 or more; got -1"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_code_2(arguments, said, own, tiny_checkpoint, capsys):
+    arguments = [argument.format(own) for argument in arguments]
+    checkpoint = ["--checkpoint", str(tiny_checkpoint)]
+    assert cli.main(["evaluate", "benchmark", *arguments, *checkpoint]) == 2
+    printed = capsys.readouterr().err
+    assert f"mstar: error: {said}" in printed
+
+
+def test_a_peer_that_is_not_installed_is_code_2(own, tiny_checkpoint, capsys, monkeypatch):
+    monkeypatch.setattr(peers.shutil, "which", lambda name: None)
+    arguments = [
+        "mqtr-word",
+        str(own),
+        "--peers",
+        "tesseract",
+        "--checkpoint",
+        str(tiny_checkpoint),
+    ]
+    assert cli.main(["evaluate", "benchmark", *arguments]) == 2
+    assert "Tesseract is not installed" in capsys.readouterr().err
