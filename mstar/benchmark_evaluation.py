@@ -31,7 +31,7 @@ from .evaluation import (
     without_nan,
 )
 from .modeling import MstarModel
-from .peers import SPOTTERS, spot_all, spotting_scores
+from .peers import SPOTTERS, make_spotters, spot_all, spotting_scores
 from .processing import STYLES, MstarProcessor
 from .queries import Query, words_of
 from .retrieval import Gallery
@@ -186,7 +186,7 @@ def rank_benchmark(
     unknown = [name for name in peers if name not in PEERS]
     if unknown:
         raise ValueError(f"unknown peer {unknown[0]!r}: expected some of {', '.join(PEERS)}.")
-    spotters = [make() for name, make in SPOTTERS.items() if name in peers]  # or say so at once
+    spotters = make_spotters(peers)  # or say so at once
     images, queries = benchmark.images, benchmark.queries
     seconds, gallery = _timed(lambda: Gallery.embed(model, processor, images, benchmark.names,
                                                     steps))  # fmt: skip
@@ -227,9 +227,9 @@ def groups(benchmark: Benchmark) -> list[Group]:
     everyone = np.ones(len(style), dtype=bool)
     third, two_thirds = np.nanquantile(areas, (1 / 3, 2 / 3))
     for name, low, high in (
-        (f"small text (up to {third:.2%} of the image)", 0, third),
-        (f"middling text (up to {two_thirds:.2%})", third, two_thirds),
-        (f"large text (over {two_thirds:.2%})", two_thirds, 1),
+        (f"small text (up to {100 * third:.2g} % of the image)", 0, third),
+        (f"middling text (up to {100 * two_thirds:.2g} %)", third, two_thirds),
+        (f"large text (over {100 * two_thirds:.2g} %)", two_thirds, 1),
     ):
         found.append(Group(name, everyone, at_scale(areas, low, high)))
     return found

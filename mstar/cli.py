@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from . import __version__
 
 if TYPE_CHECKING:
+    from .benchmark_evaluation import BenchmarkReport
+    from .sandbox_report import SandboxReport
     from .training import Recipe
 
 
@@ -44,9 +46,25 @@ def convert(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], N
 def evaluate(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
     """measure how well a checkpoint ranks a gallery, and where it looks"""
     galleries = parser.add_subparsers(required=True, metavar="GALLERY")
-    text = "scenes rendered from a seed, whose every word and place is known"
-    sandbox = galleries.add_parser("sandbox", help=text, description=text)
-    add = sandbox.add_argument
+    about = "scenes rendered from a seed, whose every word and place is known"
+    sandbox = galleries.add_parser("sandbox", help=about, description=about)
+    about = "a published benchmark, or a rendered one, beside other ways to rank it"
+    benchmark = galleries.add_parser("benchmark", help=about, description=about)
+    # argparse lets the innermost parser decide what runs
+    sandbox.set_defaults(run=_evaluate_sandbox(sandbox))
+    benchmark.set_defaults(run=_evaluate_benchmark(benchmark))
+    return lambda args: None
+
+
+def _evaluated(add: Callable[..., object]) -> None:
+    """The options of every evaluation."""
+    add("--checkpoint", metavar="FOLDER", help="default: the embedded checkpoint")
+    add("--steps", type=int, metavar="T", help="looks after the first (default: the checkpoint's)")
+    add("--json", action="store_true", help="print one JSON object instead of tables")
+
+
+def _evaluate_sandbox(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
+    add = parser.add_argument
     add("--difficulty", choices=("easy", "hard", "crowd"), default="easy")
     add("--seed", type=int, default=0, metavar="N", help="of the gallery (default 0)")
     add(
@@ -57,132 +75,215 @@ def evaluate(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], 
         help="size of the gallery (default 1000); a fifth as many seen words are asked for, "
         "at most 200, and as many unseen ones",
     )
-    add("--checkpoint", metavar="FOLDER", help="default: the embedded checkpoint")
-    add("--steps", type=int, metavar="T", help="looks after the first (default: the checkpoint's)")
     add(
         "--controls",
         action="store_true",
         help="also compare T = 0 with T = 1, with an empty mask and with a random one",
     )
-    add("--json", action="store_true", help="print one JSON object instead of tables")
+    _evaluated(add)
 
     def run(args: argparse.Namespace) -> None:
-        import json
         from dataclasses import replace
 
-        import torch
-
-        from .checkpoints import checkpoint_hash, load_checkpoint
+        from .checkpoints import checkpoint_hash, default_device, load_checkpoint
         from .embedded import checkpoint
         from .sandbox_evaluation import evaluate_sandbox
 
         folder = args.checkpoint or checkpoint()
-        model, processor = load_checkpoint(folder, "cuda" if torch.cuda.is_available() else "cpu")
+        model, processor = load_checkpoint(folder, default_device())
         report = evaluate_sandbox(
             model, processor, args.difficulty, args.seed, args.images, args.steps, args.controls
         )
         report = replace(report, about=report.about | {"checkpoint": checkpoint_hash(folder)})
+        _print_report(report, args.json)
+
+    return run
+
+
+def _evaluate_benchmark(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
+    parser.epilog = (
+        "NAME is svt, iiit-str, ctr, total-text, ctw1500, icdar2015, icdar2003, pstr, csvtr, "
+        "mqtr-word, mqtr-phrase, mqtr-combined or mqtr-semantic, each with its FOLDER as "
+        "published, or sandbox-easy, sandbox-hard or sandbox-crowd, which are rendered. For your "
+        "own photographs lay them out as MQTR is: images/ and text_queries.json in a folder named "
+        "word, phrase, combined or semantic."
+    )
+    add = parser.add_argument
+    add("name", metavar="NAME", help="of the benchmark, see below")
+    add("folder", metavar="FOLDER", nargs="?", help="where it lies, if it is not rendered")
+    add(
+        "--peers",
+        nargs="+",
+        default=["random"],
+        metavar="PEER",
+        help="what is ranked beside the model: random, rapidocr, tesseract (text spotting and edit "
+        "distance), parts (the model with one part off at a time); default: random",
+    )
+    add(
+        "--seed", type=int, default=0, metavar="N", help="of what is rendered or random (default 0)"
+    )
+    add("--images", type=int, default=1000, metavar="N", help="to render (default 1000)")
+    add("--kept", type=Path, metavar="FILE", help="keep here what spotters read, and go on from it")
+    _evaluated(add)
+
+    def run(args: argparse.Namespace) -> None:
+        from .benchmark_evaluation import rank_benchmark
+        from .checkpoints import checkpoint_hash, default_device, load_checkpoint
+        from .data.benchmarks import load
+        from .embedded import checkpoint
+
+        benchmark = load(args.name, args.folder, args.seed, args.images)
+        folder = args.checkpoint or checkpoint()
+        model, processor = load_checkpoint(folder, default_device())
+        try:
+            ranked = rank_benchmark(
+                benchmark, model, processor, args.steps, args.peers, args.seed, args.kept
+            )
+        except ImportError as error:  # of a peer, which says how to install it
+            raise ValueError(str(error)) from error
+        _print_report(ranked.report(checkpoint_hash(folder)), args.json)
+
+    return run
+
+
+def _print_report(report: "SandboxReport | BenchmarkReport", as_json: bool) -> None:
+    import json
+
+    print(json.dumps(report.to_json(), allow_nan=False) if as_json else report)
+
+
+def index(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
+    """embed a folder of images once, to be searched by `mstar search`"""
+    parser.epilog = (
+        "The same command again embeds what is new or changed and drops what is gone; a run that "
+        "was stopped goes on."
+    )
+    add = parser.add_argument
+    add("images", help="a folder of images; subfolders count, hidden files do not")
+    add("gallery", help="a new folder for the embeddings, or a gallery made before")
+    add("--checkpoint", metavar="FOLDER", help="default: the embedded checkpoint")
+    add("--steps", type=int, metavar="T", help="looks after the first (default: the checkpoint's)")
+    add("--batch-size", type=int, default=16, metavar="N", help="images at once (default 16)")
+    add("--json", action="store_true", help="print one JSON object instead of sentences")
+
+    def run(args: argparse.Namespace) -> None:
+        import json
+        from dataclasses import asdict
+
+        from .embedded import checkpoint
+        from .index import index_folder
+
+        done = index_folder(
+            args.checkpoint or checkpoint(), args.images, args.gallery, args.steps, args.batch_size
+        )
         if args.json:
-            print(json.dumps(report.to_json(), allow_nan=False))
-        else:
-            print(report)
+            print(json.dumps(asdict(done)))
+            return
+        print(
+            f"{args.gallery}: {done.images} images; {done.embedded} embedded now, {done.kept} "
+            f"unchanged, {done.dropped} changed or gone, {len(done.unreadable)} unreadable"
+        )
+        for why in done.unreadable.values():
+            print(f"  left out: {_printable(why)}")
+
+    return run
+
+
+def search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
+    """rank the images of a gallery by the text written in them"""
+    parser.epilog = (
+        'A query may name its style: phrase:"way out", combined:stop+go, '
+        "semantic:\"'dream big' on a shirt\"; else it is guessed. The best images are looked at "
+        "again by the matching head, which can move them."
+    )
+    add = parser.add_argument
+    add("gallery", help="a folder that `mstar index` made")
+    add("queries", nargs="+", metavar="query", help="texts to look for")
+    add("--style", default="auto", help="word, phrase, combined or semantic, for all queries")
+    add("--top", type=int, default=10, metavar="K", help="images a query (default 10)")
+    add("--no-rerank", action="store_true", help="by cosine alone")
+    add("--checkpoint", metavar="FOLDER", help="where the gallery's checkpoint is now")
+    add("--images", metavar="FOLDER", help="where the gallery's images are now")
+    add("--json", action="store_true", help="print one JSON object instead of tables")
+
+    def run(args: argparse.Namespace) -> None:
+        import json
+        from dataclasses import asdict
+
+        from .queries import as_query
+        from .retrieval import Gallery
+
+        if args.top < 1:
+            raise ValueError(f"top must be 1 or more; got {args.top}.")
+        queries = [as_query(query, args.style) for query in args.queries]
+        gallery = Gallery.open(args.gallery, args.checkpoint, args.images)
+        ratio = 0 if args.no_rerank else None
+        found = gallery.search_many(queries, args.top, ratio)
+        if args.json:
+            rows = [
+                query._asdict() | {"hits": [asdict(hit) for hit in hits]}
+                for query, hits in zip(queries, found, strict=True)
+            ]
+            print(json.dumps({"images": len(gallery), "queries": rows}, allow_nan=False))
+            return
+        for query, hits in zip(queries, found, strict=True):
+            print(f"{query.text} ({query.style}), the best of {len(gallery)} images")
+            print(" rank  score  cosine (rank)  matched  look, query  image")
+            for hit in hits:
+                matched = "–" if hit.probability is None else f"{hit.probability:.0%}"
+                print(
+                    f"{hit.rank:5} {hit.score:6.3f}  {hit.cosine:6.3f} {f'({hit.cosine_rank})':6} "
+                    f"{matched:>8}  {f'{hit.step}, {hit.query}':11}  {_printable(hit.name)}"
+                )
 
     return run
 
 
 def report(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
     """make one HTML file that opens without a network"""
-    pages = parser.add_subparsers(required=True, metavar="PAGE")
-    about = "what the model looked at in images, and why they match a text"
-    image = pages.add_parser("image", help=about, description=about)
-    image.add_argument(
-        "--image",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="PATH",
-        help="photographs (default: the embedded samples)",
-    )
-    image.add_argument(
-        "--words",
-        metavar="A,B,C",
-        help="texts to look for; one with a space is a phrase, and a style may be named: "
-        "combined:1888+celtic, \"semantic:'dream big' on a shirt\" (default: the samples' labels)",
-    )
-    image.add_argument(
-        "--checkpoint", default="", metavar="DIR", help="(default: the embedded one)"
-    )
-    image.add_argument("--steps", type=int, metavar="T", help="(default: the checkpoint's)")
-    image.add_argument(
-        "--size",
-        type=int,
-        metavar="PIXELS",
-        help="side to which images are resized, whole patches (default: the checkpoint's)",
-    )
-    image.add_argument(
-        "--record",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="POINT",
-        help="further hook points, names or globs, to keep in the saved traces",
-    )
-    image.add_argument("--seed", type=int, default=0, help="(default: 0)")
-    image.add_argument("--out", default="out/report", metavar="DIR", help="(default: out/report)")
+    from reports.options import options, title  # light, unlike what runs
+    from reports.table import REPORTS
+
+    names = parser.add_subparsers(required=True, dest="report", metavar="REPORT")
+    for name, one in REPORTS.items():
+        about = title(one.notebook)
+        # an option that is not given leaves no trace: the notebook's default stands
+        page = names.add_parser(
+            name, help=about, description=about, argument_default=argparse.SUPPRESS
+        )
+        for option in options(one.notebook):
+            if option.kind is bool:
+                how = dict(action=argparse.BooleanOptionalAction)
+            else:
+                metavar = {str: "TEXT", int: "N", float: "X"}[option.scalar]
+                how = dict(type=option.scalar, metavar=metavar)
+            if option.is_list:
+                how |= dict(nargs="+", action="extend")
+            flag = f"--{option.name.replace('_', '-')}"
+            page.add_argument(flag, help=option.about().replace("%", "%%"), **how)
+        page.add_argument(
+            "--sweep",
+            metavar="NAME=V1,V2,…",
+            help="a report for each of these values of an option that takes one, and a page that "
+            "puts them side by side: OUT/index.html",
+        )
 
     def run(args: argparse.Namespace) -> None:
-        from reports.runner import ReportFailed, image_report
+        from reports.runner import ReportFailed, make
 
-        values = {
-            "images": args.image,
-            "words": [] if args.words is None else args.words.split(","),
-            **{
-                name: getattr(args, name)
-                for name in ("checkpoint", "steps", "size", "record", "seed", "out")
-            },
-        }
+        known = [option.name for option in options(REPORTS[args.report].notebook)]
+        values = {name: value for name, value in vars(args).items() if name in known}
         try:
-            print(image_report(values))
+            if "sweep" in args:
+                from reports.sweep import sweep
+
+                print(sweep(args.report, values, args.sweep))
+            else:
+                print(make(args.report, values))
         except ReportFailed as error:
             sys.exit(f"mstar: error: {error}")  # code 1: the input was fine
 
-    _ablation(pages)
-    # argparse lets the innermost parser decide what runs
-    image.set_defaults(run=run)
     return run
-
-
-def _ablation(pages: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    about = "whether attention recycling helps: an experiment with its controls, which resumes"
-    parser = pages.add_parser("ablation", help=about, description=about)
-    add = parser.add_argument
-    add("--seeds", nargs="+", type=int, default=[1, 2, 3], metavar="N", help="(default: 1 2 3)")
-    add("--queries", type=int, default=3, metavar="Q", help="(default: 3)")
-    add("--images", type=int, default=3000, metavar="N", help="to train on (default: 3000)")
-    add("--parent-steps", type=int, default=1000, metavar="N", help="(default: 1000)")
-    add("--steps", type=int, default=300, metavar="N", help="of each arm (default: 300)")
-    add("--gallery", type=int, default=400, metavar="N", help="its images (default: 400)")
-    add(
-        "--no-mosaics",
-        dest="mosaics",
-        action="store_false",
-        help="without the released semantics, whose finer grid takes most of the time",
-    )
-    add("--checkpoint", default="", metavar="DIR", help="of φ (default: the embedded one)")
-    add("--runs", default="runs/ablation", metavar="DIR", help="(default: runs/ablation)")
-    add("--out", default="out/ablation", metavar="DIR", help="(default: out/ablation)")
-
-    def run(args: argparse.Namespace) -> None:
-        from reports.parameters import AblationReport
-        from reports.runner import ReportFailed, ablation_report
-
-        values = {name: getattr(args, name) for name in AblationReport.__dataclass_fields__}
-        try:
-            print(ablation_report(values))
-        except ReportFailed as error:
-            sys.exit(f"mstar: error: {error}")
-
-    parser.set_defaults(run=run)
 
 
 def sandbox(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
@@ -341,9 +442,14 @@ def _recipe(args: argparse.Namespace, runs: int) -> "Recipe":
     return recipe if args.seed is None else replace(recipe, seed=args.seed)
 
 
+def _printable(name: str) -> str:
+    """A file name as a terminal may have it: on Linux it can hold any bytes."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
+
+
 #: A subcommand is a function here: its docstring is the help, it adds its arguments to a parser
 #: and returns what runs.
-COMMANDS = (convert, evaluate, report, sandbox, train)
+COMMANDS = (convert, evaluate, index, report, sandbox, search, train)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -89,6 +89,15 @@ class Tesseract:
 SPOTTERS = {"rapidocr": RapidOcr, "tesseract": Tesseract}
 
 
+def make_spotters(names: Iterable[str]) -> list[Spotter]:
+    """Those of `SPOTTERS` that are named; other names are passed over.
+
+    Raises:
+        ImportError: one is not installed.
+    """
+    return [SPOTTERS[name]() for name in names if name in SPOTTERS]
+
+
 @dataclass(frozen=True)
 class Spotted:
     """What a spotter read: the lines of each of B images, and the seconds that it took."""

@@ -1,23 +1,17 @@
 """What `ablation.ipynb` shows: the arms against their controls, and the mechanism."""
 
 import json
-import shlex
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-import transformers
-
-import mstar
 from mstar import files
 from mstar.ablation import CONTROL, DOUBLED, Arm, Difference, Experiment, Findings
-from mstar.checkpoints import checkpoint_hash
-from mstar.embedded import checkpoint
 from widgets import figures
 from widgets.picture import Picture
 
 from .parameters import AblationReport
+from .provenance import provenance, write_metrics
 
 _WHERE = {
     ("easy", "all"): "Images of one to five words, all texts",
@@ -128,8 +122,12 @@ def summary(findings: Findings) -> Picture:
     return figures.comparisons("In short", caption, list(_ASKED), rows)
 
 
-def save(settings: AblationReport, findings: Findings) -> None:
-    """`findings.json`: every difference shown, for other programs."""
+def save(settings: AblationReport, experiment: Experiment, findings: Findings) -> dict[str, Any]:
+    """Write `findings.json`, every difference shown, and `metrics.json`.
+
+    Returns:
+        where the page comes from.
+    """
     rows = [
         asdict(row) | {"arm": row.arm.name, "other": row.other.name}
         for place in _WHERE
@@ -141,26 +139,18 @@ def save(settings: AblationReport, findings: Findings) -> None:
     ]
     with files.replacing(Path(settings.out) / "findings.json") as path:
         path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    made = provenance(settings, runs=f"{len(experiment.table())} in {settings.runs}")
+    write_metrics(settings, made, headline(findings))
+    return made
 
 
-def provenance(settings: AblationReport, experiment: Experiment) -> dict[str, Any]:
-    """Where the page comes from, and the command that makes it."""
-    parts = ["mstar", "report", "ablation"]
-    for field in fields(settings):
-        value, default = getattr(settings, field.name), getattr(AblationReport(), field.name)
-        if field.name in ("runs", "out") or value == default:
-            continue
-        if field.name == "mosaics":
-            parts.append("--no-mosaics")
-        else:
-            option = f"--{field.name.replace('_', '-')}"
-            parts += [option, *map(str, value if isinstance(value, list) else [value])]
+def headline(findings: Findings) -> dict[str, str]:
+    """The differences of the summary on the first gallery, in MAP with 95 % intervals."""
+    found = {name: findings.difference(*pair, "easy", "all") for name, pair in _ASKED.items()}
     return {
-        "Command": shlex.join(parts),
-        "Runs": f"{len(experiment.table())} in {settings.runs}",
-        "Checkpoint of φ": checkpoint_hash(settings.checkpoint or checkpoint()),
-        "Versions": f"mstar {mstar.__version__}, torch {torch.__version__}, "
-        f"transformers {transformers.__version__}",
+        name: f"{row.difference.value:+.1f} [{row.difference.low:+.1f}, {row.difference.high:+.1f}]"
+        for name, row in found.items()
+        if row is not None
     }
 
 

@@ -1,22 +1,19 @@
 """What `image.ipynb` does, so that its cells stay a line or two: load, study, save."""
 
 import hashlib
-import json
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean, median
 from typing import Any
 
 import torch
-import transformers
 from PIL import Image
 from torch import Tensor
 from tqdm import tqdm  # as text, which the runner passes on to the terminal
 
-import mstar
 from mstar import embedded, explain, files
-from mstar.checkpoints import checkpoint_hash, load_checkpoint
+from mstar.checkpoints import default_device, load_checkpoint
 from mstar.embedded import Sample
 from mstar.evaluation import rank_gallery
 from mstar.explain import NEEDED, Evidence, LookSummary, Rank
@@ -28,9 +25,10 @@ from widgets import figures
 from widgets.picture import Picture
 
 from .parameters import ImageReport
+from .provenance import provenance, write_metrics
 
 _BATCH = 8  # images at once: at the size of the released model more would fill the memory
-#: Bytes for the pictures of all images together; the page stays under 8 MB.
+#: Bytes for the pictures of all images together; the page stays under 10 MB.
 _BUDGET = 7_000_000
 #: Of an image's share, bytes that its small maps of all heads get in any case.
 _HEADS = 150_000
@@ -123,8 +121,7 @@ def subjects(settings: ImageReport) -> list[Subject]:
 
 def load(settings: ImageReport) -> tuple[MstarModel, MstarProcessor]:
     """Model and processor, on the GPU where there is one, at the size that was asked for."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model, processor = load_checkpoint(settings.folder, device)
+    model, processor = load_checkpoint(settings.folder, default_device())
     if settings.size is not None:
         processor.image_processor.size = {"height": settings.size, "width": settings.size}
     return model, processor
@@ -199,40 +196,39 @@ def notes(settings: ImageReport) -> list[Picture]:
     ]
 
 
-def provenance(
-    settings: ImageReport, model: MstarModel, studies: Sequence[Study]
-) -> dict[str, Any]:
-    """Where a report came from, for its last table and for `metrics.json`."""
-    grid = studies[0].trace.grid
-    patch = model.config.vision_config.patch_size
-    return {
-        "command": settings.command(),
-        "checkpoint": "embedded" if settings.uses_embedded else settings.checkpoint,
-        "checkpoint sha256": checkpoint_hash(settings.folder),
+def save(settings: ImageReport, model: MstarModel, studies: Sequence[Study]) -> dict[str, Any]:
+    """Write `metrics.json` and, for each image, `trace/<n>/` into the report's folder.
+
+    Returns:
+        where the page comes from.
+    """
+    with files.replacing_folder(Path(settings.out) / "trace") as traces:
+        for number, one in enumerate(studies):
+            one.trace.save(traces / str(number))
+    grid, patch = studies[0].trace.grid, model.config.vision_config.patch_size
+    facts = {
         "semantics": model.config.semantics,
         "T": studies[0].trace.steps,
         "image size": f"{grid[0] * patch} × {grid[1] * patch} pixels, {grid[0]} × {grid[1]} tokens",
-        "seed": settings.seed,
         "sample gallery": f"{len(embedded.gallery())} rendered images (python -m mstar.embedded)",
-        "versions": f"mstar {mstar.__version__}, torch {torch.__version__}, "
-        f"transformers {transformers.__version__}, Python {platform.python_version()}",
         "device": str(model.device),
         **{f"sha256 of {n}: {s.subject.name}": s.subject.sha256 for n, s in enumerate(studies)},
     }
+    made = provenance(settings, **facts)
+    write_metrics(settings, made, headline(studies), images=[one.metrics() for one in studies])
+    return made
 
 
-def save(settings: ImageReport, model: MstarModel, studies: Sequence[Study]) -> None:
-    """Write `metrics.json` and, for each image, `trace/<n>/` into the report's folder."""
-    folder = Path(settings.out)
-    with files.replacing_folder(folder / "trace") as traces:
-        for number, one in enumerate(studies):
-            one.trace.save(traces / str(number))
-    metrics = {
-        "provenance": provenance(settings, model, studies),
-        "images": [one.metrics() for one in studies],
+def headline(studies: Sequence[Study]) -> dict[str, str]:
+    """How well the images were found, and what no look attended to."""
+    ranks = [rank.rank for one in studies for rank in one.ranks]
+    total = studies[0].ranks[0].total
+    neglected = fmean(one.looks[-1].neglected for one in studies)
+    return {
+        "ranked first": f"{ranks.count(1)} of {len(ranks)} queries",
+        "median rank": f"{median(ranks):g} of {total}",
+        "never attended": f"{neglected:.0%} of an image",
     }
-    with files.replacing(folder / "metrics.json") as path:
-        path.write_text(json.dumps(metrics, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 def _sha256(path: Path) -> str:

@@ -1,13 +1,11 @@
 """The parameters of the reports, checked before anything runs."""
 
-import difflib
 import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from types import UnionType
-from typing import Any, Self, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Self, get_type_hints
 
 from mstar import embedded
 from mstar.ablation import ARMS, Experiment, Settings
@@ -18,16 +16,32 @@ from mstar.processing import open_image
 from mstar.queries import Query, parse_queries
 from mstar.tracing import reached_points
 
-#: More would not stay under 8 MB of HTML at the size of the released model.
+from .options import fits, said, unknown
+
+#: More would not stay under 10 MB of HTML at the size of the released model.
 MAX_IMAGES, MAX_QUERIES, MAX_STEPS = 8, 24, 15
 #: Side in pixels; attention over the tokens of larger images outgrows the memory.
 MAX_SIZE = 2048
 
 
 class Parameters(ABC):
-    """What a report's notebook is run with; a subclass is a frozen dataclass."""
+    """What a report's notebook is run with; a subclass is a frozen dataclass with defaults.
 
+    Attributes:
+        report: the report's name in `table.REPORTS`.
+        folders: the parameters that name where it keeps what it makes; in a sweep each report has
+            a folder of its own in them.
+        out: its folder.
+    """
+
+    report: ClassVar[str]
+    folders: ClassVar[tuple[str, ...]] = ("out",)
     out: str
+
+    @property
+    @abstractmethod
+    def checkpoints(self) -> dict[str, Path]:
+        """What the page calls a checkpoint -> its folder, for all that it runs."""
 
     @classmethod
     def checked(cls, values: Mapping[str, Any]) -> Self:
@@ -38,20 +52,39 @@ class Parameters(ABC):
                 cannot work, each in one sentence.
             FileNotFoundError: an image or the embedded checkpoint is not there.
         """
-        known = get_type_hints(cls)
+        kinds = get_type_hints(cls)
+        known = {one.name: kinds[one.name] for one in fields(cls)}
         for name, value in values.items():
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or known
-                raise ValueError(f"unknown report parameter {name!r}; there is {', '.join(near)}.")
-            if not _fits(value, known[name]):
+                raise unknown(name, known)
+            if not fits(value, known[name]):
                 raise ValueError(
-                    f"the report parameter {name} must be {_said(known[name])}; got {value!r}."
+                    f"the report parameter {name} must be {said(known[name])}; got {value!r}."
                 )
         settings = cls(**values)
-        if Path(settings.out).exists() and not Path(settings.out).is_dir():
-            raise ValueError(f"{settings.out} is a file: --out names a folder.")
+        out = Path(settings.out)
+        there = next(path for path in (out, *out.parents, Path()) if path.exists())
+        if not there.is_dir():
+            raise ValueError(f"{there} is a file: --out names a folder.")
         settings._check()
         return settings
+
+    def command(self) -> str:
+        """The command that makes this report, but for its folder."""
+        parts = ["mstar", "report", self.report]
+        for key, default in vars(type(self)()).items():
+            value, name = getattr(self, key), key.replace("_", "-")
+            if key == "out" or value == default:
+                continue
+            if isinstance(value, bool):
+                parts.append(f"--{name}" if value else f"--no-{name}")
+                continue
+            texts = [str(one) for one in (value if isinstance(value, list) else [value])]
+            if any(text.startswith("-") for text in texts):  # else it would pass for an option
+                parts += [f"--{name}={text}" for text in texts]
+            else:
+                parts += [f"--{name}", *texts]
+        return shlex.join(parts)
 
     @abstractmethod
     def _check(self) -> None:
@@ -72,6 +105,9 @@ class AblationReport(Parameters):
         out: the folder of the report.
     """
 
+    report = "ablation"
+    folders = ("out", "runs")
+
     seeds: list[int] = field(default_factory=lambda: [1, 2, 3])
     queries: int = 3
     images: int = 3000
@@ -82,6 +118,10 @@ class AblationReport(Parameters):
     checkpoint: str = ""
     runs: str = "runs/ablation"
     out: str = "out/ablation"
+
+    @property
+    def checkpoints(self) -> dict[str, Path]:
+        return {"checkpoint": checkpoint_folder(self.checkpoint)}
 
     def experiment(self) -> Experiment:
         """The experiment with these settings."""
@@ -103,7 +143,8 @@ class ImageReport(Parameters):
 
     Attributes:
         images: paths of photographs; none = the embedded samples.
-        words: queries as typed, see `mstar.queries`; none = the samples' own labels.
+        words: queries as typed, see `mstar.queries`, commas between them; none = the samples' own
+            labels.
         checkpoint: a checkpoint folder; "" = the embedded one.
         steps: T; None = the checkpoint's.
         size: side in pixels to which images are resized; None = the checkpoint's.
@@ -111,6 +152,8 @@ class ImageReport(Parameters):
         seed: of torch, before each run.
         out: the folder of the report.
     """
+
+    report = "image"
 
     images: list[str] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
@@ -124,32 +167,23 @@ class ImageReport(Parameters):
     @property
     def folder(self) -> Path:
         """The checkpoint's folder."""
-        return Path(self.checkpoint) if self.checkpoint else embedded.checkpoint()
+        return checkpoint_folder(self.checkpoint)
+
+    @property
+    def checkpoints(self) -> dict[str, Path]:
+        return {"checkpoint": self.folder}
 
     @property
     def uses_embedded(self) -> bool:
         """Whether the weights are the embedded ones, which have seen rendered text only."""
-        ours = (embedded.ASSETS / "checkpoint").resolve()
-        return not self.checkpoint or Path(self.checkpoint).resolve() == ours
+        return not self.checkpoint or is_embedded(Path(self.checkpoint))
 
     def queries(self) -> list[Query]:
         """The words as (text, style), each once."""
-        return parse_queries(self.words)
+        return parse_queries(text for entry in self.words for text in entry.split(","))
 
     def config(self) -> MstarConfig:
         return load_config(self.folder)
-
-    def command(self) -> str:
-        """The command that makes this report, but for its folder."""
-        parts = ["mstar", "report", "image"]
-        for name, values in (("image", self.images), ("record", self.record)):
-            parts += [f"--{name}", *values] if values else []
-        parts += ["--words", ",".join(self.words)] if self.words else []
-        for name in ("checkpoint", "steps", "size", "seed"):
-            value = getattr(self, name)
-            if value != next(f.default for f in fields(self) if f.name == name):
-                parts += [f"--{name}", str(value)]
-        return shlex.join(parts)
 
     def _check(self) -> None:
         queries = self.queries()
@@ -178,19 +212,11 @@ class ImageReport(Parameters):
             open_image(path)
 
 
-def _fits(value: object, kind: Any) -> bool:
-    if isinstance(kind, UnionType):
-        return any(_fits(value, one) for one in get_args(kind))
-    if get_origin(kind) is list:
-        (inner,) = get_args(kind)
-        return isinstance(value, list) and all(_fits(one, inner) for one in value)
-    return type(value) is kind or (kind is type(None) and value is None)
+def is_embedded(checkpoint: Path) -> bool:
+    """Whether a folder is the embedded checkpoint, however it is written."""
+    return checkpoint.resolve() == (embedded.ASSETS / "checkpoint").resolve()
 
 
-def _said(kind: Any) -> str:
-    names = {str: "a text", int: "a whole number", bool: "true or false", type(None): "None"}
-    if isinstance(kind, UnionType):
-        return " or ".join(_said(one) for one in get_args(kind))
-    if get_origin(kind) is list:
-        return f"a list of {names[get_args(kind)[0]].split(' ', 1)[1]}s"
-    return names[kind]
+def checkpoint_folder(checkpoint: str) -> Path:
+    """Of a checkpoint as a parameter names it: "" = the embedded one."""
+    return Path(checkpoint) if checkpoint else embedded.checkpoint()

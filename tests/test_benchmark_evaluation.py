@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mstar import benchmark_evaluation, cli, peers
+from mstar import cli, peers
 from mstar.benchmark_evaluation import groups, rank_benchmark
 from mstar.data.benchmarks import Benchmark, rendered
 from mstar.evaluation import average_precisions, rank_gallery
@@ -70,7 +70,7 @@ def test_the_model_ranks_as_everywhere_and_its_parts_can_be_switched_off(tiny, b
 
 
 def test_a_spotter_is_a_row_with_its_speed(tiny, benchmark, monkeypatch):
-    monkeypatch.setattr(benchmark_evaluation, "SPOTTERS", {"rapidocr": Reader})
+    monkeypatch.setitem(peers.SPOTTERS, "rapidocr", Reader)
     ranked = rank_benchmark(benchmark, *tiny, peers=("rapidocr",))
     plain, joined = ranked.runs[2:]
     assert (plain.name, joined.name) == ("Reader", "Reader, joined") and plain.rate > 0
@@ -96,13 +96,13 @@ def test_groups_are_styles_and_thirds_by_size(benchmark):
         "word",
         "phrase",
         "combined",
-        "small text (up to 3.67% of the image)",
-        "middling text (up to 10.00%)",
-        "large text (over 10.00%)",
+        "small text (up to 3.7 % of the image)",
+        "middling text (up to 10 %)",
+        "large text (over 10 %)",
     ]
     scores = np.array([[1.0, 2, 3]] * 3)
     assert found["phrase"].precisions(benchmark, scores) == pytest.approx([100 / 3])
-    small = found["small text (up to 3.67% of the image)"].precisions(benchmark, scores)
+    small = found["small text (up to 3.7 % of the image)"].precisions(benchmark, scores)
     assert small[0] == pytest.approx(100 / 3) and np.isnan(small[1:]).all()
 
 

@@ -44,6 +44,11 @@ def test_it_says_what_was_found_and_how_to_make_it_again(made):
         "mstar report ablation --seeds 1 --images 24 --parent-steps 1 --steps 1 --gallery 48 "
         "--no-mosaics"
     ) in html
+    footer = html.rpartition("Where this page comes from")[2]
+    assert "queries: 3" in footer and "seeds: 1" in footer and "parent_steps: 1" in footer
+    metrics = json.loads((made / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["provenance"]["checkpoint sha256"] in footer and "torch 2." in footer
+    assert "watershed − empty" in metrics["headline"]
     assert "https://" not in html.replace("http://www.w3.org", "")
     rows = json.loads((made / "findings.json").read_text())
     assert {row["arm"] for row in rows} >= {"paper-T1-random", "paper-T3-watershed"}

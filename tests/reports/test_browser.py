@@ -18,7 +18,7 @@ CONTRAST = """element => {
 }"""
 
 
-@pytest.fixture(params=[("light", 1200), ("dark", 1200), ("light", 420)], ids=str)
+@pytest.fixture(params=[("light", 1200), ("dark", 1200), ("light", 360)], ids=str)
 def opened(request, open_page, report):
     return open_page(report.folder / "report.html", *request.param)
 
@@ -83,3 +83,30 @@ def test_every_control_has_a_name(opened):
     for control in opened.page.locator("input, select, button:visible").all():
         label = control.evaluate("e => e.ariaLabel || e.labels?.[0]?.textContent || e.textContent")
         assert label.strip()
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 360)])
+def test_a_sweep_and_a_failed_report_can_be_read(scheme, width, open_page, swept):
+    opened = open_page(swept.folder / "index.html", scheme, width)
+    page = opened.page
+    for place in ("h1", "a", "tbody td", "th"):
+        assert page.locator(place).last.evaluate(CONTRAST) >= 4.5, place
+    sides = "[document.documentElement.scrollWidth, innerWidth]"
+    index, _ = page.evaluate(sides), page.get_by_role("link").last.click()
+    assert page.get_by_role("heading", name="This report failed").is_visible()
+    for place in ("h1", "pre", "aside b", "th"):
+        assert page.locator(place).first.evaluate(CONTRAST) >= 4.5, place
+    for within, whole in (index, page.evaluate(sides)):
+        assert within <= whole
+    assert opened.wrong == []
+
+
+def test_on_paper_it_is_light_and_without_controls(open_page, report):
+    page = open_page(report.folder / "report.html", "dark").page
+    assert page.get_by_label("Step t").first.is_visible()
+    page.emulate_media(media="print", color_scheme="dark")
+    assert not page.get_by_label("Step t").first.is_visible()
+    colour = "e => getComputedStyle(e).backgroundColor"
+    assert page.locator("body").evaluate(colour) == "rgb(255, 255, 255)"
+    for place in ("h1", "h3", ".mv-caption", ".mv-facts dt", ".mv-table td"):
+        assert page.locator(place).first.evaluate(CONTRAST) >= 4.5, place

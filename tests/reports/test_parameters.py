@@ -1,7 +1,5 @@
 """Every wrong parameter is refused before anything runs, in one sentence, with exit code 2."""
 
-import json
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +8,7 @@ from PIL import Image
 
 from mstar import cli, embedded
 from mstar.queries import parse_query
-from reports.parameters import AblationReport, ImageReport
-from reports.runner import notebook
+from reports.parameters import ImageReport
 
 
 @pytest.fixture
@@ -62,11 +59,24 @@ def test_bad_input_is_one_sentence_and_code_2(case, pictures, tiny_checkpoint, c
     assert not (pictures / "out").exists()
 
 
-def test_an_unknown_option_is_code_2(capsys):
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["image", "--wrods", "exit"], "--wrods"),
+        (["image", "--steps", "two"], "invalid int value: 'two'"),
+        (["imagge"], "invalid choice: 'imagge'"),
+    ],
+)
+def test_an_unknown_name_or_a_wrong_type_is_code_2(arguments, expected, capsys):
     with pytest.raises(SystemExit) as stopped:
-        cli.main(["report", "image", "--wrods", "exit"])
+        cli.main(["report", *arguments])
     assert stopped.value.code == 2
-    assert "--wrods" in capsys.readouterr().err
+    assert expected in capsys.readouterr().err
+
+
+def test_words_are_split_at_commas():
+    words = ["exit, speed limit 25", "exit"]
+    assert ImageReport(words=words).queries() == [("exit", "word"), ("speed limit 25", "phrase")]
 
 
 @pytest.mark.parametrize(
@@ -84,17 +94,6 @@ def test_names_and_types_are_checked(values, expected):
     with pytest.raises(ValueError, match="report parameter") as caught:
         ImageReport.checked(values)
     assert expected in str(caught.value)
-
-
-@pytest.mark.parametrize(("name", "kind"), [("image", ImageReport), ("ablation", AblationReport)])
-def test_the_notebook_has_exactly_these_parameters(name, kind):
-    cells = json.loads(notebook(name).read_text(encoding="utf-8"))["cells"]
-    (cell,) = [c for c in cells if "parameters" in c["metadata"].get("tags", [])]
-    values: dict = {}
-    exec("".join(cell["source"]), values)
-    defaults = vars(kind())
-    assert {name: values[name] for name in defaults} == defaults
-    assert list(values["__annotations__"]) == [field.name for field in fields(kind)]
 
 
 @pytest.mark.parametrize(

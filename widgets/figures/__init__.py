@@ -6,6 +6,7 @@ alike. All maps of one picture share one colour range.
 """
 
 from .assignment import assignment
+from .charts import against, precision_recall
 from .compare import compare
 from .differences import comparisons, differences
 from .explore import explore
@@ -13,8 +14,10 @@ from .heads import heads
 from .lab import ACTIONS, TOOLS, lab
 from .looks import looks
 from .multi_word import multi_word
-from .notes import facts, heading, note
+from .notes import facts, heading, note, table
+from .queries import Ranking, queries
 from .ranks import ranks
+from .scores import scores
 from .search import CHOICES, search
 from .training import training
 from .words import words
@@ -23,6 +26,8 @@ __all__ = [
     "ACTIONS",
     "CHOICES",
     "TOOLS",
+    "Ranking",
+    "against",
     "assignment",
     "compare",
     "comparisons",
@@ -35,8 +40,12 @@ __all__ = [
     "looks",
     "multi_word",
     "note",
+    "precision_recall",
+    "queries",
     "ranks",
+    "scores",
     "search",
+    "table",
     "training",
     "words",
 ]

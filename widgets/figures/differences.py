@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from mstar.ablation.findings import Difference
 
-from .. import markup
 from ..picture import Picture, text
+from .notes import framed_table, table
 
 _WIDTH, _HEIGHT = 320, 30
 
@@ -19,7 +19,7 @@ def differences(title: str, caption: str, rows: Sequence[Difference]) -> Picture
     reach = max([1.0, *map(abs, ends)]) * 1.05
     lines = "".join(_line(row, reach) for row in rows)
     heads = ("Masks and looks", "MAP, other", "MAP, arm", "Hidden", "Difference in MAP")
-    return _table(title, caption, heads, lines)
+    return framed_table(title, caption, heads, lines)
 
 
 def comparisons(
@@ -29,28 +29,8 @@ def comparisons(
     rows: Mapping[str, Sequence[Difference | None]],
 ) -> Picture:
     """A table of differences alone: a row for each group of positives, a column for each pair."""
-    lines = "".join(
-        f'<tr role="row"><th role="rowheader" class="mv-query">{text(group)}</th>'
-        + "".join(
-            f'<td role="cell" class="mv-number" data-label="{text(column)}">{text(_said(row))}</td>'
-            for column, row in zip(columns, found, strict=True)
-        )
-        + "</tr>"
-        for group, found in rows.items()
-    )
-    return _table(title, caption, ("", *columns), lines)
-
-
-def _table(title: str, caption: str, heads: Sequence[str], lines: str) -> Picture:
-    head = "".join(f'<th role="columnheader">{text(name)}</th>' for name in heads)
-    return Picture(
-        markup.figure(
-            title,
-            caption,
-            f'<table class="mv-table" role="table"><thead><tr role="row">{head}'
-            f"</tr></thead><tbody>{lines}</tbody></table>",
-        )
-    )
+    texts = [[group, *map(_said, found)] for group, found in rows.items()]
+    return table(title, caption, ("", *columns), texts)
 
 
 def _said(row: Difference | None) -> str:

@@ -1,6 +1,6 @@
-"""Text around pictures: warnings, headings, facts."""
+"""Text around pictures: warnings, headings, facts, tables."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from .. import markup
 from ..picture import Picture, text
@@ -30,4 +30,41 @@ def facts(title: str, values: Mapping[str, object]) -> Picture:
     return Picture(
         f'<h3 class="mv-title">{text(title)}</h3>'
         f'<table class="mv-table" role="table"><tbody>{rows}</tbody></table>'
+    )
+
+
+def table(
+    title: str, caption: str, heads: Sequence[str], rows: Sequence[Sequence[object]]
+) -> Picture:
+    """A table of texts, the first of each row its name.
+
+    Args:
+        heads: a name for every column.
+    """
+    return framed_table(
+        title,
+        caption,
+        heads,
+        "".join(
+            f'<tr role="row"><th role="rowheader" class="mv-query">{text(name)}</th>'
+            + "".join(
+                f'<td role="cell" class="mv-number" data-label="{text(head)}">{text(value)}</td>'
+                for head, value in zip(heads[1:], values, strict=True)
+            )
+            + "</tr>"
+            for name, *values in rows
+        ),
+    )
+
+
+def framed_table(title: str, caption: str, heads: Sequence[str], lines: str) -> Picture:
+    """A table whose rows are markup already."""
+    head = "".join(f'<th role="columnheader">{text(name)}</th>' for name in heads)
+    return Picture(
+        markup.figure(
+            title,
+            caption,
+            f'<table class="mv-table" role="table"><thead><tr role="row">{head}'
+            f"</tr></thead><tbody>{lines}</tbody></table>",
+        )
     )

@@ -1,0 +1,148 @@
+"""What `compare.ipynb` shows: models or settings side by side, query by query."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm  # as text, which the runner passes on to the terminal
+
+from mstar.benchmark_evaluation import Run, groups
+from mstar.checkpoints import default_device, load_checkpoint
+from mstar.data.benchmarks import Benchmark
+from mstar.evaluation import average_precisions, paired
+from mstar.retrieval import Gallery
+from widgets import figures
+from widgets.picture import Picture
+
+from .provenance import provenance, write_metrics
+from .retrieval_parameters import CompareReport
+from .retrieval_report import by_run, difference, headline, movers, per_query, queries
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """A benchmark and a ranking of it by each arm; the others are held against the first."""
+
+    benchmark: Benchmark
+    runs: list[Run]
+
+
+def rank(settings: CompareReport) -> Compared:
+    """Rank the benchmark with every arm, one after the other."""
+    benchmark, runs = settings.load(), []
+    for label, (folder, steps) in tqdm(settings.arms().items(), desc="arms"):
+        model, processor = load_checkpoint(folder, default_device())
+        clock = time.perf_counter()
+        gallery = Gallery.embed(model, processor, benchmark.images, steps=steps)
+        score = gallery.reranked_scores if settings.rerank else gallery.scores
+        scores = score(benchmark.queries).numpy()
+        runs.append(Run(label, scores, len(benchmark.images) / (time.perf_counter() - clock)))
+    return Compared(benchmark, runs)
+
+
+def numbers(compared: Compared) -> list[Picture]:
+    """MAP of every arm, and the differences to the first, paired by query."""
+    benchmark, (first, *others) = compared.benchmark, compared.runs
+    found, rows = groups(benchmark), []
+    for group in found:
+        base = group.precisions(benchmark, first.scores)
+        for run in others:
+            pair = paired(group.precisions(benchmark, run.scores), base)
+            change = pair.difference
+            if change.count:
+                sure = "better" if change.low > 0 else "worse" if change.high < 0 else "not clear"
+                queries_ = f"{pair.better} better, {pair.worse} worse of {change.count}"
+                rows.append([group.name, run.name, difference(change), sure, queries_])
+    return [
+        figures.table(
+            f"Against {first.name}",
+            "Differences in MAP over the same queries, with 95 % intervals (bootstrap over the "
+            "differences of each query): the whole interval above 0 is better, below 0 worse. Of "
+            "twenty comparisons without any effect one is expected to look like one.",
+            ["Queries", "Arm", "Difference [95 %]", "So", "Query by query"],
+            rows,
+        ),
+        figures.scores(
+            "MAP of each",
+            f"{benchmark.name}: {len(benchmark.images)} images, in % with 95 % intervals.",
+            by_run(benchmark, compared.runs, found),
+        ),
+    ]
+
+
+def charts(compared: Compared) -> list[Picture]:
+    """Every query in the first arm against each of the others."""
+    benchmark, first = compared.benchmark, compared.runs[0]
+    precisions = {
+        run.name: average_precisions(benchmark.relevant, run.scores) for run in compared.runs
+    }
+    shown = []
+    for run in compared.runs[1:]:
+        panels = {}
+        for group in groups(benchmark):
+            if group.at_scale is None:
+                rows = np.flatnonzero(group.rows)
+                names = [benchmark.queries[row].text for row in rows]
+                pair = (precisions[first.name][rows], precisions[run.name][rows])
+                panels[group.name] = (*pair, names)
+        shown.append(
+            figures.against(
+                f"{run.name} against {first.name}, query by query",
+                "A point above the line is a query that the arm ranks better.",
+                first.name,
+                run.name,
+                panels,
+            )
+        )
+    return shown
+
+
+def changed(settings: CompareReport, compared: Compared) -> list[Picture]:
+    """The queries that changed most in each arm, with their images there."""
+    benchmark, first = compared.benchmark, compared.runs[0]
+    before = average_precisions(benchmark.relevant, first.scores)
+    shown = []
+    for run in compared.runs[1:]:
+        after = average_precisions(benchmark.relevant, run.scores)
+        lost, won = movers(before, after, settings.shown)
+        for what, rows in (("loses", lost), ("gains", won)):
+            if rows:
+                said = [f"AP {before[row]:.0f} → {after[row]:.0f}" for row in rows]
+                title = f"Where {run.name} {what} most"
+                caption = f"Its own best images; AP in {first.name} → {run.name}."
+                shown.append(queries(title, caption, benchmark, run.scores, rows, said))
+    return shown
+
+
+def timing(compared: Compared) -> Picture:
+    """Images/s of each arm."""
+    return figures.table(
+        "Time",
+        "Images/s from the file to the scores of all queries, one arm after the other on one "
+        "machine: quote ratios.",
+        ["", "as measured for this page"],
+        [[run.name, f"{run.rate:.1f} images/s"] for run in compared.runs],
+    )
+
+
+def save(settings: CompareReport, compared: Compared) -> dict[str, Any]:
+    """Write `metrics.json`: the AP of every query in every arm.
+
+    Returns:
+        where the page comes from.
+    """
+    benchmark = compared.benchmark
+    made = provenance(
+        settings,
+        benchmark=f"{benchmark.name}: {len(benchmark.images)} images, "
+        f"{len(benchmark.queries)} queries",
+        device=default_device(),
+    )
+    shown = {
+        f"{run.name}, {label}": value
+        for run in compared.runs
+        for label, value in headline(run, benchmark).items()
+    }
+    write_metrics(settings, made, shown, queries=per_query(benchmark, compared.runs))
+    return made

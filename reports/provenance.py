@@ -1,0 +1,71 @@
+"""Where a report came from: the footer of its page, and a part of its `metrics.json`."""
+
+import json
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+import mstar
+from mstar import files
+from mstar.checkpoints import checkpoint_hash
+from widgets import figures
+from widgets.picture import Picture
+
+from .parameters import Parameters, is_embedded
+
+#: Beside every report: `provenance`, `headline` (label -> text, what a sweep puts side by side) and
+#: whatever else the report has for other programs.
+METRICS = "metrics.json"
+
+
+def provenance(settings: Parameters, **more: Any) -> dict[str, Any]:
+    """The command that makes a page again, all settings, checkpoints by hash, and versions.
+
+    Args:
+        more: what only this report knows, between the checkpoints and the versions.
+    """
+    hashes = {}
+    for label, folder in settings.checkpoints.items():
+        hashes[label] = "embedded" if is_embedded(folder) else str(folder)
+        hashes[f"{label} sha256"] = checkpoint_hash(folder)
+    return {
+        "command": settings.command(),
+        "settings": {**vars(settings)},
+        **hashes,
+        **more,
+        "versions": f"mstar {mstar.__version__}, torch {torch.__version__}, "
+        f"transformers {transformers.__version__}, Python {platform.python_version()}",
+    }
+
+
+def footer(made: Mapping[str, Any]) -> Picture:
+    """The last table of a page."""
+    return figures.facts("Where this page comes from", {k: _said(v) for k, v in made.items()})
+
+
+def write_metrics(
+    settings: Parameters, made: Mapping[str, Any], headline: Mapping[str, str], **more: Any
+) -> None:
+    """Write `metrics.json` into the report's folder.
+
+    Args:
+        made: `provenance()`.
+        headline: the few numbers that tell two runs apart, as texts.
+        more: anything that JSON can hold.
+    """
+    content = {"provenance": made, "headline": headline, **more}
+    with files.replacing(Path(settings.out) / METRICS) as path:
+        path.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def _said(value: object) -> str:
+    """Settings in one line: `words: exit, way out · steps: 2`; what is empty is the default."""
+    if isinstance(value, Mapping):
+        return " · ".join(f"{name}: {_said(one)}" for name, one in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "default"
+    return "default" if value in ("", None) else str(value)

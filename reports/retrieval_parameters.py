@@ -1,0 +1,141 @@
+"""The parameters of the reports on retrieval, `retrieval` and `compare`."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mstar.benchmark_evaluation import PEERS
+from mstar.checkpoints import load_config
+from mstar.data.benchmarks import RENDERED, Benchmark, load
+from mstar.peers import make_spotters
+
+from .parameters import MAX_STEPS, Parameters, checkpoint_folder, is_embedded
+
+MAX_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class _OnBenchmark(Parameters):
+    """What both have in common.
+
+    Attributes:
+        benchmark: see `mstar.data.benchmarks.load`.
+        folder: of its data set; "" for a rendered one.
+        images: of a rendered one.
+        shown: queries of each style that are shown with their images, at either end.
+        seed: of what is rendered and of random rankings.
+    """
+
+    benchmark: str = "sandbox-easy"
+    folder: str = ""
+    images: int = 400
+    shown: int = 3
+    seed: int = 0
+
+    def load(self) -> Benchmark:
+        """The benchmark; raises as `mstar.data.benchmarks.load` does."""
+        return load(self.benchmark, self.folder or None, self.seed, self.images)
+
+    @property
+    def of_photographs(self) -> bool:
+        return self.benchmark not in RENDERED
+
+    def _check(self) -> None:
+        if not 0 <= self.shown <= MAX_SHOWN:
+            raise ValueError(f"shown must be from 0 to {MAX_SHOWN}; got {self.shown}.")
+        if self.of_photographs or self.folder:
+            self.load()  # says what is missing; a rendered one would be drawn
+        for folder in self.checkpoints.values():
+            load_config(folder)
+
+
+@dataclass(frozen=True)
+class RetrievalReport(_OnBenchmark):
+    """What `reports/retrieval.ipynb` is run with. An empty value means the default.
+
+    Attributes:
+        checkpoint: a checkpoint folder; "" = the embedded one.
+        steps: T; None = the checkpoint's.
+        peers: what is ranked beside it, see `mstar.benchmark_evaluation.PEERS`.
+        kept: a file in which what text spotters read is kept; "" = none.
+        out: the folder of the report.
+    """
+
+    report = "retrieval"
+
+    checkpoint: str = ""
+    steps: int | None = None
+    peers: list[str] = field(default_factory=lambda: ["random"])
+    kept: str = ""
+    out: str = "out/retrieval"
+
+    @property
+    def checkpoints(self) -> dict[str, Path]:
+        return {"checkpoint": checkpoint_folder(self.checkpoint)}
+
+    @property
+    def uses_embedded(self) -> bool:
+        """Whether the weights are the embedded ones, which have seen rendered text only."""
+        return is_embedded(checkpoint_folder(self.checkpoint))
+
+    def _check(self) -> None:
+        check_steps(self.steps)
+        unknown = [peer for peer in self.peers if peer not in PEERS]
+        if unknown:
+            raise ValueError(f"unknown peer {unknown[0]!r}: expected some of {', '.join(PEERS)}.")
+        try:
+            make_spotters(self.peers)
+        except ImportError as error:
+            raise ValueError(str(error)) from error
+        super()._check()
+
+
+@dataclass(frozen=True)
+class CompareReport(_OnBenchmark):
+    """What `reports/compare.ipynb` is run with: every model with every T, the first is compared to.
+
+    Attributes:
+        models: checkpoint folders; none = the embedded one.
+        steps: values of T; none = each checkpoint's own.
+        rerank: compare the rankings after re-ranking.
+        out: the folder of the report.
+    """
+
+    report = "compare"
+
+    models: list[str] = field(default_factory=list)
+    steps: list[int] = field(default_factory=lambda: [1, 0])
+    rerank: bool = False
+    out: str = "out/compare"
+
+    @property
+    def checkpoints(self) -> dict[str, Path]:
+        folders = [checkpoint_folder(model) for model in self.models or [""]]
+        if len(folders) == 1:
+            return {"checkpoint": folders[0]}
+        return {f"checkpoint {number}": folder for number, folder in enumerate(folders, 1)}
+
+    def arms(self) -> dict[str, tuple[Path, int]]:
+        """Label -> checkpoint and T, in the order of the report."""
+        found = {}
+        for name, folder in self.checkpoints.items():
+            own = load_config(folder).steps
+            for steps in self.steps or [own]:
+                label = f"T = {steps}" if len(self.checkpoints) == 1 else f"{name}, T = {steps}"
+                found[label] = (folder, steps)
+        return found
+
+    def _check(self) -> None:
+        for steps in self.steps:
+            check_steps(steps)
+        for name, values in (("models", self.models), ("steps", self.steps)):
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name} has an entry twice: {', '.join(map(str, values))}.")
+        super()._check()
+        if len(self.arms()) < 2:
+            raise ValueError("a comparison needs two models or two values of steps at least.")
+
+
+def check_steps(steps: int | None) -> None:
+    """T within what a report can show; raises ValueError."""
+    if steps is not None and not 0 <= steps <= MAX_STEPS:
+        raise ValueError(f"steps (T) must be from 0 to {MAX_STEPS}; got {steps}.")

@@ -1,0 +1,155 @@
+"""One report for each value of one parameter, and a page that puts them side by side."""
+
+import json
+import shlex
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from tqdm import tqdm
+
+from mstar import files
+from widgets import markup
+from widgets.picture import Picture, text
+
+from . import pages
+from .options import Option, options, title, unknown
+from .parameters import Parameters
+from .provenance import METRICS, footer, provenance
+from .runner import ReportFailed, make
+from .table import REPORTS
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One report of a sweep: its value as text, its settings, and what went wrong if it did."""
+
+    value: str
+    settings: Parameters
+    failure: ReportFailed | None
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.settings.out)
+
+    def headline(self) -> dict[str, str]:
+        metrics = json.loads((self.folder / METRICS).read_text(encoding="utf-8"))
+        return metrics["headline"]
+
+
+def sweep(name: str, values: Mapping[str, Any], asked: str, progress: bool = True) -> Path:
+    """Make a report for each value of one parameter, in a folder each, and a page over them.
+
+    All values are checked before the first report is made; one that fails does not stop the others.
+
+    Args:
+        name: of `table.REPORTS`.
+        values: the other parameters by name; `out` is the folder of it all.
+        asked: `NAME=V1,V2,…`, a parameter that is neither a list nor a folder of what is made, and
+            its values.
+        progress: show bars on stderr.
+
+    Returns:
+        the path of `index.html`, which links to `NAME=V1/report.html` and so on.
+
+    Raises:
+        ValueError, FileNotFoundError: a parameter cannot work; nothing has run.
+        ReportFailed: some report failed; the page is there and says which.
+    """
+    report = REPORTS[name]
+    kind = report.parameters
+    option, chosen = _parsed(asked, options(report.notebook), kind.folders)
+    if option.name in values:
+        raise ValueError(f"{option.name} is swept: it takes no other value beside that.")
+    whole = {**vars(kind()), **values}
+    checked = {}
+    for value, given in chosen.items():
+        # a value may hold anything, slashes above all
+        below = quote(f"{option.name}={value}", safe="=")
+        own = {folder: str(Path(whole[folder], below)) for folder in kind.folders}
+        checked[value] = kind.checked({**values, option.name: given, **own})
+    runs = []
+    for value, settings in tqdm(checked.items(), "sweep", file=sys.stderr, disable=not progress):
+        failure = None
+        try:
+            make(name, vars(settings), progress)
+        except ReportFailed as error:
+            failure = error
+        except (ValueError, OSError) as error:  # what was right has changed meanwhile
+            failure = ReportFailed(str(error).rstrip("."))
+        runs.append(_Run(value, settings, failure))
+    index = Path(whole["out"], "index.html")
+    with files.replacing(index) as path:
+        html = _page(title(report.notebook), option, runs, kind(**values), asked)
+        path.write_text(html, encoding="utf-8")
+    failures = sum(run.failure is not None for run in runs)
+    if failures:
+        raise ReportFailed(f"{failures} of {len(runs)} reports failed", index)
+    return index
+
+
+def _parsed(
+    asked: str, known: Sequence[Option], folders: Collection[str]
+) -> tuple[Option, dict[str, Any]]:
+    """What is swept, and its values by what they are called."""
+    name, equals, rest = asked.partition("=")
+    name, texts = name.strip().replace("-", "_"), [entry.strip() for entry in rest.split(",")]
+    if not equals or not all(texts):
+        raise ValueError(f"a sweep is NAME=V1,V2,… with no value empty; got {asked!r}.")
+    option = next((option for option in known if option.name == name), None)
+    if option is None:
+        raise unknown(name, [option.name for option in known])
+    if option.is_list or name in folders:
+        why = "it takes a list" if option.is_list else "each report has a folder of its own in it"
+        raise ValueError(f"{name} cannot be swept: {why}.")
+    values = [option.parse(entry) for entry in texts]
+    if len(set(values)) < len(values):
+        raise ValueError(f"a sweep takes each value once; got {asked!r}.")
+    return option, {str(value): value for value in values}
+
+
+def _page(title: str, option: Option, runs: Sequence[_Run], others: Parameters, asked: str) -> str:
+    heads = {run.value: run.headline() for run in runs if not run.failure}
+    labels = list(dict.fromkeys(label for head in heads.values() for label in head)) or [""]
+    names = "".join(f'<th role="columnheader">{text(name)}</th>' for name in ("report", *labels))
+    lines = "".join(_line(option, run, heads.get(run.value, {}), labels) for run in runs)
+    table = (
+        f'<table class="mv-table" role="table"><thead><tr role="row">{names}</tr></thead>'
+        f"<tbody>{lines}</tbody></table>"
+    )
+    shown = Picture(markup.figure(f"A report for each value of {option.name}", "", table))
+    origin = footer(_origin(option, runs, others, asked))
+    return pages.shell(title, f"<h1>{text(title)}</h1>{shown.html}{origin.html}")
+
+
+def _line(option: Option, run: _Run, head: Mapping[str, str], labels: Sequence[str]) -> str:
+    page = run.failure.page if run.failure else run.folder / "report.html"
+    name = text(f"{option.name} = {run.value}")
+    if page:
+        link = quote(f"{run.folder.name}/{page.name}", safe="/=")
+        name = f'<a href="{text(link)}">{name}</a>'
+    if run.failure:
+        cells = f'<td role="cell" colspan="{len(labels)}">⚠ {text(run.failure.why)}</td>'
+    else:
+        cells = "".join(
+            f'<td role="cell" data-label="{text(label)}">{text(head.get(label, "–"))}</td>'
+            for label in labels
+        )
+    return f'<tr role="row"><th role="rowheader" class="mv-query">{name}</th>{cells}</tr>'
+
+
+def _origin(option: Option, runs: Sequence[_Run], others: Parameters, asked: str) -> dict[str, Any]:
+    """What all reports share once; of what differs, that of each."""
+    made = {run.value: provenance(run.settings) for run in runs}
+    first = next(iter(made.values()))
+    origin = {
+        "command": f"{others.command()} --sweep {shlex.quote(asked)}",
+        "settings": {name: v for name, v in vars(others).items() if name != option.name},
+    }
+    for name in [name for name in first if name not in (*origin, option.name)]:
+        each = {value: one[name] for value, one in made.items()}
+        origin[name] = first[name] if len(set(each.values())) == 1 else each
+    return origin

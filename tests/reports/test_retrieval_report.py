@@ -1,0 +1,154 @@
+"""The reports on retrieval, end to end with the tiny checkpoint, on photographs with bad names."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mstar import cli, peers
+from reports import retrieval_report
+from reports.retrieval_parameters import CompareReport, RetrievalReport
+
+from .conftest import NASTY_NAME, NASTY_WORD, ParsedPage, run_report
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory) -> Path:
+    """Six photographs and three queries in MQTR's layout; names and texts are hostile."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "phrase/images").mkdir(parents=True)
+    names = [NASTY_NAME, *(f"{i}.png" for i in range(5))]
+    for seed, name in enumerate(names):
+        noise = np.random.default_rng(seed).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(folder / "phrase/images" / name)
+    queries = {NASTY_WORD: names[:1], "way out": names[1:3], "speed limit": names[3:]}
+    (folder / "phrase/text_queries.json").write_text(json.dumps(queries))
+    return folder
+
+
+@dataclass
+class Page:
+    folder: Path
+
+    @property
+    def html(self) -> str:
+        return (self.folder / "report.html").read_text(encoding="utf-8")
+
+    @property
+    def metrics(self) -> dict:
+        return json.loads((self.folder / "metrics.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def retrieval(photos, tiny_checkpoint, tmp_path_factory) -> Page:
+    folder = tmp_path_factory.mktemp("out") / "retrieval"
+    run_report(
+        ["retrieval", "--benchmark", "mqtr-phrase", "--folder", str(photos), "--peers", "random",
+         "parts", "--checkpoint", str(tiny_checkpoint), "--out", str(folder)]
+    )  # fmt: skip
+    return Page(folder)
+
+
+@pytest.fixture(scope="session")
+def compare(photos, tiny_checkpoint, tmp_path_factory) -> Page:
+    folder = tmp_path_factory.mktemp("out") / "compare"
+    run_report(
+        ["compare", "--benchmark", "mqtr-phrase", "--folder", str(photos), "--rerank",
+         "--models", str(tiny_checkpoint), "--steps", "2", "0", "--out", str(folder)]
+    )  # fmt: skip
+    return Page(folder)
+
+
+@pytest.mark.parametrize("made", ["retrieval", "compare"])
+def test_the_page_is_one_small_file_that_trusts_nothing(made, request):
+    page = request.getfixturevalue(made)
+    names = {path.name for path in page.folder.iterdir()}
+    assert names == {"report.html", "report.ipynb", "metrics.json"}
+    assert len(page.html) < 10_000_000
+    assert NASTY_NAME not in page.html and NASTY_WORD not in page.html
+    assert "alert(2)&lt;/script&gt;" in page.html
+    if made == "retrieval":  # the file's name, in the text of its thumbnail
+        assert "alert(1)&gt;" in page.html
+    assert re.findall(r"""url\((?!data:)|@import|https?://(?!www\.w3\.org)""", page.html) == []
+    pictures = [a for _, a in ParsedPage(page.html).tags if a.get("role") == "img"]
+    assert pictures and all((picture.get("aria-label") or "").strip() for picture in pictures)
+
+
+def test_the_numbers_of_the_page_are_those_of_the_metrics(retrieval):
+    metrics = retrieval.metrics
+    assert [line["run"] for line in metrics["lines"]] == [
+        "MSTAR", "MSTAR, re-ranked", "without PVE (T = 0)", "without masks",
+        "without instruction", "without multi-word branch", "random",
+    ]  # fmt: skip
+    assert metrics["headline"].keys() == {"MAP, phrase"}
+    assert f">{metrics['headline']['MAP, phrase']}<" in retrieval.html
+    queries = metrics["queries"]
+    assert [query["text"] for query in queries] == [NASTY_WORD, "way out", "speed limit"]
+    mean = np.mean([query["AP"]["MSTAR"] for query in queries])
+    assert metrics["lines"][0]["groups"]["phrase"]["value"] == pytest.approx(mean)
+    made = metrics["provenance"]
+    assert made["command"].startswith("mstar report retrieval --benchmark mqtr-phrase --folder ")
+    assert made["T"] == 2 and len(made["checkpoint sha256"]) == 64
+    for part in ("Queries that go worst", "What re-ranking changed", "Time", "Why: the first"):
+        assert part in retrieval.html
+
+
+def test_arms_are_paired_with_the_first(compare):
+    metrics = compare.metrics
+    assert set(metrics["headline"]) == {"T = 2, MAP, phrase", "T = 0, MAP, phrase"}
+    change = np.mean([query["AP"]["T = 0"] - query["AP"]["T = 2"] for query in metrics["queries"]])
+    assert f"{change:+.1f} [".replace("-", "−") in compare.html
+    assert "Against T = 2" in compare.html and "query by query" in compare.html
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 360)])
+@pytest.mark.parametrize("made", ["retrieval", "compare"])
+def test_it_opens_offline_at_any_width(made, scheme, width, request, open_page):
+    page = request.getfixturevalue(made)
+    opened = open_page(page.folder / "report.html", scheme, width)
+    assert opened.page.locator("figure").count() >= 4 and opened.wrong == []
+    scrolled = opened.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert scrolled[0] <= scrolled[1]
+
+
+BAD = {
+    "unknown benchmark": (["retrieval", "--benchmark", "svd"], "unknown benchmark 'svd'"),
+    "no folder": (["retrieval", "--benchmark", "svt"], "svt needs the folder of its data set"),
+    "a folder too many": (["compare", "--folder", "."], "is rendered and has no folder"),
+    "missing data": (["retrieval", "--benchmark", "svt", "--folder", "{}"], "there is no"),
+    "unknown peer": (["retrieval", "--peers", "orc"], "unknown peer 'orc'"),
+    "missing peer": (["retrieval", "--peers", "tesseract"], "Tesseract is not installed"),
+    "T": (["retrieval", "--steps", "99"], "from 0 to 15; got 99"),
+    "shown": (["compare", "--shown", "-1"], "shown must be from 0 to 20; got -1"),
+    "one arm": (["compare", "--steps", "1"], "needs two models or two values of steps"),
+    "twice": (["compare", "--steps", "1", "1"], "steps has an entry twice: 1, 1"),
+    "no checkpoint": (["compare", "--models", "{}/none"], "there is no checkpoint folder"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_refused_before_anything_runs(case, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(peers.shutil, "which", lambda name: None)
+    arguments, said = BAD[case]
+    arguments = [argument.format(tmp_path) for argument in arguments]
+    assert cli.main(["report", *arguments, "--out", str(tmp_path / "out")]) == 2
+    printed = capsys.readouterr().err.strip()
+    assert said in printed and printed.startswith("mstar: error: ") and "\n" not in printed
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_embedded_weights_on_photographs_come_with_a_warning():
+    (note,) = retrieval_report.notes(RetrievalReport(benchmark="icdar2003"))
+    assert "never seen a photograph" in note.body
+    assert retrieval_report.notes(RetrievalReport()) == []
+    assert retrieval_report.notes(RetrievalReport(benchmark="svt", checkpoint="mine")) == []
+
+
+def test_arms_are_models_by_steps(tiny_checkpoint):
+    settings = CompareReport(models=["", str(tiny_checkpoint)], steps=[])
+    assert list(settings.arms()) == ["checkpoint 1, T = 1", "checkpoint 2, T = 2"]
+    assert list(CompareReport().arms()) == ["T = 1", "T = 0"]
