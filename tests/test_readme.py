@@ -9,6 +9,7 @@ import torch
 from mstar import cli, embedded
 from mstar.configuration import SEMANTICS
 from mstar.hooks import POINTS
+from reports.table import REPORTS
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -55,10 +56,12 @@ def test_the_table_of_semantics_is_the_code_s():
     "command",
     [
         ["convert"],
+        ["evaluate", "benchmark"],
         ["evaluate", "sandbox"],
-        ["report", "ablation"],
-        ["report", "image"],
+        ["index"],
+        *(["report", name] for name in REPORTS),
         ["sandbox"],
+        ["search"],
         ["train"],
     ],
     ids=" ".join,
@@ -89,10 +92,11 @@ def test_every_make_target_that_is_named_exists():
         assert command in {one.__name__ for one in cli.COMMANDS}
 
 
-def test_the_examples_run(tiny_checkpoint, monkeypatch, capsys):
+def test_the_examples_run(tiny_checkpoint, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(embedded, "checkpoint", lambda: tiny_checkpoint)
     examples = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(examples) == 2
+    assert len(examples) == 3
+    monkeypatch.chdir(tmp_path)
     exec("\n".join(examples), names := {})
     assert (names["explorer"].step, names["explorer"].query) == (1, 3)
     printed = capsys.readouterr().out
