@@ -24,6 +24,11 @@ NOTEBOOKS = {
         {"dry_run": True},
         "hostile.json, line 1: the image '../../secret.png' lies",
     ),
+    "06_search_and_rerank": ({"images": 40}, "again: 0 embedded, 60 kept"),
+    "07_evaluate": (
+        {"images": 60, "scenes": 6},
+        "one shape [queries, images]; got (1, 6), (1, 5) and (1, 6)",
+    ),
 }
 
 
