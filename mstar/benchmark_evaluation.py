@@ -31,7 +31,7 @@ from .evaluation import (
     without_nan,
 )
 from .modeling import MstarModel
-from .peers import SPOTTERS, make_spotters, spot_all, spotting_scores
+from .peers import SPOTTERS, check_kept, make_spotters, spot_all, spotting_scores
 from .processing import STYLES, MstarProcessor
 from .queries import Query, words_of
 from .retrieval import Gallery
@@ -49,7 +49,8 @@ class Run:
     Attributes:
         name: who ranked.
         scores: [Q, B].
-        rate: images/s from the file to the scores of all queries; None = looked at no image.
+        rate: images/s, from the file to the scores of all queries, or to the words that a spotter
+            read; None = looked at no image now.
     """
 
     name: str
@@ -81,7 +82,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Line:
-    """A run in numbers: MAP in % by group, precision among the ten best, images/s."""
+    """A run in numbers: MAP in % by group, precision among the ten best (or all), images/s."""
 
     run: str
     groups: dict[str, Estimate]
@@ -125,6 +126,7 @@ class Ranked:
     benchmark: Benchmark
     gallery: Gallery
     runs: list[Run]
+    seed: int
 
     def report(self, checkpoint: str) -> BenchmarkReport:
         """In numbers.
@@ -137,6 +139,7 @@ class Ranked:
             "images": len(self.benchmark.images),
             "queries": len(self.benchmark.queries),
             "steps": self.gallery.steps,
+            "seed": self.seed,
             "checkpoint": checkpoint,
             "versions": {
                 "mstar": __version__,
@@ -148,13 +151,14 @@ class Ranked:
         }
         found = groups(self.benchmark)
         best = min(10, len(self.benchmark.images))
+        asked = self.benchmark.relevant.any(1)
         return BenchmarkReport(
             about,
             [
                 Line(
                     run.name,
                     {g.name: estimate(g.precisions(self.benchmark, run.scores)) for g in found},
-                    estimate(precision_at(self.benchmark.relevant, run.scores, best)),
+                    estimate(precision_at(self.benchmark.relevant[asked], run.scores[asked], best)),
                     run.rate,
                 )
                 for run in self.runs
@@ -175,23 +179,27 @@ def rank_benchmark(
 
     Args:
         steps: T; None = the configuration's.
-        peers: of `PEERS`; parts are the model without re-ranking's other parts, see `_parts`.
+        peers: of `PEERS`; parts are the model with one part off at a time, see `_parts`.
         seed: of the random ranking.
         kept: a file in which what spotters read is kept, see `peers.spot_all`.
 
     Raises:
-        ValueError: an unknown peer.
+        ValueError: an unknown peer, a negative seed, or a file that cannot be.
         ImportError: a peer that is not installed.
     """
     unknown = [name for name in peers if name not in PEERS]
     if unknown:
         raise ValueError(f"unknown peer {unknown[0]!r}: expected some of {', '.join(PEERS)}.")
+    if seed < 0:
+        raise ValueError(f"seed must be 0 or more; got {seed}.")
+    check_kept(kept)
     spotters = make_spotters(peers)  # or say so at once
     images, queries = benchmark.images, benchmark.queries
-    seconds, gallery = _timed(lambda: Gallery.embed(model, processor, images, benchmark.names,
+    Gallery.embed(model, processor, images[:1], steps=steps)  # the first batch is always slow
+    seconds, gallery = timed(lambda: Gallery.embed(model, processor, images, benchmark.names,
                                                     steps))  # fmt: skip
-    cosine_seconds, cosine = _timed(lambda: gallery.scores(queries))
-    rerank_seconds, reranked = _timed(lambda: gallery.reranked_scores(queries))
+    cosine_seconds, cosine = timed(lambda: gallery.scores(queries))
+    rerank_seconds, reranked = timed(lambda: gallery.reranked_scores(queries))
     runs = [
         Run("MSTAR", cosine.numpy(), len(images) / (seconds + cosine_seconds)),
         Run("MSTAR, re-ranked", reranked.numpy(), len(images) / (seconds + rerank_seconds)),
@@ -201,16 +209,11 @@ def rank_benchmark(
     for spotter in spotters:
         spotted = spot_all(spotter, images, kept)
         words = [words_of(query) for query in queries]
-        rate = len(images) / spotted.seconds
-        runs += [
-            Run(spotter.name, spotting_scores(words, spotted.lines), rate),
-            Run(
-                f"{spotter.name}, joined", spotting_scores(words, spotted.lines, joined=True), rate
-            ),
-        ]
+        for name, joined in ((spotter.name, False), (f"{spotter.name}, joined", True)):
+            runs.append(Run(name, spotting_scores(words, spotted.lines, joined), spotted.rate))
     if "random" in peers:
         runs.append(Run("random", random_scores(benchmark.relevant.shape, seed), None))
-    return Ranked(benchmark, gallery, runs)
+    return Ranked(benchmark, gallery, runs, seed)
 
 
 def groups(benchmark: Benchmark) -> list[Group]:
@@ -227,9 +230,9 @@ def groups(benchmark: Benchmark) -> list[Group]:
     everyone = np.ones(len(style), dtype=bool)
     third, two_thirds = np.nanquantile(areas, (1 / 3, 2 / 3))
     for name, low, high in (
-        (f"small text (up to {100 * third:.2g} % of the image)", 0, third),
-        (f"middling text (up to {100 * two_thirds:.2g} %)", third, two_thirds),
-        (f"large text (over {100 * two_thirds:.2g} %)", two_thirds, 1),
+        (f"small text (up to {100 * third:.3g} % of the image)", -1, third),
+        (f"middling text (up to {100 * two_thirds:.3g} %)", third, two_thirds),
+        (f"large text (over {100 * two_thirds:.3g} %)", two_thirds, 1),
     ):
         found.append(Group(name, everyone, at_scale(areas, low, high)))
     return found
@@ -251,7 +254,7 @@ def _parts(gallery: Gallery, benchmark: Benchmark) -> list[Run]:
         return lambda: Gallery.embed(model, processor, images, steps=steps).scores(queries)
 
     def add(name: str, scores: Callable[[], Tensor]) -> None:
-        seconds, found = _timed(scores)
+        seconds, found = timed(scores)
         runs.append(Run(name, found.numpy(), len(images) / seconds))
 
     def empty(mask: Tensor, *, point: str) -> Tensor:
@@ -288,7 +291,10 @@ def _instructions(processor: MstarProcessor, prompts: str) -> Iterator[None]:
         processor.prompts = before
 
 
-def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Seconds that some work takes, and what it returns; a GPU's work is waited for."""
     clock = time.perf_counter()
     done = work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     return time.perf_counter() - clock, done

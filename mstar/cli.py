@@ -281,7 +281,8 @@ def report(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
             else:
                 print(make(args.report, values))
         except ReportFailed as error:
-            sys.exit(f"mstar: error: {error}")  # code 1: the input was fine
+            # code 1: the input was fine
+            sys.exit(f"mstar: error: {_printable(str(error))}")
 
     return run
 
@@ -469,7 +470,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args.run(args)
     except (ValueError, OSError) as error:  # HookError is a ValueError
-        print(f"mstar: error: {error}", file=sys.stderr)
+        print(f"mstar: error: {_printable(str(error))}", file=sys.stderr)
         return 2
     return 0
 

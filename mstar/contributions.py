@@ -9,7 +9,7 @@ import torch
 from .evaluation import encode_texts, evaluating
 from .modeling import MstarModel
 from .outputs import VisionEmbeddings
-from .processing import MstarProcessor
+from .processing import MstarProcessor, clean_caption
 from .queries import Query, quoted, words_of
 
 
@@ -47,10 +47,11 @@ def contributions(
     if len(reduced) < 2:
         return ()
     asked = [query, *(Query(text, query.style) for _, text in reduced)]
-    words = [Query(word, "word") for word in words_of(query)]
+    words = words_of(query)  # what a semantic text stands on is not among them
+    alone = [Query(word, "word") for word in words]
     with evaluating(model):
         scores = model.score(vision, *encode_texts(model, processor, asked))[:, 0]
-        cosines = vision.features[0] @ encode_texts(model, processor, words)[0].features.T
+        cosines = vision.features[0] @ encode_texts(model, processor, alone)[0].features.T
     best = cosines.max(dim=0)
     found = []
     for number, (word, _) in enumerate(reduced):
@@ -64,17 +65,25 @@ def contributions(
 
 
 def without_each(query: Query) -> list[tuple[str, str]]:
-    """Each word of a query and the query's text without it; of one word alone nothing is left."""
+    """Each word of a query and the query's text without it; nothing for a query of one word.
+
+    The words are those of `words_of`, and after them what a semantic text stands on.
+    """
+    if query.style == "word":
+        return []
     text, rest = query.text, ""
     in_quotes = quoted(text) if query.style == "semantic" else None
-    if in_quotes is not None:
+    if in_quotes is not None and clean_caption(in_quotes[0]):
         text, rest = in_quotes
     pieces = []
     for found in re.finditer(r"[^\s,]+", text):
         shorter = text[: found.start()] + text[found.end() :]
         parts = (" ".join(part.split()) for part in shorter.split(","))
-        pieces.append((found[0], ", ".join(part for part in parts if part)))
-    if in_quotes is not None:
-        pieces = [(word, f"'{left}' {rest}" if left else rest) for word, left in pieces]
+        left = ", ".join(part for part in parts if clean_caption(part))
+        if rest:
+            left = f"'{left}' {rest}" if left else rest
+        if clean_caption(found[0]):
+            pieces.append((found[0], left))
+    if clean_caption(rest):
         pieces.append((rest, f"'{text}'"))
-    return [(word, left) for word, left in pieces if word and left]
+    return pieces if len(pieces) > 1 else []

@@ -107,6 +107,20 @@ def paired(first: ArrayLike, second: ArrayLike, seed: int = 0) -> Paired:
     )
 
 
+def _pair(
+    relevant: ArrayLike, scores: ArrayLike, said: str = "[queries, images]", axes: int = 2
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Truth and scores of one shape, the scores numbers."""
+    relevant, scores = np.asarray(relevant, dtype=bool), np.asarray(scores, dtype=float)
+    if relevant.shape != scores.shape or relevant.ndim != axes:
+        raise ValueError(
+            f"truth and scores must have one shape {said}; got {relevant.shape}, {scores.shape}."
+        )
+    if np.isnan(scores).any():
+        raise ValueError("scores must be numbers; got NaN.")
+    return relevant, scores
+
+
 def average_precision(relevant: ArrayLike, scores: ArrayLike) -> float:
     """AP of one query in %, NaN without a positive.
 
@@ -116,10 +130,13 @@ def average_precision(relevant: ArrayLike, scores: ArrayLike) -> float:
     Args:
         relevant: bool [B].
         scores: float [B], higher is better. Images of equal score count as found together.
+
+    Raises:
+        ValueError: shapes that differ, or a score that is no number.
     """
-    scores = np.asarray(scores, dtype=float)
+    relevant, scores = _pair(relevant, scores, "[images]", 1)
     order = np.argsort(-scores)
-    found = np.cumsum(np.asarray(relevant, dtype=bool)[order])
+    found = np.cumsum(relevant[order])
     if not len(found) or not found[-1]:
         return float("nan")
     last = np.append(np.flatnonzero(np.diff(scores[order])), len(found) - 1)  # of equal scores
@@ -140,13 +157,10 @@ def average_precisions(
     Returns:
         NaN for queries without a positive among them.
     """
-    relevant, scores = np.asarray(relevant, dtype=bool), np.asarray(scores)
+    relevant, scores = _pair(relevant, scores)
     among = np.ones_like(relevant) if among is None else np.asarray(among, dtype=bool)
-    if not relevant.shape == scores.shape == among.shape or relevant.ndim != 2:
-        raise ValueError(
-            "truth and scores must have one shape [queries, images]; got "
-            f"{relevant.shape}, {scores.shape} and {among.shape}."
-        )
+    if among.shape != relevant.shape:
+        raise ValueError(f"among must have the shape {relevant.shape}; got {among.shape}.")
     rows = zip(relevant, scores, among, strict=True)
     return np.array([average_precision(r[a], s[a]) for r, s, a in rows], dtype=float)
 
@@ -168,7 +182,7 @@ def precision_at(relevant: ArrayLike, scores: ArrayLike, k: int) -> NDArray[np.f
     Raises:
         ValueError: k is not from 1 to B.
     """
-    relevant, scores = np.asarray(relevant, dtype=bool), np.asarray(scores, dtype=float)
+    relevant, scores = _pair(relevant, scores)
     images = relevant.shape[1]
     if not 1 <= k <= images:
         raise ValueError(f"precision at k needs k from 1 to {images} images; got {k}.")
@@ -196,9 +210,7 @@ def precision_recall(
     """
     recall = np.linspace(0, 1, levels)
     curves = []
-    for wanted, row in zip(
-        np.asarray(relevant, dtype=bool), np.asarray(scores, dtype=float), strict=True
-    ):
+    for wanted, row in zip(*_pair(relevant, scores), strict=True):
         if not wanted.any():
             continue
         order = np.argsort(-row)
@@ -329,7 +341,8 @@ def encode_texts(
         part = queries[start : start + _TEXTS_AT_ONCE]
         inputs = processor(text=[q.text for q in part], styles=[q.style for q in part])
         inputs = inputs.to(model.device)
-        parts.append(model.encode_texts(inputs["input_ids"], inputs["attention_mask"]))
+        ids, attention = inputs["input_ids"], inputs["attention_mask"]
+        parts.append(model(input_ids=ids, attention_mask=attention).texts)
         is_word.append(inputs["is_word"])
     embeddings = torch.cat([part.embeddings for part in parts])
     features = torch.cat([part.features for part in parts])

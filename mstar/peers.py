@@ -100,40 +100,51 @@ def make_spotters(names: Iterable[str]) -> list[Spotter]:
 
 @dataclass(frozen=True)
 class Spotted:
-    """What a spotter read: the lines of each of B images, and the seconds that it took."""
+    """What a spotter read.
+
+    Attributes:
+        lines: of each of B images.
+        rate: images/s, opened and read, of those that were read just now; None = all were kept.
+    """
 
     lines: list[list[str]]
-    seconds: float
+    rate: float | None
 
 
-def spot_all(spotter: Spotter, images: Iterable[Any], kept: Path | None = None) -> Spotted:
+def check_kept(kept: Path | None) -> None:
+    """Raise ValueError where a file to keep what was read in cannot be."""
+    if kept is not None and (kept.is_dir() or not kept.absolute().parent.is_dir()):
+        raise ValueError(f"{kept} cannot be written: expected a file in a folder that is there.")
+
+
+def spot_all(spotter: Spotter, images: Sequence[Any], kept: Path | None = None) -> Spotted:
     """Read all images, about one a second.
 
     Args:
         images: PIL images or uint8 arrays [H, W, 3].
-        kept: a file of JSON lines in which what was read is kept with its time, by the image's
-            pixels, so that a run that was stopped goes on.
+        kept: a file of JSON lines in which what was read is kept, by the image's pixels, so that a
+            run that was stopped goes on.
     """
     known = _known(kept, spotter.name)
-    lines, seconds = [], 0.0
-    for image in tqdm(images, desc=spotter.name, unit="image"):
-        pixels = np.asarray(image)
+    lines, seconds, read = [], 0.0, 0
+    for number in tqdm(range(len(images)), desc=spotter.name, unit="image"):
+        clock = time.perf_counter()
+        pixels = np.asarray(images[number])
         key = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
         if key not in known:
-            clock = time.perf_counter()
-            found = spotter.spot(pixels)
-            known[key] = (found, time.perf_counter() - clock)
+            known[key] = spotter.spot(pixels)
+            seconds += time.perf_counter() - clock
+            read += 1
             if kept is not None:
-                entry = {"peer": spotter.name, "image": key, "lines": found}
+                entry = {"peer": spotter.name, "image": key, "lines": known[key]}
                 with kept.open("a", encoding="utf-8") as file:
                     # in front, as the last line of a run that was killed may have no end
-                    file.write("\n" + json.dumps(entry | {"seconds": known[key][1]}))
-        lines.append(known[key][0])
-        seconds += known[key][1]
-    return Spotted(lines, seconds)
+                    file.write("\n" + json.dumps(entry))
+        lines.append(known[key])
+    return Spotted(lines, read / seconds if read else None)
 
 
-def _known(kept: Path | None, peer: str) -> dict[str, tuple[list[str], float]]:
+def _known(kept: Path | None, peer: str) -> dict[str, list[str]]:
     if kept is None or not kept.is_file():
         return {}
     known = {}
@@ -141,7 +152,7 @@ def _known(kept: Path | None, peer: str) -> dict[str, tuple[list[str], float]]:
         try:
             entry = json.loads(line)
             if entry["peer"] == peer:
-                known[entry["image"]] = (list(entry["lines"]), float(entry["seconds"]))
+                known[entry["image"]] = list(entry["lines"])
         except (ValueError, KeyError, TypeError):
             continue  # half written
     return known
@@ -153,7 +164,8 @@ def spotting_scores(
     """How well each image's spotted text spells each query, [Q, B], from 0 to 1.
 
     A word scores 1 − edit distance / length of the longer, at its best spotted word; a query is
-    the mean of its words. Both sides keep a-z and 0-9 alone.
+    the mean of its words. Both sides keep a-z and 0-9 alone; words of which that leaves nothing
+    do not count, and a query of such words scores 0 everywhere.
 
     Args:
         queries: the words of each of Q queries.
@@ -161,17 +173,21 @@ def spotting_scores(
         joined: a word that stands within a line without its spaces counts as found; spotters glue
             neighbours together.
     """
-    wanted = sorted({_plain(word) for words in queries for word in words})
+    plain = [[kept for word in words if (kept := _plain(word))] for words in queries]
+    wanted = sorted({word for words in plain for word in words})
     place = {word: i for i, word in enumerate(wanted)}
     best = np.zeros((len(wanted), len(lines)), dtype=np.float32)
     for image, spotted in enumerate(lines):
-        words = [plain for line in spotted for part in line.split() if (plain := _plain(part))]
-        if words:
+        words = [kept for line in spotted for part in line.split() if (kept := _plain(part))]
+        if words and wanted:
             best[:, image] = cdist(wanted, words, scorer=Levenshtein.normalized_similarity).max(1)
         if joined:
             glued = [_plain(line) for line in spotted]
             best[[any(word in line for line in glued) for word in wanted], image] = 1
-    return np.stack([best[[place[_plain(word)] for word in words]].mean(0) for words in queries])
+    nothing = np.zeros(len(lines), dtype=np.float32)
+    return np.stack(
+        [best[[place[w] for w in words]].mean(0) if words else nothing for words in plain]
+    )
 
 
 def _plain(text: str) -> str:

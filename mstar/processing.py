@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from PIL import Image, ImageOps
@@ -65,11 +65,16 @@ def open_image(path: str | PathLike[str]) -> Image.Image:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no image {path}.")
+    return decode_image(path, path)
+
+
+def decode_image(file: Path | BinaryIO, path: Path) -> Image.Image:
+    """As `open_image`, from a file or its bytes; messages name the path."""
     try:
         with warnings.catch_warnings():
             # our own, lower limit is checked below, before any pixel is unpacked
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path)
+            image = Image.open(file)
         with image:
             width, height = image.size
             if width * height > MAX_PIXELS:
@@ -79,7 +84,9 @@ def open_image(path: str | PathLike[str]) -> Image.Image:
             return ImageOps.exif_transpose(image).convert("RGB")
     except Image.DecompressionBombError as error:
         raise UnreadableImage(f"{path} is too large to open safely: {error}") from error
-    except (OSError, SyntaxError) as error:
+    except UnreadableImage:
+        raise
+    except Exception as error:  # Pillow raises every kind: struct.error, IndexError, ValueError, …
         raise UnreadableImage(
             f"{path} cannot be read as an image: it is broken or of another kind."
         ) from error
@@ -155,6 +162,8 @@ class MstarProcessor(ProcessorMixin):
             raise ValueError(f"unknown style {style!r}: expected one of {', '.join(STYLES)}.")
         if not clean_caption(query):
             raise ValueError(f"the query {query!r} has no words.")
+        if any("\ud800" <= character <= "\udfff" for character in query):
+            raise ValueError(f"the query {query!r} is no valid text: a character is half of one.")
         template = INSTRUCTIONS[self.prompts][style]
         if self.prompts == "released":  # the prompt is cleaned with the query, as released
             return clean_caption(template.format(query))

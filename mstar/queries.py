@@ -64,12 +64,19 @@ def quoted(text: str) -> tuple[str, str] | None:
 def words_of(query: Query) -> tuple[str, ...]:
     """The single words that have to be written in an image, in their order.
 
-    Of a semantic text these are the ones in quotation marks, all of them if it has none.
+    Of a semantic text these are the ones in quotation marks, all of them if it has none. A word
+    query is one word, whatever it holds (`10,000`); signs by themselves are none.
     """
-    text = query.text
-    if query.style == "semantic":
-        text = (quoted(text) or (text, ""))[0]
-    return tuple(re.split(r"[\s,]+", text.strip(", ")))
+    if query.style == "word":
+        return (query.text,)
+    texts = [query.text]
+    if query.style == "semantic" and (parts := quoted(query.text)):
+        texts.insert(0, parts[0])
+    for text in texts:
+        words = tuple(word for word in re.split(r"[\s,]+", text) if clean_caption(word))
+        if words:
+            return words
+    return ()
 
 
 def parse_queries(entries: Iterable[str]) -> list[Query]:

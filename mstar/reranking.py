@@ -34,7 +34,9 @@ def rerank(
     Returns:
         [N, B]; the scores of all other images are unchanged.
     """
-    best = scores.topk(rerank_count(scores.shape[1], ratio), dim=1).indices  # [N, k]
+    count = rerank_count(scores.shape[1], ratio)
+    # topk takes any of equal scores; here the first image is before
+    best = scores.argsort(dim=1, descending=True, stable=True)[:, :count]  # [N, k]
     if isinstance(probability, Tensor):
         added = probability.gather(1, best)
     else:
@@ -48,24 +50,30 @@ class TokenCache:
     Galleries do not store f₀, which is larger than all vision embeddings together.
 
     Args:
-        encode: indices of n images -> f₀ [n, N, D].
         budget: bytes that may be kept.
     """
 
-    def __init__(self, encode: Callable[[Sequence[int]], Tensor], budget: int = CACHE_BYTES):
-        self.encode, self.budget = encode, budget
+    def __init__(self, budget: int = CACHE_BYTES):
+        self.budget = budget
         self._kept: OrderedDict[int, Tensor] = OrderedDict()
 
-    def __call__(self, images: Sequence[int]) -> Tensor:
-        """f₀ of these images, [n, N, D]."""
+    def get(self, images: Sequence[int], encode: Callable[[Sequence[int]], Tensor]) -> Tensor:
+        """f₀ of these images, [n, N, D].
+
+        Args:
+            encode: indices of n images -> f₀ [n, N, D], for those that are not kept.
+        """
         missing = [image for image in images if image not in self._kept]
         # copies: a part of a batch would keep all of it in memory
-        encoded = [one.clone() for one in self.encode(missing)] if missing else []
+        encoded = [one.clone() for one in encode(missing)] if missing else []
         made = dict(zip(missing, encoded, strict=True))
         found = [made[i] if i in made else self._kept[i] for i in images]
         for image, tokens in zip(images, found, strict=True):
             self._keep(image, tokens)
         return torch.stack(found)
+
+    def clear(self) -> None:
+        self._kept.clear()
 
     def _keep(self, image: int, tokens: Tensor) -> None:
         """As the last used; the first used make room for it."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from . import hooks as hooking
 from . import index as indexing
 from .checkpoints import checkpoint_hash, default_device, load_checkpoint
 from .contributions import Contribution, contributions
@@ -59,7 +60,8 @@ class Explanation:
         hit: its place, by cosine and after re-ranking, and the vision embedding that counted most.
         kind: of `values`: `cosine` with the text, or `weight` in the multi-word branch.
         values: of every vision embedding, [T + 1, Q]; the largest that the score saw is the hit's.
-        margin: of the largest over the next. Near zero others would have served as well.
+        margin: of the largest over the next, NaN if there is no other. Near zero others would
+            have served as well.
         words: what each word of a query with several brings; empty for single words.
         trace: one recorded run of the model on this image, the query first, then its words.
     """
@@ -103,6 +105,9 @@ class _Files(Sequence[Any]):
 class Gallery:
     """Images embedded once, and searched by text. Made by `embed` or `open`.
 
+    Hooks on the model are heard where it looks at images and reads texts, but for the points of
+    `mim` and `scores`: a gallery is compared in blocks.
+
     Attributes:
         images: as the processor takes them; those of a folder are opened when asked for.
         names: of the images.
@@ -121,7 +126,7 @@ class Gallery:
         self.model, self.processor = model, processor
         self.images, self.names, self.steps = images, tuple(names), steps
         self._rows = list(rows)
-        self._tokens = TokenCache(self._encode)
+        self._tokens = TokenCache()
         self._where = torch.empty(len(self.names), 2, dtype=torch.long)  # image -> part, row
         for part, rows_ in enumerate(self._rows):
             self._where[rows_.images, 0] = part
@@ -156,7 +161,8 @@ class Gallery:
                 batch = range(start, min(start + batch_size, len(images)))
                 photos = [images[i] for i in batch]
                 encoded = indexing.encode_images(model, processor, photos, steps)
-                vision = VisionEmbeddings(encoded.embeddings, encoded.features)
+                kept = encoded.embeddings if model.config.multi_word_branch else None
+                vision = VisionEmbeddings(kept, encoded.features)
                 rows.append(_Rows(vision, torch.tensor(batch)))
         return cls(model, processor, images, names, steps, rows)
 
@@ -201,6 +207,10 @@ class Gallery:
     def __len__(self) -> int:
         return len(self.names)
 
+    def forget(self) -> None:
+        """Drop the image tokens that are kept for the next re-ranking."""
+        self._tokens.clear()
+
     def scores(self, queries: Sequence[Query]) -> Tensor:
         """Scores of the ranking by cosine, float32 [Q, B]: exact, over all steps.
 
@@ -242,6 +252,8 @@ class Gallery:
             ratio: share of the gallery that is re-ranked, see `rerank_count`; 0 = none; None =
                 the configuration's.
         """
+        if k is not None and k < 1:
+            raise ValueError(f"k must be 1 or more; got {k}.")
         ranked = self._ranked(queries, ratio)
         k = len(self) if k is None else k
         best = [scores.argsort(descending=True, stable=True)[:k] for scores in ranked.scores]
@@ -275,8 +287,9 @@ class Gallery:
         with evaluating(self.model):
             _, trace = self.model.run_with_trace({**inputs, "steps": self.steps}, list(NEEDED))
         trace.meta["texts"] = [list(text) for text in texts]
-        best, second = values.flatten().topk(2).values.tolist()
-        return Explanation(asked, hit, kind, values, best - second, words, trace)
+        best, *others = values.flatten().sort(descending=True).values.tolist()
+        margin = best - others[0] if others else nan
+        return Explanation(asked, hit, kind, values, margin, words, trace)
 
     def _ranked(self, queries: Sequence[Query], ratio: float | None) -> "_Ranked":
         ratio = self.model.config.rerank_ratio if ratio is None else ratio
@@ -310,7 +323,9 @@ class Gallery:
         bar = tqdm(total=len(self), desc="search", unit="image", leave=False, delay=1)
         with bar, evaluating(self.model):
             for block in self._blocks(is_word):
-                scores[:, block.images] = self.model.score(block.vision, texts, is_word).cpu()
+                scores[:, block.images] = (
+                    self.model.score(block.vision, texts, is_word).float().cpu()
+                )
                 bar.update(len(block.images))
         return scores
 
@@ -318,10 +333,14 @@ class Gallery:
     def _match(self, query: Query, images: Tensor) -> Tensor:
         """Probability that the text is in these images, by the matching head, [k]."""
         data = self.processor(text=[query.text], styles=[query.style]).to(self.model.device)
-        found = []
+        run, found = hooking.active(self.model), []
         for some in images.split(_MATCHED_AT_ONCE):
             pairs = (data[name].expand(len(some), -1) for name in ("input_ids", "attention_mask"))
-            logits = self.model.match(self._tokens(some.tolist()), *pairs)
+            if run is None:
+                tokens = self._tokens.get(some.tolist(), self._encode)
+            else:  # what a hook changed must not outlive it
+                tokens = self._encode(some.tolist())
+            logits = self.model.match(tokens, *pairs, run)
             found.append(logits.softmax(-1)[:, 1].float().cpu())
         return torch.cat(found)
 
@@ -330,7 +349,8 @@ class Gallery:
         """f₀ of these images, [n, N, D]."""
         photos = [self.images[image] for image in images]
         pixels = self.processor(images=photos)["pixel_values"]
-        return self.model.vision(pixels.to(self.model.device, self.model.dtype))[0]
+        pixels = pixels.to(self.model.device, self.model.dtype)
+        return self.model.vision(pixels, hooking.active(self.model))[0]
 
     def _blocks(self, is_word: Tensor) -> Iterator[_Rows]:
         """The gallery in blocks that are small while they are compared with these texts."""

@@ -6,11 +6,13 @@ from pathlib import Path
 from mstar.benchmark_evaluation import PEERS
 from mstar.checkpoints import load_config
 from mstar.data.benchmarks import RENDERED, Benchmark, load
-from mstar.peers import make_spotters
+from mstar.peers import check_kept, make_spotters
 
 from .parameters import MAX_STEPS, Parameters, checkpoint_folder, is_embedded
 
 MAX_SHOWN = 20
+#: A sandbox gallery of fewer has no room for its queries.
+MIN_IMAGES = 40
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,9 @@ class _OnBenchmark(Parameters):
     def _check(self) -> None:
         if not 0 <= self.shown <= MAX_SHOWN:
             raise ValueError(f"shown must be from 0 to {MAX_SHOWN}; got {self.shown}.")
+        for name, least in (("seed", 0), ("images", MIN_IMAGES)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be {least} or more; got {getattr(self, name)}.")
         if self.of_photographs or self.folder:
             self.load()  # says what is missing; a rendered one would be drawn
         for folder in self.checkpoints.values():
@@ -86,6 +91,7 @@ class RetrievalReport(_OnBenchmark):
             make_spotters(self.peers)
         except ImportError as error:
             raise ValueError(str(error)) from error
+        check_kept(Path(self.kept) if self.kept else None)
         super()._check()
 
 

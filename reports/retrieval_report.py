@@ -88,13 +88,12 @@ def numbers(ranked: Ranked) -> list[Picture]:
             )
         )
     best = min(10, len(benchmark.images))
+    asked = benchmark.relevant.any(1)
+    relevant = benchmark.relevant[asked]
     at_best = {
-        run.name: estimate(precision_at(benchmark.relevant, run.scores, best))
-        for run in ranked.runs
+        run.name: estimate(precision_at(relevant, run.scores[asked], best)) for run in ranked.runs
     }
-    at_best["the most there can be"] = estimate(
-        100 * np.minimum(benchmark.relevant.sum(1), best) / best
-    )
+    at_best["the most there can be"] = estimate(100 * np.minimum(relevant.sum(1), best) / best)
     shown.append(
         figures.scores(
             f"Precision among the {best} best",
@@ -166,7 +165,7 @@ def _reasons(ranked: Ranked, rows: Sequence[int]) -> Picture:
                 continue
             image = int(order[(relevant == answers).argmax()])
             why = ranked.gallery.explain(benchmark.queries[row], image)
-            words = ", ".join(f"{one.word} {one.added:+.3f}" for one in why.words)
+            words = ", ".join(f"{one.word} {signed(one.added)}" for one in why.words)
             lines.append(
                 [
                     f"{why.query.text} {sign}",
@@ -174,8 +173,8 @@ def _reasons(ranked: Ranked, rows: Sequence[int]) -> Picture:
                     f"{why.hit.cosine_rank} → {why.hit.rank}",
                     f"{why.hit.cosine:.3f}",
                     f"look {why.hit.step}, query {why.hit.query}",
-                    f"{why.kind} {why.margin:+.3f}",
-                    words.replace("-", "−") or "–",
+                    f"{why.kind} {signed(why.margin)}",
+                    words or "–",
                 ]
             )
     return figures.table(
@@ -227,14 +226,15 @@ def timing(ranked: Ranked) -> Picture:
     for name, ratio in (("one query, by cosine", 0), ("one query, re-ranked", None)):
         seconds = []
         for query in asked:
+            gallery.forget()  # as for a query that comes alone
             clock = time.perf_counter()
             gallery.search(query, ratio=ratio)
             seconds.append(time.perf_counter() - clock)
         rows.append([name, f"{1000 * median(seconds):.0f} ms (median of {len(asked)})"])
     return figures.table(
         "Time",
-        f"Images/s from the file to the scores of all queries, on {gallery.model.device}; a "
-        "gallery that is embedded once does not pay that again.",
+        "Images/s from the file to the scores of all queries (of a spotter, to the words), on "
+        f"{gallery.model.device}; a gallery that is embedded once does not pay that again.",
         ["", "as measured for this page"],
         rows,
     )
@@ -305,6 +305,11 @@ def movers(
     order = np.argsort(change, kind="stable")
     lost = [row for row in order[:most].tolist() if change[row] < 0]
     return lost, [row for row in order[::-1][:most].tolist() if change[row] > 0]
+
+
+def signed(value: float) -> str:
+    """A small difference with a true minus."""
+    return f"{value:+.3f}".replace("-", "−")
 
 
 def difference(change: Estimate) -> str:

@@ -15,7 +15,6 @@ from papermill.execute import remove_error_markers
 from mstar import files
 
 from . import pages
-from .parameters import Parameters
 from .provenance import footer, provenance
 from .table import REPORTS
 
@@ -55,6 +54,7 @@ def make(name: str, values: Mapping[str, Any], progress: bool = True) -> Path:
     """
     report = REPORTS[name]
     settings = report.parameters.checked(values)
+    made = provenance(settings)  # now: a checkpoint may be gone when something has failed
 
     out = Path(settings.out)
     out.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def make(name: str, values: Mapping[str, Any], progress: bool = True) -> Path:
                 extra_arguments=["--log-level=40"],  # no warnings of the kernel's own
             )
         except Exception as error:
-            raise _kept(settings, executed, _why(error)) from error
+            raise _kept(out, made, executed, _why(error)) from error
         ran = nbformat.read(executed, as_version=4)
     _forget_failure(out)
     html = out / "report.html"
@@ -84,9 +84,8 @@ def make(name: str, values: Mapping[str, Any], progress: bool = True) -> Path:
     return html
 
 
-def _kept(settings: Parameters, executed: Path, why: str) -> ReportFailed:
+def _kept(out: Path, made: Mapping[str, Any], executed: Path, why: str) -> ReportFailed:
     """What is left of a report, for its reader, in the folder it was asked for."""
-    out = Path(settings.out)
     _forget_failure(out)
     if not executed.stat().st_size:
         return ReportFailed(why)
@@ -98,7 +97,7 @@ def _kept(settings: Parameters, executed: Path, why: str) -> ReportFailed:
     with files.replacing(out / "failed.ipynb") as path:
         path.write_bytes(executed.read_bytes())
     html = out / "failed.html"
-    _write(html, pages.failed(notebook, started[-1], why, footer(provenance(settings))))
+    _write(html, pages.failed(notebook, started[-1], why, footer(made)))
     return ReportFailed(why, html)
 
 

@@ -25,10 +25,12 @@ from .table import REPORTS
 
 @dataclass(frozen=True)
 class _Run:
-    """One report of a sweep: its value as text, its settings, and what went wrong if it did."""
+    """One report of a sweep: its value as text, its settings, where they come from, and what went
+    wrong if it did."""
 
     value: str
     settings: Parameters
+    made: Mapping[str, Any]
     failure: ReportFailed | None
 
     @property
@@ -71,6 +73,8 @@ def sweep(name: str, values: Mapping[str, Any], asked: str, progress: bool = Tru
         below = quote(f"{option.name}={value}", safe="=")
         own = {folder: str(Path(whole[folder], below)) for folder in kind.folders}
         checked[value] = kind.checked({**values, option.name: given, **own})
+    # before anything runs: a checkpoint may be gone when it has
+    made = {value: provenance(settings) for value, settings in checked.items()}
     runs = []
     for value, settings in tqdm(checked.items(), "sweep", file=sys.stderr, disable=not progress):
         failure = None
@@ -80,7 +84,7 @@ def sweep(name: str, values: Mapping[str, Any], asked: str, progress: bool = Tru
             failure = error
         except (ValueError, OSError) as error:  # what was right has changed meanwhile
             failure = ReportFailed(str(error).rstrip("."))
-        runs.append(_Run(value, settings, failure))
+        runs.append(_Run(value, settings, made[value], failure))
     index = Path(whole["out"], "index.html")
     with files.replacing(index) as path:
         html = _page(title(report.notebook), option, runs, kind(**values), asked)
@@ -143,7 +147,7 @@ def _line(option: Option, run: _Run, head: Mapping[str, str], labels: Sequence[s
 
 def _origin(option: Option, runs: Sequence[_Run], others: Parameters, asked: str) -> dict[str, Any]:
     """What all reports share once; of what differs, that of each."""
-    made = {run.value: provenance(run.settings) for run in runs}
+    made = {run.value: run.made for run in runs}
     first = next(iter(made.values()))
     origin = {
         "command": f"{others.command()} --sweep {shlex.quote(asked)}",

@@ -50,6 +50,16 @@ def test_average_precisions_name_both_shapes():
         average_precisions([[1, 0]], [[1, 2], [3, 4]])
 
 
+def test_what_cannot_be_ranked_is_refused():
+    with pytest.raises(ValueError, match=r"one shape \[images\]; got \(2,\), \(3,\)"):
+        average_precision([1, 0], [1, 2, 3])
+    for measure in (average_precisions, precision_recall, lambda *pair: precision_at(*pair, 1)):
+        with pytest.raises(ValueError, match="scores must be numbers; got NaN"):
+            measure([[1, 0]], [[1, np.nan]])
+        with pytest.raises(ValueError, match=r"\(1, 2\), \(1, 3\)"):
+            measure([[1, 0]], [[1, 2, 3]])
+
+
 def test_map_and_interval():
     perfect = mean_average_precision([[1, 0], [0, 1]], [[2, 1], [1, 2]])
     assert (perfect.value, perfect.low, perfect.high, perfect.count) == (100, 100, 100, 2)

@@ -535,7 +535,7 @@ def test_instructions(tiny):
         "semantic: no way",
     ]
     assert {released.instruct("No WAY!", style) for style in STYLES} == {"a photo of 'no way '"}
-    with pytest.raises(ValueError, match="prompts must be one of paper, released; got 'mine'"):
+    with pytest.raises(ValueError, match="one of paper, released, none; got 'mine'"):
         MstarProcessor(paper.image_processor, paper.tokenizer, prompts="mine")
 
 

@@ -28,6 +28,11 @@ def test_glued_words_are_found_when_asked():
     assert joined[0, 1] == apart[0, 1] == pytest.approx(5 / 6)
 
 
+def test_what_has_no_letters_is_found_nowhere():
+    found = spotting_scores([["中文"], ["tea", "&", "co"]], [["tea co"], ["x"], []], joined=True)
+    assert found[0].tolist() == [0, 0, 0] and found[1, 0] == 1
+
+
 def test_rapidocr_reads_a_plain_strip():
     pytest.importorskip("rapidocr_onnxruntime", reason="an extra, `peers`: an OCR of 300 MB")
     strip = sandbox.strip(1, 2, "test", size=(64, 256))

@@ -1,4 +1,5 @@
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -128,6 +129,50 @@ def test_the_embedding_that_decides_is_one_that_the_score_saw(attention, steps, 
         assert torch.equal(multi[-1], weights[:, 1].argmax(dim=1))
 
 
+def test_of_equal_scores_the_first_images_are_looked_at_again():
+    scores = torch.ones(1, 300)
+    assert rerank(scores, torch.ones(1, 300), 0.02)[0].tolist() == [2] * 6 + [1] * 294
+
+
+def test_hooks_are_heard_when_images_are_matched(tiny, images):
+    model, processor = tiny
+    gallery = Gallery.embed(model, processor, images)
+    before = gallery.search("exit")
+
+    def nothing(tokens, *, point):
+        return torch.zeros_like(tokens)
+
+    with model.hooks({"vision.tokens": nothing}):
+        blind = gallery.search("exit")  # embedded before, matched without a token
+    assert blind[0].probability != pytest.approx(before[0].probability, abs=1e-6)
+    assert gallery.search("exit") == before  # nothing of the hook is kept
+
+
+def test_a_gallery_is_freed_at_once(tiny, images):
+    gallery = Gallery.embed(*tiny, images)
+    gallery.search("exit")
+    gone = weakref.ref(gallery)
+    del gallery
+    assert gone() is None
+
+
+def test_in_half_precision(images):
+    torch.manual_seed(0)
+    config = MstarConfig.tiny()
+    model = MstarModel(config).eval().to(torch.bfloat16)
+    processor = MstarProcessor.for_config(config, character_tokenizer())
+    hits = Gallery.embed(model, processor, images).search("exit")
+    assert len(hits) == 6 and hits[0].probability is not None
+
+
+def test_a_single_vision_embedding_has_no_margin(images):
+    config = MstarConfig.tiny(num_query_tokens=1, steps=0)
+    model = MstarModel(config).eval()
+    processor = MstarProcessor.for_config(config, character_tokenizer())
+    why = Gallery.embed(model, processor, images).explain("exit", 0)
+    assert why.values.shape == (1, 1) and math.isnan(why.margin)
+
+
 def test_equal_images_say_which_of_them_were_matched(tiny, images):
     model, processor = tiny
     hits = Gallery.embed(model, processor, [images[0]] * 30).search("exit", "word", None, ratio=0.2)
@@ -182,13 +227,17 @@ def test_the_token_cache_keeps_what_was_used_last():
         asked.append(list(images))
         return torch.tensor(images, dtype=torch.float)[:, None, None].expand(-1, 2, 5)
 
-    cache = TokenCache(encode, budget=2 * 2 * 5 * 4)  # room for two
-    assert cache([3, 1])[:, 0, 0].tolist() == [3, 1]
-    assert cache([1, 2])[:, 0, 0].tolist() == [1, 2]  # 3 makes room
-    assert cache([2, 1, 3])[:, 0, 0].tolist() == [2, 1, 3]
+    cache = TokenCache(budget=2 * 2 * 5 * 4)  # room for two
+    assert cache.get([3, 1], encode)[:, 0, 0].tolist() == [3, 1]
+    assert cache.get([1, 2], encode)[:, 0, 0].tolist() == [1, 2]  # 3 makes room
+    assert cache.get([2, 1, 3], encode)[:, 0, 0].tolist() == [2, 1, 3]
     assert asked == [[3, 1], [2], [3]]
-    tight = TokenCache(encode, budget=1)
-    assert tight([1]).shape == tight([1]).shape == (1, 2, 5) and asked[-2:] == [[1], [1]]
+    cache.clear()
+    cache.get([3], encode)
+    assert asked[3:] == [[3]]
+    tight = TokenCache(budget=1)
+    assert tight.get([1], encode).shape == tight.get([1], encode).shape == (1, 2, 5)
+    assert asked[4:] == [[1], [1]]
 
 
 # Why an image stands where it does
@@ -239,6 +288,8 @@ def test_what_a_semantic_text_stands_on_is_a_part_of_its_own(tiny, images):
         (Query("a place with bread", "semantic"),
          ["place with bread", "a with bread", "a place bread", "a place with"]),
         (Query("exit", "word"), []),
+        (Query("10,000", "word"), []),
+        (Query("rock . roll", "phrase"), [". roll", "rock ."]),
     ],
 )  # fmt: skip
 def test_a_query_without_each_of_its_words(query, without):
@@ -261,6 +312,10 @@ def test_an_image_that_is_not_there_is_refused(tiny, images):
         gallery.explain("exit", "x")
     with pytest.raises(ValueError, match="images 0 to 5; got 6"):
         gallery.explain("exit", 6)
+    with pytest.raises(ValueError, match="k must be 1 or more; got 0"):
+        gallery.search("exit", k=0)
+    with pytest.raises(ValueError, match="is no valid text"):
+        gallery.search("a\udcff")
     with pytest.raises(ValueError, match="at least one query"):
         gallery.search_many([])
     with pytest.raises(ValueError, match="got 6 images and 1 names"):
@@ -275,6 +330,8 @@ def test_an_image_that_is_not_there_is_refused(tiny, images):
         (Query("'dream big' on a shirt", "semantic"), ("dream", "big")),
         (Query("“sale” in a window", "semantic"), ("sale",)),
         (Query("it's open", "phrase"), ("it's", "open")),
+        (Query("10,000", "word"), ("10,000",)),
+        (Query("rock . roll", "phrase"), ("rock", "roll")),
         (Query("a place that sells bread", "semantic"), ("a", "place", "that", "sells", "bread")),
     ],
 )
