@@ -2,16 +2,22 @@
 
     GALLERY/gallery.json           what made it, and which files could not be read
     GALLERY/00000.safetensors …    shards: vision embeddings in half precision
+    GALLERY/.lock                  held by the run that writes
 
 A shard's header lists its images, so that list and numbers are one file, and take their place
-together. What a run that was stopped had written stays, and the next run goes on from there.
+together. What a run that was stopped had written stays, and the next run goes on from there. Where
+a name stands in several shards, the newest counts: the one of the highest number.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +33,22 @@ from .checkpoints import checkpoint_hash, default_device, load_checkpoint, load_
 from .evaluation import evaluating
 from .modeling import MstarModel
 from .outputs import ImageEncoding, VisionEmbeddings
-from .processing import SUFFIXES, MstarProcessor, UnreadableImage, open_image
+from .processing import SUFFIXES, MstarProcessor, UnreadableImage, decode_image
 
-_ABOUT, _FORMAT = "gallery.json", 1
-#: Bytes of a shard, about: what a killed run loses at most, and what an update rewrites.
+try:
+    import fcntl
+except ImportError:  # Windows: two runs at once are not noticed
+    fcntl = None
+
+_ABOUT, _LOCK, _FORMAT = "gallery.json", ".lock", 1
+_SHARD = re.compile(r"[0-9]{5,}\.safetensors")
+#: What `files.replacing` leaves of a run that was killed.
+_TEMPORARY = re.compile(r"\.([0-9]{5,}\.safetensors|gallery\.json)\.\w+\.(safetensors|json)")
+#: Bytes of a shard, about: what a run loses at most that is killed, or stopped while it writes,
+#: and what an update rewrites.
 _SHARD_BYTES = 64 * 2**20
+#: Files of more bytes are left out: they are read as a whole, and no image is that large.
+_FILE_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -50,21 +67,25 @@ class Entry:
     sha256: str
 
     def now(self, folder: Path) -> "Entry | None":
-        """The entry as it has to be now; None if the file is gone or has another content."""
+        """The entry as it has to be now; None if the file is gone or has another content.
+
+        Raises:
+            OSError: the file cannot be looked at.
+        """
         try:
             about = (folder / self.name).stat()
             if (about.st_size, about.st_mtime_ns) == (self.size, self.modified):
                 return self
             if about.st_size != self.size or _sha256(folder / self.name) != self.sha256:
                 return None
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         return replace(self, modified=about.st_mtime_ns)
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Some images of a gallery; the tensors are mapped from the file and read when used."""
+    """Some images of a gallery; whole shards are mapped from the file and read when used."""
 
     path: Path
     entries: tuple[Entry, ...]
@@ -120,7 +141,7 @@ def index_folder(
     """Embed all images of a folder, subfolders too, that the gallery does not have yet.
 
     Files that cannot be read are listed and left out; hidden ones are passed over. After an error
-    or an interruption everything embedded until then is kept.
+    or an interruption what was embedded until then is kept.
 
     Args:
         checkpoint: a checkpoint folder.
@@ -130,8 +151,9 @@ def index_folder(
 
     Raises:
         FileNotFoundError: there is no such folder of images, or no image in it.
-        ValueError: the gallery's folder holds something else, or a gallery made otherwise; no
-            image could be read.
+        OSError: a subfolder cannot be read, or the gallery cannot be written.
+        ValueError: the gallery's folder holds something else, a gallery made otherwise or one that
+            another run is writing; no image could be read.
     """
     images, gallery = Path(images), Path(gallery)
     names = image_names(images)
@@ -142,9 +164,28 @@ def index_folder(
         )
     folder = os.path.relpath(images.resolve(), gallery.resolve())
     about = About(str(Path(checkpoint).resolve()), checkpoint_hash(checkpoint), steps, folder)
-    _prepare(gallery, about)
-    model, processor = load_checkpoint(checkpoint, default_device())
+    _check(gallery, about)  # before anything is put into a folder that may be none of ours
+    gallery.mkdir(parents=True, exist_ok=True)
+    with _locked(gallery):
+        _check(gallery, about)  # again: another run may have just ended
+        for path in gallery.iterdir():
+            if _TEMPORARY.fullmatch(path.name):
+                path.unlink()
+        model, processor = load_checkpoint(checkpoint, default_device())
+        if not _shard_paths(gallery):
+            write_about(gallery, about)
+        return _update(model, processor, images, names, gallery, about, batch_size)
 
+
+def _update(
+    model: MstarModel,
+    processor: MstarProcessor,
+    images: Path,
+    names: Sequence[str],
+    gallery: Path,
+    about: About,
+    batch_size: int,
+) -> Indexed:
     kept, dropped = _keep_unchanged(gallery, images, set(names))
     unreadable: dict[str, str] = {}
     todo = [name for name in names if name not in kept]
@@ -155,10 +196,14 @@ def index_folder(
             for batch in tqdm(batches, desc="images", unit="batch", disable=not batches):
                 entries, photos = _read(images, batch, unreadable)
                 if photos:
-                    writer.add(entries, encode_images(model, processor, photos, steps))
-    finally:
-        writer.close()
-        write_about(gallery, replace(about, unreadable=unreadable))
+                    writer.add(entries, encode_images(model, processor, photos, about.steps))
+    except BaseException:
+        with suppress(Exception):  # what happened first is what has to be said
+            writer.close()
+            write_about(gallery, replace(about, unreadable=unreadable))
+        raise
+    writer.close()
+    write_about(gallery, replace(about, unreadable=unreadable))
     done = len(todo) - len(unreadable)
     if not kept and not done:
         name, why = next(iter(unreadable.items()))
@@ -171,12 +216,17 @@ def image_names(folder: str | Path) -> list[str]:
 
     Raises:
         FileNotFoundError: there is no such folder, or no image in it.
+        OSError: a subfolder cannot be read: without its images it would look as if they were gone.
     """
+
+    def refuse(error: OSError) -> None:
+        raise error
+
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder of images {folder}.")
     names = []
-    for place, folders, found in os.walk(folder):
+    for place, folders, found in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
         names += [
             Path(place, name).relative_to(folder).as_posix()
@@ -213,11 +263,13 @@ def read_about(gallery: str | Path) -> About:
         if content.pop("format") != _FORMAT:
             raise ValueError
         about = About(**content)
-        kinds = (about.checkpoint, str), (about.sha256, str), (about.steps, int)
-        if not all(isinstance(*one) for one in (*kinds, (about.folder, str))):
+        texts = about.checkpoint, about.sha256, about.folder
+        if not all(isinstance(text, str) for text in texts) or type(about.steps) is not int:
+            raise ValueError
+        if about.steps < 0 or not isinstance(about.unreadable, dict):
             raise ValueError
         return about
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise ValueError(
             f"{path} is not what `mstar index` writes, or of another version: make the gallery "
             "anew in another folder."
@@ -225,25 +277,63 @@ def read_about(gallery: str | Path) -> About:
 
 
 def read_shards(gallery: str | Path) -> list[Shard]:
-    """The shards of a gallery, in the order of their numbers.
+    """The shards of a gallery, in the order of their numbers; no name stands in them twice.
 
     Raises:
-        ValueError: a shard is broken.
+        FileNotFoundError: the folder holds no gallery.
+        ValueError: a shard is broken, or see `read_about`.
     """
-    return [_read_shard(path) for path in sorted(Path(gallery).glob("[0-9]*.safetensors"))]
+    return [_rows(shard, rows) for shard, rows in _stored(Path(gallery)) if rows]
 
 
-def _read_shard(path: Path) -> Shard:
+def _shard_paths(gallery: Path) -> list[Path]:
+    paths = [path for path in gallery.iterdir() if _SHARD.fullmatch(path.name)]
+    return sorted(paths, key=lambda path: (int(path.stem), path.name))
+
+
+def _stored(gallery: Path) -> list[tuple[Shard, list[int]]]:
+    """The shards as they are on disk, and which rows of each count.
+
+    A name stands twice after a run that was stopped between two writes, or in a copied shard.
+    """
+    steps = read_about(gallery).steps
+    stored: list[tuple[Shard, list[int]]] = []
+    seen: set[str] = set()
+    for path in reversed(_shard_paths(gallery)):
+        shard = _read_shard(path, steps)
+        last = {entry.name: row for row, entry in enumerate(shard.entries)}
+        stored.append((shard, sorted(row for name, row in last.items() if name not in seen)))
+        seen.update(last)
+    return stored[::-1]
+
+
+def _rows(shard: Shard, rows: list[int]) -> Shard:
+    """Some rows of a shard; all of them stay mapped."""
+    if len(rows) == len(shard.entries):
+        return shard
+    whole = shard.vision
+    embeddings = None if whole.embeddings is None else whole.embeddings[rows]
+    entries = tuple(shard.entries[row] for row in rows)
+    return Shard(shard.path, entries, VisionEmbeddings(embeddings, whole.features[rows]))
+
+
+def _read_shard(path: Path, steps: int) -> Shard:
     try:
         with safe_open(path, framework="pt") as stored:
             listed = json.loads((stored.metadata() or {})["images"])
-            entries = tuple(Entry(**entry) for entry in listed)
+            entries = tuple(_checked(Entry(**entry)) for entry in listed)
             names = stored.keys()
             tensors = {name: stored.get_tensor(name) for name in names}
         vision = VisionEmbeddings(tensors.get("embeddings"), tensors["features"])
-        if len(vision.features) != len(entries):
-            raise ValueError("it lists as many images as it has no numbers for")
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        given = [one for one in (vision.features, vision.embeddings) if one is not None]
+        if not all(one.ndim == 3 and one.is_floating_point() for one in given):
+            raise ValueError("its numbers are of another kind")
+        if any(len(one) != len(entries) for one in given):
+            raise ValueError("it lists other images than it has numbers for")
+        vectors = vision.features.shape[1]
+        if not vectors or vectors % (steps + 1) or any(one.shape[1] != vectors for one in given):
+            raise ValueError("it has too few or too many vectors an image")
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(
             f"{path} is broken ({error}): delete it and run `mstar index` again, which embeds its "
             "images anew."
@@ -251,15 +341,38 @@ def _read_shard(path: Path) -> Shard:
     return Shard(path, entries, vision)
 
 
+def _checked(entry: Entry) -> Entry:
+    """An entry that names a file within the folder of images; a header may be anybody's.
+
+    Raises:
+        ValueError: it names another, or is none.
+    """
+    texts, numbers = (entry.name, entry.sha256), (entry.size, entry.modified)
+    if not all(type(text) is str for text in texts) or any(type(n) is not int for n in numbers):
+        raise ValueError("what it says of an image is of another kind")
+    path = Path(entry.name)
+    if path.anchor or ".." in path.parts or not path.name or "\0" in entry.name:
+        raise ValueError(f"{entry.name!r} is no name of an image")
+    os.fsencode(entry.name)  # ValueError: half a character
+    return entry
+
+
 def write_shard(path: Path, entries: Sequence[Entry], vision: VisionEmbeddings) -> None:
-    """One shard; its tensors are of half precision, [n, …]."""
+    """One shard; its tensors are of half precision, [n, …].
+
+    Raises:
+        OSError: it cannot be written, the disk is full.
+    """
     tensors = {"features": vision.features}
     if vision.embeddings is not None:
         tensors["embeddings"] = vision.embeddings
     # JSON in ASCII: a header is UTF-8, a file name may not be
     listed = json.dumps([asdict(entry) for entry in entries])
     with files.replacing(path) as part:
-        save_file({n: t.contiguous() for n, t in tensors.items()}, part, {"images": listed})
+        try:
+            save_file({n: t.contiguous() for n, t in tensors.items()}, part, {"images": listed})
+        except SafetensorError as error:
+            raise OSError(f"the gallery {path.parent} cannot be written: {error}.") from error
 
 
 class _Writer:
@@ -286,12 +399,13 @@ class _Writer:
         """Write what has not been written yet."""
         if not self.features:
             return
-        numbers = [int(path.stem) for path in self.gallery.glob("[0-9]*.safetensors")]
+        numbers = [int(path.stem) for path in _shard_paths(self.gallery)]
         path = self.gallery / f"{max(numbers, default=-1) + 1:05}.safetensors"
         embeddings = torch.cat(self.embeddings) if self.keep_embeddings else None
-        vision = VisionEmbeddings(embeddings, torch.cat(self.features))
-        write_shard(path, self.entries, vision)
+        entries, vision = self.entries, VisionEmbeddings(embeddings, torch.cat(self.features))
+        # before writing: what fails or is stopped there is not written a second time
         self.entries, self.features, self.embeddings, self.bytes = [], [], [], 0
+        write_shard(path, entries, vision)
 
 
 def _half(values: Tensor, entries: Sequence[Entry]) -> Tensor:
@@ -302,17 +416,42 @@ def _half(values: Tensor, entries: Sequence[Entry]) -> Tensor:
     return half
 
 
-def _prepare(gallery: Path, about: About) -> None:
-    """Make the folder, or see that it is a gallery made in the same way."""
+@contextmanager
+def _locked(gallery: Path) -> Iterator[None]:
+    """The gallery for one run alone, where the system has locks; a killed run's is released.
+
+    Raises:
+        ValueError: another run has it.
+    """
+    with (gallery / _LOCK).open("ab") as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ValueError(
+                    f"the gallery {gallery} is being written by another run: wait for it, or give "
+                    "another folder."
+                ) from None
+            except OSError:  # some network file systems have no locks
+                pass
+        yield
+
+
+def _check(gallery: Path, about: About) -> None:
+    """See that the folder is new or empty, or a gallery that was made in the same way.
+
+    One without any shard may become another.
+    """
     if gallery.exists() and not gallery.is_dir():
         raise ValueError(f"{gallery} is a file: a gallery is a folder.")
     if not (gallery / _ABOUT).exists():
-        if gallery.exists() and any(gallery.iterdir()):
+        found = [path.name for path in gallery.iterdir()] if gallery.exists() else []
+        if any(name != _LOCK and not _TEMPORARY.fullmatch(name) for name in found):
             raise ValueError(f"{gallery} is not empty and holds no gallery: give a new folder.")
-        gallery.mkdir(parents=True, exist_ok=True)
-        write_about(gallery, about)
         return
     made = read_about(gallery)
+    if not _shard_paths(gallery):
+        return
     if (made.sha256, made.steps) != (about.sha256, about.steps):
         raise ValueError(
             f"the gallery {gallery} was made with {made.made_with}, not with {about.made_with}: "
@@ -336,35 +475,41 @@ def _keep_unchanged(gallery: Path, images: Path, names: set[str]) -> tuple[set[s
     """Drop from the shards what changed or is gone; the names that stay, and how many went."""
     kept: set[str] = set()
     dropped = 0
-    for shard in read_shards(gallery):
-        now = [entry.now(images) if entry.name in names else None for entry in shard.entries]
-        rows = [row for row, entry in enumerate(now) if entry is not None]
-        entries = tuple(entry for entry in now if entry is not None)
+    for shard, newest in _stored(gallery):
+        listed = {row: shard.entries[row] for row in newest}
+        now = {row: one.now(images) for row, one in listed.items() if one.name in names}
+        rows = [row for row, entry in now.items() if entry is not None]
+        entries = tuple(entry for entry in now.values() if entry is not None)
         kept.update(entry.name for entry in entries)
-        dropped += len(now) - len(rows)
+        dropped += len(newest) - len(rows)
         if not rows:
             shard.path.unlink()
         elif entries != shard.entries:
-            whole = shard.vision
-            embeddings = None if whole.embeddings is None else whole.embeddings[rows]
-            write_shard(shard.path, entries, VisionEmbeddings(embeddings, whole.features[rows]))
+            write_shard(shard.path, entries, _rows(shard, rows).vision)
     return kept, dropped
 
 
 def _read(
     folder: Path, names: Sequence[str], unreadable: dict[str, str]
 ) -> tuple[list[Entry], list[Image.Image]]:
-    """Open some images; what cannot be opened is noted."""
+    """Open some images; what cannot be opened is noted.
+
+    Every file is read once: the hash is of what is embedded, even if it is being changed.
+    """
     entries, photos = [], []
     for name in names:
         path = folder / name
         try:
             about = path.stat()  # before reading: a change while we read is one after it
-            photos.append(open_image(path))
-            entries.append(Entry(name, about.st_size, about.st_mtime_ns, _sha256(path)))
+            if not stat.S_ISREG(about.st_mode) or about.st_size > _FILE_BYTES:
+                raise UnreadableImage(f"{path} is no file of at most {_FILE_BYTES} bytes.")
+            content = path.read_bytes()
+            photos.append(decode_image(BytesIO(content), path))
+            digest = hashlib.sha256(content).hexdigest()
+            entries.append(Entry(name, len(content), about.st_mtime_ns, digest))
         except (UnreadableImage, OSError) as error:
             unreadable[name] = str(error)
-    return entries, photos[: len(entries)]
+    return entries, photos
 
 
 def _sha256(path: Path) -> str:

@@ -1,19 +1,24 @@
 """A gallery on disk: embedded once, again where something changed, refused where it differs."""
 
+import hashlib
 import json
 import os
 import shutil
+import struct
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, PngImagePlugin
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 
 from mstar import MstarConfig, MstarModel, MstarProcessor, cli, index
 from mstar.checkpoints import checkpoint_hash, load_checkpoint
 from mstar.index import index_folder, read_about, read_shards
-from mstar.processing import character_tokenizer
+from mstar.processing import UnreadableImage, character_tokenizer, open_image
 from mstar.queries import Query
 from mstar.retrieval import Gallery
 
@@ -152,7 +157,7 @@ def test_shards_are_written_as_they_fill(checkpoint, photos, tmp_path, monkeypat
     index_folder(checkpoint, photos, tmp_path / "gallery", batch_size=2)
     stored = {path.name for path in (tmp_path / "gallery").iterdir()}
     shards = {f"{number:05}.safetensors" for number in range(3)}
-    assert stored == {"gallery.json", *shards}
+    assert stored == {".lock", "gallery.json", *shards}
     (photos / "a.png").unlink()
     (photos / "b.PNG").unlink()  # the first shard
     picture(photos / "new.png", 5)
@@ -200,7 +205,9 @@ def test_what_is_no_gallery_is_refused(checkpoint, photos, tmp_path):
     assert not (tmp_path / "g").exists()
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 2}', '{"format": 1, "steps": 1}'])
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"format": 2}', '{"format": 1, "steps": 1}', "[" * 10**5]
+)
 def test_a_broken_list_is_said(checkpoint, photos, tmp_path, content):
     index_folder(checkpoint, photos, tmp_path / "gallery")
     (tmp_path / "gallery/gallery.json").write_text(content)
@@ -235,6 +242,249 @@ def test_an_image_that_changed_is_not_matched_as_if_it_had_not(checkpoint, photo
     assert len(gallery.search("exit", ratio=0)) == 5  # the embeddings are what they were
     with pytest.raises(ValueError, match="has changed since it was embedded"):
         gallery.search("exit")
+
+
+def test_two_runs_at_once_are_refused(checkpoint, photos, tmp_path, monkeypatch):
+    pytest.importorskip("fcntl")
+    gallery, encode = tmp_path / "gallery", index.encode_images
+
+    def again(*arguments):
+        with pytest.raises(ValueError, match="is being written by another run: wait for it"):
+            index_folder(checkpoint, photos, gallery)
+        return encode(*arguments)
+
+    monkeypatch.setattr(index, "encode_images", again)
+    assert index_folder(checkpoint, photos, gallery).embedded == 5
+    monkeypatch.setattr(index, "encode_images", encode)
+    assert index_folder(checkpoint, photos, gallery).kept == 5
+
+
+def test_without_locks_a_gallery_is_written_too(checkpoint, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(index, "fcntl", None)
+    assert index_folder(checkpoint, photos, tmp_path / "gallery").embedded == 5
+
+
+def test_of_a_name_in_two_shards_the_newest_counts(checkpoint, photos, tmp_path):
+    gallery = tmp_path / "gallery"
+    index_folder(checkpoint, photos, gallery)
+    (shard,) = read_shards(gallery)
+    shutil.copy(shard.path, gallery / "00000 (copy).safetensors")  # no shard: never read
+    marked = type(shard.vision)(shard.vision.embeddings, torch.zeros_like(shard.vision.features))
+    index.write_shard(gallery / "100000.safetensors", shard.entries, marked)
+    # newer than 99999, which a sorting by name would put last
+    index.write_shard(gallery / "99999.safetensors", shard.entries[:2], _first(shard.vision, 2))
+    (gallery / "00000.safetensors").unlink()
+    index.write_shard(gallery / "00001.safetensors", shard.entries, shard.vision)
+    (only,) = read_shards(gallery)
+    assert only.path.name == "100000.safetensors" and not only.vision.features.any()
+    index.write_shard(gallery / "100000.safetensors", shard.entries[:2], _first(marked, 2))
+    old, _ = read_shards(gallery)
+    assert [entry.name for entry in old.entries] == NAMES[2:]
+    assert torch.equal(old.vision.features, shard.vision.features[2:])
+    assert list(Gallery.open(gallery).names) == NAMES
+
+    done = index_folder(checkpoint, photos, gallery)
+    assert (done.images, done.kept, done.embedded, done.dropped) == (5, 5, 0, 0)
+    left = {path.name for path in index._shard_paths(gallery)}
+    assert left == {"00001.safetensors", "100000.safetensors"}
+    assert len(index._read_shard(gallery / "00001.safetensors", 1).entries) == 3
+    picture(photos / "new.png", 5)
+    index_folder(checkpoint, photos, gallery)
+    assert (gallery / "100001.safetensors").is_file()
+
+
+def _first(vision, count):
+    embeddings = None if vision.embeddings is None else vision.embeddings[:count]
+    return type(vision)(embeddings, vision.features[:count])
+
+
+def test_what_is_stopped_just_after_writing_is_not_written_twice(
+    checkpoint, photos, tmp_path, monkeypatch
+):
+    gallery, write = tmp_path / "gallery", index.write_shard
+
+    def stopped(*arguments):
+        write(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(index, "_SHARD_BYTES", 1)
+    monkeypatch.setattr(index, "write_shard", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        index_folder(checkpoint, photos, gallery, batch_size=2)
+    assert [path.name for path in index._shard_paths(gallery)] == ["00000.safetensors"]
+
+
+def test_a_file_that_changes_while_it_is_read_is_seen_later(
+    checkpoint, photos, tmp_path, monkeypatch
+):
+    decode = index.decode_image
+
+    def changing(file, path):
+        picture(path, 50)
+        os.utime(path, (2, 2))
+        return decode(file, path)
+
+    monkeypatch.setattr(index, "decode_image", changing)
+    before = (photos / "a.png").read_bytes()
+    index_folder(checkpoint, photos, tmp_path / "gallery")
+    entry = read_shards(tmp_path / "gallery")[0].entries[0]
+    assert (entry.name, entry.size) == ("a.png", len(before))
+    assert entry.sha256 == hashlib.sha256(before).hexdigest()
+    monkeypatch.setattr(index, "decode_image", decode)
+    assert index_folder(checkpoint, photos, tmp_path / "gallery").embedded == 5
+
+
+def test_whatever_pillow_raises_is_an_unreadable_file(checkpoint, photos, tmp_path, monkeypatch):
+    text = PngImagePlugin.PngInfo()
+    text.add_text("c", "A" * 2**21, zip=True)  # ValueError
+    Image.new("RGB", (8, 8)).save(photos / "long.png", pnginfo=text)
+    os.mkfifo(photos / "pipe.png")  # to read it would wait for ever
+    monkeypatch.setattr(index, "_FILE_BYTES", 20_000)
+    (photos / "large.png").write_bytes(bytes(20_001))
+    done = index_folder(checkpoint, photos, tmp_path / "gallery")
+    assert sorted(done.unreadable) == ["large.png", "long.png", "pipe.png"] and done.images == 5
+    assert f"{photos / 'long.png'} cannot be read as an image" in done.unreadable["long.png"]
+    for error in (struct.error("short"), IndexError("range"), MemoryError()):
+        monkeypatch.setattr(Image, "open", Mock(side_effect=error))
+        with pytest.raises(UnreadableImage, match=r"a\.png cannot be read as an image"):
+            open_image(photos / "a.png")
+
+
+def test_a_full_disk_is_said_once(checkpoint, photos, tmp_path, monkeypatch):
+    gallery = tmp_path / "gallery"
+    full = Mock(side_effect=SafetensorError("no space left"))
+    monkeypatch.setattr(index, "save_file", full)
+    with pytest.raises(OSError, match=r"gallery cannot be written: no space left\."):
+        index_folder(checkpoint, photos, gallery)
+    assert full.call_count == 1 and index._shard_paths(gallery) == []
+
+    encode = Mock(side_effect=[index.encode_images, ValueError("the first error")])
+
+    def failing(*arguments):
+        return encode()(*arguments)
+
+    monkeypatch.setattr(index, "encode_images", failing)
+    with pytest.raises(ValueError, match="the first error"):  # not what writing the rest says
+        index_folder(checkpoint, photos, gallery, batch_size=1)
+    assert full.call_count == 2
+
+
+def test_an_unreadable_subfolder_drops_nothing(checkpoint, photos, tmp_path, monkeypatch, capsys):
+    gallery, scandir = tmp_path / "gallery", os.scandir
+    index_folder(checkpoint, photos, gallery)
+
+    def denied(place):
+        if Path(place).name == "sub":
+            raise PermissionError(13, "Permission denied", str(place))
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    assert cli.main(["index", str(photos), str(gallery), "--checkpoint", str(checkpoint)]) == 2
+    assert f"Permission denied: '{photos / 'sub'}'" in capsys.readouterr().err
+    assert list(Gallery.open(gallery).names) == NAMES
+
+
+def test_what_cannot_be_looked_at_is_not_gone(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    for name in ("none.png", "file/a.png"):
+        assert index.Entry(name, 0, 0, "").now(tmp_path) is None
+    monkeypatch.setattr(Path, "stat", Mock(side_effect=PermissionError("denied")))
+    with pytest.raises(PermissionError):
+        index.Entry("a.png", 0, 0, "").now(tmp_path)
+
+
+ENTRY = {"name": "a.png", "size": 1, "modified": 1, "sha256": ""}
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        *({**ENTRY, "name": name} for name in (1, None, "", ".", "/a.png", "../a.png", "a/../b")),
+        *({**ENTRY, "name": name} for name in ("a\0.png", "\ud800.png")),
+        {**ENTRY, "size": "1"},
+        {**ENTRY, "modified": True},
+        {**ENTRY, "sha256": None},
+        {**ENTRY, "more": 1},
+        {"name": "a.png"},
+        "a.png",
+        None,
+    ],
+)
+def test_what_a_shard_lists_is_checked(tmp_path, listed):
+    _refused(tmp_path, json.dumps([listed]))
+
+
+@pytest.mark.parametrize("listed", ["{", "1", "[]", "[" * 100_000, "null"])
+def test_a_list_of_another_kind_is_refused(tmp_path, listed):
+    _refused(tmp_path, listed)
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {},
+        {"embeddings": torch.zeros(1, 4, 8)},
+        {"features": torch.zeros(1, 4)},
+        {"features": torch.zeros(1, 4, 8, dtype=torch.int64)},
+        {"features": torch.zeros(2, 4, 8)},
+        {"features": torch.zeros(1, 0, 8)},
+        {"features": torch.zeros(1, 3, 8)},  # T = 1: twice as many as there are queries
+        {"features": torch.zeros(1, 4, 8), "embeddings": torch.zeros(1, 6, 8)},
+        {"features": torch.zeros(1, 4, 8), "embeddings": torch.zeros(2, 4, 8)},
+        {"features": torch.zeros(1, 4, 8), "embeddings": torch.zeros(1)},
+    ],
+)
+def test_the_numbers_of_a_shard_are_checked(tmp_path, tensors):
+    _refused(tmp_path, json.dumps([ENTRY]), tensors)
+
+
+def _refused(gallery, listed, tensors=None):
+    index.write_about(gallery, index.About("c", "0", 1, "."))
+    good = {"features": torch.zeros(1, 4, 8), "embeddings": torch.zeros(1, 4, 6)}
+    save_file(good, gallery / "00000.safetensors", {"images": json.dumps([ENTRY])})
+    assert len(read_shards(gallery)) == 1
+    tensors = good if tensors is None else tensors
+    save_file(tensors, gallery / "00000.safetensors", {"images": listed})
+    with pytest.raises(ValueError, match=r"00000\.safetensors is broken \(.*: delete it and run"):
+        read_shards(gallery)
+
+
+def test_what_a_killed_run_left_is_ours(checkpoint, photos, tmp_path):
+    gallery = tmp_path / "gallery"
+    gallery.mkdir()
+    left = [".lock", ".00000.safetensors.ab_12xyz.safetensors", ".gallery.json.ab_12xyz.json"]
+    for name in left:
+        (gallery / name).touch()
+    index_folder(checkpoint, photos, gallery)
+    names = {path.name for path in gallery.iterdir()}
+    assert names == {".lock", "gallery.json", "00000.safetensors"}
+
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in (*left, ".profile"):
+        (other / name).touch()
+    with pytest.raises(ValueError, match="is not empty and holds no gallery"):
+        index_folder(checkpoint, photos, other)
+    assert len(list(other.iterdir())) == 4
+
+
+def test_a_gallery_without_a_shard_may_become_another(checkpoint, photos, tmp_path):
+    gallery, broken = tmp_path / "gallery", tmp_path / "broken"
+    shutil.copytree(checkpoint, broken)
+    (broken / "model.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="is broken"):
+        index_folder(broken, photos, gallery)
+    assert not (gallery / "gallery.json").exists()
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none/a.png").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="none of the 1 images"):
+        index_folder(checkpoint, tmp_path / "none", gallery, steps=0)
+    assert read_about(gallery).steps == 0
+    assert index_folder(checkpoint, photos, gallery).images == 5
+    made = read_about(gallery)
+    assert (made.steps, made.folder, made.unreadable) == (1, "../photos", {})
+    with pytest.raises(ValueError, match="was made with"):
+        index_folder(checkpoint, photos, gallery, steps=0)
 
 
 # The command line
