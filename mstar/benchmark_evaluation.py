@@ -4,7 +4,6 @@ The peers are a random ranking, text spotters with edit distance, and the model 
 switched off.
 """
 
-import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,11 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
-import transformers
 from numpy.typing import NDArray
 from torch import Tensor
 
-from . import __version__
 from .data.benchmarks import Benchmark
 from .evaluation import (
     Estimate,
@@ -35,6 +32,7 @@ from .peers import SPOTTERS, check_kept, make_spotters, spot_all, spotting_score
 from .processing import STYLES, MstarProcessor
 from .queries import Query, words_of
 from .retrieval import Gallery
+from .versions import versions
 
 Array = NDArray[np.float64]
 
@@ -141,13 +139,7 @@ class Ranked:
             "steps": self.gallery.steps,
             "seed": self.seed,
             "checkpoint": checkpoint,
-            "versions": {
-                "mstar": __version__,
-                "python": platform.python_version(),
-                "torch": torch.__version__,
-                "transformers": transformers.__version__,
-                "numpy": np.__version__,
-            },
+            "versions": versions(),
         }
         found = groups(self.benchmark)
         best = min(10, len(self.benchmark.images))

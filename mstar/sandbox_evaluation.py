@@ -4,17 +4,14 @@ Every number stands beside what it has to beat: a random ranking, a shortcut tha
 the query, the attention that an even spread would give, a mask at random places.
 """
 
-import platform
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
-import transformers
 from numpy.typing import NDArray
 from torch import Tensor
 
-from . import __version__
 from .data import sandbox
 from .data.labels import parse_semantic
 from .data.lexicon import ENOUGH
@@ -34,6 +31,7 @@ from .modeling import MstarModel
 from .processing import MstarProcessor
 from .queries import Query, words_of
 from .sandbox_report import Comparison, Measure, Ranking, SandboxReport
+from .versions import versions
 
 Array = NDArray[np.float64]
 
@@ -82,13 +80,7 @@ def evaluate_sandbox(
         "images": images,
         "steps": steps,
         "gallery": gallery.hash,
-        "versions": {
-            "mstar": __version__,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-            "numpy": np.__version__,
-        },
+        "versions": versions(),
     }
     compared = []
     if controls:
