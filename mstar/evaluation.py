@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from .modeling import MstarModel
-from .outputs import TextEncoding
+from .outputs import ImageEncoding, TextEncoding
 from .processing import MstarProcessor
 from .queries import Query
 
@@ -324,11 +324,19 @@ def rank_gallery(
         starts = range(0, len(images), batch_size)
         for start in tqdm(starts, desc="gallery", unit="batch", leave=False):
             batch = images[start : start + batch_size]
-            pixels = processor(images=list(batch))["pixel_values"].to(model.device, model.dtype)
-            encoded = model(pixel_values=pixels, steps=steps).images
+            encoded = encode_images(model, processor, batch, steps)
             batch_scores = model.score(encoded, texts, is_word)
             scores[:, start : start + len(batch)] = batch_scores.float().cpu().numpy()
     return scores
+
+
+@torch.no_grad()
+def encode_images(
+    model: MstarModel, processor: MstarProcessor, images: Sequence[Any], steps: int | None = None
+) -> ImageEncoding:
+    """Images as the processor takes them, in one batch through the model; its hooks are heard."""
+    pixels = processor(images=list(images))["pixel_values"].to(model.device, model.dtype)
+    return model(pixel_values=pixels, steps=steps).images
 
 
 @torch.no_grad()

@@ -1,6 +1,6 @@
 """Searching a gallery: every image scored, the best of them looked at again, a rank explained."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan
 from pathlib import Path
@@ -11,44 +11,21 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from . import hooks as hooking
-from . import index as indexing
 from .checkpoints import checkpoint_hash, default_device, load_checkpoint
 from .contributions import Contribution, contributions
-from .evaluation import encode_texts, evaluating
+from .evaluation import encode_images, encode_texts, evaluating
 from .explain import NEEDED
 from .modeling import MstarModel
 from .outputs import TextEncoding, VisionEmbeddings
 from .processing import MstarProcessor, open_image
 from .queries import Query, as_query
+from .ranking import Hit, Ranked
 from .reranking import TokenCache, rerank
+from .shards import Entry, Shard, read_about, read_shards
 from .trace import Trace
+from .vectors import Rows, Vectors
 
-#: Bytes that are compared at once: what fits into a CPU's cache is several times faster.
-_BLOCK_BYTES = 12 * 2**20
 _MATCHED_AT_ONCE = 16
-
-
-@dataclass(frozen=True)
-class Hit:
-    """One image of a ranked gallery.
-
-    Attributes:
-        image, name: its index in the gallery, and what it is called.
-        rank, score: in the final ranking; 1 = first.
-        cosine_rank, cosine: by cosine alone.
-        probability: that the text is in the image, by the matching head; None = not re-ranked.
-        step, query: the vision embedding that counted most, see `MstarModel.embedding_values`.
-    """
-
-    image: int
-    name: str
-    rank: int
-    score: float
-    cosine_rank: int
-    cosine: float
-    probability: float | None
-    step: int
-    query: int
 
 
 @dataclass(frozen=True)
@@ -75,18 +52,10 @@ class Explanation:
     trace: Trace
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """Vision embeddings of some images, and their indices in the gallery, int64 [n]."""
-
-    vision: VisionEmbeddings
-    images: Tensor
-
-
 class _Files(Sequence[Any]):
     """The image files of a gallery, opened when asked for, and only if they are as embedded."""
 
-    def __init__(self, folder: Path, entries: Sequence[indexing.Entry]):
+    def __init__(self, folder: Path, entries: Sequence[Entry]):
         self.folder, self.entries = folder, entries
 
     def __len__(self) -> int:
@@ -100,6 +69,26 @@ class _Files(Sequence[Any]):
                 "`mstar index` again."
             )
         return open_image(self.folder / entry.name)
+
+
+def _check(shard: Shard, model: MstarModel, steps: int) -> None:
+    """See that a shard holds what the model makes: it may be of another gallery.
+
+    Raises:
+        ValueError: vectors of another number or size, or none where the model asks for them.
+    """
+    config, vision = model.config, shard.vision
+    count = (steps + 1) * config.num_query_tokens
+    sizes = {"features": (vision.features, config.embed_dim)}
+    if config.multi_word_branch:
+        sizes["embeddings"] = (vision.embeddings, config.qformer_config.hidden_size)
+    for name, (found, size) in sizes.items():
+        shape = None if found is None else tuple(found.shape[1:])
+        if shape != (count, size):
+            raise ValueError(
+                f"{shard.path} has {name} of shape {shape} an image, and the checkpoint makes "
+                f"{(count, size)}: it is of another gallery; delete it and run `mstar index` again."
+            )
 
 
 class Gallery:
@@ -121,16 +110,12 @@ class Gallery:
         images: Sequence[Any],
         names: Sequence[str],
         steps: int,
-        rows: Sequence[_Rows],
+        parts: Sequence[Rows],
     ):
         self.model, self.processor = model, processor
         self.images, self.names, self.steps = images, tuple(names), steps
-        self._rows = list(rows)
+        self._vectors = Vectors(model, parts)
         self._tokens = TokenCache()
-        self._where = torch.empty(len(self.names), 2, dtype=torch.long)  # image -> part, row
-        for part, rows_ in enumerate(self._rows):
-            self._where[rows_.images, 0] = part
-            self._where[rows_.images, 1] = torch.arange(len(rows_.images))
 
     @classmethod
     def embed(
@@ -155,16 +140,16 @@ class Gallery:
         if len(names) != len(images):
             raise ValueError(f"got {len(images)} images and {len(names)} names: one name each.")
         steps = model.config.steps if steps is None else steps
-        rows = []
+        parts = []
         with evaluating(model):
             for start in tqdm(range(0, len(images), batch_size), desc="gallery", leave=False):
                 batch = range(start, min(start + batch_size, len(images)))
                 photos = [images[i] for i in batch]
-                encoded = indexing.encode_images(model, processor, photos, steps)
+                encoded = encode_images(model, processor, photos, steps)
                 kept = encoded.embeddings if model.config.multi_word_branch else None
                 vision = VisionEmbeddings(kept, encoded.features)
-                rows.append(_Rows(vision, torch.tensor(batch)))
-        return cls(model, processor, images, names, steps, rows)
+                parts.append(Rows(vision, torch.tensor(batch)))
+        return cls(model, processor, images, names, steps, parts)
 
     @classmethod
     def open(
@@ -183,7 +168,7 @@ class Gallery:
             FileNotFoundError: there is no gallery.
             ValueError: it was made with another checkpoint, or it is broken or empty.
         """
-        about = indexing.read_about(folder)
+        about = read_about(folder)
         checkpoint = about.checkpoint if checkpoint is None else checkpoint
         model, processor = load_checkpoint(checkpoint, default_device())
         found = checkpoint_hash(checkpoint)
@@ -192,17 +177,19 @@ class Gallery:
                 f"the gallery {folder} was made with {about.made_with}; {checkpoint} is "
                 f"{found[:12]}: name that checkpoint, or make a gallery with this one."
             )
-        shards = indexing.read_shards(folder)
+        shards = read_shards(folder)
+        for shard in shards:
+            _check(shard, model, about.steps)
         entries = sorted((e for shard in shards for e in shard.entries), key=lambda e: e.name)
         if not entries:
             raise ValueError(f"the gallery {folder} is empty: run `mstar index` again.")
         place = {entry.name: i for i, entry in enumerate(entries)}
-        rows = [
-            _Rows(shard.vision, torch.tensor([place[entry.name] for entry in shard.entries]))
+        parts = [
+            Rows(shard.vision, torch.tensor([place[entry.name] for entry in shard.entries]))
             for shard in shards
         ]
         photos = _Files(Path(images or Path(folder, about.folder)), entries)
-        return cls(model, processor, photos, list(place), about.steps, rows)
+        return cls(model, processor, photos, list(place), about.steps, parts)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -276,7 +263,7 @@ class Gallery:
         ranked = self._ranked([asked], ratio)
         (hit,) = ranked.hits(0, torch.tensor([image]))
         kind, values = ranked.values(image)
-        vision = self._vision(torch.tensor([image]))
+        vision = self._vectors.of(torch.tensor([image]))
         words = contributions(self.model, self.processor, asked, vision)
         texts = [asked, *(Query(one.word, "word") for one in words)]
         inputs = self.processor(
@@ -291,15 +278,13 @@ class Gallery:
         margin = best - others[0] if others else nan
         return Explanation(asked, hit, kind, values, margin, words, trace)
 
-    def _ranked(self, queries: Sequence[Query], ratio: float | None) -> "_Ranked":
+    def _ranked(self, queries: Sequence[Query], ratio: float | None) -> Ranked:
         ratio = self.model.config.rerank_ratio if ratio is None else ratio
         if not 0 <= ratio <= 1:
             raise ValueError(f"the share to re-rank is from 0 to 1; got {ratio}.")
         texts, is_word = self._encoded(queries)
         cosine = self._scores(texts, is_word)
-        probability = torch.full_like(cosine, nan)
-        if not ratio:
-            return _Ranked(self, texts, is_word, cosine, cosine, probability)
+        final, probability = cosine, torch.full_like(cosine, nan)
         bar = tqdm(total=len(queries), desc="re-ranking", unit="query", leave=False, delay=1)
 
         def matched(number: int, best: Tensor) -> Tensor:
@@ -308,8 +293,9 @@ class Gallery:
             return probability[number, best]
 
         with bar, evaluating(self.model):
-            final = rerank(cosine, matched, ratio)
-        return _Ranked(self, texts, is_word, cosine, final, probability)
+            if ratio:
+                final = rerank(cosine, matched, ratio)
+        return Ranked(self._vectors, self.names, texts, is_word, cosine, final, probability)
 
     def _encoded(self, queries: Sequence[Query]) -> tuple[TextEncoding, Tensor]:
         if not queries:
@@ -322,7 +308,7 @@ class Gallery:
         scores = torch.empty(len(is_word), len(self))
         bar = tqdm(total=len(self), desc="search", unit="image", leave=False, delay=1)
         with bar, evaluating(self.model):
-            for block in self._blocks(is_word):
+            for block in self._vectors.blocks(is_word):
                 scores[:, block.images] = (
                     self.model.score(block.vision, texts, is_word).float().cpu()
                 )
@@ -352,37 +338,6 @@ class Gallery:
         pixels = pixels.to(self.model.device, self.model.dtype)
         return self.model.vision(pixels, hooking.active(self.model))[0]
 
-    def _blocks(self, is_word: Tensor) -> Iterator[_Rows]:
-        """The gallery in blocks that are small while they are compared with these texts."""
-        config = self.model.config
-        words = self.model.scored_by_word(is_word)
-        several = int((~words).sum())
-        for rows in self._rows:
-            vision = rows.vision
-            _, vectors, size = vision.features.shape
-            values = vectors * (size + int(words.sum()))
-            if several:  # the branch keeps normed, key and value of each, and weights of each text
-                dim = config.qformer_config.hidden_size
-                values += 4 * vectors * dim
-                values += several * (3 * dim + 2 * vectors * config.multi_word_heads)
-            count = max(1, _BLOCK_BYTES // (4 * values))
-            for start in range(0, len(rows.images), count):
-                part = slice(start, start + count)
-                embeddings = self._ready(vision.embeddings[part]) if several else None
-                features = self._ready(vision.features[part])
-                yield _Rows(VisionEmbeddings(embeddings, features), rows.images[part])
-
-    def _vision(self, images: Tensor) -> VisionEmbeddings:
-        """The vision embeddings of some images, int64 [n]."""
-        chosen = [(self._rows[part].vision, row) for part, row in self._where[images].tolist()]
-        stored = chosen[0][0].embeddings is not None
-        embeddings = torch.stack([v.embeddings[row] for v, row in chosen]) if stored else None
-        features = torch.stack([vision.features[row] for vision, row in chosen])
-        return VisionEmbeddings(self._ready(embeddings) if stored else None, self._ready(features))
-
-    def _ready(self, stored: Tensor) -> Tensor:
-        return stored.to(self.model.device, self.model.dtype)
-
     def _index(self, image: int | str) -> int:
         if isinstance(image, str):
             if image not in self.names:
@@ -391,57 +346,3 @@ class Gallery:
         if not 0 <= image < len(self):
             raise ValueError(f"the gallery has images 0 to {len(self) - 1}; got {image}.")
         return image
-
-
-@dataclass(frozen=True, eq=False)
-class _Ranked:
-    """A gallery ranked for N texts: all [N, B], with NaN where the matching head was not asked."""
-
-    gallery: Gallery
-    texts: TextEncoding
-    is_word: Tensor
-    cosine: Tensor
-    scores: Tensor
-    probability: Tensor
-
-    def hits(self, text: int, images: Tensor) -> list[Hit]:
-        """What became of these images, int64 [k], for one of the texts."""
-        queries = self.gallery.model.config.num_query_tokens
-        rank, cosine_rank = _ranks(self.scores[text]), _ranks(self.cosine[text])
-        chosen = torch.cat([self._values(text, some).argmax(1) for some in images.split(256)])
-        return [
-            Hit(
-                image,
-                self.gallery.names[image],
-                int(rank[image]),
-                float(self.scores[text, image]),
-                int(cosine_rank[image]),
-                float(self.cosine[text, image]),
-                matched if (matched := float(self.probability[text, image])) >= 0 else None,
-                *divmod(best, queries),
-            )
-            for image, best in zip(images.tolist(), chosen.tolist(), strict=True)
-        ]
-
-    def values(self, image: int, text: int = 0) -> tuple[str, Tensor]:
-        """What every vision embedding of an image counts, [T + 1, Q], and in which measure."""
-        model = self.gallery.model
-        by_word = bool(model.scored_by_word(self.is_word[text : text + 1]))
-        values = self._values(text, torch.tensor([image]))[0]
-        count = model.config.num_query_tokens
-        return "cosine" if by_word else "weight", values.unflatten(0, (-1, count))
-
-    @torch.no_grad()
-    def _values(self, text: int, images: Tensor) -> Tensor:
-        """[k, (T+1)·Q]"""
-        one = slice(text, text + 1)
-        texts = TextEncoding(self.texts.embeddings[one], self.texts.features[one])
-        vision = self.gallery._vision(images)
-        return self.gallery.model.embedding_values(vision, texts, self.is_word[one])[0].cpu()
-
-
-def _ranks(scores: Tensor) -> Tensor:
-    """The place of every image, int64 [B]: 1 = first; equal scores keep the images' order."""
-    ranks = torch.empty(len(scores), dtype=torch.long)
-    ranks[scores.argsort(descending=True, stable=True)] = torch.arange(1, len(scores) + 1)
-    return ranks

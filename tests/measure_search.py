@@ -16,11 +16,11 @@ from tqdm import tqdm
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
 from mstar.checkpoints import checkpoint_hash
-from mstar.index import About, Entry, write_about, write_shard
 from mstar.outputs import VisionEmbeddings
 from mstar.processing import character_tokenizer
 from mstar.queries import Query
 from mstar.retrieval import Gallery
+from mstar.shards import About, Entry, write_about, write_shard
 
 QUERIES, STEPS, DIM, SHARD = 64, 1, 256, 1000
 

@@ -15,12 +15,13 @@ from PIL import Image, PngImagePlugin
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from mstar import MstarConfig, MstarModel, MstarProcessor, cli, index
+from mstar import MstarConfig, MstarModel, MstarProcessor, cli, index, shards
 from mstar.checkpoints import checkpoint_hash, load_checkpoint
-from mstar.index import index_folder, read_about, read_shards
+from mstar.index import index_folder
 from mstar.processing import UnreadableImage, character_tokenizer, open_image
 from mstar.queries import Query
 from mstar.retrieval import Gallery
+from mstar.shards import read_about, read_shards
 
 QUERIES = [Query("exit", "word"), Query("one way", "phrase"), Query("stop, go", "combined")]
 
@@ -153,11 +154,11 @@ def test_a_run_that_was_stopped_goes_on(checkpoint, photos, tmp_path, monkeypatc
 
 
 def test_shards_are_written_as_they_fill(checkpoint, photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(index, "_SHARD_BYTES", 1)
+    monkeypatch.setattr(shards, "_SHARD_BYTES", 1)
     index_folder(checkpoint, photos, tmp_path / "gallery", batch_size=2)
     stored = {path.name for path in (tmp_path / "gallery").iterdir()}
-    shards = {f"{number:05}.safetensors" for number in range(3)}
-    assert stored == {".lock", "gallery.json", *shards}
+    written = {f"{number:05}.safetensors" for number in range(3)}
+    assert stored == {".lock", "gallery.json", *written}
     (photos / "a.png").unlink()
     (photos / "b.PNG").unlink()  # the first shard
     picture(photos / "new.png", 5)
@@ -223,6 +224,26 @@ def test_a_broken_shard_is_said(checkpoint, photos, tmp_path):
         Gallery.open(tmp_path / "gallery")
 
 
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("features", lambda vision: (vision.embeddings, vision.features[..., :-1])),
+        ("embeddings", lambda vision: (None, vision.features)),
+        ("features", lambda vision: tuple(
+            one.repeat(1, 2, 1) for one in (vision.embeddings, vision.features))),
+    ],
+)  # fmt: skip
+def test_a_shard_of_another_gallery_is_said(checkpoint, photos, tmp_path, name, change):
+    index_folder(checkpoint, photos, tmp_path / "gallery")
+    (shard,) = read_shards(tmp_path / "gallery")
+    other = type(shard.vision)(*change(shard.vision))
+    shards.write_shard(tmp_path / "gallery/00001.safetensors", shard.entries, other)
+    with pytest.raises(ValueError, match=rf"00001\.safetensors has {name} of shape .* delete it"):
+        Gallery.open(tmp_path / "gallery")
+    (tmp_path / "gallery/00001.safetensors").unlink()
+    assert index_folder(checkpoint, photos, tmp_path / "gallery").kept == 5
+
+
 def test_a_gallery_and_its_images_may_move(checkpoint, photos, tmp_path):
     index_folder(checkpoint, photos, tmp_path / "gallery")
     (tmp_path / "there").mkdir()
@@ -270,14 +291,14 @@ def test_of_a_name_in_two_shards_the_newest_counts(checkpoint, photos, tmp_path)
     (shard,) = read_shards(gallery)
     shutil.copy(shard.path, gallery / "00000 (copy).safetensors")  # no shard: never read
     marked = type(shard.vision)(shard.vision.embeddings, torch.zeros_like(shard.vision.features))
-    index.write_shard(gallery / "100000.safetensors", shard.entries, marked)
+    shards.write_shard(gallery / "100000.safetensors", shard.entries, marked)
     # newer than 99999, which a sorting by name would put last
-    index.write_shard(gallery / "99999.safetensors", shard.entries[:2], _first(shard.vision, 2))
+    shards.write_shard(gallery / "99999.safetensors", shard.entries[:2], _first(shard.vision, 2))
     (gallery / "00000.safetensors").unlink()
-    index.write_shard(gallery / "00001.safetensors", shard.entries, shard.vision)
+    shards.write_shard(gallery / "00001.safetensors", shard.entries, shard.vision)
     (only,) = read_shards(gallery)
     assert only.path.name == "100000.safetensors" and not only.vision.features.any()
-    index.write_shard(gallery / "100000.safetensors", shard.entries[:2], _first(marked, 2))
+    shards.write_shard(gallery / "100000.safetensors", shard.entries[:2], _first(marked, 2))
     old, _ = read_shards(gallery)
     assert [entry.name for entry in old.entries] == NAMES[2:]
     assert torch.equal(old.vision.features, shard.vision.features[2:])
@@ -285,9 +306,9 @@ def test_of_a_name_in_two_shards_the_newest_counts(checkpoint, photos, tmp_path)
 
     done = index_folder(checkpoint, photos, gallery)
     assert (done.images, done.kept, done.embedded, done.dropped) == (5, 5, 0, 0)
-    left = {path.name for path in index._shard_paths(gallery)}
+    left = {path.name for path in shards.shard_paths(gallery)}
     assert left == {"00001.safetensors", "100000.safetensors"}
-    assert len(index._read_shard(gallery / "00001.safetensors", 1).entries) == 3
+    assert len(shards._read_shard(gallery / "00001.safetensors", 1).entries) == 3
     picture(photos / "new.png", 5)
     index_folder(checkpoint, photos, gallery)
     assert (gallery / "100001.safetensors").is_file()
@@ -301,17 +322,17 @@ def _first(vision, count):
 def test_what_is_stopped_just_after_writing_is_not_written_twice(
     checkpoint, photos, tmp_path, monkeypatch
 ):
-    gallery, write = tmp_path / "gallery", index.write_shard
+    gallery, write = tmp_path / "gallery", shards.write_shard
 
     def stopped(*arguments):
         write(*arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(index, "_SHARD_BYTES", 1)
-    monkeypatch.setattr(index, "write_shard", stopped)
+    monkeypatch.setattr(shards, "_SHARD_BYTES", 1)
+    monkeypatch.setattr(shards, "write_shard", stopped)
     with pytest.raises(KeyboardInterrupt):
         index_folder(checkpoint, photos, gallery, batch_size=2)
-    assert [path.name for path in index._shard_paths(gallery)] == ["00000.safetensors"]
+    assert [path.name for path in shards.shard_paths(gallery)] == ["00000.safetensors"]
 
 
 def test_a_file_that_changes_while_it_is_read_is_seen_later(
@@ -353,10 +374,10 @@ def test_whatever_pillow_raises_is_an_unreadable_file(checkpoint, photos, tmp_pa
 def test_a_full_disk_is_said_once(checkpoint, photos, tmp_path, monkeypatch):
     gallery = tmp_path / "gallery"
     full = Mock(side_effect=SafetensorError("no space left"))
-    monkeypatch.setattr(index, "save_file", full)
+    monkeypatch.setattr(shards, "save_file", full)
     with pytest.raises(OSError, match=r"gallery cannot be written: no space left\."):
         index_folder(checkpoint, photos, gallery)
-    assert full.call_count == 1 and index._shard_paths(gallery) == []
+    assert full.call_count == 1 and shards.shard_paths(gallery) == []
 
     encode = Mock(side_effect=[index.encode_images, ValueError("the first error")])
 
@@ -387,10 +408,10 @@ def test_an_unreadable_subfolder_drops_nothing(checkpoint, photos, tmp_path, mon
 def test_what_cannot_be_looked_at_is_not_gone(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     for name in ("none.png", "file/a.png"):
-        assert index.Entry(name, 0, 0, "").now(tmp_path) is None
+        assert shards.Entry(name, 0, 0, "").now(tmp_path) is None
     monkeypatch.setattr(Path, "stat", Mock(side_effect=PermissionError("denied")))
     with pytest.raises(PermissionError):
-        index.Entry("a.png", 0, 0, "").now(tmp_path)
+        shards.Entry("a.png", 0, 0, "").now(tmp_path)
 
 
 ENTRY = {"name": "a.png", "size": 1, "modified": 1, "sha256": ""}
@@ -439,7 +460,7 @@ def test_the_numbers_of_a_shard_are_checked(tmp_path, tensors):
 
 
 def _refused(gallery, listed, tensors=None):
-    index.write_about(gallery, index.About("c", "0", 1, "."))
+    shards.write_about(gallery, shards.About("c", "0", 1, "."))
     good = {"features": torch.zeros(1, 4, 8), "embeddings": torch.zeros(1, 4, 6)}
     save_file(good, gallery / "00000.safetensors", {"images": json.dumps([ENTRY])})
     assert len(read_shards(gallery)) == 1

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mstar import MstarConfig, MstarModel, MstarProcessor, retrieval
+from mstar import MstarConfig, MstarModel, MstarProcessor, vectors
 from mstar.contributions import without_each
 from mstar.processing import character_tokenizer
 from mstar.queries import Query, guess_style, parse_query, words_of
@@ -199,7 +199,7 @@ def test_blocks_change_nothing(tiny, images, monkeypatch):
     gallery = Gallery.embed(*tiny, images, batch_size=4)
     queries = [Query("exit", "word"), Query("one way", "phrase")]
     whole = gallery.scores(queries)
-    monkeypatch.setattr(retrieval, "_BLOCK_BYTES", 1)  # an image at a time
+    monkeypatch.setattr(vectors, "_BLOCK_BYTES", 1)  # an image at a time
     torch.testing.assert_close(gallery.scores(queries), whole, atol=1e-6, rtol=0)
     words = gallery.scores(queries[:1])
     torch.testing.assert_close(words, whole[:1], atol=1e-6, rtol=0)

@@ -62,8 +62,8 @@ def against(
         x, y = np.asarray(across, dtype=float), np.asarray(up, dtype=float)
         shown = ~np.isnan(x + y)
         said = (
-            f"{group}: {int((y > x)[shown].sum())} of {int(shown.sum())} queries are better in "
-            f"{second}, {int((y < x)[shown].sum())} in {first}."
+            f"{group}: of {int(shown.sum())} queries {int((y > x)[shown].sum())} are better with "
+            f"{second}, {int((y < x)[shown].sum())} with {first}."
         )
         points = "".join(
             f'<circle cx="{_x(a / 100):.1f}" cy="{_y(b / 100):.1f}" r="3.5">'
@@ -72,7 +72,7 @@ def against(
             if keep
         )
         diagonal = f'<path class="mv-tick" d="M{_x(0)} {_y(0)}L{_x(1)} {_y(1)}"/>'
-        drawn.append(_chart(group, said, diagonal + points, f"AP in {first}", f"in {second}"))
+        drawn.append(_chart(group, said, diagonal + points, f"{first}: AP", f"{second}: AP"))
     return Picture(markup.figure(title, caption, f'<div class="mv-charts">{"".join(drawn)}</div>'))
 
 
