@@ -3,11 +3,14 @@
 import copy
 import json
 import re
+from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 import torch
 import traitlets
+from nbconvert.nbconvertapp import NbConvertApp
 from PIL import Image
 
 from mstar.explain import examine_assignment
@@ -65,6 +68,20 @@ def test_every_view_is_a_picture_too(recorded):
         for part in re.findall(r'<span class="mv-map[^>]*>', html):
             assert 'aria-label="' in part, name
         view.close()
+
+
+def test_readmes_export_has_the_views(recorded, tmp_path, monkeypatch):
+    readme = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
+    line = re.search(r"`(jupyter nbconvert --to html [^`]*)`", readme)[1]
+    explorer = PveExplorer(recorded.trace, recorded.photo)
+    shown = nbformat.v4.new_output("display_data", data=explorer._repr_mimebundle_()[0])
+    cell = nbformat.v4.new_code_cell("explorer", outputs=[shown])
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "NOTEBOOK.ipynb")
+    monkeypatch.chdir(tmp_path)
+    NbConvertApp.launch_instance(line.split()[2:])
+    page = (tmp_path / "NOTEBOOK.html").read_text(encoding="utf-8")
+    assert len(re.findall(r'class="mstar-view[ "]', page)) == 1
+    explorer.close()
 
 
 def test_the_page_opens_in_the_state_of_the_traits(recorded):
