@@ -18,6 +18,8 @@ from torch import Tensor
 
 from .data.benchmarks import Benchmark
 from .evaluation import (
+    FEW,
+    FEW_SAID,
     Estimate,
     at_scale,
     average_precisions,
@@ -80,20 +82,34 @@ class Group:
 
 @dataclass(frozen=True)
 class Line:
-    """A run in numbers: MAP in % by group, precision among the ten best (or all), images/s."""
+    """A run in numbers.
+
+    Attributes:
+        run: who ranked.
+        groups: MAP in % by group.
+        precision_at_best: among the best images, see `at_best`.
+        rate: images/s, see `Run`.
+    """
 
     run: str
     groups: dict[str, Estimate]
-    precision_at_10: Estimate
+    precision_at_best: Estimate
     rate: float | None
 
 
 @dataclass(frozen=True)
 class BenchmarkReport:
-    """What `evaluate_benchmark` found: where it comes from, and a line a run."""
+    """A ranked benchmark in numbers.
+
+    Attributes:
+        about: where it comes from; `best` = among how many images precision is taken.
+        lines: a run each.
+        most_at_best: the precision that a perfect ranking has, as most queries have few answers.
+    """
 
     about: dict[str, Any]
     lines: list[Line]
+    most_at_best: Estimate
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; a group without any query is null."""
@@ -102,23 +118,32 @@ class BenchmarkReport:
     def __str__(self) -> str:
         about, groups = self.about, list(self.lines[0].groups)
         head = [
-            f"{about['benchmark']}: {about['images']} images, {about['queries']} queries, "
+            f"{about['benchmark']}: {_count(about['images'], 'image')}, "
+            f"{_count(about['queries'], 'query')}, "
             f"T = {about['steps']}, checkpoint {about['checkpoint'][:12]}"
         ]
         for group in groups:
             head += ["", f"MAP in % [95 % interval], {group}"]
             for line in self.lines:
                 value = line.groups[group]
-                head.append(f"  {line.run:28} {value!s:22} of {value.count} queries")
-        head += ["", "precision among the 10 best in %, and images/s"]
+                head.append(f"  {line.run:28} {value!s:22} of {_count(value.count, 'query')}")
+        head += ["", f"precision among the {about['best']} best in %, and images/s"]
         for line in self.lines:
             rate = "" if line.rate is None else f"{line.rate:8.1f} images/s"
-            head.append(f"  {line.run:28} {line.precision_at_10!s:22} {rate}".rstrip())
+            head.append(f"  {line.run:28} {line.precision_at_best!s:22} {rate}".rstrip())
+        head.append(f"  {'the most there can be':28} {self.most_at_best}")
+        if any(0 < value.count < FEW for value in self.lines[0].groups.values()):
+            head += ["", FEW_SAID]
         return "\n".join(head)
 
 
+def _count(number: int, of: str) -> str:
+    """1 query, 2 queries"""
+    return f"{number} {of if number == 1 else {'query': 'queries', 'image': 'images'}[of]}"
+
+
 @dataclass(frozen=True, eq=False)
-class Ranked:
+class RankedBenchmark:
     """A benchmark, the gallery that the model made of it, and all rankings; the model's first."""
 
     benchmark: Benchmark
@@ -137,25 +162,50 @@ class Ranked:
             "images": len(self.benchmark.images),
             "queries": len(self.benchmark.queries),
             "steps": self.gallery.steps,
+            "best": best_count(self.benchmark),
             "seed": self.seed,
             "checkpoint": checkpoint,
             "versions": versions(),
         }
         found = groups(self.benchmark)
-        best = min(10, len(self.benchmark.images))
-        asked = self.benchmark.relevant.any(1)
-        return BenchmarkReport(
-            about,
-            [
-                Line(
-                    run.name,
-                    {g.name: estimate(g.precisions(self.benchmark, run.scores)) for g in found},
-                    estimate(precision_at(self.benchmark.relevant[asked], run.scores[asked], best)),
-                    run.rate,
-                )
-                for run in self.runs
-            ],
-        )
+        lines = [
+            Line(
+                run.name,
+                map_by_group(self.benchmark, run.scores, found),
+                at_best(self.benchmark, run.scores),
+                run.rate,
+            )
+            for run in self.runs
+        ]
+        return BenchmarkReport(about, lines, most_at_best(self.benchmark))
+
+
+def map_by_group(
+    benchmark: Benchmark, scores: Array, found: Sequence[Group]
+) -> dict[str, Estimate]:
+    """MAP in % of each group.
+
+    Args:
+        scores: [Q, B].
+    """
+    return {group.name: estimate(group.precisions(benchmark, scores)) for group in found}
+
+
+def best_count(benchmark: Benchmark) -> int:
+    """Among how many images precision is taken: ten, or all."""
+    return min(10, len(benchmark.images))
+
+
+def at_best(benchmark: Benchmark, scores: Array) -> Estimate:
+    """Precision in % among the best images, over the queries with an answer; scores [Q, B]."""
+    asked = benchmark.relevant.any(1)
+    k = best_count(benchmark)
+    return estimate(precision_at(benchmark.relevant[asked], scores[asked], k))
+
+
+def most_at_best(benchmark: Benchmark) -> Estimate:
+    """`at_best` of a perfect ranking."""
+    return at_best(benchmark, benchmark.relevant.astype(float))
 
 
 def rank_benchmark(
@@ -166,7 +216,7 @@ def rank_benchmark(
     peers: Sequence[str] = ("random",),
     seed: int = 0,
     kept: Path | None = None,
-) -> Ranked:
+) -> RankedBenchmark:
     """Rank a benchmark with a model, by cosine and re-ranked, and with its peers.
 
     Args:
@@ -187,7 +237,8 @@ def rank_benchmark(
     check_kept(kept)
     spotters = make_spotters(peers)  # or say so at once
     images, queries = benchmark.images, benchmark.queries
-    Gallery.embed(model, processor, images[:1], steps=steps)  # the first batch is always slow
+    # the first time is always slow
+    Gallery.embed(model, processor, images[:1], steps=steps).reranked_scores(queries[:1])
     seconds, gallery = timed(lambda: Gallery.embed(model, processor, images, benchmark.names,
                                                     steps))  # fmt: skip
     cosine_seconds, cosine = timed(lambda: gallery.scores(queries))
@@ -205,7 +256,7 @@ def rank_benchmark(
             runs.append(Run(name, spotting_scores(words, spotted.lines, joined), spotted.rate))
     if "random" in peers:
         runs.append(Run("random", random_scores(benchmark.relevant.shape, seed), None))
-    return Ranked(benchmark, gallery, runs, seed)
+    return RankedBenchmark(benchmark, gallery, runs, seed)
 
 
 def groups(benchmark: Benchmark) -> list[Group]:
@@ -267,11 +318,15 @@ def _parts(gallery: Gallery, benchmark: Benchmark) -> list[Run]:
 
 
 def _mean_of_words(gallery: Gallery, queries: Sequence[Query]) -> Array:
-    words = list(dict.fromkeys(Query(w, "word") for query in queries for w in words_of(query)))
+    parts = [
+        [query]
+        if query.style == "word"
+        else [Query(word, "word") for word in words_of(query)] or [query]  # nothing but signs
+        for query in queries
+    ]
+    words = list(dict.fromkeys(word for some in parts for word in some))
     by_word = dict(zip(words, gallery.scores(words).numpy(), strict=True))
-    return np.stack(
-        [np.mean([by_word[Query(w, "word")] for w in words_of(q)], axis=0) for q in queries]
-    )
+    return np.stack([np.mean([by_word[word] for word in some], axis=0) for some in parts])
 
 
 @contextmanager

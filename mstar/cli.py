@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import __version__
+from .files import said
 
 if TYPE_CHECKING:
     from .benchmark_evaluation import BenchmarkReport
@@ -122,7 +123,7 @@ def _evaluate_benchmark(parser: argparse.ArgumentParser) -> Callable[[argparse.N
     add(
         "--seed", type=int, default=0, metavar="N", help="of what is rendered or random (default 0)"
     )
-    add("--images", type=int, default=1000, metavar="N", help="to render (default 1000)")
+    add("--images", type=int, metavar="N", help="to render (default 1000)")
     add("--kept", type=Path, metavar="FILE", help="keep here what spotters read, and go on from it")
     _evaluated(add)
 
@@ -227,7 +228,7 @@ def search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
             print(json.dumps({"images": len(gallery), "queries": rows}, allow_nan=False))
             return
         for query, hits in zip(queries, found, strict=True):
-            print(f"{query.text} ({query.style}), the best of {len(gallery)} images")
+            print(f"{_printable(query.text)} ({query.style}), the best of {len(gallery)} images")
             print(" rank  score  cosine (rank)  matched  look, query  image")
             for hit in hits:
                 matched = "–" if hit.probability is None else f"{hit.probability:.0%}"
@@ -258,7 +259,7 @@ def report(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
                 metavar = {str: "TEXT", int: "N", float: "X"}[option.scalar]
                 how = dict(type=option.scalar, metavar=metavar)
             if option.is_list:
-                how |= dict(nargs="+", action="extend")
+                how |= dict(nargs="*", action="extend")
             flag = f"--{option.name.replace('_', '-')}"
             page.add_argument(flag, help=option.about().replace("%", "%%"), **how)
         page.add_argument(
@@ -454,7 +455,11 @@ COMMANDS = (convert, evaluate, index, report, sandbox, search, train)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one subcommand; 0 = done, 2 = bad input, said in one sentence on stderr."""
+    """Run one subcommand.
+
+    Returns:
+        0 = done; 2 = bad input, said in one sentence on stderr; 130 = stopped from the keyboard.
+    """
     parser = argparse.ArgumentParser(prog="mstar", description="The MSTAR workbench.")
     parser.add_argument("--version", action="version", version=f"mstar {__version__}")
     parser.set_defaults(run=lambda args: parser.print_help())
@@ -470,8 +475,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args.run(args)
     except (ValueError, OSError) as error:  # HookError is a ValueError
-        print(f"mstar: error: {_printable(str(error))}", file=sys.stderr)
+        why = said(error) if isinstance(error, OSError) else str(error)
+        print(f"mstar: error: {_printable(why)}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("mstar: stopped; what was finished is kept.", file=sys.stderr)
+        return 130  # as shells count it
     return 0
 
 

@@ -71,19 +71,20 @@ def without_each(query: Query) -> list[tuple[str, str]]:
     """
     if query.style == "word":
         return []
-    text, rest = query.text, ""
-    in_quotes = quoted(text) if query.style == "semantic" else None
-    if in_quotes is not None and clean_caption(in_quotes[0]):
-        text, rest = in_quotes
+    text, whole = query.text, quoted(query.text) if query.style == "semantic" else None
+    if whole is not None and clean_caption(whole.text):
+        text = whole.text
+    else:
+        whole = None
     pieces = []
     for found in re.finditer(r"[^\s,]+", text):
         shorter = text[: found.start()] + text[found.end() :]
         parts = (" ".join(part.split()) for part in shorter.split(","))
         left = ", ".join(part for part in parts if clean_caption(part))
-        if rest:
-            left = f"'{left}' {rest}" if left else rest
+        if whole is not None:  # with the marks as typed: they too move a score
+            left = str(whole._replace(text=left)) if left else whole.rest
         if clean_caption(found[0]):
             pieces.append((found[0], left))
-    if clean_caption(rest):
-        pieces.append((rest, f"'{text}'"))
+    if whole is not None and clean_caption(whole.rest):
+        pieces.append((whole.rest, str(whole._replace(rest=""))))
     return pieces if len(pieces) > 1 else []

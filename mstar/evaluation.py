@@ -21,6 +21,9 @@ from .processing import MstarProcessor
 from .queries import Query
 
 RESAMPLES = 2000
+#: Of fewer values the bootstrap's interval is too narrow: it cannot draw what is not there.
+FEW = 20
+FEW_SAID = f"Intervals over fewer than {FEW} are narrower than they should be: read them as hints."
 _TEXTS_AT_ONCE = 256
 
 

@@ -64,3 +64,10 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
         if path.exists():
             os.replace(path, old)
         os.replace(made, path)
+
+
+def said(error: OSError) -> str:
+    """What went wrong with which file, in a sentence, without the number that Python puts first."""
+    if error.strerror is None:
+        return str(error)
+    return f"{error.strerror}: {error.filename}." if error.filename else f"{error.strerror}."

@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 
 from .checkpoints import checkpoint_hash, default_device, load_checkpoint, load_config
 from .evaluation import encode_images, evaluating
+from .files import said
 from .modeling import MstarModel
 from .processing import SUFFIXES, MstarProcessor, UnreadableImage, decode_image
 from .shards import (
@@ -135,6 +136,7 @@ def _update(
     write_about(gallery, replace(about, unreadable=unreadable))
     done = len(todo) - len(unreadable)
     if not kept and not done:
+        (gallery / ABOUT).unlink()  # nothing to search in
         name, why = next(iter(unreadable.items()))
         raise ValueError(f"none of the {len(names)} images of {images} can be read; {name}: {why}")
     return Indexed(len(kept) + done, done, len(kept), dropped, unreadable)
@@ -252,6 +254,8 @@ def _read(
             photos.append(decode_image(BytesIO(content), path))
             digest = hashlib.sha256(content).hexdigest()
             entries.append(Entry(name, len(content), about.st_mtime_ns, digest))
-        except (UnreadableImage, OSError) as error:
+        except UnreadableImage as error:
             unreadable[name] = str(error)
+        except OSError as error:
+            unreadable[name] = said(error)
     return entries, photos

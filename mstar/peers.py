@@ -48,7 +48,8 @@ class RapidOcr:
             from rapidocr_onnxruntime import RapidOCR
         except ImportError as problem:
             raise ImportError(
-                "RapidOCR is not installed: pip install 'mstar[peers]', or leave this peer out."
+                "RapidOCR is not installed: pip install -e '.[peers]' in this repository, or leave "
+                "this peer out."
             ) from problem
         self._spot = RapidOCR()
 
@@ -90,12 +91,12 @@ SPOTTERS = {"rapidocr": RapidOcr, "tesseract": Tesseract}
 
 
 def make_spotters(names: Iterable[str]) -> list[Spotter]:
-    """Those of `SPOTTERS` that are named; other names are passed over.
+    """Those of `SPOTTERS` that are named, once each; other names are passed over.
 
     Raises:
         ImportError: one is not installed.
     """
-    return [SPOTTERS[name]() for name in names if name in SPOTTERS]
+    return [SPOTTERS[name]() for name in dict.fromkeys(names) if name in SPOTTERS]
 
 
 @dataclass(frozen=True)
@@ -112,9 +113,12 @@ class Spotted:
 
 
 def check_kept(kept: Path | None) -> None:
-    """Raise ValueError where a file to keep what was read in cannot be."""
-    if kept is not None and (kept.is_dir() or not kept.absolute().parent.is_dir()):
+    """Raise ValueError where a file to keep what was read in cannot be, or holds something else."""
+    if kept is None:
+        return
+    if kept.is_dir() or not kept.absolute().parent.is_dir():
         raise ValueError(f"{kept} cannot be written: expected a file in a folder that is there.")
+    _known(kept)
 
 
 def spot_all(spotter: Spotter, images: Sequence[Any], kept: Path | None = None) -> Spotted:
@@ -125,18 +129,19 @@ def spot_all(spotter: Spotter, images: Sequence[Any], kept: Path | None = None) 
         kept: a file of JSON lines in which what was read is kept, by the image's pixels, so that a
             run that was stopped goes on.
     """
-    known = _known(kept, spotter.name)
+    known = _known(kept)
     lines, seconds, read = [], 0.0, 0
     for number in tqdm(range(len(images)), desc=spotter.name, unit="image"):
         clock = time.perf_counter()
         pixels = np.asarray(images[number])
-        key = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+        digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+        key = (spotter.name, digest)
         if key not in known:
             known[key] = spotter.spot(pixels)
             seconds += time.perf_counter() - clock
             read += 1
             if kept is not None:
-                entry = {"peer": spotter.name, "image": key, "lines": known[key]}
+                entry = {"peer": spotter.name, "image": digest, "lines": known[key]}
                 with kept.open("a", encoding="utf-8") as file:
                     # in front, as the last line of a run that was killed may have no end
                     file.write("\n" + json.dumps(entry))
@@ -144,17 +149,23 @@ def spot_all(spotter: Spotter, images: Sequence[Any], kept: Path | None = None) 
     return Spotted(lines, read / seconds if read else None)
 
 
-def _known(kept: Path | None, peer: str) -> dict[str, list[str]]:
+def _known(kept: Path | None) -> dict[tuple[str, str], list[str]]:
+    """(peer, image) -> lines; a line that is half written is passed over."""
     if kept is None or not kept.is_file():
         return {}
-    known = {}
-    for line in kept.read_text(encoding="utf-8").splitlines():
+    known: dict[tuple[str, str], list[str]] = {}
+    try:
+        written = kept.read_text(encoding="utf-8").splitlines()
+    except ValueError:
+        raise ValueError(f"{kept} is no text: name an earlier run's file or a new one.") from None
+    for line in written:
         try:
             entry = json.loads(line)
-            if entry["peer"] == peer:
-                known[entry["image"]] = list(entry["lines"])
-        except (ValueError, KeyError, TypeError):
-            continue  # half written
+            key, lines = (str(entry["peer"]), str(entry["image"])), entry["lines"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            continue
+        if isinstance(lines, list) and all(isinstance(one, str) for one in lines):
+            known[key] = lines
     return known
 
 

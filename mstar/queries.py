@@ -18,7 +18,8 @@ def guess_style(text: str) -> tuple[str, str]:
     """The style that a text most likely has, and why: (style, reason)."""
     if re.search(r"['\"‘“].+['\"’”]\s+(on|in|at|of)\b", text):
         return "semantic", "a text in quotation marks, and where it stands"
-    if re.search(r"\S\s*[,+]\s*\S", text):
+    number = re.fullmatch(r"\d+(,\d{3})+(\.\d+)?", text)
+    if not number and re.search(r"[^\s,+]\s*[,+]\s*[^\s,+]", text):
         return "combined", "texts separated by a comma or a plus"
     if len(text.split()) > 1:
         return "phrase", "several words in a row"
@@ -29,7 +30,7 @@ def parse_query(entry: str) -> Query:
     """One query.
 
     `exit` is a word, `speed limit 25` a phrase; `combined:1888+celtic` asks for separate texts,
-    `semantic:'dream big' on a shirt` for a text on a thing.
+    `semantic:'dream big' on a shirt` for a text on a thing, in whatever quotation marks.
 
     Raises:
         ValueError: an unknown style, or no words.
@@ -40,9 +41,14 @@ def parse_query(entry: str) -> Query:
     if style is None:
         style = guess_style(text)[0]
     if style not in STYLES:
-        raise ValueError(f"unknown style {style!r}: expected one of {', '.join(STYLES)}.")
+        raise ValueError(
+            f"unknown style {style!r}: expected one of {', '.join(STYLES)}; before a text that has "
+            f"a colon itself write its style, as in word:{entry.strip()}."
+        )
     if style == "combined":
         text = ", ".join(part.strip() for part in re.split("[+,]", text) if part.strip())
+    if style == "semantic" and (parts := quoted(text)):
+        text = f"'{parts.text}' {parts.rest}".rstrip()
     if not clean_caption(text):
         raise ValueError(f"the query {entry!r} has no words.")
     return Query(text, style)
@@ -52,28 +58,50 @@ def as_query(query: str | Query, style: str = "auto") -> Query:
     """A query as it is; a text in the style named for it, or with `auto` see `parse_query`."""
     if isinstance(query, Query):
         return query
+    if style not in ("auto", *STYLES):
+        raise ValueError(f"unknown style {style!r}: expected auto or one of {', '.join(STYLES)}.")
     return parse_query(query if style == "auto" else f"{style}:{query}")
 
 
-def quoted(text: str) -> tuple[str, str] | None:
-    """A semantic text in two: what is in quotation marks, and what follows; None without marks."""
-    found = re.fullmatch(r"\s*['\"‘“](.+)['\"’”]\s*(.*?)\s*", text)
-    return (found[1], found[2]) if found else None
+class Quoted(NamedTuple):
+    """A semantic text: what is in quotation marks, the marks, and what follows."""
+
+    opening: str
+    text: str
+    closing: str
+    rest: str
+
+    def __str__(self) -> str:
+        return f"{self.opening}{self.text}{self.closing} {self.rest}".rstrip()
+
+
+def quoted(text: str) -> Quoted | None:
+    """A semantic text in its parts; None without quotation marks.
+
+    The first closing mark at the end of a word counts: `'it's open' on the baker's door`.
+    """
+    found = re.fullmatch(
+        r"\s*(?:(['‘])(.+?)(['’])|([\"“])(.+?)([\"”]))(?!\w)\s*(.*?)\s*", text, re.DOTALL
+    )
+    if not found:
+        return None
+    opening, inside, closing = found.groups()[:3] if found[1] else found.groups()[3:6]
+    return Quoted(opening, inside, closing, found[7])
 
 
 def words_of(query: Query) -> tuple[str, ...]:
     """The single words that have to be written in an image, in their order.
 
     Of a semantic text these are the ones in quotation marks, all of them if it has none. A word
-    query is one word, whatever it holds (`10,000`); signs by themselves are none.
+    query keeps its commas (`10,000`), and has several words if somebody put a space into it. Signs
+    by themselves are none.
     """
-    if query.style == "word":
-        return (query.text,)
+    between = r"\s+" if query.style == "word" else r"[\s,]+"
     texts = [query.text]
     if query.style == "semantic" and (parts := quoted(query.text)):
-        texts.insert(0, parts[0])
+        texts.insert(0, parts.text)
     for text in texts:
-        words = tuple(word for word in re.split(r"[\s,]+", text) if clean_caption(word))
+        words = tuple(word for word in re.split(between, text) if clean_caption(word))
         if words:
             return words
     return ()

@@ -165,10 +165,12 @@ class Gallery:
             images: the folder of its images; None = where it was, seen from the gallery.
 
         Raises:
-            FileNotFoundError: there is no gallery.
+            FileNotFoundError: there is no gallery, or no such folder of images.
             ValueError: it was made with another checkpoint, or it is broken or empty.
         """
         about = read_about(folder)
+        if images is not None and not Path(images).is_dir():
+            raise FileNotFoundError(f"there is no folder of images {images}.")
         checkpoint = about.checkpoint if checkpoint is None else checkpoint
         model, processor = load_checkpoint(checkpoint, default_device())
         found = checkpoint_hash(checkpoint)
@@ -258,16 +260,29 @@ class Gallery:
         Raises:
             ValueError: there is no such image, or see `search`.
         """
+        return self.explain_each(query, [image], style, ratio)[0]
+
+    def explain_each(
+        self,
+        query: str | Query,
+        images: Sequence[int | str],
+        style: str = "auto",
+        ratio: float | None = None,
+    ) -> list[Explanation]:
+        """`explain` for several images, at the cost of one search."""
         asked = as_query(query, style)
-        image = self._index(image)
+        places = [self._index(image) for image in images]
         ranked = self._ranked([asked], ratio)
-        (hit,) = ranked.hits(0, torch.tensor([image]))
-        kind, values = ranked.values(image)
-        vision = self._vectors.of(torch.tensor([image]))
+        hits = ranked.hits(0, torch.tensor(places, dtype=torch.long))
+        return [self._explained(asked, ranked, hit) for hit in hits]
+
+    def _explained(self, asked: Query, ranked: Ranked, hit: Hit) -> Explanation:
+        kind, values = ranked.values(hit.image)
+        vision = self._vectors.of(torch.tensor([hit.image]))
         words = contributions(self.model, self.processor, asked, vision)
         texts = [asked, *(Query(one.word, "word") for one in words)]
         inputs = self.processor(
-            images=[self.images[image]],
+            images=[self.images[hit.image]],
             text=[text.text for text in texts],
             styles=[text.style for text in texts],
         ).to(self.model.device)
@@ -313,6 +328,10 @@ class Gallery:
                     self.model.score(block.vision, texts, is_word).float().cpu()
                 )
                 bar.update(len(block.images))
+        wrong = (~scores.isfinite()).any(0).nonzero()
+        if len(wrong):
+            name = self.names[int(wrong[0])]
+            raise ValueError(f"the embeddings of {name} are no numbers: embed the gallery anew.")
         return scores
 
     @torch.no_grad()

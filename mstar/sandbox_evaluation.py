@@ -14,7 +14,6 @@ from torch import Tensor
 
 from .data import sandbox
 from .data.labels import parse_semantic
-from .data.lexicon import ENOUGH
 from .evaluation import (
     Estimate,
     average_precision,
@@ -49,8 +48,7 @@ def evaluate_sandbox(
 
     Args:
         difficulty: `easy`, `hard` or `crowd`.
-        images: size of the gallery. A fifth as many seen words are asked for, at most 200, and
-            as many unseen ones.
+        images: size of the gallery, see `judging_gallery`.
         steps: T; None = the configuration's.
         controls: also compare T = 0 with T = 1, with an empty mask and with a random one.
 
@@ -60,13 +58,7 @@ def evaluate_sandbox(
     steps = model.config.steps if steps is None else steps
     if steps < 0:
         raise ValueError(f"steps (T) must be 0 or more; got {steps}.")
-    if difficulty not in sandbox.DIFFICULTIES:
-        names = ", ".join(sandbox.DIFFICULTIES)
-        raise ValueError(f"unknown difficulty {difficulty!r}: expected one of {names}.")
-    words = min(200, max(ENOUGH, images // 5))
-    gallery = sandbox.gallery(
-        seed, sandbox.DIFFICULTIES[difficulty], images, seen=words, unseen=words, progress=True
-    )
+    gallery = sandbox.judging_gallery(difficulty, seed, images)
     truth = np.array([query.relevant for query in gallery.queries])
     own = [query.asked for query in gallery.queries]
     texts = list(dict.fromkeys([*own, *_shortcut_texts(gallery.queries)]))

@@ -67,7 +67,8 @@ def _lines(report: SandboxReport) -> list[str]:
     about = report.about
     lines = [
         f"{about['difficulty']} gallery, seed {about['seed']}: {about['images']} images, "
-        f"T = {about['steps']}, hash {about['gallery'][:12]}",
+        f"T = {about['steps']}, gallery {about['gallery'][:12]}"
+        + (f", checkpoint {about['checkpoint'][:12]}" if "checkpoint" in about else ""),
         "",
         f"{'MAP in % [95 % interval]':44} {'model':22} {'random ranking':22} queries",
     ]

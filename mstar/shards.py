@@ -139,7 +139,11 @@ def read_shards(gallery: str | Path) -> list[Shard]:
         FileNotFoundError: the folder holds no gallery.
         ValueError: a shard is broken, or see `read_about`.
     """
-    return [take(shard, rows) for shard, rows in stored(Path(gallery)) if rows]
+    while True:
+        try:
+            return [take(shard, rows) for shard, rows in stored(Path(gallery)) if rows]
+        except _Gone:  # a run has just dropped it: what it left is another list
+            continue
 
 
 def shard_paths(gallery: Path) -> list[Path]:
@@ -173,6 +177,10 @@ def take(shard: Shard, rows: list[int]) -> Shard:
     return Shard(shard.path, entries, VisionEmbeddings(embeddings, whole.features[rows]))
 
 
+class _Gone(Exception):
+    """A shard that was listed is not there any more."""
+
+
 def _read_shard(path: Path, steps: int) -> Shard:
     try:
         with safe_open(path, framework="pt") as stored:
@@ -189,6 +197,8 @@ def _read_shard(path: Path, steps: int) -> Shard:
         vectors = vision.features.shape[1]
         if not vectors or vectors % (steps + 1) or any(one.shape[1] != vectors for one in given):
             raise ValueError("it has too few or too many vectors an image")
+    except FileNotFoundError as error:
+        raise _Gone from error
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(
             f"{path} is broken ({error}): delete it and run `mstar index` again, which embeds its "

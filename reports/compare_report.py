@@ -11,7 +11,7 @@ from tqdm import tqdm  # as text, which the runner passes on to the terminal
 from mstar.benchmark_evaluation import Run, groups, timed
 from mstar.checkpoints import default_device, load_checkpoint
 from mstar.data.benchmarks import Benchmark
-from mstar.evaluation import average_precisions, paired
+from mstar.evaluation import FEW, average_precisions, paired
 from mstar.modeling import MstarModel
 from mstar.processing import MstarProcessor
 from mstar.retrieval import Gallery
@@ -66,6 +66,8 @@ def numbers(compared: Compared) -> list[Picture]:
             change = pair.difference
             if change.count:
                 sure = "better" if change.low > 0 else "worse" if change.high < 0 else "not clear"
+                if change.count < FEW:
+                    sure = "too few"
                 queries_ = f"{pair.better} better, {pair.worse} worse of {change.count}"
                 rows.append([group.name, run.name, difference(change), sure, queries_])
     return [
@@ -73,7 +75,8 @@ def numbers(compared: Compared) -> list[Picture]:
             f"Against {first.name}",
             "Differences in MAP over the same queries, with 95 % intervals (bootstrap over the "
             "differences of each query): the whole interval above 0 is better, below 0 worse. Of "
-            "twenty comparisons without any effect one is expected to look like one.",
+            "twenty comparisons without any effect one is expected to look like one. Fewer than "
+            f"{FEW} queries are too few to say.",
             ["Queries", "Arm", "Difference [95 %]", "So", "Query by query"],
             rows,
         ),

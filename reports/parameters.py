@@ -197,8 +197,7 @@ class ImageReport(Parameters):
         ):
             if count > most:
                 raise ValueError(f"a report takes at most {most} {name}; got {count}.")
-        if self.steps is not None and not 0 <= self.steps <= MAX_STEPS:
-            raise ValueError(f"steps (T) must be from 0 to {MAX_STEPS}; got {self.steps}.")
+        check_steps(self.steps)
         config = self.config()
         patch = config.vision_config.patch_size
         if self.size is not None and (self.size <= 0 or self.size % patch):
@@ -210,6 +209,12 @@ class ImageReport(Parameters):
             select(self.record, reached_points(config, steps))
         for path in self.images:
             open_image(path)
+
+
+def check_steps(steps: int | None) -> None:
+    """T within what a report can show; raises ValueError."""
+    if steps is not None and not 0 <= steps <= MAX_STEPS:
+        raise ValueError(f"steps (T) must be from 0 to {MAX_STEPS}; got {steps}.")
 
 
 def is_embedded(checkpoint: Path) -> bool:

@@ -6,13 +6,12 @@ from pathlib import Path
 from mstar.benchmark_evaluation import PEERS
 from mstar.checkpoints import load_config
 from mstar.data.benchmarks import RENDERED, Benchmark, load
+from mstar.data.galleries import FEWEST
 from mstar.peers import check_kept, make_spotters
 
-from .parameters import MAX_STEPS, Parameters, checkpoint_folder, is_embedded
+from .parameters import Parameters, check_steps, checkpoint_folder, is_embedded
 
 MAX_SHOWN = 20
-#: A sandbox gallery of fewer has no room for its queries.
-MIN_IMAGES = 40
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,8 @@ class _OnBenchmark(Parameters):
 
     def load(self) -> Benchmark:
         """The benchmark; raises as `mstar.data.benchmarks.load` does."""
-        return load(self.benchmark, self.folder or None, self.seed, self.images)
+        images = None if self.of_photographs else self.images
+        return load(self.benchmark, self.folder or None, self.seed, images)
 
     @property
     def of_photographs(self) -> bool:
@@ -44,9 +44,14 @@ class _OnBenchmark(Parameters):
     def _check(self) -> None:
         if not 0 <= self.shown <= MAX_SHOWN:
             raise ValueError(f"shown must be from 0 to {MAX_SHOWN}; got {self.shown}.")
-        for name, least in (("seed", 0), ("images", MIN_IMAGES)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be {least} or more; got {getattr(self, name)}.")
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or more; got {self.seed}.")
+        if self.of_photographs and self.images != type(self)().images:
+            raise ValueError(
+                f"{self.benchmark} is not rendered: leave out the number of images, {self.images}."
+            )
+        if self.images < FEWEST:
+            raise ValueError(f"images must be {FEWEST} or more; got {self.images}.")
         if self.of_photographs or self.folder:
             self.load()  # says what is missing; a rendered one would be drawn
         for folder in self.checkpoints.values():
@@ -133,15 +138,13 @@ class CompareReport(_OnBenchmark):
     def _check(self) -> None:
         for steps in self.steps:
             check_steps(steps)
-        for name, values in (("models", self.models), ("steps", self.steps)):
+        folders = [Path(model).resolve() for model in self.models]
+        for name, values, told in (
+            ("models", folders, self.models),
+            ("steps", self.steps, self.steps),
+        ):
             if len(set(values)) < len(values):
-                raise ValueError(f"{name} has an entry twice: {', '.join(map(str, values))}.")
+                raise ValueError(f"{name} has an entry twice: {', '.join(map(str, told))}.")
         super()._check()
         if len(self.arms()) < 2:
             raise ValueError("a comparison needs two models or two values of steps at least.")
-
-
-def check_steps(steps: int | None) -> None:
-    """T within what a report can show; raises ValueError."""
-    if steps is not None and not 0 <= steps <= MAX_STEPS:
-        raise ValueError(f"steps (T) must be from 0 to {MAX_STEPS}; got {steps}.")

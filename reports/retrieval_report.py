@@ -9,15 +9,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mstar.benchmark_evaluation import Group, Ranked, Run, groups, rank_benchmark
+from mstar.benchmark_evaluation import (
+    Group,
+    RankedBenchmark,
+    Run,
+    at_best,
+    best_count,
+    groups,
+    map_by_group,
+    most_at_best,
+    rank_benchmark,
+)
 from mstar.checkpoints import checkpoint_hash, default_device, load_checkpoint
 from mstar.data.benchmarks import Benchmark
 from mstar.evaluation import (
     Estimate,
     average_precisions,
-    estimate,
     paired,
-    precision_at,
     precision_recall,
 )
 from widgets import figures
@@ -44,7 +52,7 @@ def notes(settings: RetrievalReport) -> list[Picture]:
     ]
 
 
-def rank(settings: RetrievalReport) -> Ranked:
+def rank(settings: RetrievalReport) -> RankedBenchmark:
     """Rank the benchmark with the checkpoint and with its peers.
 
     Raises:
@@ -62,7 +70,7 @@ def rank(settings: RetrievalReport) -> Ranked:
     )
 
 
-def numbers(ranked: Ranked) -> list[Picture]:
+def numbers(ranked: RankedBenchmark) -> list[Picture]:
     """MAP by style and by size, precision among the ten best, precision by recall."""
     benchmark, found = ranked.benchmark, groups(ranked.benchmark)
     styles = [group for group in found if group.at_scale is None]
@@ -87,19 +95,15 @@ def numbers(ranked: Ranked) -> list[Picture]:
                 by_run(benchmark, ranked.runs, sizes),
             )
         )
-    best = min(10, len(benchmark.images))
-    asked = benchmark.relevant.any(1)
-    relevant = benchmark.relevant[asked]
-    at_best = {
-        run.name: estimate(precision_at(relevant, run.scores[asked], best)) for run in ranked.runs
-    }
-    at_best["the most there can be"] = estimate(100 * np.minimum(relevant.sum(1), best) / best)
+    best = best_count(benchmark)
+    precise = {run.name: at_best(benchmark, run.scores) for run in ranked.runs}
+    precise["the most there can be"] = most_at_best(benchmark)
     shown.append(
         figures.scores(
             f"Precision among the {best} best",
             "How many of the first images answer the query; most queries have fewer answers than "
             "there are places.",
-            {"all queries": at_best},
+            {"all queries": precise},
         )
     )
     panels = {}
@@ -124,7 +128,7 @@ def numbers(ranked: Ranked) -> list[Picture]:
     return shown
 
 
-def extremes(settings: RetrievalReport, ranked: Ranked) -> list[Picture]:
+def extremes(settings: RetrievalReport, ranked: RankedBenchmark) -> list[Picture]:
     """The queries that go worst and best, style by style, with their best images, and why."""
     benchmark, run = ranked.benchmark, ranked.runs[0]
     precisions = average_precisions(benchmark.relevant, run.scores)
@@ -153,18 +157,17 @@ def extremes(settings: RetrievalReport, ranked: Ranked) -> list[Picture]:
     ]
 
 
-def _reasons(ranked: Ranked, rows: Sequence[int]) -> Picture:
+def _reasons(ranked: RankedBenchmark, rows: Sequence[int]) -> Picture:
     """For some queries the first image that does not answer beside the first that does."""
     benchmark, scores = ranked.benchmark, ranked.runs[0].scores
     lines = []
     for row in rows:
         order = np.argsort(-scores[row], kind="stable")
         relevant = benchmark.relevant[row, order]
-        for sign, answers in (("✗", False), ("✓", True)):
-            if not (relevant == answers).any():
-                continue
-            image = int(order[(relevant == answers).argmax()])
-            why = ranked.gallery.explain(benchmark.queries[row], image)
+        signs = {"✗": ~relevant, "✓": relevant}
+        first = {sign: int(order[of.argmax()]) for sign, of in signs.items() if of.any()}
+        explained = ranked.gallery.explain_each(benchmark.queries[row], list(first.values()))
+        for sign, why in zip(first, explained, strict=True):
             words = ", ".join(f"{one.word} {signed(one.added)}" for one in why.words)
             lines.append(
                 [
@@ -187,7 +190,7 @@ def _reasons(ranked: Ranked, rows: Sequence[int]) -> Picture:
     )
 
 
-def reranking(settings: RetrievalReport, ranked: Ranked) -> list[Picture]:
+def reranking(settings: RetrievalReport, ranked: RankedBenchmark) -> list[Picture]:
     """What the matching head's second opinion changed."""
     benchmark, (cosine, final) = ranked.benchmark, ranked.runs[:2]
     rows = []
@@ -218,7 +221,7 @@ def reranking(settings: RetrievalReport, ranked: Ranked) -> list[Picture]:
     return shown
 
 
-def timing(ranked: Ranked) -> Picture:
+def timing(ranked: RankedBenchmark) -> Picture:
     """Images/s of all that looked at images, and the time of a search."""
     gallery = ranked.gallery
     rows = [[run.name, f"{run.rate:.1f} images/s"] for run in ranked.runs if run.rate is not None]
@@ -263,7 +266,7 @@ def queries(
     return figures.queries(title, caption, shown, benchmark.images, benchmark.names)
 
 
-def save(settings: RetrievalReport, ranked: Ranked) -> dict[str, Any]:
+def save(settings: RetrievalReport, ranked: RankedBenchmark) -> dict[str, Any]:
     """Write `metrics.json`: every number, and the AP of every query in every run.
 
     Returns:
@@ -291,8 +294,9 @@ def by_run(
     benchmark: Benchmark, runs: Sequence[Run], found: Sequence[Group]
 ) -> dict[str, dict[str, Estimate]]:
     """MAP by group and by run."""
+    by_group = {run.name: map_by_group(benchmark, run.scores, found) for run in runs}
     return {
-        group.name: {run.name: estimate(group.precisions(benchmark, run.scores)) for run in runs}
+        group.name: {name: values[group.name] for name, values in by_group.items()}
         for group in found
     }
 
@@ -308,8 +312,9 @@ def movers(
 
 
 def signed(value: float) -> str:
-    """A small difference with a true minus."""
-    return f"{value:+.3f}".replace("-", "−")
+    """A small difference with a true minus, and none before a zero."""
+    said = f"{value:+.3f}"
+    return "0.000" if float(said) == 0 else said.replace("-", "−")
 
 
 def difference(change: Estimate) -> str:
@@ -320,11 +325,9 @@ def difference(change: Estimate) -> str:
 
 def headline(run: Run, benchmark: Benchmark) -> dict[str, str]:
     """MAP by style, for the index of a sweep."""
-    return {
-        f"MAP, {group.name}": str(estimate(group.precisions(benchmark, run.scores)))
-        for group in groups(benchmark)
-        if group.at_scale is None
-    }
+    styles = [group for group in groups(benchmark) if group.at_scale is None]
+    found = map_by_group(benchmark, run.scores, styles)
+    return {f"MAP, {name}": str(value) for name, value in found.items()}
 
 
 def per_query(benchmark: Benchmark, runs: Sequence[Run]) -> list[dict[str, Any]]:

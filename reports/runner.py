@@ -2,7 +2,8 @@
 
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def make(name: str, values: Mapping[str, Any], progress: bool = True) -> Path:
 
     out = Path(settings.out)
     out.mkdir(parents=True, exist_ok=True)
-    with files.replacing(out / "report.ipynb") as executed:
+    with _no_empty_folder(out), files.replacing(out / "report.ipynb") as executed:
         try:
             papermill.execute_notebook(
                 report.notebook,
@@ -82,6 +83,17 @@ def make(name: str, values: Mapping[str, Any], progress: bool = True) -> Path:
         size = html.stat().st_size / 1e6
         logger.warning("%s has %.1f MB: ask it for less to make it smaller.", html, size)
     return html
+
+
+@contextmanager
+def _no_empty_folder(out: Path) -> Iterator[None]:
+    """A report that is stopped from the keyboard leaves nothing."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        with suppress(OSError):  # it holds something else
+            out.rmdir()
+        raise
 
 
 def _kept(out: Path, made: Mapping[str, Any], executed: Path, why: str) -> ReportFailed:

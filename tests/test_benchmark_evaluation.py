@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mstar import cli, peers
-from mstar.benchmark_evaluation import groups, rank_benchmark
+from mstar import benchmark_evaluation, cli, peers
+from mstar.benchmark_evaluation import at_best, best_count, groups, most_at_best, rank_benchmark
 from mstar.data.benchmarks import Benchmark, rendered
 from mstar.evaluation import average_precisions, rank_gallery
 from mstar.queries import Query
@@ -64,9 +64,44 @@ def test_the_model_ranks_as_everywhere_and_its_parts_can_be_switched_off(tiny, b
     np.testing.assert_allclose(word, scores["MSTAR"][0], atol=1e-5)
     assert not np.allclose(scores["without instruction"], scores["MSTAR"], atol=1e-4)
     assert processor.prompts == "paper"  # as it was
+    processor.prompts = "none"
+    try:
+        bare = rank_gallery(model, processor, benchmark.images, benchmark.queries)
+    finally:
+        processor.prompts = "paper"
+    np.testing.assert_allclose(scores["without instruction"], bare, atol=1e-5)
     assert not np.allclose(scores["without masks"], scores["MSTAR"], atol=1e-6)
     rates = {run.name: run.rate for run in ranked.runs}
-    assert rates["random"] is None and rates["MSTAR"] > rates["MSTAR, re-ranked"] > 0
+    assert rates["random"] is None and rates["MSTAR"] > 0 < rates["MSTAR, re-ranked"]
+
+
+def test_images_a_second_are_of_embedding_and_scoring(tiny, benchmark, monkeypatch):
+    monkeypatch.setattr(benchmark_evaluation, "timed", lambda work: (2.0, work()))
+    ranked = rank_benchmark(benchmark, *tiny, peers=("parts",))
+    rates = {run.name: run.rate for run in ranked.runs}
+    assert rates["MSTAR"] == rates["MSTAR, re-ranked"] == 3 / 4
+    assert rates["without PVE (T = 0)"] == 3 / 2 and rates["without instruction"] is None
+
+
+def test_precision_among_the_best_leaves_out_queries_without_an_answer(benchmark):
+    relevant = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0]], dtype=bool)
+    asked = replace(benchmark, relevant=relevant)
+    scores = np.array([[1.0, 2, 3]] * 3)
+    found = at_best(asked, scores)  # among the three best, which are all
+    assert (found.count, found.value) == (2, pytest.approx(50))
+    assert most_at_best(asked) == found
+    many = replace(asked, images=list(benchmark.images) * 5, relevant=np.tile(relevant, 5))
+    scores = np.tile(scores, 5) + np.arange(15) / 100
+    assert best_count(many) == 10
+    assert most_at_best(many).value == pytest.approx((50 + 100) / 2)
+    assert at_best(many, scores).value < most_at_best(many).value
+
+
+def test_a_query_of_signs_alone_stands_for_itself_without_the_branch(tiny, benchmark):
+    queries = (Query(", ,", "phrase"), *benchmark.queries[1:])
+    ranked = rank_benchmark(replace(benchmark, queries=queries), *tiny, peers=("parts",))
+    scores = {run.name: run.scores for run in ranked.runs}
+    assert scores["without multi-word branch"].shape == (3, 3)
 
 
 def test_a_spotter_is_a_row_with_its_speed(tiny, benchmark, monkeypatch):
@@ -88,6 +123,31 @@ def test_what_a_spotter_read_is_kept(benchmark, tmp_path):
     assert again.rate > 0
     # nothing was read, so nothing was measured
     assert peers.spot_all(reader, benchmark.images, kept).rate is None and reader.read == 3
+
+
+@pytest.mark.parametrize("lines", ["[1]", "[null]", '"exit"', "7"])
+def test_what_no_spotter_wrote_is_read_anew(benchmark, tmp_path, lines):
+    kept, reader = tmp_path / "kept.jsonl", Reader()
+    peers.spot_all(reader, benchmark.images[:1], kept)
+    entry = json.loads(kept.read_text())
+    kept.write_text(json.dumps(entry).replace('["EXIT", "way out!"]', lines) + "\n" + "[" * 10**5)
+    assert peers.spot_all(reader, benchmark.images[:1], kept).lines == [["EXIT", "way out!"]]
+    assert reader.read == 2
+
+
+def test_a_kept_file_that_is_no_text_is_said_before_anything_runs(tiny, benchmark, tmp_path):
+    kept = tmp_path / "kept.jsonl"
+    kept.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match=r"kept\.jsonl is no text: name an earlier run's file"):
+        peers.check_kept(kept)
+    with pytest.raises(ValueError, match="is no text"):
+        rank_benchmark(benchmark, *tiny, kept=kept)
+
+
+def test_a_peer_named_twice_is_asked_once(tiny, benchmark, monkeypatch):
+    monkeypatch.setitem(peers.SPOTTERS, "rapidocr", Reader)
+    ranked = rank_benchmark(benchmark, *tiny, peers=("rapidocr", "rapidocr"))
+    assert [run.name for run in ranked.runs[2:]] == ["Reader", "Reader, joined"]
 
 
 def test_groups_are_styles_and_thirds_by_size(benchmark):
@@ -140,6 +200,8 @@ def test_evaluate_benchmark(own, tiny_checkpoint, capsys):
     assert cli.main([*arguments, str(tiny_checkpoint), "--peers", "random", "parts"]) == 0
     printed = capsys.readouterr().out
     assert "3 images, 2 queries, T = 2" in printed and "of 2 queries" in printed
+    assert "precision among the 3 best in %" in printed and "the most there can be" in printed
+    assert "Intervals over fewer than 20 are narrower than they should be" in printed
     assert "without PVE (T = 0)" in printed and "images/s" in printed
     assert cli.main([*arguments, str(tiny_checkpoint), "--json", "--steps", "0"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -172,6 +234,8 @@ def test_a_rendered_benchmark_needs_no_folder(tiny_checkpoint, capsys):
         (["svt"], "svt needs the folder of its data set"),
         (["sandbox-easy", "."], "sandbox-easy is rendered and has no folder"),
         (["icdar2015", "{}/none"], "there is no folder"),
+        (["mqtr-word", "{}", "--images", "60"], "mqtr-word is not rendered: leave out the number"),
+        (["sandbox-easy", "--images", "0"], "images must be 40 or more; got 0"),
         (["mqtr-word", "{}", "--peers", "orc"], "unknown peer 'orc'"),
         (["mqtr-word", "{}", "--steps", "-1"], "steps (T) must be 0 or more; got -1"),
         (["mqtr-word", "{}", "--seed", "-1"], "seed must be 0 or more; got -1"),

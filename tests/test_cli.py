@@ -3,6 +3,7 @@
 import json
 import string
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -194,3 +195,16 @@ def test_the_papers_four_stages_run_dry(recipe, paper_files, tmp_path, monkeypat
     (made,) = training.training_record(tmp_path / "run" / "checkpoint")
     assert [stage["name"] for stage in made["recipe"]["stages"]][3] == "800 + PVE"
     assert made["total"] == 4 + 3 * 2
+
+
+def test_stopped_from_the_keyboard_is_one_sentence(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("mstar.index.index_folder", Mock(side_effect=KeyboardInterrupt))
+    assert cli.main(["index", str(tmp_path), str(tmp_path / "gallery")]) == 130
+    assert capsys.readouterr().err == "mstar: stopped; what was finished is kept.\n"
+
+
+def test_what_the_system_says_has_no_number(monkeypatch, capsys, tmp_path):
+    failing = Mock(side_effect=PermissionError(1, "Operation not permitted", "/a/b"))
+    monkeypatch.setattr("mstar.index.index_folder", failing)
+    assert cli.main(["index", str(tmp_path), str(tmp_path / "gallery")]) == 2
+    assert capsys.readouterr().err == "mstar: error: Operation not permitted: /a/b.\n"

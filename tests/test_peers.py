@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mstar.data import sandbox
 from mstar.peers import RapidOcr, Tesseract, spotting_scores
+from mstar.queries import Query, words_of
 
 
 def test_scores_are_those_of_the_protocol():
@@ -31,6 +32,18 @@ def test_glued_words_are_found_when_asked():
 def test_what_has_no_letters_is_found_nowhere():
     found = spotting_scores([["中文"], ["tea", "&", "co"]], [["tea co"], ["x"], []], joined=True)
     assert found[0].tolist() == [0, 0, 0] and found[1, 0] == 1
+
+
+def test_words_of_a_word_query_are_read_apart():
+    words = [words_of(Query("main st", "word"))]
+    assert spotting_scores(words, [["Main St"], ["mainstay"]])[0].tolist() == [1, 0.375]
+
+
+def test_rapidocr_is_given_its_order_of_colours():
+    spotter, given = RapidOcr.__new__(RapidOcr), []
+    spotter._spot = lambda image: (given.append(image) or [(None, "exit", 1.0)], None)
+    assert spotter.spot(np.array([[[1, 2, 3]]], dtype=np.uint8)) == ["exit"]
+    assert given[0].tolist() == [[[3, 2, 1]]]
 
 
 def test_rapidocr_reads_a_plain_strip():

@@ -87,12 +87,36 @@ def test_an_empty_gallery_is_refused(tiny):
         ("'dream big' on a shirt", "semantic"),
         ("\u201cstop\u201d on a sign", "semantic"),
         ("it's open", "phrase"),
+        ("10,000", "word"),
+        ("10, 000", "combined"),
+        ("c++", "word"),
     ],
 )
 def test_a_style_is_guessed_and_the_guess_has_a_reason(text, style):
     guess, reason = guess_style(text)
     assert guess == style and reason
     assert parse_query(text)[1] == style
+
+
+def test_a_style_that_is_none_is_refused_and_a_colon_explained(tiny, images):
+    gallery = Gallery.embed(*tiny, images)
+    for style in ("phrase2", "", "a b", "semantic-"):
+        with pytest.raises(ValueError, match=f"unknown style '{style}': expected auto or one of"):
+            gallery.search("exit", style)
+    with pytest.raises(ValueError, match=r"'http'.* write its style, as in word:http://x\.org"):
+        gallery.search("http://x.org")
+    assert parse_query("word:http://x.org") == Query("http://x.org", "word")
+
+
+@pytest.mark.parametrize("marks", ["''", '""', "\u2018\u2019", "\u201c\u201d"])
+def test_quotation_marks_are_those_of_training_if_typed_and_kept_if_given(marks):
+    typed = f"{marks[0]}dream big{marks[1]} on a shirt"
+    assert parse_query(typed) == Query("'dream big' on a shirt", "semantic")
+    assert without_each(Query(typed, "semantic")) == [
+        ("dream", f"{marks[0]}big{marks[1]} on a shirt"),
+        ("big", f"{marks[0]}dream{marks[1]} on a shirt"),
+        ("on a shirt", f"{marks[0]}dream big{marks[1]}"),
+    ]
 
 
 @pytest.mark.parametrize("attention", ["joint", "per_step"])
@@ -193,6 +217,45 @@ def test_a_batch_of_queries_is_the_same_as_one_by_one(tiny, images):
             assert one.score == pytest.approx(other.score, abs=1e-5)
     assert gallery.search("one way", k=2) == gallery.search("one way", "phrase", 2)
     assert len(gallery.search("exit")) == 6 and len(gallery.search("exit", k=2)) == 2
+
+
+def test_what_reranking_moved_keeps_its_place_by_cosine(tiny, images, monkeypatch):
+    gallery = Gallery.embed(*tiny, images)
+    plain = gallery.search("exit", ratio=0)
+    swap = torch.tensor([0.1, 0.9])  # of the two best
+    monkeypatch.setattr(gallery, "_match", lambda query, best: swap)
+    hits = gallery.search("exit", ratio=0.02)
+    assert [hit.image for hit in hits[:2]] == [plain[1].image, plain[0].image]
+    assert [(hit.rank, hit.cosine_rank) for hit in hits[:3]] == [(1, 2), (2, 1), (3, 3)]
+    assert [hit.probability for hit in hits[:3]] == [pytest.approx(0.9), pytest.approx(0.1), None]
+    assert hits[0].score == pytest.approx(hits[0].cosine + 0.9)
+    why = gallery.explain("exit", hits[0].image, ratio=0.02)
+    assert (why.hit.rank, why.hit.cosine_rank) == (1, 2)
+
+
+def test_several_images_are_explained_by_one_search(tiny, images, monkeypatch):
+    gallery = Gallery.embed(*tiny, images)
+    each = [gallery.explain("way out", image) for image in (3, 0)]
+    searched, match = [], gallery._match
+    monkeypatch.setattr(gallery, "_match", lambda *given: searched.append(given) or match(*given))
+    for one, why in zip(each, gallery.explain_each("way out", [3, 0]), strict=True):
+        assert (why.hit, why.kind, why.words) == (one.hit, one.kind, one.words)
+        assert torch.equal(why.values, one.values)
+    assert len(searched) == 1
+
+
+def test_the_last_used_tokens_are_kept():
+    cache = TokenCache(budget=2 * 4)  # two images of one float
+    made = []
+
+    def encode(images):
+        made.extend(images)
+        return torch.tensor(images, dtype=torch.float32).view(-1, 1, 1)
+
+    for images in ([0], [1], [0], [2], [0]):
+        cache.get(images, encode)
+    assert made == [0, 1, 2]  # 2 took the place of 1, as 0 had been used since
+    assert cache.get([1], encode).item() == 1 and made == [0, 1, 2, 1]
 
 
 def test_blocks_change_nothing(tiny, images, monkeypatch):
@@ -329,7 +392,11 @@ def test_an_image_that_is_not_there_is_refused(tiny, images):
         (Query("stop, one way", "combined"), ("stop", "one", "way")),
         (Query("'dream big' on a shirt", "semantic"), ("dream", "big")),
         (Query("“sale” in a window", "semantic"), ("sale",)),
+        (Query("'open' on the baker's door", "semantic"), ("open",)),
+        (Query("'it's open' on a door", "semantic"), ("it's", "open")),
+        (Query("'open'", "semantic"), ("open",)),
         (Query("it's open", "phrase"), ("it's", "open")),
+        (Query("main st", "word"), ("main", "st")),
         (Query("10,000", "word"), ("10,000",)),
         (Query("rock . roll", "phrase"), ("rock", "roll")),
         (Query("a place that sells bread", "semantic"), ("a", "place", "that", "sells", "bread")),

@@ -12,7 +12,7 @@ from mstar.processing import character_tokenizer
 from mstar.queries import Query
 from mstar.sandbox_evaluation import evaluate_sandbox, rankings, shortcuts
 
-IMAGES = 36  # the fewest that hold the fewest queries
+IMAGES = 40  # the fewest that hold the fewest queries
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def test_command_prints_one_json_object(folder, capsys):
     [
         (["--seed", "-1"], "seed must be a whole number"),
         (["--steps", "-1"], "steps (T) must be 0 or more; got -1"),
-        (["--images", "10"], "need 24 images; got 10"),
+        (["--images", "10"], "images must be 40 or more; got 10"),
         (["--checkpoint", "no/such/folder"], "there is no checkpoint folder"),
     ],
 )

@@ -7,7 +7,7 @@ carries thousands of values as a few kilobytes and no list of floats.
 import base64
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -150,10 +150,11 @@ def map_sprite(maps: np.ndarray, scale: Scale | Signed) -> Sprite:
     return Sprite(uri, columns, rows, maps.shape[1:], frame=1)
 
 
-def sheet(images: Sequence[Image.Image], side: int = 96, ratio: float = 1.0) -> Sprite:
+def sheet(images: Iterable[Image.Image], side: int = 96, ratio: float = 1.0) -> Sprite:
     """Thumbnails as one JPEG, each fitted into a box `side` pixels wide.
 
     Args:
+        images: one at a time is needed whole.
         ratio: width over height of the box.
     """
     box = (side, round(side / ratio))

@@ -15,7 +15,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from mstar.data import fonts, labels, lexicon
-from mstar.data.difficulty import BASE, EASY, SMALL, Difficulty
+from mstar.data.difficulty import BASE, DIFFICULTIES, EASY, SMALL, Difficulty
 from mstar.data.layout import Text
 from mstar.data.lexicon import WordSource
 from mstar.data.scenes import (
@@ -30,6 +30,8 @@ from mstar.data.scenes import (
 from mstar.queries import Query as Asked
 from mstar.queries import words_of
 
+#: Images of a gallery that judges: fewer have no room for its queries.
+FEWEST = 40
 _QUERIES_OF_A_STYLE = 0.1  # phrase, combined and semantic queries, each per image
 _BLOCK_QUERIES = {"semantic": 4, "phrase": 2}  # of each block of planned images
 
@@ -143,6 +145,27 @@ def gallery(
     queries = tuple(_query(scenes, where, text, style, size) for text, style in wanted)
     digest = _hash(scenes, queries)
     return Gallery(scenes, queries, seed, difficulty.name, digest)
+
+
+def judging_gallery(difficulty: str, seed: int, images: int) -> Gallery:
+    """The gallery by which evaluations judge a model, with progress.
+
+    Args:
+        difficulty: `easy`, `hard` or `crowd`.
+        images: `FEWEST` or more. A fifth as many seen words are asked for, at most 200, and as
+            many unseen ones.
+
+    Raises:
+        ValueError: unknown difficulty, a seed or a number of images out of range.
+    """
+    if difficulty not in DIFFICULTIES:
+        names = ", ".join(DIFFICULTIES)
+        raise ValueError(f"unknown difficulty {difficulty!r}: expected one of {names}.")
+    if images < FEWEST:
+        raise ValueError(f"images must be {FEWEST} or more; got {images}.")
+    words = min(200, max(lexicon.ENOUGH, images // 5))
+    level = DIFFICULTIES[difficulty]
+    return gallery(seed, level, images, seen=words, unseen=words, progress=True)
 
 
 def _query_words(choice: np.random.Generator, part: str, count: int) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ sets), `sheets` (contact sheets). This module is their common face.
 
 from mstar.data.datasets import SceneDataset, StripDataset, collate
 from mstar.data.difficulty import CROWD, DIFFICULTIES, EASY, HARD, SMALL, Difficulty
-from mstar.data.galleries import Gallery, Query, gallery
+from mstar.data.galleries import Gallery, Query, gallery, judging_gallery
 from mstar.data.labels import STYLES, Region, label
 from mstar.data.lexicon import words
 from mstar.data.scenes import Scene, Strip, locate, matches, scene, strip
@@ -32,6 +32,7 @@ __all__ = [
     "collate",
     "contact_sheet",
     "gallery",
+    "judging_gallery",
     "label",
     "locate",
     "matches",

@@ -528,8 +528,9 @@ def test_mqtr(several, style):
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ("{", r"text_queries\.json is not JSON"),
-        ("[" * 100_000, "is not JSON"),
+        ("{", r"text_queries\.json cannot be read"),
+        ("[" * 100_000, "cannot be read"),
+        ('{"open": ["0007.jpg"], "b": [], "open": ["0112.png"]}', "'open' stands twice: give all"),
         ("[]", "should hold an object"),
         ("{}", "can be asked for"),
         ('{"open": "0007.jpg"}', "the query 'open' should have a list of file names"),

@@ -139,3 +139,17 @@ def test_each_experiment_of_a_sweep_has_its_own_runs(tmp_path, monkeypatch):
     html = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     command = f"mstar report ablation --seeds 5 --runs {tmp_path}/runs --sweep parent-steps=1,2"
     assert command in html and html.count("⚠ the runs are gone<") == 2 and "<a " not in html
+
+
+def test_a_report_stopped_from_the_keyboard_leaves_nothing(tmp_path, monkeypatch, capsys):
+    def stopped(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(papermill, "execute_notebook", stopped)
+    out = tmp_path / "out"
+    assert cli.main(["report", "image", "--out", str(out)]) == 130
+    assert not out.exists() and "stopped" in capsys.readouterr().err
+    out.mkdir()
+    (out / "report.html").write_text("of an earlier run")
+    assert cli.main(["report", "image", "--out", str(out)]) == 130
+    assert [path.name for path in out.iterdir()] == ["report.html"]

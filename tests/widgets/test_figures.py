@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import weakref
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ import torch
 from PIL import Image
 
 from mstar import Trace
+from mstar.evaluation import Estimate
 from mstar.explain import NEEDED, Evidence, explain_words, rank
+from mstar.queries import Query
 from widgets import figures, sprites
 from widgets.sprites import Scale
 
@@ -145,3 +148,51 @@ def test_region_paths_enclose_the_region():
 
 def png(uri: str) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
+
+
+def test_an_interval_stands_where_its_scale_says():
+    values = {"run": Estimate(75, 50, 100, 30), "zero": Estimate(0, 0, 0, 30)}
+    body = figures.scores("MAP", "Of two.", {"all": values}).body
+    dots = re.finditer(r'<circle cx="([\d.]+)"', body)
+    lines = re.finditer(r'<path d="M([\d.]+) [\d.]+H([\d.]+)"/>', body)
+    (x, low, high), (zero, *_) = (
+        (float(dot[1]), float(line[1]), float(line[2]))
+        for dot, line in zip(dots, lines, strict=True)
+    )
+    ticks = sorted({float(at) for at in re.findall(r'd="M([\d.]+) 0V', body)})  # 0, 50, 100
+    assert (zero, low, high) == tuple(ticks)
+    assert x == pytest.approx((low + high) / 2, abs=0.1)
+    assert "narrower" not in body
+    few = figures.scores("MAP", "Of two.", {"all": {"run": Estimate(75, 50, 100, 6)}}).body
+    assert "Intervals over fewer than 20 are narrower than they should be" in few
+
+
+def test_precision_is_upwards_and_recall_across():
+    curve = {"all": {"run": [1.0, 0.5, 0.0]}}
+    body = figures.precision_recall("P by R", "One run.", [0, 0.5, 1], curve).body
+    *_, path = re.findall(r'mv-line mv-line-0" d="M([^"]+)"', body)  # after the legend's
+    points = [tuple(map(float, point.split())) for point in path.split("L")]
+    across, down = zip(*points, strict=True)  # y counts downwards
+    assert list(across) == sorted(across) and down[0] < down[1] < down[2]
+
+
+def test_long_texts_of_a_table_wrap_and_numbers_do_not():
+    rows = [["x", "+1.0 [−1.0, +1.0]"], ["y", "word " * 20]]
+    body = figures.table("T", "C", ["a", "b"], rows).body
+    assert 'class="mv-number" data-label="b">+1.0' in body
+    assert 'class="mv-words" data-label="b">word' in body
+
+
+def test_photographs_of_a_sheet_are_opened_one_at_a_time():
+    opened = []
+
+    class Photos(list):
+        def __getitem__(self, number):
+            assert sum(one() is not None for one in opened) <= 1, "more are kept than shown next"
+            image = Image.new("RGB", (64, 64))
+            opened.append(weakref.ref(image))
+            return image
+
+    row = figures.Ranking(Query("exit", "word"), "AP 100", range(6), [True] * 6)
+    figures.queries("Q", "C", [row], Photos(), [f"n{i}" for i in range(6)])
+    assert len(opened) == 6

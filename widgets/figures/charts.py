@@ -101,10 +101,10 @@ def _stroke(runs: Sequence[str], run: str) -> str:
 def _chart(group: str, said: str, content: str, across: str, up: str) -> str:
     ticks = "".join(
         f'<path class="mv-tick" d="M{_x(at):.1f} {_y(0)}V{_y(1)}M{_x(0)} {_y(at):.1f}H{_x(1)}"/>'
-        f'<text x="{_x(at):.1f}" y="{_y(0) + 14}" text-anchor="middle">{at:.0%}</text>'
+        f'<text x="{_x(at):.1f}" y="{_y(0) + 14}" text-anchor="middle">{100 * at:.0f}</text>'
         f'<text x="{_x(0) - 4}" y="{_y(at) + 4:.1f}" text-anchor="end">{100 * at:.0f}</text>'
         for at in (0, 0.5, 1)
-    ).replace("%</text>", "</text>")
+    )
     return (
         f'<div class="mv-chart"><p><b>{text(group)}</b></p>'
         f'<svg role="img" aria-label="{text(said)}" '

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from .. import markup
 from ..picture import Picture, text
 
+_LONGEST_NUMBER = len("+10.0 [−10.0, +10.0]") + 4
+
 
 def note(title: str, *paragraphs: str) -> Picture:
     """A warning to read first. Backticks in a paragraph set a command."""
@@ -48,13 +50,19 @@ def table(
         "".join(
             f'<tr role="row"><th role="rowheader" class="mv-query">{text(name)}</th>'
             + "".join(
-                f'<td role="cell" class="mv-number" data-label="{text(head)}">{text(value)}</td>'
+                f'<td role="cell" class="{_kind(value)}" data-label="{text(head)}">'
+                f"{text(value)}</td>"
                 for head, value in zip(heads[1:], values, strict=True)
             )
             + "</tr>"
             for name, *values in rows
         ),
     )
+
+
+def _kind(value: object) -> str:
+    """Numbers stand on one line, texts may have several."""
+    return "mv-number" if len(str(value)) <= _LONGEST_NUMBER else "mv-words"
 
 
 def framed_table(title: str, caption: str, heads: Sequence[str], lines: str) -> Picture:

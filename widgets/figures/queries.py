@@ -46,7 +46,7 @@ def queries(
     cells = {image: cell for cell, image in enumerate({i: None for r in rows for i in r.images})}
     if not cells:
         return Picture(markup.figure(title, caption, '<p class="mv-said">None.</p>'))
-    sheet = sprites.sheet([_photo(photos[image]) for image in cells])
+    sheet = sprites.sheet(_photo(photos[image]) for image in cells)
     lines = []
     for row in rows:
         strip = "".join(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from mstar.evaluation import Estimate
+from mstar.evaluation import FEW, FEW_SAID, Estimate
 
 from ..picture import Picture, text
 from .notes import framed_table
@@ -19,14 +19,16 @@ def scores(
         groups: name -> run -> value in %; the first run is what the others stand beside.
         unit: of what was averaged.
     """
-    lines = []
+    lines, few = [], False
     for group, runs in groups.items():
+        few |= any(0 < value.count < FEW for value in runs.values())
         count = max(value.count for value in runs.values())
         lines.append(
             f'<tr role="row" class="mv-group"><th role="rowheader" colspan="3">{text(group)} '
             f'<span class="mv-quiet">{count} {text(unit)}</span></th></tr>'
         )
         lines += [_line(*item, first=not n) for n, item in enumerate(runs.items())]
+    caption = f"{caption} {FEW_SAID}" if few else caption
     return framed_table(title, caption, ("", "0 to 100", "mean [95 %]"), "".join(lines))
 
 

@@ -68,7 +68,7 @@ RENDERED = MappingProxyType({f"sandbox-{level}": level for level in ("easy", "ha
 
 
 def load(
-    name: str, folder: str | Path | None = None, seed: int = 0, images: int = 1000
+    name: str, folder: str | Path | None = None, seed: int = 0, images: int | None = None
 ) -> Benchmark:
     """Read a benchmark, or render one.
 
@@ -76,12 +76,13 @@ def load(
         name: one of `LOADERS` or of `RENDERED`.
         folder: the data set's own; for MQTR the one with word, phrase, combined and semantic. None
             for a rendered one.
-        seed, images: of a rendered one.
+        seed: of a rendered one.
+        images: of a rendered one; None = 1000.
 
     Raises:
         FileNotFoundError: something of the data set is not there.
-        ValueError: an unknown name, a folder too many or too few, or a file of the data set is not
-            as it should be.
+        ValueError: an unknown name, a folder or a number of images where there is no use for it,
+            no folder where one is needed, or a file of the data set is not as it should be.
     """
     known = (*LOADERS, *RENDERED)
     if name not in known:
@@ -91,7 +92,9 @@ def load(
     if name in RENDERED:
         if folder is not None:
             raise ValueError(f"{name} is rendered and has no folder; got {folder}.")
-        return rendered(RENDERED[name], seed, images)
+        return rendered(RENDERED[name], seed, 1000 if images is None else images)
     if folder is None:
         raise ValueError(f"{name} needs the folder of its data set.")
+    if images is not None:
+        raise ValueError(f"{name} is not rendered: leave out the number of images, {images}.")
     return LOADERS[name](folder)

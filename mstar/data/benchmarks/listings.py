@@ -109,12 +109,21 @@ def _json(listing: Path) -> dict[str, list[str]]:
     """The lists of a JSON file.
 
     Raises:
-        ValueError: it is not an object with a list of names for every query.
+        ValueError: it is not an object with a list of names for every query, once each.
     """
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        """JSON lets the last of equal names win, and what the others list would count as wrong."""
+        found = dict(pairs)
+        for query in found if len(found) < len(pairs) else ():
+            if sum(query == name for name, _ in pairs) > 1:
+                raise ValueError(f"{query!r} stands twice: give all its images in one list")
+        return found
+
     try:
-        found = json.loads(listing.read_text(encoding="utf-8-sig"))
+        found = json.loads(listing.read_text(encoding="utf-8-sig"), object_pairs_hook=once)
     except (ValueError, RecursionError) as problem:
-        raise ValueError(f"{listing} is not JSON: {problem}.") from None
+        raise ValueError(f"{listing} cannot be read: {problem}.") from None
     if not isinstance(found, dict):
         raise ValueError(f"{listing} should hold an object, from queries to lists of images.")
     for query, names in found.items():

@@ -6,7 +6,9 @@ any other name is refused before anything is called.
 """
 
 import pickle
+import pickletools
 import re
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -53,7 +55,11 @@ def _only(stream: BinaryIO) -> Any:
         raise ValueError("it has no header of an .npy file") from None
     if shape not in ((), (1,)) or dtype != np.dtype(object):
         raise ValueError(f"one object was expected, got {dtype} of shape {shape}")
-    array = _Reader(stream).load()
+    content = stream.read()
+    for code, number, _ in pickletools.genops(content):
+        if code.name == "LONG_BINPUT" and number > len(content):
+            raise ValueError("it keeps room for more objects than it has bytes")
+    array = _Reader(BytesIO(content)).load()
     if not isinstance(array, _Array) or len(array.items) != 1:
         raise ValueError("an array with one object was expected")
     return array.items[0]

@@ -13,20 +13,14 @@ def rendered(difficulty: str = "easy", seed: int = 0, images: int = 1000) -> Ben
 
     Args:
         difficulty: `easy`, `hard` or `crowd`.
-        images: size of the gallery. A fifth as many seen words are asked for, at most 200, and
-            as many unseen ones.
+        images: size of the gallery.
 
     Raises:
-        ValueError: unknown difficulty, a seed or a number of images out of range.
+        ValueError: see `judging_gallery`.
     """
-    from mstar.data import lexicon, sandbox
+    from mstar.data import sandbox
 
-    if difficulty not in sandbox.DIFFICULTIES:
-        names = ", ".join(sandbox.DIFFICULTIES)
-        raise ValueError(f"unknown difficulty {difficulty!r}: expected one of {names}.")
-    words = min(200, max(lexicon.ENOUGH, images // 5))
-    level = sandbox.DIFFICULTIES[difficulty]
-    gallery = sandbox.gallery(seed, level, images, seen=words, unseen=words, progress=True)
+    gallery = sandbox.judging_gallery(difficulty, seed, images)
     relevant = np.array([query.relevant for query in gallery.queries])
     areas = np.full(relevant.shape, np.nan)
     for row, column in zip(*relevant.nonzero(), strict=True):
