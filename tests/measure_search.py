@@ -28,7 +28,9 @@ QUERIES, STEPS, DIM, SHARD = 64, 1, 256, 1000
 def make(folder: Path, images: int) -> Path:
     """A gallery of noise, and a small checkpoint whose vectors have its shape."""
     checkpoint, gallery = folder / "checkpoint", folder / "gallery"
-    config = MstarConfig.tiny(num_query_tokens=QUERIES, embed_dim=DIM, steps=STEPS)
+    config = MstarConfig.tiny(
+        num_query_tokens=QUERIES, embed_dim=DIM, steps=STEPS, multi_word_branch=False
+    )
     MstarModel(config).save_pretrained(checkpoint)
     MstarProcessor.for_config(config, character_tokenizer()).save_pretrained(checkpoint)
     gallery.mkdir()
