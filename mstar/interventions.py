@@ -11,7 +11,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from .hooks import Hook
+from .hooks import Hook, Names, select
+from .trace import Trace
 
 
 def force_mask(step: int, seen: Tensor) -> dict[str, Hook]:
@@ -33,6 +34,105 @@ def force_mask(step: int, seen: Tensor) -> dict[str, Hook]:
     return {f"pve.{step}.mask": forced}
 
 
+def random_masks(seed: int) -> dict[str, Hook]:
+    """σ(C_t) at random places: in every look as many tokens as it has, by lot.
+
+    What is left of a mask's effect then is that of its area.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def dealt(salient: Tensor, *, point: str) -> Tensor:
+        flat = salient.flatten(1)
+        order = torch.rand(flat.shape, generator=generator).argsort(dim=1).to(flat.device)
+        return flat.gather(1, order).view_as(salient)
+
+    return {"pve.*.salient": dealt}
+
+
+def freeze_masks(trace: Trace) -> dict[str, Hook]:
+    """The masks of another run: what is changed beside them cannot act through a mask."""
+    return patch(trace, [f"pve.{t}.mask" for t in range(trace.steps)])
+
+
+def patch(trace: Trace, names: Names, tokens: Tensor | None = None) -> dict[str, Hook]:
+    """Put values of another run in the place of this one's.
+
+    Args:
+        trace: of one image, which then stands in for every image of the batch, or of as many
+            images. The last look's mask is a record only and cannot be replaced.
+        names: of points that the trace has: a name, a glob, a list of them or a predicate.
+        tokens: bool [grid_h, grid_w], to patch these tokens alone; None = the whole value.
+
+    Raises:
+        HookError: a name that matches nothing.
+        ValueError: `tokens` for a point without an axis of image tokens, or of another grid.
+    """
+    chosen = select(names, list(trace))
+    if tokens is not None:
+        if tuple(tokens.shape) != trace.grid:
+            raise ValueError(
+                f"the trace has the grid {list(trace.grid)}; got tokens of {list(tokens.shape)}."
+            )
+        for name in chosen:
+            if trace.axes(name)[:2] != ("batch", "token"):
+                raise ValueError(f"{name} has no axis of image tokens after the batch's.")
+
+    def patched(value: Tensor, *, point: str) -> Tensor:
+        other = trace[point].to(value).expand_as(value)
+        if tokens is None:
+            return other.clone()
+        here = tokens.flatten().to(value.device)[None, :, None]
+        return torch.where(here, other, value)
+
+    return dict.fromkeys(chosen, patched)
+
+
+def ablate_heads(heads: Iterable[int], layer: int | None = None) -> dict[str, Hook]:
+    """Silence cross-attention heads of ψ in every look: they read nothing.
+
+    Their attention is 0, so they do not count in C_t either.
+
+    Args:
+        layer: one of the layers with cross-attention; None = all of them.
+    """
+    chosen = sorted(set(heads))
+
+    def silenced(value: Tensor, *, point: str) -> Tensor:
+        _refuse_unknown("heads", chosen, value.shape[1])
+        value = value.clone()
+        value[:, chosen] = 0
+        return value
+
+    return {f"pve.*.layers.{'*' if layer is None else layer}.cross_attention": silenced}
+
+
+def skip_layer(part: str, layer: int) -> dict[str, Hook]:
+    """Leave a layer out: what it was given is what it gives.
+
+    Args:
+        part: `vision` (φ), `pve` (ψ at the image, in every look) or `text` (ψ at the text).
+        layer: 1 or more; what goes into layer 0 is no hook point.
+    """
+    starts = {"vision": "vision", "pve": "pve.*", "text": "text"}
+    if part not in starts:
+        raise ValueError(f"part must be one of {', '.join(starts)}; got {part!r}.")
+    if layer < 1:
+        raise ValueError(f"only layer 1 and later ones can be left out; got {layer}.")
+    given: dict[str, Tensor] = {}
+
+    def before(value: Tensor, *, point: str) -> None:
+        given[point.rsplit(".layers.", 1)[0]] = value
+
+    def left_out(value: Tensor, *, point: str) -> Tensor:
+        return given.pop(point.rsplit(".layers.", 1)[0])
+
+    start = starts[part]
+    return {
+        f"{start}.layers.{layer - 1}.hidden": before,
+        f"{start}.layers.{layer}.hidden": left_out,
+    }
+
+
 def ablate_queries(queries: Iterable[int]) -> dict[str, Hook]:
     """Silence learnable queries of ψ in every look: their embeddings are zero.
 
@@ -42,14 +142,17 @@ def ablate_queries(queries: Iterable[int]) -> dict[str, Hook]:
     chosen = sorted(set(queries))
 
     def silenced(value: Tensor, *, point: str) -> Tensor:
-        count = value.shape[1]
-        if chosen and not 0 <= chosen[0] <= chosen[-1] < count:
-            raise ValueError(f"queries are numbered 0 to {count - 1}; got {chosen}.")
+        _refuse_unknown("queries", chosen, value.shape[1])
         value = value.clone()
         value[:, chosen] = 0
         return value
 
     return {"pve.*.embeddings": silenced, "pve.*.features": silenced}
+
+
+def _refuse_unknown(what: str, chosen: list[int], count: int) -> None:
+    if chosen and not 0 <= chosen[0] <= chosen[-1] < count:
+        raise ValueError(f"{what} are numbered 0 to {count - 1}; got {chosen}.")
 
 
 def cover(pixel_values: Tensor, region: Tensor) -> Tensor:

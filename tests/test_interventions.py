@@ -3,7 +3,17 @@
 import pytest
 import torch
 
-from mstar.interventions import ablate_queries, cover, force_mask
+from mstar.hooks import HookError
+from mstar.interventions import (
+    ablate_heads,
+    ablate_queries,
+    cover,
+    force_mask,
+    freeze_masks,
+    patch,
+    random_masks,
+    skip_layer,
+)
 
 
 @pytest.fixture
@@ -51,6 +61,107 @@ def test_silenced_queries_answer_to_nothing(tiny, inputs):
 def test_a_query_that_is_not_there_is_refused(tiny, inputs):
     with pytest.raises(ValueError, match="0 to 3; got"), tiny[0].hooks(ablate_queries([4])):
         tiny[0](**inputs)
+
+
+def test_random_masks_have_the_area_of_the_own_ones(tiny, inputs):
+    model, _ = tiny
+    names = ["pve.*.salient", "pve.*.mask"]
+    _, plain = model.run_with_trace(inputs | {"steps": 1}, names)
+    seen = []
+    for seed in (0, 0, 1):
+        with model.hooks(random_masks(seed)):
+            _, dealt = model.run_with_trace(inputs | {"steps": 1}, names)
+        seen.append(dealt["pve.0.salient"])
+        assert torch.equal(seen[-1].sum((1, 2)), plain["pve.0.salient"].sum((1, 2)))
+        assert torch.equal(dealt["pve.0.mask"], (~seen[-1]).float())
+    assert torch.equal(seen[0], seen[1])
+    assert not torch.equal(seen[0], seen[2]) and not torch.equal(seen[0], plain["pve.0.salient"])
+
+
+def test_frozen_masks_are_those_of_the_other_run(tiny, inputs):
+    model, _ = tiny
+    names = ["pve.*.mask", "pve.*.attention_map"]
+    _, plain = model.run_with_trace(inputs | {"steps": 2}, names)
+    darker = inputs | {"pixel_values": inputs["pixel_values"] / 3, "steps": 2}
+    with model.hooks(freeze_masks(plain)):
+        _, frozen = model.run_with_trace(darker, names)
+    assert not torch.equal(frozen["pve.0.attention_map"], plain["pve.0.attention_map"])
+    for t in (0, 1):
+        assert torch.equal(frozen[f"pve.{t}.mask"], plain[f"pve.{t}.mask"])
+
+
+def test_everything_patched_is_the_other_run(tiny, inputs):
+    model, _ = tiny
+    one = inputs | {"pixel_values": inputs["pixel_values"][:1]}
+    both, trace = model.run_with_trace(one, "pve.*.layers.*.hidden")
+    with model.hooks(patch(trace, "pve.*.hidden")):
+        out = model(**inputs)
+    # the last layer decides the embeddings: both images are the first one
+    torch.testing.assert_close(out.scores, both.scores.expand(-1, 2), atol=1e-6, rtol=0)
+
+
+def test_some_tokens_patched_leave_the_others(tiny, inputs):
+    model, _ = tiny
+    other = inputs | {"pixel_values": inputs["pixel_values"].flip(0)}
+    _, trace = model.run_with_trace(other, "vision.tokens")
+    tokens = torch.zeros(16, 16, dtype=torch.bool)
+    tokens[4:6, 3] = True
+    _, plain = model.run_with_trace(inputs, "vision.tokens")
+    with model.hooks(patch(trace, "vision.*", tokens)):
+        _, patched = model.run_with_trace(inputs, "vision.tokens")
+    here = tokens.flatten()
+    assert torch.equal(patched["vision.tokens"][:, here], trace["vision.tokens"][:, here])
+    assert torch.equal(patched["vision.tokens"][:, ~here], plain["vision.tokens"][:, ~here])
+
+
+def test_patches_that_cannot_be_are_refused(tiny, inputs):
+    model, _ = tiny
+    _, trace = model.run_with_trace(inputs, ["vision.tokens", "pve.*.embeddings"])
+    with pytest.raises(HookError, match=r"'pve\.0\.mask'"):
+        patch(trace, "pve.0.mask")
+    with pytest.raises(ValueError, match=r"grid \[16, 16\]; got tokens of \[4, 4\]"):
+        patch(trace, "vision.tokens", torch.ones(4, 4, dtype=torch.bool))
+    with pytest.raises(ValueError, match=r"pve\.0\.embeddings has no axis of image tokens"):
+        patch(trace, "pve.0.embeddings", torch.ones(16, 16, dtype=torch.bool))
+
+
+def test_silenced_heads_read_nothing(tiny, inputs):
+    model, _ = tiny
+    names = "pve.*.layers.*.cross_attention"
+    _, plain = model.run_with_trace(inputs, names)
+    layer, *_, last = model.config.cross_attention_layers
+    with model.hooks(ablate_heads([0])):
+        _, trace = model.run_with_trace(inputs, names)
+    assert all((value[:, 0] == 0).all() for value in trace.values())
+    first = f"pve.0.layers.{layer}.cross_attention"
+    assert torch.equal(trace[first][:, 1:], plain[first][:, 1:])
+    with model.hooks(ablate_heads([0], last)):
+        _, trace = model.run_with_trace(inputs, names)
+    assert (trace[f"pve.0.layers.{last}.cross_attention"][:, 0] == 0).all()
+    assert torch.equal(trace[first], plain[first])
+    with (
+        pytest.raises(ValueError, match="heads are numbered 0 to 1; got"),
+        model.hooks(ablate_heads([2])),
+    ):
+        model(**inputs)
+
+
+@pytest.mark.parametrize("part", ["vision", "pve", "text"])
+def test_a_layer_left_out_gives_what_it_was_given(tiny, inputs, part):
+    model, _ = tiny
+    point = {"vision": "vision", "pve": "pve.1", "text": "text"}[part]
+    names = [f"{point}.layers.{layer}.hidden" for layer in (0, 1)]
+    with model.hooks(skip_layer(part, 1)):
+        out, trace = model.run_with_trace(inputs | {"steps": 1}, names)
+    assert torch.equal(trace[names[0]], trace[names[1]])
+    assert not torch.allclose(out.scores, model(**inputs, steps=1).scores)
+
+
+def test_layers_that_cannot_be_left_out(tiny):
+    with pytest.raises(ValueError, match="layer 1 and later ones can be left out; got 0"):
+        skip_layer("pve", 0)
+    with pytest.raises(ValueError, match="part must be one of vision, pve, text; got 'sas'"):
+        skip_layer("sas", 1)
 
 
 def test_a_cover_has_the_colour_of_its_surroundings():

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..interventions import random_masks
 from ..modeling import MstarModel
 
 #: σ of an arm -> σ of the configuration. `random` has the watershed's area at random places.
@@ -80,17 +81,10 @@ class Arm:
     @contextmanager
     def masks(self, model: MstarModel, seed: int) -> Iterator[None]:
         """In training and in evaluation: masks at random places where the arm has them."""
-        if self.sigma != "random" or not self.looks:
-            yield
-            return
-        generator = torch.Generator().manual_seed(seed)
-
-        def shuffled(salient: Tensor, *, point: str) -> Tensor:
-            flat = salient.flatten(1)
-            order = torch.rand(flat.shape, generator=generator).argsort(dim=1).to(flat.device)
-            return flat.gather(1, order).view_as(salient)
-
-        with model.hooks({"pve.*.salient": shuffled}):
+        if self.sigma == "random" and self.looks:
+            with model.hooks(random_masks(seed)):
+                yield
+        else:
             yield
 
 

@@ -11,6 +11,7 @@ from mstar.data.difficulty import CROWD, DIFFICULTIES, EASY, HARD, SMALL, Diffic
 from mstar.data.galleries import Gallery, Query, gallery, judging_gallery
 from mstar.data.labels import STYLES, Region, label
 from mstar.data.lexicon import words
+from mstar.data.pairs import Pair, pair
 from mstar.data.scenes import Scene, Strip, locate, matches, scene, strip
 from mstar.data.sheets import contact_sheet
 
@@ -23,6 +24,7 @@ __all__ = [
     "STYLES",
     "Difficulty",
     "Gallery",
+    "Pair",
     "Query",
     "Region",
     "Scene",
@@ -36,6 +38,7 @@ __all__ = [
     "label",
     "locate",
     "matches",
+    "pair",
     "scene",
     "strip",
     "words",

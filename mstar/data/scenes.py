@@ -71,7 +71,7 @@ def generator(
             raise ValueError(f"{name} must be a whole number from 0 to 2**32 - 1; got {value!r}.")
     key = [
         _VERSION,
-        ("scene", "block", "strip", "choice").index(kind),
+        ("scene", "block", "strip", "choice", "pair").index(kind),
         _STREAMS[stream],
         list(DIFFICULTIES).index(difficulty.name),
         int(seed),
@@ -92,7 +92,7 @@ def check(split: str, difficulty: Difficulty) -> None:
 
 
 @cache
-def _source(split: str) -> WordSource:
+def word_source(split: str) -> WordSource:
     parts = ("train",) if split == "train" else ("train", "unseen")
     return WordSource(tuple(lexicon.words(part) for part in parts))
 
@@ -119,9 +119,9 @@ def scene(
     if difficulty.thing_share and block.random() < topic_share:
         topic: Callable[[np.random.Generator, WordSource], Slots]
         topic = phrase_topic if block.random() < 0.5 else thing_topic
-        slots = topic(block, _source(split))
+        slots = topic(block, word_source(split))
         required = slots[int(block.permutation(BLOCK)[index % BLOCK])]
-    return compose(rng, difficulty, split != "train", _source(split), required, size)
+    return compose(rng, difficulty, split != "train", word_source(split), required, size)
 
 
 Slots = tuple[tuple[Text, ...], ...]
@@ -170,6 +170,18 @@ def compose(
     """
     if not isinstance(size, int) or size % 32 or not 64 <= size <= 1024:
         raise ValueError(f"size must be a multiple of 32 from 64 to 1024; got {size!r}.")
+    return painted(rng, lay_out(rng, difficulty, unseen_fonts, source, required, size))
+
+
+def lay_out(
+    rng: np.random.Generator,
+    difficulty: Difficulty,
+    unseen_fonts: bool,
+    source: WordSource,
+    required: tuple[Text, ...],
+    size: int,
+) -> Layout:
+    """Everything of a scene in its place, and nothing drawn yet."""
     # Drawn once: if crowded tries could fall back on fewer words, full images would get rare.
     count = int(rng.choice(difficulty.words, p=difficulty.shares))
     while True:
@@ -177,10 +189,14 @@ def compose(
         layout = Layout(rng, difficulty, unseen_fonts, size, size, size / BASE)
         # Things first: they need the largest rooms.
         if all(layout.place(text) for text in sorted(plan, key=lambda text: text.thing is None)):
-            regions, pixels = layout.paint()
-            texts, styles = labels.label(rng, regions)
-            stand = tuple(text.thing for text in plan if text.thing)
-            return Scene(pixels, texts, styles, regions, stand)
+            return layout
+
+
+def painted(rng: np.random.Generator, layout: Layout) -> Scene:
+    """A scene from its layout, which has the same random numbers."""
+    regions, pixels = layout.paint()
+    texts, styles = labels.label(rng, regions)
+    return Scene(pixels, texts, styles, regions, tuple(shape.kind for shape, _ in layout.shapes))
 
 
 def _plan(
@@ -231,7 +247,7 @@ def strip(
         raise ValueError(f"A strip is at least 32 x 128 px (height, width); got {size!r}.")
     rng = generator("strip", split, difficulty, seed, index)
     while True:
-        word = _source(split).draw(rng, lexicon.LONGEST, set())
+        word = word_source(split).draw(rng, lexicon.LONGEST, set())
         layout = Layout(rng, difficulty, split != "train", width, height, 1.0)
         if layout.place(Text((word,))):
             return Strip(layout.paint()[1], word)
