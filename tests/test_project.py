@@ -85,7 +85,7 @@ def test_arrows_point_one_way():
     wrong = []
     for path in tracked("mstar/*.py"):
         name = path.relative_to(ROOT).as_posix()
-        banned = ABOVE | {"captum"}
+        banned = ABOVE if name == "mstar/attribution.py" else ABOVE | {"captum"}
         # The command line starts reports and views, but only once its subcommand is called.
         tree = ast.parse(path.read_text())
         used = imported_roots(tree, inside_functions=name != "mstar/cli.py")

@@ -38,6 +38,12 @@ def all_pictures(trace, photo):
     places = [rank(torch.tensor([0.2, 0.9, 0.5]), 2) for _ in QUERIES]
     return {
         "looks": figures.looks(trace, photo),
+        "attributions": figures.attributions(
+            "Evidence",
+            photo,
+            [(Query(*QUERIES[0]), 0.5, {"grad_cam": np.eye(8), "<i>other</i>": -np.eye(8)})],
+            [np.eye(8) > 0],
+        ),
         "heads": figures.heads(trace, photo, evidence),
         "words": figures.words(trace, photo, evidence),
         "ranks": figures.ranks(QUERIES, places, [photo] * 3, 2, {QUERIES[0]: [1]}),

@@ -6,6 +6,7 @@ alike. All maps of one picture share one colour range.
 """
 
 from .assignment import assignment
+from .attributions import attributions
 from .charts import against, precision_recall
 from .compare import compare
 from .differences import comparisons, differences
@@ -29,6 +30,7 @@ __all__ = [
     "Ranking",
     "against",
     "assignment",
+    "attributions",
     "compare",
     "comparisons",
     "differences",

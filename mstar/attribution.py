@@ -1,0 +1,235 @@
+"""Where in an image is the evidence for a query? Five ways to ask, one kind of answer.
+
+    attention              the attention of the vision embeddings that the score draws on
+    attention_gradient     attention × the positive part of its gradient, look by look
+    grad_cam               Grad-CAM on f₀ (Selvaraju et al. 2017)
+    integrated_gradients   from an even image to this one (Sundararajan et al. 2017)
+    occlusion              what the score loses when a window is covered (Zeiler and Fergus 2014)
+
+The first says where the model read from, the next three follow the gradient of the score, the last
+one changes the image and scores again. Gradients pass the masks by: σ is a decision, not a slope.
+
+captum is imported where it is used: it brings IPython.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from .evaluation import encode_texts, evaluating
+from .explain import cross_attention
+from .modeling import MstarModel
+from .outputs import ImageEncoding
+from .processing import MstarProcessor
+from .queries import Query
+from .trace import Trace
+
+#: Points on the way from the even image to this one.
+INTEGRATION_STEPS = 32
+#: Side of the window that is covered, in tokens; it moves by one.
+OCCLUSION_WINDOW = 2
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """Where the evidence for a query is, by one method.
+
+    Attributes:
+        method: one of `METHODS`.
+        query, score: what was asked, and what this image scores.
+        values: float32 [grid_h, grid_w]; more = more evidence. Methods have units of their own.
+        looks: [T + 1, grid_h, grid_w], whose sum is `values`, from methods that tell looks apart.
+    """
+
+    method: str
+    query: Query
+    score: float
+    values: Tensor
+    looks: Tensor | None = None
+
+
+class Scorer(nn.Module):
+    """Images to the scores of some texts: what captum's methods are given.
+
+    f₀ passes through `tap` as [B, D, grid_h, grid_w]. Of a layer [B, N, D] captum's LayerGradCam
+    takes the weights per token, which is not Grad-CAM.
+    """
+
+    def __init__(
+        self, model: MstarModel, processor: MstarProcessor, queries: Sequence[Query], steps: int
+    ):
+        super().__init__()
+        self.model, self.steps = model, steps
+        self.texts, self.is_word = encode_texts(model, processor, queries)
+        self.tap = nn.Identity()
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        """[B, 3, H, W] -> [B, N]"""
+        patch = self.model.config.vision_config.patch_size
+        grid = (pixel_values.shape[-2] // patch, pixel_values.shape[-1] // patch)
+
+        def tapped(tokens: Tensor, *, point: str) -> Tensor:
+            maps = self.tap(tokens.transpose(1, 2).unflatten(2, grid))
+            return maps.flatten(2).transpose(1, 2)
+
+        with self.model.hooks({"vision.tokens": tapped}):
+            images = self.model(pixel_values=pixel_values, steps=self.steps).images
+        return self.model.score(images, self.texts, self.is_word).T
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One image and N texts, ready for every method."""
+
+    scorer: Scorer
+    pixels: Tensor  # [1, 3, H, W]
+    batch_size: int
+
+    @property
+    def count(self) -> int:
+        return len(self.scorer.is_word)
+
+    @property
+    def patch(self) -> int:
+        return self.scorer.model.config.vision_config.patch_size
+
+    @property
+    def even(self) -> Tensor:
+        """The image's mean colour everywhere: as bright, and nothing on it."""
+        return self.pixels.mean((2, 3), keepdim=True).expand_as(self.pixels)
+
+    def recorded(self, detach: bool) -> tuple[ImageEncoding, Trace]:
+        """A run with its cross-attention; `detach=False` keeps the graph."""
+        names = ["pve.*.layers.*.cross_attention"]
+        inputs = {"pixel_values": self.pixels, "steps": self.scorer.steps}
+        out, trace = self.scorer.model.run_with_trace(inputs, names, detach=detach, cpu=False)
+        return out.images, trace
+
+
+def _attention(asked: _Asked) -> Iterator[Tensor]:
+    scorer = asked.scorer
+    images, trace = asked.recorded(detach=True)
+    values = scorer.model.embedding_values(images, scorer.texts, scorer.is_word)[:, 0].detach()
+    maps = cross_attention(trace).mean((1, 2))  # [step, query, grid_h, grid_w]
+    by_word = scorer.model.scored_by_word(scorer.is_word)
+    for weights, single in zip(values, by_word, strict=True):
+        if single:  # cosines, the largest of which is the score
+            weights = nn.functional.one_hot(weights.argmax(), len(weights))
+        yield torch.einsum("tq,tqij->tij", weights.view(maps.shape[:2]).to(maps), maps)
+
+
+def _attention_gradient(asked: _Asked) -> Iterator[Tensor]:
+    scorer = asked.scorer
+    images, trace = asked.recorded(detach=False)
+    attention = list(trace.values())  # look by look, [1, head, query, token] each
+    for score in scorer.model.score(images, scorer.texts, scorer.is_word)[:, 0]:
+        # a look that the score does not draw on has no gradient
+        slopes = torch.autograd.grad(score, attention, retain_graph=True, materialize_grads=True)
+        maps = [
+            (one * slope.clamp(min=0))[0].mean(0).sum(0)
+            for one, slope in zip(attention, slopes, strict=True)
+        ]
+        yield torch.stack(maps).unflatten(0, (trace.steps + 1, -1)).mean(1).unflatten(1, trace.grid)
+
+
+def _grad_cam(asked: _Asked) -> Iterator[Tensor]:
+    from captum.attr import LayerGradCam
+
+    cam = LayerGradCam(asked.scorer, asked.scorer.tap)
+    for number in range(asked.count):
+        yield cam.attribute(asked.pixels, number, relu_attributions=True)[0, 0]
+
+
+def _integrated_gradients(asked: _Asked) -> Iterator[Tensor]:
+    from captum.attr import IntegratedGradients
+
+    method = IntegratedGradients(asked.scorer)
+    for number in range(asked.count):
+        found = method.attribute(
+            asked.pixels,
+            asked.even,
+            number,
+            n_steps=INTEGRATION_STEPS,
+            internal_batch_size=asked.batch_size,
+        )
+        # the sum over a token's pixels: all tokens together are the score less the even image's
+        summed = nn.functional.avg_pool2d(found.sum(1, keepdim=True), asked.patch)
+        yield summed[0, 0] * asked.patch**2
+
+
+def _occlusion(asked: _Asked) -> Iterator[Tensor]:
+    from captum.attr import Occlusion
+
+    side = OCCLUSION_WINDOW * asked.patch
+    with torch.no_grad():
+        found = Occlusion(asked.scorer).attribute(
+            asked.pixels,
+            (3, side, side),
+            strides=(3, asked.patch, asked.patch),
+            baselines=asked.even,
+            perturbations_per_eval=asked.batch_size,
+        )
+    # [N, 3, H, W], the same for each channel
+    yield from nn.functional.avg_pool2d(found[:, 0], asked.patch)
+
+
+METHODS: dict[str, Callable[[_Asked], Iterator[Tensor]]] = {
+    "attention": _attention,
+    "attention_gradient": _attention_gradient,
+    "grad_cam": _grad_cam,
+    "integrated_gradients": _integrated_gradients,
+    "occlusion": _occlusion,
+}
+
+
+def attribute(
+    model: MstarModel,
+    processor: MstarProcessor,
+    image: Any,
+    queries: Sequence[Query],
+    methods: Sequence[str] = tuple(METHODS),
+    steps: int | None = None,
+    batch_size: int = 16,
+) -> list[dict[str, Attribution]]:
+    """Where the evidence for each query is, by each method.
+
+    Args:
+        image: as the processor takes it.
+        queries: words, phrases, combined and semantic texts; each is scored as in a ranking.
+        steps: T; None = the configuration's.
+        batch_size: changed images that pass through the model at once, which bounds the memory.
+
+    Returns:
+        for each query, method -> `Attribution`.
+
+    Raises:
+        ValueError: an unknown method, no query, or a batch of no image.
+    """
+    unknown = [method for method in methods if method not in METHODS]
+    if unknown:
+        raise ValueError(f"unknown method {unknown[0]!r}: expected some of {', '.join(METHODS)}.")
+    if not queries:
+        raise ValueError("give at least one query.")
+    if batch_size < 1:
+        raise ValueError(f"batch-size must be 1 or more; got {batch_size}.")
+    steps = model.config.steps if steps is None else steps
+    pixels = processor(images=[image])["pixel_values"].to(model.device, model.dtype)
+    found: list[dict[str, Attribution]] = [{} for _ in queries]
+    bar = tqdm(total=len(queries) * len(methods), desc="attribution", leave=False, delay=2)
+    with bar, evaluating(model), torch.enable_grad():
+        asked = _Asked(Scorer(model, processor, queries, steps), pixels, batch_size)
+        with torch.no_grad():
+            scores = asked.scorer(pixels)[0].tolist()
+        for method in methods:
+            maps = METHODS[method](asked)
+            for query, score, of, values in zip(queries, scores, found, maps, strict=True):
+                values, looks = values.detach().float().cpu(), None
+                if values.ndim == 3:
+                    values, looks = values.sum(0), values
+                of[method] = Attribution(method, query, score, values, looks)
+                bar.update()
+    return found

@@ -1,0 +1,315 @@
+"""Do maps of evidence point at the text? Methods of `attribution` against the words' places.
+
+Every number stands beside what a map without sense reaches, and beside raw attention. Whether a
+map says anything of the model at all is asked apart: with shuffled weights it has to look
+different (Adebayo et al. 2018). Positions serve to evaluate, only.
+"""
+
+import copy
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from .attribution import METHODS, Scorer, attribute
+from .cases import cases
+from .data import sandbox
+from .evaluation import FEW, FEW_SAID, Estimate, estimate, evaluating, paired, without_nan
+from .grounding import mask_iou, pointing_game
+from .modeling import MstarModel
+from .processing import STYLES, MstarProcessor
+from .versions import versions
+
+#: Shares of the tokens at which an image is scored again.
+SHARES = tuple(np.linspace(0, 1, 11).tolist())
+#: What is shuffled for the sanity check, from the scores downwards: each has all before it too.
+PARTS = {
+    "heads": ("vision_projection", "text_projection", "aggregator"),
+    "and ψ": ("multimodal", "vision.mlp", "sas"),
+    "and φ": ("vision.siglip",),
+}
+
+
+@dataclass(frozen=True)
+class Localised:
+    """One map, measured; None of it needs a unit of the map, only its order.
+
+    Attributes:
+        pointing: see `grounding.pointing_game`.
+        iou: of as many of the largest tokens as the text has, with the text.
+        deletion: mean score while the largest tokens are covered first; low = they were needed.
+        insertion: mean score while the largest tokens come first into an even image; high = they
+            are enough (both Petsiuk et al. 2018).
+    """
+
+    pointing: float
+    iou: float
+    deletion: float
+    insertion: float
+
+
+MEASURES = tuple(Localised.__dataclass_fields__)
+
+
+def order(values: ArrayLike, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Tokens by their value, the largest first; equal ones by lot, not by their place."""
+    values = np.asarray(values, dtype=float).ravel()
+    return np.lexsort((rng.random(values.size), -values))
+
+
+@torch.no_grad()
+def curves(
+    scorer: Scorer, pixels: Tensor, ranked: NDArray[np.int64], grid: tuple[int, int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scores while tokens are deleted, and while they are inserted, at each of `SHARES`.
+
+    Args:
+        pixels: [1, 3, H, W].
+        ranked: tokens, the first to go (or to come) first.
+
+    Returns:
+        deletion and insertion, [len(SHARES)] each. A deleted token has the image's mean colour.
+    """
+    even = pixels.mean((2, 3), keepdim=True).expand_as(pixels)
+    taken = torch.zeros(len(SHARES), len(ranked), dtype=torch.bool)
+    for row, share in zip(taken, SHARES, strict=True):
+        row[torch.from_numpy(ranked[: round(share * len(ranked))])] = True
+    patch = pixels.shape[-1] // grid[1]
+    taken = taken.unflatten(1, grid).repeat_interleave(patch, 1).repeat_interleave(patch, 2)
+    taken = taken[:, None].to(pixels.device)
+    images = torch.cat([torch.where(taken, even, pixels), torch.where(taken, pixels, even)])
+    scores = scorer(images)[:, 0].double().cpu().numpy()
+    return scores[: len(SHARES)], scores[len(SHARES) :]
+
+
+def measure(
+    values: ArrayLike,
+    covered: NDArray[np.float64],
+    scorer: Scorer,
+    pixels: Tensor,
+    rng: np.random.Generator,
+) -> Localised:
+    """Hold one map against the places of its text, and against the model.
+
+    Args:
+        values, covered: [grid_h, grid_w].
+        scorer: of the map's text.
+        pixels: the image, [1, 3, H, W].
+        rng: draws among equal values.
+    """
+    ranked = order(values, rng)
+    largest = np.zeros(covered.size)
+    largest[ranked[: max(1, round(covered.sum()))]] = 1
+    deletion, insertion = curves(scorer, pixels, ranked, covered.shape)
+    return Localised(
+        pointing_game(values, covered),
+        mask_iou(largest.reshape(covered.shape), covered),
+        float(np.trapezoid(deletion, SHARES)),
+        float(np.trapezoid(insertion, SHARES)),
+    )
+
+
+def shuffled(model: MstarModel, parts: Sequence[str], seed: int) -> MstarModel:
+    """A copy whose weights of these parts are shuffled within each tensor.
+
+    They are as large as before and know nothing.
+    """
+    copied = copy.deepcopy(model)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, values in copied.named_parameters():
+            if name.startswith(tuple(parts)):
+                dealt = torch.randperm(values.numel(), generator=generator).to(values.device)
+                values.copy_(values.flatten()[dealt].view_as(values))
+    return copied
+
+
+def likeness(first: ArrayLike, second: ArrayLike) -> float:
+    """Spearman's rank correlation of two maps; 0 if one of them is even."""
+    ranks = np.stack([rankdata(np.ravel(values)) for values in (first, second)])
+    if (ranks.std(axis=1) == 0).any():
+        return 0.0
+    return float(np.corrcoef(ranks)[0, 1])
+
+
+@dataclass(frozen=True)
+class Line:
+    """A method in numbers: means in % (scores × 100) with their intervals.
+
+    Attributes:
+        style: of the queries; `all` = of all styles.
+        method: one of `METHODS`, or `random`.
+        measures: see `Localised`.
+        against: each measure less that of raw attention, paired by query.
+    """
+
+    style: str
+    method: str
+    measures: dict[str, Estimate]
+    against: dict[str, Estimate]
+
+
+@dataclass(frozen=True)
+class LocalisationReport:
+    """What `evaluate_localisation` found.
+
+    Attributes:
+        about: where it comes from.
+        lines: by style and method.
+        touched: share in % of the tokens that the answer touches, by style: what an even map
+            reaches in the pointing game.
+        sanity: method -> what was shuffled -> rank correlation (× 100) with the map of the model
+            as it is; near 0 = the map depends on these weights.
+    """
+
+    about: dict[str, Any]
+    lines: list[Line]
+    touched: dict[str, Estimate]
+    sanity: dict[str, dict[str, Estimate]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; a group without any query is null."""
+        return without_nan(asdict(self))
+
+    def __str__(self) -> str:
+        about = self.about
+        head = [
+            f"localisation, {about['difficulty']}, seed {about['seed']}: {about['queries']} "
+            f"queries, T = {about['steps']}"
+            + (f", checkpoint {about['checkpoint'][:12]}" if "checkpoint" in about else "")
+        ]
+        for style in dict.fromkeys(line.style for line in self.lines):
+            lines = [line for line in self.lines if line.style == style]
+            count = lines[0].measures["iou"].count
+            head += ["", f"{style}, queries: {count}; an even map points right in "
+                         f"{self.touched[style]} %"]  # fmt: skip
+            head.append(" " * 24 + "".join(f"{name:22}" for name in MEASURES).rstrip())
+            for line in lines:
+                values = "".join(f"{line.measures[name]!s:22}" for name in MEASURES)
+                head.append(f"  {line.method:22}{values}".rstrip())
+        head += ["", "rank correlation × 100 with the map of the same model after its weights "
+                     "were shuffled"]  # fmt: skip
+        head.append(" " * 24 + "".join(f"{name:22}" for name in PARTS).rstrip())
+        for method, parts in self.sanity.items():
+            head.append(f"  {method:22}" + "".join(f"{v!s:22}" for v in parts.values()).rstrip())
+        if any(line.measures["iou"].count < FEW for line in self.lines):
+            head += ["", FEW_SAID]
+        return "\n".join(head)
+
+
+def evaluate_localisation(
+    model: MstarModel,
+    processor: MstarProcessor,
+    difficulty: str = "easy",
+    seed: int = 0,
+    images: int = 300,
+    per_style: int = 25,
+    checked: int = 5,
+    methods: Sequence[str] = tuple(METHODS),
+    steps: int | None = None,
+) -> LocalisationReport:
+    """Measure every method on queries of all styles, on rendered scenes.
+
+    Args:
+        difficulty: `easy`, `hard` or `crowd`.
+        seed: of the scenes, of random maps and of shuffled weights.
+        images: of the gallery from which the queries come.
+        per_style: queries of each style, as far as the gallery has them.
+        checked: of these, with which the sanity check is made, the dearest part.
+        methods: of `METHODS`; raw attention is always among them.
+        steps: T; None = the configuration's.
+
+    Raises:
+        ValueError: an unknown method or difficulty, or too few images or queries.
+    """
+    if per_style < 1:
+        raise ValueError(f"per-style must be 1 or more; got {per_style}.")
+    steps = model.config.steps if steps is None else steps
+    methods = ["attention", *(method for method in methods if method != "attention")]
+    gallery = sandbox.judging_gallery(difficulty, seed, images)
+    found = cases(gallery, per_style)
+    rng = np.random.default_rng(seed)
+    measured: dict[str, list[Localised]] = {name: [] for name in (*methods, "random")}
+    correlated: dict[str, dict[str, list[float]]] = {
+        method: {part: [] for part in PARTS} for method in methods
+    }
+    touched: list[float] = []
+    done = Counter[str]()
+    shuffled_models, prefixes = {}, ()
+    for part, names in PARTS.items():
+        prefixes += names
+        shuffled_models[part] = shuffled(model, prefixes, seed)
+    with evaluating(model):
+        for case in tqdm(found, desc="localisation", unit="query", leave=False):
+            image, asked = case.scene.image, [case.query]
+            (maps,) = attribute(model, processor, image, asked, methods, steps)
+            scorer = Scorer(model, processor, asked, steps)
+            pixels = processor(images=[image])["pixel_values"].to(model.device, model.dtype)
+            values = {name: maps[name].values.numpy() for name in methods}
+            covered = case.covered(values["attention"].shape)
+            touched.append(100 * (covered > 0).mean())
+            values["random"] = rng.random(covered.shape)
+            for name, one in values.items():
+                measured[name].append(measure(one, covered, scorer, pixels, rng))
+            done[case.query.style] += 1
+            if done[case.query.style] > checked:
+                continue
+            for part, other in shuffled_models.items():
+                (theirs,) = attribute(other, processor, image, asked, methods, steps)
+                for method in methods:
+                    correlated[method][part].append(
+                        likeness(values[method], theirs[method].values.numpy())
+                    )
+    about = {
+        "difficulty": difficulty,
+        "seed": seed,
+        "images": images,
+        "queries": len(found),
+        "checked": checked,
+        "steps": steps,
+        "gallery": gallery.hash,
+        "versions": versions(),
+    }
+    styles = np.array([case.query.style for case in found])
+    return _report(about, styles, measured, np.array(touched), correlated)
+
+
+def _report(
+    about: dict[str, Any],
+    styles: NDArray[np.str_],
+    measured: dict[str, list[Localised]],
+    touched: NDArray[np.float64],
+    correlated: dict[str, dict[str, list[float]]],
+) -> LocalisationReport:
+    groups = {"all": np.ones(len(styles), dtype=bool)}
+    groups |= {style: styles == style for style in STYLES if (styles == style).any()}
+    table = {
+        name: {key: 100 * np.array([getattr(one, key) for one in of]) for key in MEASURES}
+        for name, of in measured.items()
+    }
+    lines = [
+        Line(
+            style,
+            name,
+            {key: estimate(values[rows]) for key, values in of.items()},
+            {
+                key: paired(values[rows], table["attention"][key][rows]).difference
+                for key, values in of.items()
+            },
+        )
+        for style, rows in groups.items()
+        for name, of in table.items()
+    ]
+    sanity = {
+        method: {part: estimate(100 * np.array(values)) for part, values in of.items()}
+        for method, of in correlated.items()
+    }
+    means = {style: estimate(touched[rows]) for style, rows in groups.items()}
+    return LocalisationReport(about, lines, means, sanity)

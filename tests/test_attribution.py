@@ -1,0 +1,181 @@
+"""Maps of evidence: every method held against a computation by hand."""
+
+import pytest
+import torch
+
+from mstar import hooks as hooking
+from mstar.attribution import METHODS, OCCLUSION_WINDOW, Scorer, attribute
+from mstar.explain import embedding_maps, weighted_maps
+from mstar.queries import Query
+
+GRID = (16, 16)
+QUERIES = [
+    Query("exit", "word"),
+    Query("one way", "phrase"),
+    Query("stop, go", "combined"),
+    Query("'exit' on a door", "semantic"),
+]
+
+
+def pixels_of(tiny, image):
+    model, processor = tiny
+    return processor(images=[image])["pixel_values"].to(model.dtype)
+
+
+def score_of(tiny, query, steps):
+    """Pixels -> score, without anything of `attribution`."""
+    model, processor = tiny
+    inputs = processor(text=[query.text], styles=[query.style])
+
+    def score(pixels):
+        return model(pixel_values=pixels, **inputs, steps=steps).scores[0]
+
+    return score
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_one_call_for_all_styles_and_methods(tiny, images, steps):
+    found = attribute(*tiny, images[0], QUERIES, steps=steps)
+    assert len(found) == 4
+    for query, of in zip(QUERIES, found, strict=True):
+        with torch.no_grad():
+            score = score_of(tiny, query, steps)(pixels_of(tiny, images[0]))
+        assert list(of) == list(METHODS)
+        for method, one in of.items():
+            assert (one.method, one.query) == (method, query)
+            assert one.score == pytest.approx(float(score), abs=1e-6)
+            assert one.values.dtype == torch.float32 and one.values.shape == GRID
+            assert one.values.isfinite().all() and one.values.any(), (query.style, method)
+            if method.startswith("attention"):
+                assert one.looks.shape == (steps + 1, *GRID)
+                torch.testing.assert_close(one.looks.sum(0), one.values)
+            else:
+                assert one.looks is None
+
+
+@pytest.mark.parametrize("query", QUERIES[:2], ids=lambda query: query.style)
+def test_grad_cam_by_hand(tiny, images, query):
+    kept = []
+
+    def keep(tokens, *, point):
+        kept.append(tokens.detach().requires_grad_())
+        return kept[0]
+
+    with torch.enable_grad(), tiny[0].hooks({"vision.tokens": keep}):
+        score = score_of(tiny, query, 1)(pixels_of(tiny, images[0]))
+    (slope,) = torch.autograd.grad(score, kept[0])
+    channels = slope.mean(1, keepdim=True)  # one weight a channel, over all tokens
+    expected = (kept[0] * channels).sum(2).clamp(min=0).detach()[0].view(GRID)
+    (found,) = attribute(*tiny, images[0], [query], ["grad_cam"], steps=1)
+    torch.testing.assert_close(found["grad_cam"].values, expected, atol=1e-7, rtol=1e-4)
+    by_token = (kept[0] * slope).sum(2).clamp(min=0).detach()[0].view(GRID)
+    assert not torch.allclose(by_token, expected, rtol=0.1), "weights per token are another thing"
+
+
+def test_raw_attention_is_that_of_what_the_score_draws_on(tiny, images):
+    model, processor = tiny
+    texts, styles = [q.text for q in QUERIES], [q.style for q in QUERIES]
+    inputs = processor(images=images[:1], text=texts, styles=styles)
+    _, trace = model.run_with_trace(inputs, ["pve.*.layers.*.cross_attention", "mim.*"])
+    found = [of["attention"] for of in attribute(*tiny, images[0], QUERIES, ["attention"])]
+    best = int(trace["mim.similarity"][0, 0].argmax())
+    torch.testing.assert_close(found[0].values, embedding_maps(trace)[best])
+    step, _ = divmod(best, model.config.num_query_tokens)
+    assert found[0].looks[step].any() and not found[0].looks[1 - step].any()
+    several = weighted_maps(trace, [1, 2, 3]).mean(1)
+    for one, expected in zip(found[1:], several, strict=True):
+        torch.testing.assert_close(one.values, expected, atol=1e-6, rtol=1e-4)
+
+
+def test_attention_times_its_gradient_by_hand(tiny, images):
+    model, processor = tiny
+    names = "pve.*.layers.*.cross_attention"
+    inputs = processor(images=images[:1], text=["one way"], styles=["phrase"])
+    with torch.enable_grad():
+        out, trace = model.run_with_trace(inputs, names, detach=False)
+        slopes = torch.autograd.grad(out.scores[0, 0], list(trace.values()))
+    looks = torch.zeros(2, 256)
+    for (name, attention), slope in zip(trace.items(), slopes, strict=True):
+        _, heads, count, _ = attention.shape
+        for head in range(heads):
+            for query in range(count):
+                positive = slope[0, head, query].clamp(min=0)
+                looks[int(name.split(".")[1])] += attention[0, head, query] * positive / heads
+    looks = looks.detach() / len(model.config.cross_attention_layers)
+    (found,) = attribute(*tiny, images[0], [QUERIES[1]], ["attention_gradient"])
+    torch.testing.assert_close(
+        found["attention_gradient"].looks.flatten(1), looks, atol=1e-8, rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.style)
+def test_integrated_gradients_add_up_to_the_change_of_the_score(tiny, images, query):
+    pixels = pixels_of(tiny, images[0])
+    even = pixels.mean((2, 3), keepdim=True).expand_as(pixels)
+    score = score_of(tiny, query, 0)  # T = 0: no mask, no jump on the way
+    with torch.no_grad():
+        change = float(score(pixels) - score(even))
+    (found,) = attribute(*tiny, images[0], [query], ["integrated_gradients"], steps=0)
+    total = float(found["integrated_gradients"].values.sum())
+    assert total == pytest.approx(change, abs=0.05 * abs(change) + 1e-4)
+
+
+def test_occlusion_by_hand(tiny, images):
+    pixels = pixels_of(tiny, images[0])
+    even = pixels.mean((2, 3), keepdim=True)
+    patch, score = tiny[0].config.vision_config.patch_size, score_of(tiny, QUERIES[0], 1)
+    lost, times = torch.zeros(GRID), torch.zeros(GRID)
+    with torch.no_grad():
+        whole = score(pixels)
+        for y in range(17 - OCCLUSION_WINDOW):
+            for x in range(17 - OCCLUSION_WINDOW):
+                rows, columns = (slice(at, at + OCCLUSION_WINDOW) for at in (y, x))
+                covered = pixels.clone()
+                covered[..., patch * y : patch * (y + OCCLUSION_WINDOW),
+                        patch * x : patch * (x + OCCLUSION_WINDOW)] = even  # fmt: skip
+                lost[rows, columns] += float(whole - score(covered))
+                times[rows, columns] += 1
+    (found,) = attribute(*tiny, images[0], QUERIES[:1], ["occlusion"])
+    torch.testing.assert_close(found["occlusion"].values, lost / times, atol=1e-6, rtol=1e-4)
+
+
+def test_the_size_of_a_batch_changes_nothing(tiny, images):
+    one = attribute(*tiny, images[0], QUERIES, batch_size=1)
+    many = attribute(*tiny, images[0], QUERIES, batch_size=64)
+    for a, b in zip(one, many, strict=True):
+        for method in METHODS:
+            torch.testing.assert_close(a[method].values, b[method].values, atol=1e-5, rtol=1e-3)
+
+
+def test_memory_is_bounded_by_the_batch(tiny, images, monkeypatch):
+    sizes, forward = [], Scorer.forward
+    monkeypatch.setattr(
+        Scorer, "forward", lambda self, pixels: sizes.append(len(pixels)) or forward(self, pixels)
+    )
+    attribute(*tiny, images[0], QUERIES[:2], batch_size=5)
+    assert max(sizes) <= 5
+
+
+def test_hooks_are_heard_and_nothing_is_left(tiny, images):
+    model, _ = tiny
+    before = attribute(*tiny, images[0], QUERIES[:1])
+    with torch.no_grad(), model.hooks({"pve.0.mask": lambda mask, *, point: torch.ones_like(mask)}):
+        attribute(*tiny, images[0], QUERIES[:1], ["occlusion"])  # also where gradients are off
+        found = attribute(*tiny, images[0], QUERIES[:1], ["attention_gradient"])
+    assert found[0]["attention_gradient"].values.any()
+    assert hooking.active(model) is None
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert not model.training
+    assert not any(module._forward_hooks for module in model.modules())
+    after = attribute(*tiny, images[0], QUERIES[:1])
+    for method in METHODS:
+        assert torch.equal(before[0][method].values, after[0][method].values)
+
+
+def test_what_is_asked_wrongly(tiny, images):
+    with pytest.raises(ValueError, match="unknown method 'cam': expected some of attention, "):
+        attribute(*tiny, images[0], QUERIES, ["cam"])
+    with pytest.raises(ValueError, match="give at least one query"):
+        attribute(*tiny, images[0], [])
+    with pytest.raises(ValueError, match="batch-size must be 1 or more; got 0"):
+        attribute(*tiny, images[0], QUERIES, batch_size=0)

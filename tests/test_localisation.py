@@ -1,0 +1,165 @@
+"""Maps held against places and against the model: curves by hand, controls, the whole report."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from mstar.attribution import METHODS
+from mstar.cases import cases
+from mstar.data import sandbox
+from mstar.grounding import coverage
+from mstar.localisation import (
+    MEASURES,
+    PARTS,
+    SHARES,
+    curves,
+    evaluate_localisation,
+    likeness,
+    measure,
+    order,
+    shuffled,
+)
+from mstar.processing import STYLES
+
+GRID = (4, 4)
+
+
+def bright(pixels: torch.Tensor) -> torch.Tensor:
+    """A model whose score is the brightness of the lower right quarter."""
+    return pixels[:, :, 16:, 16:].mean((1, 2, 3))[:, None]
+
+
+@pytest.fixture
+def lit() -> torch.Tensor:
+    pixels = torch.zeros(1, 3, 32, 32)
+    pixels[:, :, 16:, 16:] = 1
+    return pixels
+
+
+QUARTER = np.pad(np.ones((2, 2)), ((2, 0), (2, 0)))
+
+
+def test_equal_values_are_ordered_by_lot():
+    values = np.zeros(GRID)
+    values[1, 2] = 1
+    first, second = (order(values, np.random.default_rng(seed)).tolist() for seed in (0, 1))
+    assert first[0] == second[0] == 6
+    assert sorted(first) == list(range(16)) and first != second != list(range(16))
+
+
+def test_curves_run_from_one_image_to_the_other(lit):
+    ranked = order(QUARTER, np.random.default_rng(0))
+    deletion, insertion = curves(bright, lit, ranked, GRID)
+    assert len(deletion) == len(insertion) == len(SHARES)
+    assert deletion[0] == insertion[-1] == 1  # the image itself
+    assert deletion[-1] == insertion[0] == pytest.approx(0.25)  # its mean colour everywhere
+    after = next(n for n, share in enumerate(SHARES) if round(16 * share) >= 4)
+    assert (deletion[after:] == pytest.approx(0.25)) and (insertion[after:] == pytest.approx(1))
+    reverse_deletion, _ = curves(bright, lit, ranked[::-1].copy(), GRID)
+    before = next(n for n, share in enumerate(SHARES) if round(16 * share) > 12)
+    assert reverse_deletion[:before] == pytest.approx(1)
+
+
+def test_a_right_map_is_told_from_a_wrong_one(lit):
+    right, wrong = (
+        measure(values, QUARTER, bright, lit, np.random.default_rng(0))
+        for values in (QUARTER, 1 - QUARTER)
+    )
+    assert (right.pointing, right.iou) == (1, 1)
+    assert (wrong.pointing, wrong.iou) == (0, 0)
+    assert right.deletion < wrong.deletion - 0.3
+    assert right.insertion > wrong.insertion + 0.3
+
+
+def test_a_text_smaller_than_a_token_takes_one_token(lit):
+    covered = np.zeros(GRID)
+    covered[3, 3] = 0.2
+    found = measure(covered, covered, bright, lit, np.random.default_rng(0))
+    assert found.pointing == 1 and found.iou == pytest.approx(0.2)
+
+
+def test_likeness_is_of_the_order():
+    values = np.random.default_rng(0).random(GRID)
+    assert likeness(values, np.exp(5 * values)) == pytest.approx(1)
+    assert likeness(values, -values) == pytest.approx(-1)
+    assert likeness(values, np.ones(GRID)) == 0
+
+
+def test_shuffled_weights_are_as_large_and_the_model_is_as_it_was(tiny):
+    model, _ = tiny
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    other = shuffled(model, PARTS["heads"], seed=0)
+    changed = set()
+    for name, value in other.named_parameters():
+        old = before[name]
+        assert torch.equal(value.flatten().sort().values, old.flatten().sort().values)
+        if not torch.equal(value, old):
+            changed.add(name.partition(".")[0])
+    assert changed == set(PARTS["heads"])
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    prefixes = tuple(prefix for part in PARTS.values() for prefix in part)
+    left = {name for name, _ in model.named_parameters() if not name.startswith(prefixes)}
+    assert {name.partition(".")[0] for name in left} == {"temp", "itm_head"}  # no score has these
+
+
+@pytest.fixture(scope="module")
+def gallery():
+    return sandbox.judging_gallery("easy", 3, 60)
+
+
+def test_cases_are_of_every_style_and_answered(gallery):
+    found = cases(gallery, 2)
+    assert [case.query.style for case in found] == [style for style in STYLES for _ in range(2)]
+    for case in found:
+        assert sandbox.matches(case.scene, *case.query)
+        covered = case.covered((16, 16))
+        assert 0 < covered.sum() < 256
+    word = found[0]
+    (region,) = sandbox.locate(word.scene, *word.query)
+    own = coverage([region.polygon], word.scene.image.shape[:2], (16, 16))
+    assert (word.covered((16, 16)) == own).all()
+
+
+@pytest.fixture(scope="module")
+def report(tiny):
+    return evaluate_localisation(*tiny, "easy", seed=3, images=60, per_style=2, checked=1)
+
+
+def test_the_report_has_every_method_beside_chance(report):
+    names = [*METHODS, "random"]
+    assert [line.method for line in report.lines[: len(names)]] == names
+    assert {line.style for line in report.lines} == {"all", *STYLES}
+    for line in report.lines:
+        assert set(line.measures) == set(line.against) == set(MEASURES)
+        assert line.measures["iou"].count == (8 if line.style == "all" else 2)
+        for key in MEASURES:
+            raw = next(
+                one for one in report.lines if (one.style, one.method) == (line.style, "attention")
+            )
+            change = line.measures[key].value - raw.measures[key].value
+            assert line.against[key].value == pytest.approx(change)
+    assert set(report.sanity) == set(METHODS)
+    for parts in report.sanity.values():
+        assert list(parts) == list(PARTS)
+        assert all(value.count == 4 and -100 <= value.value <= 100 for value in parts.values())
+    assert 0 < report.touched["word"].value < report.touched["combined"].value < 100
+
+
+def test_the_report_can_be_read_and_made_again(report, tiny):
+    assert "semantic, queries: 2; an even map points right in" in str(report)
+    assert json.loads(json.dumps(report.to_json(), allow_nan=False)) == report.to_json()
+    again = evaluate_localisation(
+        *tiny, "easy", 3, 60, per_style=2, checked=1, methods=["attention", "grad_cam"]
+    )
+    old = {(line.style, line.method): line.measures for line in report.lines}
+    for line in again.lines:
+        if line.method != "random":
+            for key in ("pointing", "iou"):
+                assert line.measures[key] == old[line.style, line.method][key]
+
+
+def test_an_unknown_difficulty_is_said(tiny):
+    with pytest.raises(ValueError, match="unknown difficulty 'harder': expected one of easy, "):
+        evaluate_localisation(*tiny, "harder")
