@@ -120,7 +120,8 @@ class BenchmarkReport:
         head = [
             f"{about['benchmark']}: {_count(about['images'], 'image')}, "
             f"{_count(about['queries'], 'query')}, "
-            f"T = {about['steps']}, checkpoint {about['checkpoint'][:12]}"
+            f"T = {about['steps']}"
+            + (f", checkpoint {about['checkpoint'][:12]}" if "checkpoint" in about else "")
         ]
         for group in groups:
             head += ["", f"MAP in % [95 % interval], {group}"]
@@ -151,12 +152,8 @@ class RankedBenchmark:
     runs: list[Run]
     seed: int
 
-    def report(self, checkpoint: str) -> BenchmarkReport:
-        """In numbers.
-
-        Args:
-            checkpoint: hash by which the report names it.
-        """
+    def report(self) -> BenchmarkReport:
+        """In numbers."""
         about = {
             "benchmark": self.benchmark.name,
             "images": len(self.benchmark.images),
@@ -164,7 +161,6 @@ class RankedBenchmark:
             "steps": self.gallery.steps,
             "best": best_count(self.benchmark),
             "seed": self.seed,
-            "checkpoint": checkpoint,
             "versions": versions(),
         }
         found = groups(self.benchmark)

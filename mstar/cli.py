@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import __version__
+from .cli_evaluate import evaluate
 from .files import said
 
 if TYPE_CHECKING:
-    from .benchmark_evaluation import BenchmarkReport
-    from .sandbox_report import SandboxReport
     from .training import Recipe
 
 
@@ -42,115 +41,6 @@ def convert(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], N
         print(f"saved {folder}")
 
     return run
-
-
-def evaluate(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
-    """measure how well a checkpoint ranks a gallery, and where it looks"""
-    galleries = parser.add_subparsers(required=True, metavar="GALLERY")
-    about = "scenes rendered from a seed, whose every word and place is known"
-    sandbox = galleries.add_parser("sandbox", help=about, description=about)
-    about = "a published benchmark, or a rendered one, beside other ways to rank it"
-    benchmark = galleries.add_parser("benchmark", help=about, description=about)
-    # argparse lets the innermost parser decide what runs
-    sandbox.set_defaults(run=_evaluate_sandbox(sandbox))
-    benchmark.set_defaults(run=_evaluate_benchmark(benchmark))
-    return lambda args: None
-
-
-def _evaluated(add: Callable[..., object]) -> None:
-    """The options of every evaluation."""
-    add("--checkpoint", metavar="FOLDER", help="default: the embedded checkpoint")
-    add("--steps", type=int, metavar="T", help="looks after the first (default: the checkpoint's)")
-    add("--json", action="store_true", help="print one JSON object instead of tables")
-
-
-def _evaluate_sandbox(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
-    add = parser.add_argument
-    add("--difficulty", choices=("easy", "hard", "crowd"), default="easy")
-    add("--seed", type=int, default=0, metavar="N", help="of the gallery (default 0)")
-    add(
-        "--images",
-        type=int,
-        default=1000,
-        metavar="N",
-        help="size of the gallery (default 1000); a fifth as many seen words are asked for, "
-        "at most 200, and as many unseen ones",
-    )
-    add(
-        "--controls",
-        action="store_true",
-        help="also compare T = 0 with T = 1, with an empty mask and with a random one",
-    )
-    _evaluated(add)
-
-    def run(args: argparse.Namespace) -> None:
-        from dataclasses import replace
-
-        from .checkpoints import checkpoint_hash, default_device, load_checkpoint
-        from .embedded import checkpoint
-        from .sandbox_evaluation import evaluate_sandbox
-
-        folder = args.checkpoint or checkpoint()
-        model, processor = load_checkpoint(folder, default_device())
-        report = evaluate_sandbox(
-            model, processor, args.difficulty, args.seed, args.images, args.steps, args.controls
-        )
-        report = replace(report, about=report.about | {"checkpoint": checkpoint_hash(folder)})
-        _print_report(report, args.json)
-
-    return run
-
-
-def _evaluate_benchmark(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
-    parser.epilog = (
-        "NAME is svt, iiit-str, ctr, total-text, ctw1500, icdar2015, icdar2003, pstr, csvtr, "
-        "mqtr-word, mqtr-phrase, mqtr-combined or mqtr-semantic, each with its FOLDER as "
-        "published, or sandbox-easy, sandbox-hard or sandbox-crowd, which are rendered. For your "
-        "own photographs lay them out as MQTR is: images/ and text_queries.json in a folder named "
-        "word, phrase, combined or semantic."
-    )
-    add = parser.add_argument
-    add("name", metavar="NAME", help="of the benchmark, see below")
-    add("folder", metavar="FOLDER", nargs="?", help="where it lies, if it is not rendered")
-    add(
-        "--peers",
-        nargs="+",
-        default=["random"],
-        metavar="PEER",
-        help="what is ranked beside the model: random, rapidocr, tesseract (text spotting and edit "
-        "distance), parts (the model with one part off at a time); default: random",
-    )
-    add(
-        "--seed", type=int, default=0, metavar="N", help="of what is rendered or random (default 0)"
-    )
-    add("--images", type=int, metavar="N", help="to render (default 1000)")
-    add("--kept", type=Path, metavar="FILE", help="keep here what spotters read, and go on from it")
-    _evaluated(add)
-
-    def run(args: argparse.Namespace) -> None:
-        from .benchmark_evaluation import rank_benchmark
-        from .checkpoints import checkpoint_hash, default_device, load_checkpoint
-        from .data.benchmarks import load
-        from .embedded import checkpoint
-
-        benchmark = load(args.name, args.folder, args.seed, args.images)
-        folder = args.checkpoint or checkpoint()
-        model, processor = load_checkpoint(folder, default_device())
-        try:
-            ranked = rank_benchmark(
-                benchmark, model, processor, args.steps, args.peers, args.seed, args.kept
-            )
-        except ImportError as error:  # of a peer, which says how to install it
-            raise ValueError(str(error)) from error
-        _print_report(ranked.report(checkpoint_hash(folder)), args.json)
-
-    return run
-
-
-def _print_report(report: "SandboxReport | BenchmarkReport", as_json: bool) -> None:
-    import json
-
-    print(json.dumps(report.to_json(), allow_nan=False) if as_json else report)
 
 
 def index(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:

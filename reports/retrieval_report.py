@@ -20,7 +20,7 @@ from mstar.benchmark_evaluation import (
     most_at_best,
     rank_benchmark,
 )
-from mstar.checkpoints import checkpoint_hash, default_device, load_checkpoint
+from mstar.checkpoints import default_device, load_checkpoint
 from mstar.data.benchmarks import Benchmark
 from mstar.evaluation import (
     Estimate,
@@ -272,7 +272,7 @@ def save(settings: RetrievalReport, ranked: RankedBenchmark) -> dict[str, Any]:
     Returns:
         where the page comes from.
     """
-    found = ranked.report(checkpoint_hash(settings.checkpoints["checkpoint"])).to_json()
+    found = ranked.report().to_json()
     made = provenance(
         settings,
         benchmark=f"{ranked.benchmark.name}: {len(ranked.benchmark.images)} images, "

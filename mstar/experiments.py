@@ -1,0 +1,125 @@
+"""The causal experiments on rendered scenes, ready to run: what the commands print."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .cases import cases
+from .causal import importance
+from .data import sandbox
+from .evaluation import without_nan
+from .modeling import MstarModel
+from .patching import patching
+from .processing import MstarProcessor
+from .salience import salience
+from .versions import versions
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What an experiment found, and with which settings.
+
+    Attributes:
+        name: of the experiment.
+        about: its settings, seed and versions.
+        found: its result; see `salience`, `importance`, `patching`.
+    """
+
+    name: str
+    about: dict[str, Any]
+    found: Any
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; an estimate of nothing is null."""
+        return {"about": self.about, "found": without_nan(asdict(self.found))}
+
+    def __str__(self) -> str:
+        said = {name: value for name, value in self.about.items() if name != "versions"}
+        if "checkpoint" in said:
+            said["checkpoint"] = said["checkpoint"][:12]
+        listed = ", ".join(f"{name} {value}" for name, value in said.items())
+        return f"{self.name}: {listed}\n\n{self.found}"
+
+
+def evaluate_salience(
+    model: MstarModel,
+    processor: MstarProcessor,
+    difficulty: str = "easy",
+    seed: int = 0,
+    images: int = 400,
+    steps: int | None = None,
+) -> Experiment:
+    """See `salience`.
+
+    Args:
+        difficulty: `easy`, `hard` or `crowd`.
+        seed: of the scenes and of the controls.
+        images: scenes that are drawn.
+        steps: T; None = the configuration's.
+    """
+    steps, level = _checked(model, difficulty, images, steps)
+    scenes = [sandbox.scene(seed, index, "test", level) for index in range(images)]
+    found = salience(model, processor, scenes, steps, seed)
+    return Experiment("salience", _about(difficulty, seed, images, steps), found)
+
+
+def evaluate_importance(
+    model: MstarModel,
+    processor: MstarProcessor,
+    kind: str = "heads",
+    difficulty: str = "easy",
+    seed: int = 0,
+    images: int = 300,
+    per_style: int = 25,
+    steps: int | None = None,
+) -> Experiment:
+    """See `importance`.
+
+    Args:
+        kind: `heads`, `queries` or `layers`.
+        images: of the gallery from which the queries come.
+        per_style: queries of each style, as far as the gallery has them.
+    """
+    steps, _ = _checked(model, difficulty, images, steps)
+    found = cases(sandbox.judging_gallery(difficulty, seed, images), per_style)
+    result = importance(model, processor, found, kind, steps, seed)
+    about = _about(difficulty, seed, images, steps) | {"kind": kind, "queries": len(found)}
+    return Experiment("importance", about, result)
+
+
+def evaluate_patching(
+    model: MstarModel,
+    processor: MstarProcessor,
+    difficulty: str = "easy",
+    seed: int = 0,
+    pairs: int = 100,
+    steps: int | None = None,
+) -> Experiment:
+    """See `patching`; `pairs` of scenes are drawn."""
+    steps, level = _checked(model, difficulty, pairs, steps)
+    drawn = [sandbox.pair(seed, index, "test", level) for index in range(pairs)]
+    found = patching(model, processor, drawn, steps, seed)
+    return Experiment("patching", _about(difficulty, seed, pairs, steps), found)
+
+
+def _checked(
+    model: MstarModel, difficulty: str, images: int, steps: int | None
+) -> tuple[int, sandbox.Difficulty]:
+    if difficulty not in sandbox.DIFFICULTIES:
+        names = ", ".join(sandbox.DIFFICULTIES)
+        raise ValueError(f"unknown difficulty {difficulty!r}: expected one of {names}.")
+    if images < 1:
+        raise ValueError(f"images must be 1 or more; got {images}.")
+    steps = model.config.steps if steps is None else steps
+    if steps < 0:
+        raise ValueError(f"steps (T) must be 0 or more; got {steps}.")
+    return steps, sandbox.DIFFICULTIES[difficulty]
+
+
+def _about(difficulty: str, seed: int, images: int, steps: int) -> dict[str, Any]:
+    return {
+        "difficulty": difficulty,
+        "seed": seed,
+        "images": images,
+        "steps": steps,
+        "versions": versions(),
+    }

@@ -1,0 +1,200 @@
+"""Activation patching: where, and at which step and layer, does the run learn which word it is?
+
+Two scenes differ in one word (`data.pairs`). The word of the first is asked for in the second, with
+one value of the first run put into the second: the more of the score comes back, the more of the
+difference between the words is in that value. The same value of an unrelated scene is the control.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from .causal import Change, scores
+from .data.pairs import Pair
+from .evaluation import Estimate, estimate, evaluating, paired
+from .grounding import coverage
+from .interventions import patch
+from .modeling import MstarModel
+from .processing import MstarProcessor
+from .queries import Query
+from .trace import Trace
+
+
+@dataclass(frozen=True)
+class Site:
+    """A value that is patched.
+
+    Attributes:
+        name: what it is called.
+        points: of the first run.
+        where: `all` = the whole value; `word` = the image tokens that either word touches;
+            `others` = as many other tokens, by lot.
+    """
+
+    name: str
+    points: tuple[str, ...]
+    where: str = "all"
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What came back at one site, change of a cosine × 100.
+
+    Attributes:
+        site: see `Site`.
+        effect: with the value of the first scene.
+        control: with that of an unrelated scene.
+        difference: paired by pair.
+        share: mean of the effects over the mean of what there is to restore, in %.
+    """
+
+    site: Site
+    effect: Estimate
+    control: Estimate
+    difference: Estimate
+    share: float
+
+
+@dataclass(frozen=True)
+class Patching:
+    """What `patching` found.
+
+    Attributes:
+        total: what there is to restore, the score of the word in its scene less that in the other,
+            × 100.
+        rows: what came back at each site.
+    """
+
+    total: Estimate
+    rows: list[Restored]
+
+    def __str__(self) -> str:
+        lines = [
+            f"to restore: {self.total} (cosine × 100, {self.total.count} pairs)",
+            f"{'':36}{'comes back':22}{'unrelated scene':22}{'difference, paired':22}share",
+        ]
+        for row in self.rows:
+            values = "".join(f"{v!s:22}" for v in (row.effect, row.control, row.difference))
+            lines.append(f"  {row.site.name:34}{values}{row.share:4.0f} %")
+        return "\n".join(lines)
+
+
+def sites(model: MstarModel, steps: int) -> list[Site]:
+    """Values by step and layer: φ's tokens where the word is and elsewhere, ψ's queries, masks."""
+    config = model.config
+    found = []
+    for layer in range(config.vision_config.num_hidden_layers):
+        found += [
+            Site(f"φ, layer {layer}, {said}", (f"vision.layers.{layer}.hidden",), where)
+            for where, said in {"word": "the word's tokens", "others": "as many others"}.items()
+        ]
+    looks = {f"look {t}": (t,) for t in range(steps + 1)}
+    if steps:
+        looks["all looks"] = tuple(range(steps + 1))
+    for said, which in looks.items():
+        found += [
+            Site(
+                f"ψ, {said}, layer {layer}", tuple(f"pve.{t}.layers.{layer}.hidden" for t in which)
+            )
+            for layer in range(config.qformer_config.num_hidden_layers)
+        ]
+    found += [Site(f"mask of look {t}", (f"pve.{t}.mask",)) for t in range(steps)]
+    return found
+
+
+def patching(
+    model: MstarModel,
+    processor: MstarProcessor,
+    pairs: Sequence[Pair],
+    steps: int | None = None,
+    seed: int = 0,
+) -> Patching:
+    """Patch every site of every pair.
+
+    Args:
+        pairs: two at least; the scene before is the unrelated one.
+        steps: T; None = the configuration's.
+        seed: of the tokens drawn by lot.
+    """
+    if len(pairs) < 2:
+        raise ValueError(f"patching needs two pairs at least; got {len(pairs)}.")
+    steps = model.config.steps if steps is None else steps
+    found = sites(model, steps)
+    rng = np.random.default_rng(seed)
+    names = sorted({point for site in found for point in site.points})
+    totals, effects = [], []
+    unrelated = _recorded(model, processor, pairs[-1], names, steps)
+    for pair in tqdm(pairs, desc="patching", unit="pair", leave=False, delay=1):
+        trace = _recorded(model, processor, pair, names, steps)
+        total, restored = _measure(model, processor, pair, found, (trace, unrelated), rng)
+        totals.append(total)
+        effects.append(restored)
+        unrelated = trace
+    total, values = np.array(totals), np.array(effects)  # [pairs], [pairs, sites, 2]
+    rows = []
+    for number, site in enumerate(found):
+        own = paired(values[:, number, 0], values[:, number, 1])
+        share = 100 * float(values[:, number, 0].mean() / total.mean())
+        rows.append(Restored(site, own.first, own.second, own.difference, share))
+    return Patching(estimate(total), rows)
+
+
+def _recorded(
+    model: MstarModel, processor: MstarProcessor, pair: Pair, names: list[str], steps: int
+) -> Trace:
+    with evaluating(model):
+        pixels = _pixels(model, processor, pair.first.image)
+        _, trace = model.run_with_trace({"pixel_values": pixels, "steps": steps}, names)
+    return trace
+
+
+def _pixels(model: MstarModel, processor: MstarProcessor, image: NDArray[np.uint8]) -> Tensor:
+    return processor(images=[image])["pixel_values"].to(model.device, model.dtype)
+
+
+def _measure(
+    model: MstarModel,
+    processor: MstarProcessor,
+    pair: Pair,
+    found: Sequence[Site],
+    traces: tuple[Trace, Trace],
+    rng: np.random.Generator,
+) -> tuple[float, list[tuple[float, float]]]:
+    """Score of the first scene less that of the second, and the change at each site, × 100."""
+    steps, grid = traces[0].steps, traces[0].grid
+    size = pair.first.image.shape[:2]
+    touched = coverage([pair.word.polygon, pair.other.polygon], size, grid) > 0
+    free = np.flatnonzero(~touched)
+    others = np.zeros(touched.size, dtype=bool)
+    others[rng.choice(free, min(len(free), int(touched.sum())), replace=False)] = True
+    where = {
+        "all": None,
+        "word": torch.from_numpy(touched),
+        "others": torch.from_numpy(others.reshape(grid)),
+    }
+    query = [Query(pair.word.word, "word")]
+
+    def score(scene: NDArray[np.uint8], change: Change) -> float:
+        return 100 * float(
+            scores(model, processor, _pixels(model, processor, scene), query, change)
+        )
+
+    plain = Change("plain", steps=steps)
+    below = score(pair.second.image, plain)
+    restored = [
+        tuple(
+            score(
+                pair.second.image,
+                Change(site.name, patch(trace, site.points, where[site.where]), steps=steps),
+            )
+            - below
+            for trace in traces
+        )
+        for site in found
+    ]
+    return score(pair.first.image, plain) - below, restored

@@ -1,0 +1,153 @@
+"""The paper's salience experiment (fig. 1b and 4), over many images and with a control.
+
+Cover the text that draws most attention: does the score of the text that draws least rise? Covering
+anything changes an image, so the same is done with a region of the same shape where no text is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from .causal import Change, scores
+from .data.scenes import Scene
+from .evaluation import Estimate, estimate, evaluating, paired
+from .grounding import coverage, mass_inside
+from .modeling import MstarModel
+from .processing import MstarProcessor
+from .queries import Query
+
+
+@dataclass(frozen=True)
+class Salience:
+    """What covering the salient text does to the score of the neglected one, × 100.
+
+    Attributes:
+        covered, control: change of the score when the salient text is covered, and when a region
+            of the same shape without any text is.
+        difference: paired by image; above 0 = the salient text held the other one down.
+        raised, raised_by_control: images in which the score rises, in %.
+        own: change of the salient text's own score when it is covered, to see that it was.
+        images: scenes in which both could be done; `left_out` had fewer than two words, the two
+            too near each other, or no free place.
+    """
+
+    covered: Estimate
+    control: Estimate
+    difference: Estimate
+    raised: Estimate
+    raised_by_control: Estimate
+    own: Estimate
+    images: int
+    left_out: int
+
+    def __str__(self) -> str:
+        return "\n".join([
+            f"{self.images} images ({self.left_out} left out); change of a cosine × 100 [95 %]",
+            f"  neglected text, salient text covered    {self.covered}",
+            f"  neglected text, as much ground covered  {self.control}",
+            f"  difference, paired                      {self.difference}",
+            f"  images in which it rises, in %          {self.raised}, control "
+            f"{self.raised_by_control}",
+            f"  salient text, itself covered            {self.own}",
+        ])  # fmt: skip
+
+
+def salience(
+    model: MstarModel,
+    processor: MstarProcessor,
+    scenes: Sequence[Scene],
+    steps: int | None = None,
+    seed: int = 0,
+) -> Salience:
+    """Cover the salient text of each scene, and as much ground.
+
+    Salient is the word with most of C₀ inside, neglected the one with least.
+
+    Args:
+        steps: T; None = the configuration's.
+        seed: of the places of the controls.
+
+    Raises:
+        ValueError: no scene has two words apart and free ground.
+    """
+    steps = model.config.steps if steps is None else steps
+    rng = np.random.default_rng(seed)
+    changes = []
+    for scene in tqdm(scenes, desc="salience", unit="image", leave=False, delay=1):
+        found = _measure(model, processor, scene, steps, rng)
+        if found is not None:
+            changes.append(found)
+    if not changes:
+        raise ValueError("no scene has two words apart and free ground to cover.")
+    covered, control, own = 100 * np.array(changes).T
+    both = paired(covered, control)
+    return Salience(
+        both.first,
+        both.second,
+        both.difference,
+        estimate(100 * (covered > 0)),
+        estimate(100 * (control > 0)),
+        estimate(own),
+        len(changes),
+        len(scenes) - len(changes),
+    )
+
+
+def _measure(
+    model: MstarModel,
+    processor: MstarProcessor,
+    scene: Scene,
+    steps: int,
+    rng: np.random.Generator,
+) -> tuple[float, float, float] | None:
+    if len(scene.regions) < 2:
+        return None
+    pixels = processor(images=[scene.image])["pixel_values"].to(model.device, model.dtype)
+    with evaluating(model):
+        inputs = {"pixel_values": pixels, "steps": 0}
+        _, trace = model.run_with_trace(inputs, "pve.0.attention_map")
+    attention, size = trace["pve.0.attention_map"][0].numpy(), scene.image.shape[:2]
+    places = [coverage([one.polygon], size, trace.grid) for one in scene.regions]
+    drawn = [mass_inside(attention, place) for place in places]
+    salient, neglected = int(np.argmax(drawn)), int(np.argmin(drawn))
+    region = box(places[salient] > 0)
+    ground = elsewhere(region, sum(places) > 0, rng)
+    if ground is None or (region & (places[neglected] > 0)).any():
+        return None
+    queries = [Query(scene.regions[n].word, "word") for n in (neglected, salient)]
+    plain, hidden, beside = (
+        scores(model, processor, pixels, queries, Change(name, covered=where, steps=steps))[:, 0]
+        for name, where in {
+            "plain": None,
+            "salient covered": torch.from_numpy(region),
+            "ground covered": torch.from_numpy(ground),
+        }.items()
+    )
+    return (*(float((one - plain)[0]) for one in (hidden, beside)), float((hidden - plain)[1]))
+
+
+def box(tokens: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The upright rectangle around some tokens, bool [grid_h, grid_w]."""
+    rows, columns = (np.flatnonzero(tokens.any(axis)) for axis in (1, 0))
+    found = np.zeros_like(tokens)
+    found[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
+    return found
+
+
+def elsewhere(
+    region: NDArray[np.bool_], taken: NDArray[np.bool_], rng: np.random.Generator
+) -> NDArray[np.bool_] | None:
+    """A rectangle of the same shape at a random place that is not taken; None if there is none."""
+    height, width = region.any(1).sum(), region.any(0).sum()
+    windows = np.lib.stride_tricks.sliding_window_view(taken, (height, width))
+    free = np.argwhere(~windows.any(axis=(2, 3)))
+    if not len(free):
+        return None
+    y, x = free[rng.integers(len(free))]
+    found = np.zeros_like(region)
+    found[y : y + height, x : x + width] = True
+    return found

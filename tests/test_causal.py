@@ -1,0 +1,124 @@
+"""One change at a time: its effect, against runs made by hand."""
+
+import numpy as np
+import pytest
+import torch
+
+from mstar import causal
+from mstar import hooks as hooking
+from mstar.cases import cases
+from mstar.causal import Change, Row, case_scores, importance, sweep, units
+from mstar.data import sandbox
+from mstar.interventions import ablate_queries, cover, patch
+from mstar.queries import Query
+
+QUERIES = [Query("exit", "word"), Query("one way", "phrase")]
+
+
+@pytest.fixture(scope="module")
+def found():
+    return cases(sandbox.judging_gallery("easy", 3, 60), 2)
+
+
+def plain(tiny, images, steps=None):
+    model, processor = tiny
+    texts, styles = zip(*QUERIES, strict=True)
+    inputs = processor(images=images, text=list(texts), styles=list(styles))
+    with torch.no_grad():
+        return model(**inputs, steps=steps).scores.numpy()
+
+
+def test_a_sweep_has_a_row_for_each_change_query_and_image(tiny, images):
+    region = torch.zeros(16, 16, dtype=torch.bool)
+    region[4:9, 4:9] = True
+    changes = [
+        Change("nothing"),
+        Change("one look", steps=0),
+        Change("no query 1", ablate_queries([1])),
+        Change("covered", covered=region),
+    ]
+    rows = sweep(*tiny, images, QUERIES, changes)
+    assert len(rows) == 4 * 2 * 2 and all(isinstance(row, Row) for row in rows)
+    table = {(row.change, row.text, row.image): row for row in rows}
+    before, once = plain(tiny, images), plain(tiny, images, steps=0)
+    for n, query in enumerate(QUERIES):
+        for image in range(2):
+            key = (query.text, image)
+            assert table["nothing", *key].effect == 0
+            assert table["nothing", *key].score == pytest.approx(float(before[n, image]), abs=1e-6)
+            assert table["one look", *key].score == pytest.approx(float(once[n, image]), abs=1e-6)
+            effect = float(once[n, image] - before[n, image])
+            assert table["one look", *key].effect == pytest.approx(effect, abs=1e-6)
+            assert table["covered", *key].style == query.style
+    assert any(row.effect for row in rows if row.change == "no query 1")
+    model, processor = tiny
+    pixels = cover(processor(images=images)["pixel_values"], region)
+    ids = processor(text=["exit"], styles=["word"])
+    with torch.no_grad():
+        covered = model(pixel_values=pixels, **ids).scores[0]
+    assert table["covered", "exit", 1].score == pytest.approx(float(covered[1]), abs=1e-6)
+    assert hooking.active(model) is None
+
+
+def test_units_are_all_there_and_named_by_place(tiny):
+    model, _ = tiny
+    heads = [change.name for change in units(model, "heads")]
+    assert heads == [
+        f"layer {layer}, head {head}"
+        for layer in model.config.cross_attention_layers
+        for head in range(model.config.qformer_config.num_attention_heads)
+    ]
+    assert [change.name for change in units(model, "queries")] == [f"query {n}" for n in range(4)]
+    layers = [change.name for change in units(model, "layers")]
+    assert layers == ["φ, layer 1", "ψ, layer 1", "ψ, layer 2", "ψ, layer 3"]
+    with pytest.raises(ValueError, match="must be heads, queries or layers; got 'masks'"):
+        units(model, "masks")
+
+
+def test_case_scores_are_those_of_single_runs(tiny, found, monkeypatch):
+    model, processor = tiny
+    monkeypatch.setattr(causal, "_AT_ONCE", 3)
+    together = case_scores(model, processor, found, Change("none", steps=1))
+    for case, score in zip(found, together, strict=True):
+        inputs = processor(
+            images=[case.scene.image], text=[case.query.text], styles=[case.query.style]
+        )
+        with torch.no_grad():
+            alone = model(**inputs, steps=1).scores[0, 0]
+        assert score == pytest.approx(float(alone), abs=1e-5)
+
+
+def test_a_unit_is_chosen_on_one_half_and_judged_on_the_other(tiny, found, monkeypatch):
+    def by_heart(model, processor, cases_, change):
+        scores = np.full(len(cases_), {"none": 1.0, "query 2": 0.5, "query 0": 0.6}.get(
+            change.name, 0.9))  # fmt: skip
+        if change.name == "query 0":  # the largest loss, but on cases that do not choose
+            scores[1::2] = 0.1
+        return scores
+
+    monkeypatch.setattr(causal, "case_scores", by_heart)
+    result = importance(*tiny, found, "queries")
+    assert result.loss["query 0"].value == pytest.approx(65)
+    assert result.chosen == "query 2" and result.held_out.value == pytest.approx(50)
+    assert result.control.count == len(found) // 2 and 10 <= result.control.value <= 90
+    change = result.held_out.value - result.control.value
+    assert result.difference.value == pytest.approx(change)
+
+
+def test_importance_runs_on_a_model_and_leaves_nothing(tiny, found):
+    for kind in ("heads", "queries", "layers"):
+        result = importance(*tiny, found, kind, seed=1)
+        assert set(result.loss) == {change.name for change in units(tiny[0], kind)}
+        assert result.chosen in result.loss
+    assert hooking.active(tiny[0]) is None and not tiny[0].training
+    with pytest.raises(ValueError, match="four cases at least; got 3"):
+        importance(*tiny, found[:3])
+
+
+def test_a_patched_run_through_a_sweep(tiny, images):
+    model, processor = tiny
+    pixels = processor(images=images[1:])["pixel_values"]
+    _, trace = model.run_with_trace({"pixel_values": pixels}, "pve.*.layers.*.hidden")
+    change = Change("as the other", patch(trace, "pve.*"))
+    (row,) = sweep(model, processor, images[:1], QUERIES[:1], [change])
+    assert row.score == pytest.approx(float(plain(tiny, images)[0, 1]), abs=1e-5)

@@ -1,0 +1,106 @@
+"""Each difference of the released code by itself: what must change changes, and nothing else."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from mstar import MstarModel
+from mstar.configuration import SEMANTICS
+from mstar.data import sandbox
+from mstar.paper_and_released import TRAINING, compare_semantics, computed_as, mosaics
+from mstar.processing import STYLES
+
+
+@pytest.fixture(scope="module")
+def report(tiny):
+    return compare_semantics(*tiny, seed=3, images=40)
+
+
+def test_every_field_that_inference_reads_is_switched_by_itself(report):
+    fields = [row.field for row in report.rows]
+    read = [name for name in SEMANTICS["paper"] if name not in (*TRAINING, "rerank_ratio")]
+    assert fields == ["paper", *read, "released"]
+    assert report.about["mosaics"] == 10 and report.about["grid"] == "32 × 32"
+    for row in report.rows:
+        expected = None
+        if row.field in read:
+            expected = (SEMANTICS["paper"][row.field], SEMANTICS["released"][row.field])
+        assert row.values == expected
+        assert set(row.precisions) == set(row.change) == set(STYLES)
+        assert row.masked.count == 10
+
+
+def test_only_what_a_field_decides_changes(report):
+    by_field = {row.field: row for row in report.rows}
+    paper = by_field["paper"]
+    assert paper.moved.value == paper.reassigned.value == 0
+    assert all(change.value == 0 for change in paper.change.values())
+    for field, row in by_field.items():
+        if field not in ("sigma", "released"):
+            assert row.masked == paper.masked and row.moved.value == 0
+        if field not in ("sigma", "assignment_steps", "released"):
+            assert row.reassigned.value == 0
+    assert by_field["sigma"].masked.value < paper.masked.value
+    assert by_field["assignment_steps"].reassigned.value > 0
+    assert by_field["assignment_steps"].precisions == paper.precisions
+    several = [style for style in STYLES if style != "word"]
+    words = by_field["word_scoring"]
+    assert all(words.change[style].value == 0 for style in several)
+    assert words.precisions["word"] != paper.precisions["word"]
+    for field in ("multi_word_attention", "multi_word_scoring_steps"):
+        assert by_field[field].change["word"].value == 0
+
+
+@pytest.mark.parametrize("field", TRAINING)
+def test_what_only_training_reads_changes_no_score(tiny, inputs, field):
+    model, _ = tiny
+    with torch.no_grad():
+        before = model(**inputs).scores
+        with computed_as(model, {field: SEMANTICS["released"][field]}):
+            assert torch.equal(model(**inputs).scores, before)
+
+
+def test_a_switched_model_is_one_that_was_made_so(tiny, inputs, tmp_path):
+    model, _ = tiny
+    model.save_pretrained(tmp_path)
+    fields = {"multi_word_attention": "per_step", "word_scoring": "multi_word", "sigma": "released"}
+    made = MstarModel.from_pretrained(tmp_path, **fields).eval()
+    with torch.no_grad():
+        expected, plain = made(**inputs).scores, model(**inputs).scores
+        with computed_as(model, fields):
+            assert torch.equal(model(**inputs).scores, expected)
+        assert torch.equal(model(**inputs).scores, plain) and not torch.equal(plain, expected)
+    with pytest.raises(RuntimeError, match="inside"), computed_as(model, {"sigma": "none"}):
+        raise RuntimeError("inside")
+    assert model.config.sigma == "watershed"
+
+
+def test_a_mosaic_holds_what_its_scenes_hold_where_they_hold_it():
+    scenes = [sandbox.scene(1, index, "test") for index in range(6)]
+    (made,) = mosaics(scenes)  # two are left over
+    size = len(scenes[0].image)
+    assert made.image.shape == (2 * size, 2 * size, 3)
+    for number, part in enumerate(scenes[:4]):
+        y, x = divmod(number, 2)
+        corner = made.image[y * size : (y + 1) * size, x * size : (x + 1) * size]
+        assert (corner == part.image).all()
+        for text, style in zip(part.texts, part.styles, strict=True):
+            assert sandbox.matches(made, text, style)
+        for region in part.regions:
+            places = [r.polygon for r in made.regions if r.word == region.word]
+            assert any(np.allclose(p, region.polygon + (x * size, y * size)) for p in places)  # noqa: RUF005
+    first, second = scenes[0].regions[0].word, scenes[1].regions[0].word
+    assert sandbox.matches(made, f"{first}, {second}", "combined")
+    assert not sandbox.matches(made, f"{first} {second}", "phrase")
+
+
+def test_the_table_can_be_read(report):
+    assert json.loads(json.dumps(report.to_json(), allow_nan=False))["rows"][0]["field"] == "paper"
+    assert "multi_word_scoring_steps" in str(report) and "against paper, paired" in str(report)
+
+
+def test_masks_need_a_second_look(tiny):
+    with pytest.raises(ValueError, match="steps \\(T\\) must be 1 or more; got 0"):
+        compare_semantics(*tiny, steps=0)

@@ -1,0 +1,79 @@
+"""Activation patching: what must come back comes back, and from elsewhere nothing does."""
+
+import pytest
+import torch
+
+from mstar import hooks as hooking
+from mstar.causal import Change, scores
+from mstar.data import sandbox
+from mstar.interventions import patch
+from mstar.patching import patching, sites
+from mstar.queries import Query
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    return [sandbox.pair(2, index) for index in range(4)]
+
+
+@pytest.fixture(scope="module")
+def patched(tiny, pairs):
+    return patching(*tiny, pairs, steps=1)
+
+
+def test_sites_go_by_step_and_layer(tiny):
+    names = [site.name for site in sites(tiny[0], 1)]
+    assert names == [
+        "φ, layer 0, the word's tokens", "φ, layer 0, as many others",
+        "φ, layer 1, the word's tokens", "φ, layer 1, as many others",
+        *(f"ψ, look 0, layer {layer}" for layer in range(4)),
+        *(f"ψ, look 1, layer {layer}" for layer in range(4)),
+        *(f"ψ, all looks, layer {layer}" for layer in range(4)),
+        "mask of look 0",
+    ]  # fmt: skip
+    assert not any("mask" in site.name or "all" in site.name for site in sites(tiny[0], 0))
+
+
+def test_there_is_to_restore_what_the_word_makes(tiny, pairs, patched):
+    model, processor = tiny
+    total = patched.total
+    differences = []
+    for pair in pairs:
+        query = [Query(pair.word.word, "word")]
+        first, second = (
+            float(scores(model, processor, processor(images=[scene.image])["pixel_values"],
+                         query, Change("plain", steps=1)))
+            for scene in (pair.first, pair.second)
+        )  # fmt: skip
+        differences.append(100 * (first - second))
+    assert total.value == pytest.approx(sum(differences) / len(differences), abs=1e-4)
+    assert total.count == len(pairs)
+
+
+def test_the_last_layer_of_all_looks_brings_everything_back(patched):
+    total, rows = patched.total, patched.rows
+    by_name = {row.site.name: row for row in rows}
+    whole = by_name["ψ, all looks, layer 3"]
+    assert whole.share == pytest.approx(100, abs=0.1)
+    assert whole.effect.value == pytest.approx(total.value, abs=1e-3)
+    change = whole.effect.value - whole.control.value
+    assert whole.difference.value == pytest.approx(change)
+    assert all(row.effect.count == 4 for row in rows)
+    assert "ψ, all looks, layer 3" in str(patched) and " 100 %" in str(patched)
+
+
+def test_everything_of_phi_under_all_tokens_would_be_the_other_run(tiny, pairs):
+    model, processor = tiny
+    pair = pairs[0]
+    first, second = (processor(images=[s.image])["pixel_values"] for s in (pair.first, pair.second))
+    _, trace = model.run_with_trace({"pixel_values": first}, "vision.tokens")
+    query = [Query(pair.word.word, "word")]
+    change = Change("all", patch(trace, "vision.tokens", torch.ones(16, 16, dtype=torch.bool)))
+    other = scores(model, processor, second, query, change)
+    assert torch.allclose(other, scores(model, processor, first, query, Change("plain")), atol=1e-6)
+    assert hooking.active(model) is None
+
+
+def test_one_pair_has_no_control(tiny, pairs):
+    with pytest.raises(ValueError, match="two pairs at least; got 1"):
+        patching(*tiny, pairs[:1])

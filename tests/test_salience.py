@@ -1,0 +1,98 @@
+"""The salience experiment: what is covered, what it is held against, what it says."""
+
+import numpy as np
+import pytest
+import torch
+
+from mstar import salience as experiment
+from mstar.data import sandbox
+from mstar.data.scenes import Scene
+from mstar.salience import box, elsewhere, salience
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    return [sandbox.scene(3, index, "test") for index in range(12)]
+
+
+def test_a_box_is_upright_and_tight():
+    tokens = np.zeros((5, 6), dtype=bool)
+    tokens[1, 2] = tokens[3, 4] = True
+    expected = np.zeros_like(tokens)
+    expected[1:4, 2:5] = True
+    assert (box(tokens) == expected).all()
+
+
+def test_the_control_has_the_shape_and_touches_nothing():
+    region, taken = np.zeros((6, 8), dtype=bool), np.zeros((6, 8), dtype=bool)
+    region[0:2, 0:3] = True
+    taken[0:4, :] = True
+    places = set()
+    for seed in range(20):
+        found = elsewhere(region, taken, np.random.default_rng(seed))
+        assert found.sum() == 6 and not (found & taken).any()
+        rows, columns = np.nonzero(found)
+        assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (2, 3)
+        places.add(int(columns.min()))
+    assert len(places) > 2
+    taken[4, :] = True
+    assert elsewhere(region, taken, np.random.default_rng(0)) is None
+
+
+def test_the_salient_word_is_covered_and_the_neglected_one_asked(tiny, scenes, monkeypatch):
+    asked = []
+
+    def by_heart(model, processor, pixels, queries, change):
+        asked.append((queries, change))
+        neglected = {"plain": 0.5, "salient covered": 0.6, "ground covered": 0.45}[change.name]
+        own = {"plain": 0.8, "salient covered": 0.4, "ground covered": 0.8}[change.name]
+        return torch.tensor([[neglected], [own]])
+
+    monkeypatch.setattr(experiment, "scores", by_heart)
+    found = salience(*tiny, scenes, steps=1)
+    assert found.covered.value == pytest.approx(10) and found.control.value == pytest.approx(-5)
+    assert found.difference.value == pytest.approx(15) and found.own.value == pytest.approx(-40)
+    assert (found.raised.value, found.raised_by_control.value) == (100, 0)
+    assert found.images + found.left_out == len(scenes) and found.images >= 3
+    assert "difference, paired                      15.0 [15.0, 15.0]" in str(found)
+    for (queries, plain), (_, hidden), (_, beside) in zip(
+        asked[::3], asked[1::3], asked[2::3], strict=True
+    ):
+        assert plain.covered is None and plain.steps == hidden.steps == 1
+        assert queries[0] != queries[1]
+        assert hidden.covered.sum() == beside.covered.sum()
+        assert not (hidden.covered & beside.covered).any()
+
+
+def test_most_attention_is_salient_and_least_is_neglected(tiny, scenes, monkeypatch):
+    model, processor = tiny
+    scene = next(scene for scene in scenes if len(scene.regions) >= 3)
+    x, y = scene.regions[1].polygon.mean(0).astype(int) // 8
+    asked = []
+
+    def on_the_second(attention, *, point):
+        changed = torch.full_like(attention, 1e-4)
+        changed[..., y, x] = 1
+        return changed
+
+    monkeypatch.setattr(experiment, "elsewhere", lambda region, taken, rng: region & False)
+    monkeypatch.setattr(
+        experiment,
+        "scores",
+        lambda *given: asked.append(given[3]) or torch.zeros(2, 1),
+    )
+    with model.hooks({"pve.0.attention_map": on_the_second}):
+        salience(model, processor, [scene])
+    neglected, salient = asked[0]
+    assert salient.text == scene.regions[1].word and neglected.text != salient.text
+
+
+def test_scenes_of_one_word_are_left_out(tiny, scenes):
+    alone = [Scene(s.image, (), (), s.regions[:1], ()) for s in scenes]
+    with pytest.raises(ValueError, match="no scene has two words apart"):
+        salience(*tiny, alone)
+
+
+def test_it_runs_on_a_model_and_can_be_made_again(tiny, scenes):
+    first, again = (salience(*tiny, scenes, seed=4) for _ in range(2))
+    assert first == again and first.covered.count == first.images
