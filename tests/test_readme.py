@@ -95,7 +95,7 @@ def test_every_make_target_that_is_named_exists():
 def test_the_examples_run(tiny_checkpoint, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(embedded, "checkpoint", lambda: tiny_checkpoint)
     examples = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(examples) == 3
+    assert len(examples) == 4
     monkeypatch.chdir(tmp_path)
     exec("\n".join(examples), names := {})
     assert (names["explorer"].step, names["explorer"].query) == (1, 3)

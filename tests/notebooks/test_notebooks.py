@@ -29,6 +29,12 @@ NOTEBOOKS = {
         {"images": 60, "scenes": 6},
         "one shape [queries, images]; got (1, 6), (1, 5)",
     ),
+    "08_localisation": ({"per_style": 1}, "unknown method 'gradcam': expected some of"),
+    "09_causal_experiments": (
+        {"per_style": 1, "scenes": 20, "pairs": 2},
+        "no step comes after it to use the mask",
+    ),
+    "10_paper_and_released": ({"images": 40}, "sigma must be one of none, threshold"),
 }
 
 
