@@ -1,14 +1,15 @@
-"""Cases for experiments: a query, a rendered scene that answers it, and the place of the answer."""
+"""Cases for experiments, with the places of their answers, and single examples to look into."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from .data import sandbox
 from .grounding import coverage
-from .processing import STYLES
-from .queries import Query
+from .processing import STYLES, open_image
+from .queries import Query, parse_queries
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,3 +34,44 @@ def cases(gallery: sandbox.Gallery, per_style: int) -> list[Case]:
             first = int(np.flatnonzero(one.relevant)[0])
             found.append(Case(one.asked, gallery.scenes[first]))
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """An image to look into, with what is asked of it.
+
+    Attributes:
+        photo: the image.
+        queries: what is asked.
+        words: of a rendered scene each word with its polygon in px; of a photograph none are known.
+        scene: the rendered scene, or None.
+    """
+
+    photo: Image.Image
+    queries: list[Query]
+    words: list[tuple[str, NDArray[np.float64]]]
+    scene: sandbox.Scene | None
+
+
+def example(image: str = "", words: str = "", scene: int = 12) -> Example:
+    """A photograph with the words to look for, or a rendered scene with its labels.
+
+    Args:
+        image: path of a photograph; "" = a rendered scene.
+        words: texts to look for, commas between them, as typed (see `queries`); "" = the scene's
+            labels.
+        scene: which rendered scene of seed 5.
+
+    Raises:
+        ValueError: a photograph without words, or texts that cannot be asked.
+        FileNotFoundError: there is no such photograph.
+    """
+    asked = parse_queries(words.split(","))
+    if image and not asked:
+        raise ValueError("a photograph needs words: say what to look for in it.")
+    if image:
+        return Example(open_image(image), asked, [], None)
+    drawn = sandbox.scene(5, scene, "test", sandbox.EASY)
+    labels = [Query(*label) for label in zip(drawn.texts, drawn.styles, strict=True)]
+    places = [(region.word, region.polygon) for region in drawn.regions]
+    return Example(Image.fromarray(drawn.image), asked or labels, places, drawn)

@@ -194,6 +194,11 @@ class LocalisationReport:
             for line in lines:
                 values = "".join(f"{line.measures[name]!s:22}" for name in MEASURES)
                 head.append(f"  {line.method:22}{values}".rstrip())
+        whole = [line for line in self.lines if line.style == "all" and line.method != "attention"]
+        head += ["", "all queries, against raw attention, paired"]
+        for line in whole:
+            values = "".join(f"{line.against[name]!s:22}" for name in MEASURES)
+            head.append(f"  {line.method:22}{values}".rstrip())
         head += ["", "rank correlation × 100 with the map of the same model after its weights "
                      "were shuffled"]  # fmt: skip
         head.append(" " * 24 + "".join(f"{name:22}" for name in PARTS).rstrip())

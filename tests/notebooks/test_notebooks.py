@@ -8,13 +8,14 @@ from pathlib import Path
 import nbformat
 import papermill
 import pytest
+from PIL import Image
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 #: Parameters beside the checkpoint, and a line that must have been printed.
 NOTEBOOKS = {
     "00_tour": ({"steps": 2, "sample": 1}, "'pve.0.maks'; near matches: pve.0.mask"),
-    "01_steps_and_masks": ({"steps": 2}, "of the attention moved"),
-    "02_assignments": ({"steps": 2}, "each alone: [0, 0]"),
+    "01_steps_and_masks": ({"steps": 2}, "hidden after look 1: 12 of 36 tokens"),
+    "02_assignments": ({"steps": 2}, "24 ways; the best is (1, 3, 0) with 1.95"),
     "03_mask_lab": ({}, "the image has the tokens 0 to 255; got 1000000"),
     "04_train": (
         {"recipe_name": "short", "read_steps": 3, "find_steps": 3, "images": 12},
@@ -92,6 +93,19 @@ def test_it_runs_without_an_error(name, executed):
     assert [output for _, output in outputs(executed) if output.output_type == "error"] == []
     printed = "".join(o.text for _, o in outputs(executed) if o.output_type == "stream")
     assert NOTEBOOKS[name][1] in printed
+
+
+OF_ONES_OWN = ("01_steps_and_masks", "02_assignments", "08_localisation", "09_causal_experiments")
+
+
+@pytest.mark.parametrize("name", OF_ONES_OWN)
+def test_it_runs_on_a_photograph_of_ones_own(name, tiny_checkpoint, tmp_path):
+    photo = tmp_path / "street.jpg"
+    Image.effect_noise((90, 60), 90).convert("RGB").save(photo)
+    source = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
+    own = {"image": str(photo), "words": "exit,platform", "checkpoint": str(tiny_checkpoint)}
+    made = run(source, own | NOTEBOOKS[name][0], tmp_path)
+    assert [output for _, output in outputs(made) if output.output_type == "error"] == []
 
 
 def test_the_papers_training_on_two_processes(tiny_checkpoint, tmp_path):
