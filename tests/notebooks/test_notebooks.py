@@ -95,7 +95,13 @@ def test_it_runs_without_an_error(name, executed):
     assert NOTEBOOKS[name][1] in printed
 
 
-OF_ONES_OWN = ("01_steps_and_masks", "02_assignments", "08_localisation", "09_causal_experiments")
+OF_ONES_OWN = (
+    "01_steps_and_masks",
+    "02_assignments",
+    "03_mask_lab",
+    "08_localisation",
+    "09_causal_experiments",
+)
 
 
 @pytest.mark.parametrize("name", OF_ONES_OWN)
