@@ -26,9 +26,8 @@ def benchmark(parser: argparse.ArgumentParser) -> "Evaluation":
         "own photographs lay them out as MQTR is: images/ and text_queries.json in a folder named "
         "word, phrase, combined or semantic."
     )
+    _named(parser)
     add = parser.add_argument
-    add("name", metavar="NAME", help="of the benchmark, see below")
-    add("folder", metavar="FOLDER", nargs="?", help="where it lies, if it is not rendered")
     add(
         "--peers",
         nargs="+",
@@ -37,8 +36,6 @@ def benchmark(parser: argparse.ArgumentParser) -> "Evaluation":
         help="what is ranked beside the model: random, rapidocr, tesseract (text spotting and edit "
         "distance), parts (the model with one part off at a time); default: random",
     )
-    _seed(add, "of what is rendered or random")
-    add("--images", type=int, metavar="N", help="to render (default 1000)")
     add("--kept", type=Path, metavar="FILE", help="keep here what spotters read, and go on from it")
 
     def run(args: argparse.Namespace, model: "MstarModel", processor: "MstarProcessor") -> Any:
@@ -96,6 +93,25 @@ def localisation(parser: argparse.ArgumentParser) -> "Evaluation":
             model, processor, args.difficulty, args.seed, args.images, args.per_style,
             methods=args.methods or tuple(METHODS), steps=args.steps,
         )  # fmt: skip
+
+    return run
+
+
+def masks(parser: argparse.ArgumentParser) -> "Evaluation":
+    """whether masks cover the text: every variant of σ, every look (the paper's table 12)"""
+    parser.epilog = (
+        "NAME is icdar2003, icdar2015, total-text or ctw1500, each with its FOLDER as published, "
+        "or sandbox-easy, sandbox-hard or sandbox-crowd, which are rendered: those that outline "
+        "all text."
+    )
+    _named(parser)
+
+    def run(args: argparse.Namespace, model: "MstarModel", processor: "MstarProcessor") -> Any:
+        from .data.benchmarks import load
+        from .mask_quality import evaluate_masks
+
+        asked = load(args.name, args.folder, args.seed, args.images)
+        return evaluate_masks(model, processor, asked, args.steps, args.seed)
 
     return run
 
@@ -165,7 +181,7 @@ def semantics(parser: argparse.ArgumentParser) -> "Evaluation":
     return run
 
 
-EVALUATIONS = (benchmark, importance, localisation, patching, salience, sandbox, semantics)
+EVALUATIONS = (benchmark, importance, localisation, masks, patching, salience, sandbox, semantics)
 
 
 def evaluate(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
@@ -198,6 +214,15 @@ def _printing(run: "Evaluation") -> Callable[[argparse.Namespace], None]:
         print(json.dumps(report.to_json(), allow_nan=False) if args.json else report)
 
     return printed
+
+
+def _named(parser: argparse.ArgumentParser) -> None:
+    """A benchmark by its name."""
+    add = parser.add_argument
+    add("name", metavar="NAME", help="of the benchmark, see below")
+    add("folder", metavar="FOLDER", nargs="?", help="where it lies, if it is not rendered")
+    _seed(add, "of what is rendered or random")
+    add("--images", type=int, metavar="N", help="to render (default 1000)")
 
 
 def _rendered(parser: argparse.ArgumentParser, images: int, what: str) -> None:

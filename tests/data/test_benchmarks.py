@@ -167,6 +167,7 @@ def test_a_rendered_gallery_has_the_queries_of_the_sandbox_evaluation(tiny):
     assert len(regions) > 1
     covered = sum(polygon_area(region.polygon) for region in regions)
     assert found.areas[row, column] == covered / (scene.image.shape[0] * scene.image.shape[1])
+    np.testing.assert_array_equal(found.polygons[column][0], scene.regions[0].polygon)
 
 
 def test_an_unknown_difficulty_is_named():

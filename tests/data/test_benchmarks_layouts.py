@@ -99,6 +99,7 @@ def test_svt(street, images):
     names = [f"{images}/{name}.jpg" for name in ("10_1", "09_2", "11_3")]
     areas = [[0.03, 1, NAN], [0.01, NAN, NAN], [NAN, 0.001, NAN]]  # the largest; at most 1
     check(found, ["cafe", "mm", "a"], names, areas)
+    assert found.polygons is None, "few of the words are tagged"
 
 
 def test_svt_half_unpacked(street):
@@ -134,6 +135,8 @@ def test_icdar2003(robust):
     areas = [[0.02, 0.01, NAN], [NAN, 0.0066, NAN], [NAN, 0.0044, NAN]]
     check(found, ["house", "bakery", "shop"], ["b/1.JPG", "a/2.JPG", "a/1.JPG"], areas)
     assert asked(icdar2003(robust, most=2)) == ["house", "bakery"]
+    assert [len(of) for of in found.polygons] == [2, 3, 1]
+    np.testing.assert_array_equal(found.polygons[0][0], [(1, 2), (21, 2), (21, 12), (1, 12)])
 
 
 @pytest.mark.parametrize(
@@ -146,8 +149,10 @@ def test_icdar2003(robust):
         ("</tagset>", "", "is not XML"),
         ("utf-8", "utf-9", "is not XML"),
         ('width="20.0"', 'width="wide"', r"'b/1\.JPG': the rectangle of 'House' .*'wide'"),
-        ('width="20.0"', 'width="nan"', "a width and a height in pixels"),
-        ('width="20.0"', 'w="20.0"', "a width and a height in pixels"),
+        ('width="20.0"', 'width="nan"', "x, y, width and height in pixels"),
+        ('x="1"', 'x="inf"', "x, y, width and height in pixels"),
+        ('x="1"', "", "x, y, width and height in pixels"),
+        ('width="20.0"', 'w="20.0"', "x, y, width and height in pixels"),
     ],
 )
 def test_an_xml_file_of_another_kind(robust, old, new, problem):
@@ -209,6 +214,8 @@ def test_icdar2015(incidental):
     areas = [[NAN, 0.02], [0.04, NAN], [NAN, 0.02 * 4 / 7], [NAN, 0.02 * 3 / 7], [NAN, 0.02]]
     check(found, ["000", "bakery", "shop", "tea", "zoo"], names, areas)
     assert asked(icdar2015(incidental, most=2)) == ["000", "bakery"]
+    assert [len(of) for of in found.polygons] == [3, 4], "unreadable text is text"
+    np.testing.assert_array_equal(found.polygons[0][1], [(-5, 0), (15, 0), (15, 20), (-5, 20)])
 
 
 def test_icdar2015_training(incidental):
@@ -282,6 +289,7 @@ def test_total_text(curved):
     names = ["Images/Test/img1.jpg", "Images/Test/img2.jpg"]
     check(found, ["hotel", "'n'", "bar", "café", "don't", "rock", "roll"], names, areas)
     assert asked(total_text(curved, most=1)) == ["hotel"]
+    assert [len(of) for of in found.polygons] == [3, 6] and found.polygons[0][2].shape == (8, 2)
 
 
 @pytest.mark.parametrize(
@@ -340,6 +348,7 @@ def test_ctw1500(lines):
     names = ["test_images/1001.jpg", "test_images/1500.jpg"]
     check(found, ["bread", "fresh", "zoo", "zoo,"], names, areas)
     assert asked(ctw1500(lines, most=1)) == ["bread"]
+    assert [len(of) for of in found.polygons] == [3, 2] and found.polygons[1][0].shape == (6, 2)
 
 
 @pytest.mark.parametrize("line", ["0,0,10,####odd", "####none", "0,0,bread", "0,x,####letter"])

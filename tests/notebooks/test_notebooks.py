@@ -96,11 +96,13 @@ def test_it_runs_without_an_error(name, executed):
 
 
 OF_ONES_OWN = (
+    "00_tour",
     "01_steps_and_masks",
     "02_assignments",
     "03_mask_lab",
     "08_localisation",
     "09_causal_experiments",
+    "10_paper_and_released",
 )
 
 
@@ -112,6 +114,17 @@ def test_it_runs_on_a_photograph_of_ones_own(name, tiny_checkpoint, tmp_path):
     own = {"image": str(photo), "words": "exit,platform", "checkpoint": str(tiny_checkpoint)}
     made = run(source, own | NOTEBOOKS[name][0], tmp_path)
     assert [output for _, output in outputs(made) if output.output_type == "error"] == []
+
+
+def test_a_folder_of_ones_own_is_searched(tiny_checkpoint, tmp_path):
+    (tmp_path / "mine").mkdir()
+    for number in range(6):
+        Image.effect_noise((90, 60), 90).save(tmp_path / f"mine/{number}.png")
+    source = nbformat.read(FOLDER / "06_search_and_rerank.ipynb", as_version=4)
+    own = {"photographs": str(tmp_path / "mine"), "words": "exit,phrase:way out", "images": 40}
+    made = run(source, own | {"checkpoint": str(tiny_checkpoint)}, tmp_path)
+    printed = "".join(o.text for _, o in outputs(made) if o.output_type == "stream")
+    assert "again: 0 embedded, 6 kept" in printed
 
 
 def test_the_papers_training_on_two_processes(tiny_checkpoint, tmp_path):

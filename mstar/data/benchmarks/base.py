@@ -38,6 +38,9 @@ class Photographs(Sequence[Image.Image]):
         return open_image(self.paths[index])
 
 
+Polygons = tuple[NDArray[np.float64], ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Benchmark:
     """A gallery with its queries and the truth about every pair.
@@ -50,6 +53,8 @@ class Benchmark:
         areas: float [Q, B], share of the image that the text covers, from 0 to 1. Of a text that
             stands there several times the largest, for an image is found by its most visible one.
             NaN where the image does not match, and everywhere if the set has no positions.
+        polygons: for each image every outlined text, read or not, [points, 2] of (x, y) in px;
+            None where the set does not outline all text of an image.
     """
 
     name: str
@@ -58,6 +63,7 @@ class Benchmark:
     queries: tuple[Query, ...]
     relevant: NDArray[np.bool_]
     areas: NDArray[np.float64]
+    polygons: tuple[Polygons, ...] | None = None
 
 
 def assemble(
@@ -66,8 +72,12 @@ def assemble(
     texts: Mapping[Path, Texts],
     asked: Iterable[str],
     style: str = "word",
+    polygons: Iterable[Polygons] | None = None,
 ) -> Benchmark:
     """A benchmark from what each photograph shows, in the order of `texts` and of `asked`.
+
+    Args:
+        polygons: in the order of `texts`, see `Benchmark`.
 
     Raises:
         ValueError: there is nothing to ask.
@@ -84,4 +94,5 @@ def assemble(
                 relevant[rows[text], column] = True
                 areas[rows[text], column] = share
     names = tuple(path.relative_to(folder).as_posix() for path in texts)
-    return Benchmark(name, Photographs(texts), names, queries, relevant, areas)
+    outlined = None if polygons is None else tuple(polygons)
+    return Benchmark(name, Photographs(texts), names, queries, relevant, areas, outlined)

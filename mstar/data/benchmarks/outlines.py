@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
+
 from mstar.data.benchmarks.areas import pixels, polygon_area, share
 from mstar.data.benchmarks.base import Benchmark, assemble
 from mstar.data.benchmarks.places import data_set, has_folder, lines, pairs
@@ -105,17 +107,22 @@ def _most_frequent(
         outline: the points and the text of an entry; ValueError says what was expected.
     """
 
-    def shown(image: Path, file: Path) -> Iterator[tuple[str, float]]:
-        size = pixels(image)
+    texts, polygons = {}, []
+    for image, file in files.items():
+        size, found = pixels(image), []
         for number, entry in entries(file):
             try:
-                points, text = outline(entry)
+                found.append(outline(entry))
             except ValueError as problem:
                 raise ValueError(f"{file}, line {number}: {problem}") from None
-            yield from words(text, share(polygon_area(points), size))
-
-    texts = {image: largest(shown(image, file)) for image, file in files.items()}
-    return assemble(name, folder, texts, most_frequent(texts.values(), most))
+        polygons.append(tuple(np.array(points, dtype=float) for points, _ in found))
+        texts[image] = largest(
+            word
+            for points, text in found
+            for word in words(text, share(polygon_area(points), size))
+        )
+    asked = most_frequent(texts.values(), most)
+    return assemble(name, folder, texts, asked, polygons=polygons)
 
 
 def _quadrangle(line: str) -> Outline:

@@ -11,6 +11,10 @@ import math
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mstar.data.benchmarks.areas import pixels, share
 from mstar.data.benchmarks.base import Benchmark, assemble
@@ -44,7 +48,7 @@ def svt(folder: str | Path) -> Benchmark:
         raise FileNotFoundError(f"{folder} has neither test_images nor img, which hold the images.")
     tags = _tags(folder, listing, lambda name: f"{images}/{PurePosixPath(name).name}")
     texts = {
-        path: largest((filtered, area) for tag, area in found if (filtered := text_filter(tag)))
+        path: largest((filtered, one.area) for one in found if (filtered := text_filter(one.tag)))
         for path, found in tags.items()
     }
     asked = dict.fromkeys(t for shown in texts.values() for t in shown if can_be_asked(t))
@@ -63,17 +67,24 @@ def icdar2003(folder: str | Path, most: int = 100) -> Benchmark:
     """
     folder = data_set(folder, "ICDAR 2003: words.xml and the folders that it names")
     listing = file(folder, "words.xml", "ICDAR 2003's list of words")
+    tags = _tags(folder, listing, lambda name: name)
     texts: dict[Path, Texts] = {
-        path: largest(pair for tag, area in found for pair in words(tag, area))
-        for path, found in _tags(folder, listing, lambda name: name).items()
+        path: largest(pair for one in found for pair in words(one.tag, one.area))
+        for path, found in tags.items()
     }
-    return assemble("ICDAR 2003", folder, texts, most_frequent(texts.values(), most))
+    polygons = (tuple(one.polygon for one in found) for found in tags.values())
+    asked = most_frequent(texts.values(), most)
+    return assemble("ICDAR 2003", folder, texts, asked, polygons=polygons)
 
 
-def _tags(
-    folder: Path, listing: Path, place: Callable[[str], str]
-) -> dict[Path, list[tuple[str, float]]]:
-    """(tag, share of the image) of every rectangle, image by image.
+class _Tagged(NamedTuple):
+    tag: str
+    area: float  # share of the image
+    polygon: NDArray[np.float64]  # [4, 2] of (x, y) in px
+
+
+def _tags(folder: Path, listing: Path, place: Callable[[str], str]) -> dict[Path, list[_Tagged]]:
+    """Every rectangle, image by image.
 
     Args:
         place: where in the folder the image of a name is.
@@ -84,7 +95,7 @@ def _tags(
         raise ValueError(f"{listing} is not XML: {problem}.") from None
     if not entries:
         raise ValueError(f"{listing} names no image.")
-    tags: dict[Path, list[tuple[str, float]]] = {}
+    tags: dict[Path, list[_Tagged]] = {}
     for entry in entries:
         name = (entry.findtext("imageName") or "").strip()
         if not name:
@@ -94,13 +105,14 @@ def _tags(
         for rectangle in entry.iter("taggedRectangle"):
             tag = rectangle.findtext("tag") or ""
             try:
-                area = float(rectangle.get("width")) * float(rectangle.get("height"))
+                x, y, w, h = (float(rectangle.get(key)) for key in ("x", "y", "width", "height"))
             except (TypeError, ValueError):
-                area = math.nan
-            if not 0 <= area < math.inf:
+                x = y = w = h = math.nan
+            if not (math.isfinite(x + y) and 0 <= w * h < math.inf):
                 raise ValueError(
-                    f"{listing}, image {name!r}: the rectangle of {tag!r} should have a width and "
-                    f"a height in pixels; got {rectangle.attrib}."
+                    f"{listing}, image {name!r}: the rectangle of {tag!r} should have x, y, width "
+                    f"and height in pixels; got {rectangle.attrib}."
                 )
-            found.append((tag, share(area, size)))
+            polygon = np.array([(x, y), (x + w, y), (x + w, y + h), (x, y + h)])
+            found.append(_Tagged(tag, share(w * h, size), polygon))
     return tags

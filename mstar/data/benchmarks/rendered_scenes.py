@@ -36,4 +36,5 @@ def rendered(difficulty: str = "easy", seed: int = 0, images: int = 1000) -> Ben
         tuple(query.asked for query in gallery.queries),
         relevant,
         areas,
+        tuple(tuple(region.polygon for region in scene.regions) for scene in gallery.scenes),
     )

@@ -1,0 +1,173 @@
+"""Mask quality (table 12 of the paper): is what σ calls seen the text of the image?
+
+Each variant of σ binarises the attention of each look, and is held against the union of the text's
+polygons; beside it stand as many tokens at random, and what the grid itself allows. Positions
+serve to evaluate, only.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from .data.benchmarks import Benchmark
+from .evaluation import FEW, FEW_SAID, Estimate, estimate, evaluating, paired, without_nan
+from .grounding import coverage, mask_iou
+from .modeling import MstarModel
+from .paper_and_released import computed_as
+from .processing import MstarProcessor
+from .versions import versions
+
+#: Variants of σ that make a mask; the first is the paper's.
+SIGMAS = ("watershed", "threshold", "released")
+
+
+@dataclass(frozen=True)
+class MaskLine:
+    """One way to mask, measured over images; everything in %.
+
+    Attributes:
+        name: a variant of σ, or `best of the grid`: the tokens that text covers by half or more.
+        look: t of C_t; None of `best of the grid`. σ(C_T) is made, though no step uses it.
+        masked: share of the tokens.
+        iou: mean IoU with the union of all text.
+        half: share of the images with an IoU of 0.5 or more.
+        random_iou, random_half: the same of as many tokens at random.
+        difference: IoU less that of random tokens, paired by image.
+    """
+
+    name: str
+    look: int | None
+    masked: Estimate
+    iou: Estimate
+    half: Estimate
+    random_iou: Estimate
+    random_half: Estimate
+    difference: Estimate
+
+
+@dataclass(frozen=True)
+class MaskReport:
+    """What `evaluate_masks` found.
+
+    Attributes:
+        about: where it comes from; `images` are those with any text outlined.
+        text: share of an image that text covers, in %.
+        lines: by variant and look.
+    """
+
+    about: dict[str, Any]
+    text: Estimate
+    lines: list[MaskLine]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return without_nan(asdict(self))
+
+    def __str__(self) -> str:
+        about = self.about
+        head = [
+            f"masks, {about['benchmark']}: {about['images']} images with text, grid "
+            f"{about['grid']}, T = {about['steps']}, seed {about['seed']}"
+            + (f", checkpoint {about['checkpoint'][:12]}" if "checkpoint" in about else ""),
+            f"text covers {self.text} % of an image",
+            "",
+            f"{'in %':20}{'masked':22}{'IoU with text':22}{'as many at random':22}"
+            f"{'difference, paired':22}{'IoU ≥ 0.5':22}as many at random",
+        ]
+        for line in self.lines:
+            name = line.name if line.look is None else f"{line.name}, look {line.look}"
+            values = (line.masked, line.iou, line.random_iou, line.difference, line.half)
+            head.append(f"{name:20}" + "".join(f"{v!s:22}" for v in values) + str(line.random_half))
+        if self.text.count < FEW:
+            head += ["", FEW_SAID]
+        return "\n".join(head)
+
+
+@torch.no_grad()
+def evaluate_masks(
+    model: MstarModel,
+    processor: MstarProcessor,
+    benchmark: Benchmark,
+    steps: int | None = None,
+    seed: int = 0,
+    batch_size: int = 8,
+) -> MaskReport:
+    """Hold the masks of every variant of σ and of every look against where the text is.
+
+    Args:
+        benchmark: one that outlines all text: ICDAR 2003 or 2015, Total-Text, CTW1500, rendered.
+        steps: T; None = the configuration's.
+        seed: of the random masks.
+        batch_size: images at once.
+
+    Raises:
+        ValueError: the benchmark does not outline its text, or steps out of range.
+    """
+    steps = model.config.steps if steps is None else steps
+    if steps < 0:
+        raise ValueError(f"steps (T) must be 0 or more; got {steps}.")
+    if benchmark.polygons is None or not any(benchmark.polygons):
+        raise ValueError(
+            f"{benchmark.name} does not outline all of its text, against which masks are measured: "
+            "take icdar2003, icdar2015, total-text, ctw1500 or a rendered one."
+        )
+    rng = np.random.default_rng(seed)
+    found: dict[tuple[str, int | None], list[tuple[float, ...]]] = {}
+    shares, grid = [], (0, 0)
+    shown = [i for i, polygons in enumerate(benchmark.polygons) if polygons]
+    batches = [shown[at : at + batch_size] for at in range(0, len(shown), batch_size)]
+    with evaluating(model):
+        for batch in tqdm(batches, desc="masks", leave=False):
+            images = [benchmark.images[i] for i in batch]
+            inputs = processor(images=images).to(model.device)
+            looks = dict(_salient(model, inputs, steps))
+            grid = next(iter(looks.values())).shape[-2:]
+            for row, i in enumerate(batch):
+                text = coverage(benchmark.polygons[i], _size(images[row]), grid)
+                shares.append(text.mean())
+                masks = {("best of the grid", None): text >= 0.5}
+                masks |= {of: salient[row] for of, salient in looks.items()}
+                for of, mask in masks.items():
+                    lot = rng.permutation(mask.ravel()).reshape(grid)
+                    values = (mask.mean(), mask_iou(mask, text), mask_iou(lot, text))
+                    found.setdefault(of, []).append(values)
+    about = {
+        "benchmark": benchmark.name,
+        "images": len(shown),
+        "grid": f"{grid[0]} × {grid[1]}",
+        "steps": steps,
+        "seed": seed,
+        "versions": versions(),
+    }
+    lines = [_line(*of, np.array(values)) for of, values in found.items()]
+    return MaskReport(about, estimate(100 * np.array(shares)), lines)
+
+
+def _salient(
+    model: MstarModel, inputs: dict[str, Any], steps: int
+) -> Iterator[tuple[tuple[str, int], NDArray[np.bool_]]]:
+    """(variant, look) and σ(C_t) [B, grid_h, grid_w]; later looks are those that its masks led."""
+    for sigma in SIGMAS:
+        with computed_as(model, {"sigma": sigma}):
+            _, trace = model.run_with_trace({**inputs, "steps": steps}, ["pve.*.salient"])
+        for t in range(steps + 1):
+            yield (sigma, t), trace[f"pve.{t}.salient"].numpy()
+
+
+def _size(image: Any) -> tuple[int, int]:
+    """(height, width) of a picture or an array."""
+    return (image.height, image.width) if hasattr(image, "height") else image.shape[:2]
+
+
+def _line(name: str, look: int | None, values: NDArray[np.float64]) -> MaskLine:
+    masked, iou, lot = 100 * values.T
+    halves = (100.0 * (of >= 50) for of in (iou, lot))
+    compared = paired(iou, lot)
+    half, random_half = map(estimate, halves)
+    return MaskLine(name, look, estimate(masked), compared.first, half, compared.second,
+                    random_half, compared.difference)  # fmt: skip

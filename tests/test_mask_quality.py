@@ -1,0 +1,88 @@
+"""Masks against polygons: what is known by hand, and what another measurement found."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mstar.data import sandbox
+from mstar.data.benchmarks import rendered
+from mstar.grounding import ground
+from mstar.mask_quality import SIGMAS, evaluate_masks
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    return rendered("easy", seed=3, images=40)
+
+
+@pytest.fixture(scope="module")
+def report(tiny, benchmark):
+    return evaluate_masks(*tiny, benchmark, steps=2, seed=3)
+
+
+def test_every_variant_and_look_has_a_line(report):
+    expected = [(sigma, look) for sigma in SIGMAS for look in range(3)]
+    assert [(line.name, line.look) for line in report.lines] == [
+        ("best of the grid", None),
+        *expected,
+    ]
+    assert all(line.iou.count == 40 for line in report.lines)
+
+
+def test_the_first_mask_is_the_one_that_grounding_measures(tiny, report):
+    gallery = sandbox.judging_gallery("easy", 3, 40)
+    looked = ground(*tiny, gallery.scenes, steps=0)
+    first = report.lines[1]
+    assert np.isclose(first.iou.value, 100 * np.mean(looked.mask))
+    assert np.isclose(first.half.value, 100 * np.mean(np.array(looked.mask) >= 0.5))
+    assert np.isclose(report.text.value, 100 * np.mean(looked.text_area))
+
+
+def test_a_mask_and_a_text_known_by_hand(tiny, benchmark):
+    """The left half is called seen; text covers the left quarter, or half, or there is none."""
+
+    def left(salient, *, point):
+        forced = torch.zeros_like(salient)
+        forced[:, :, : salient.shape[2] // 2] = True
+        return forced
+
+    sizes = [(40, 80), (200, 100), (64, 64)]  # (height, width) of photographs
+    parts = [0.25, 0.5, None]
+    polygons = tuple(
+        () if part is None else (np.array([(0, 0), (w * part, 0), (w * part, h), (0, h)]),)
+        for (h, w), part in zip(sizes, parts, strict=True)
+    )
+    photographs = [Image.new("RGB", (w, h), "grey") for h, w in sizes]
+    shown = replace(benchmark, images=photographs, polygons=polygons)
+    model, processor = tiny
+    with model.hooks({"pve.0.salient": left}):
+        found = evaluate_masks(model, processor, shown, steps=0, seed=1)
+    best, *lines = found.lines
+    assert best.iou.value == best.half.value == 100 and best.masked.value == 37.5
+    assert found.about["images"] == 2 and found.text.value == 37.5
+    for line in lines:
+        assert line.masked.value == 50 and line.iou.value == 75 and line.half.value == 100
+        assert 0 < line.random_iou.value < 45 and line.random_half.value == 0
+        assert np.isclose(line.difference.value, 75 - line.random_iou.value)
+
+
+def test_variants_differ_and_the_model_stays_as_it_was(tiny, report):
+    released = [line for line in report.lines if line.name == "released"]
+    first = report.lines[1]
+    assert all(line.masked.value < first.masked.value for line in released)
+    assert tiny[0].config.sigma == "watershed"
+    assert "watershed, look 2" in str(report) and "best of the grid" in str(report)
+
+
+def test_again_is_the_same_whatever_the_batch(tiny, benchmark, report):
+    again = evaluate_masks(*tiny, benchmark, steps=2, seed=3, batch_size=40)
+    assert again.lines == report.lines
+
+
+def test_a_benchmark_without_outlines_is_refused(tiny, benchmark):
+    for polygons in (None, ((),) * 40):
+        with pytest.raises(ValueError, match="sandbox easy, seed 3 does not outline all"):
+            evaluate_masks(*tiny, replace(benchmark, polygons=polygons))
