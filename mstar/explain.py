@@ -62,7 +62,7 @@ class Evidence:
             `none` = more words than embeddings, and none was left.
         step, query: the embedding is E_V^step[query]; −1 where there is none.
         value: its cosine with the text (`assigned`) or its weight, mean over heads (`weighted`).
-        margin: value minus the best value of any other embedding. Negative for an assigned word
+        lead: value minus the best value of any other embedding. Negative for an assigned word
             whose best embedding was given to another word.
         score: what ranks the image for this query.
     """
@@ -73,7 +73,7 @@ class Evidence:
     step: int
     query: int
     value: float
-    margin: float
+    lead: float
     score: float
 
 
@@ -148,14 +148,14 @@ def explain_words(
             # [head, query]; with one attention per step, a step's weights sum to 1 of their own
             values = trace["mim.aggregator_attention"][image, n].double().mean(0)
             index = int(values.argmax())
-        value, margin = _value_and_margin(values, index) if kind != "none" else (0.0, 0.0)
+        value, lead = _value_and_lead(values, index) if kind != "none" else (0.0, 0.0)
         step, query = divmod(index, per_step) if kind != "none" else (-1, -1)
         score = float(trace["scores"][n, image])
-        rows.append(Evidence(text, style, kind, step, query, value, margin, score))
+        rows.append(Evidence(text, style, kind, step, query, value, lead, score))
     return rows
 
 
-def _value_and_margin(values: Tensor, index: int) -> tuple[float, float]:
+def _value_and_lead(values: Tensor, index: int) -> tuple[float, float]:
     others = torch.cat([values[:index], values[index + 1 :]])
     best = others.max() if len(others) else values.new_zeros(())
     return float(values[index]), float(values[index] - best)

@@ -37,7 +37,7 @@ class Explanation:
         hit: its place, by cosine and after re-ranking, and the vision embedding that counted most.
         kind: of `values`: `cosine` with the text, or `weight` in the multi-word branch.
         values: of every vision embedding, [T + 1, Q]; the largest that the score saw is the hit's.
-        margin: of the largest over the next, NaN if there is no other. Near zero others would
+        lead: of the largest over the next, NaN if there is no other. Near zero others would
             have served as well.
         words: what each word of a query with several brings; empty for single words.
         trace: one recorded run of the model on this image, the query first, then its words.
@@ -47,7 +47,7 @@ class Explanation:
     hit: Hit
     kind: str
     values: Tensor
-    margin: float
+    lead: float
     words: tuple[Contribution, ...]
     trace: Trace
 
@@ -290,8 +290,8 @@ class Gallery:
             _, trace = self.model.run_with_trace({**inputs, "steps": self.steps}, list(NEEDED))
         trace.meta["texts"] = [list(text) for text in texts]
         best, *others = values.flatten().sort(descending=True).values.tolist()
-        margin = best - others[0] if others else nan
-        return Explanation(asked, hit, kind, values, margin, words, trace)
+        lead = best - others[0] if others else nan
+        return Explanation(asked, hit, kind, values, lead, words, trace)
 
     def _ranked(self, queries: Sequence[Query], ratio: float | None) -> Ranked:
         ratio = self.model.config.rerank_ratio if ratio is None else ratio

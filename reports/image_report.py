@@ -188,7 +188,7 @@ def notes(settings: ImageReport) -> list[Picture]:
             "The embedded checkpoint has only ever seen rendered text",
             "It learned from drawn images of 128 × 128 pixels and has never seen a photograph. "
             "On yours the pictures show how the method works, not how well it reads: do not "
-            "conclude anything from a rank or a margin.",
+            "conclude anything from a rank or a lead.",
             "To use the released weights, turn them into a checkpoint folder, "
             "`mstar convert RELEASED.pth FOLDER --tokenizer bert-base-uncased`, and run this "
             "report with `--checkpoint FOLDER`.",

@@ -176,16 +176,16 @@ def _reasons(ranked: RankedBenchmark, rows: Sequence[int]) -> Picture:
                     f"{why.hit.cosine_rank} → {why.hit.rank}",
                     f"{why.hit.cosine:.3f}",
                     f"look {why.hit.step}, query {why.hit.query}",
-                    f"{why.kind} {signed(why.margin)}",
+                    f"{why.kind} {signed(why.lead)}",
                     words or "–",
                 ]
             )
     return figures.table(
         "Why: the first image that does not answer, and the first that does",
         "Its rank by cosine and after re-ranking; the vision embedding that counted most, and its "
-        "margin over the next (near zero another would have served as well); and what each word "
+        "lead over the next (near zero another would have served as well); and what each word "
         "of a longer text adds: the score with it less the score of the text without it.",
-        ["Text", "Image", "Rank", "Cosine", "Decided by", "Margin", "Words add"],
+        ["Text", "Image", "Rank", "Cosine", "Decided by", "Lead", "Words add"],
         lines,
     )
 

@@ -45,11 +45,11 @@ def test_looks_in_numbers(trace):
     assert (second.entropy, second.spread, second.peak) == pytest.approx((1, 2, 2))
 
 
-def test_an_assigned_word_may_have_a_negative_margin(trace):
+def test_an_assigned_word_may_have_a_negative_lead(trace):
     one, two = explain_words(trace, ["exit", "way"], ["word", "word"])
     assert (one.kind, one.step, one.query) == ("assigned", 0, 1)
-    assert (one.value, one.margin, one.score) == pytest.approx((0.7, -0.2, 0.9))
-    assert (two.step, two.query, two.margin) == (1, 1, pytest.approx(0.5))
+    assert (one.value, one.lead, one.score) == pytest.approx((0.7, -0.2, 0.9))
+    assert (two.step, two.query, two.lead) == (1, 1, pytest.approx(0.5))
 
 
 def test_a_phrase_rests_on_its_heaviest_embedding(trace):
@@ -59,7 +59,7 @@ def test_a_phrase_rests_on_its_heaviest_embedding(trace):
     )
     _, phrase = explain_words(trace, ["exit", "one way"], ["word", "phrase"])
     assert (phrase.kind, phrase.step, phrase.query) == ("weighted", 1, 0)
-    assert (phrase.value, phrase.margin) == pytest.approx((0.5, 0.2))
+    assert (phrase.value, phrase.lead) == pytest.approx((0.5, 0.2))
 
 
 def test_a_word_that_got_none(trace):

@@ -189,12 +189,12 @@ def test_in_half_precision(images):
     assert len(hits) == 6 and hits[0].probability is not None
 
 
-def test_a_single_vision_embedding_has_no_margin(images):
+def test_a_single_vision_embedding_has_no_lead(images):
     config = MstarConfig.tiny(num_query_tokens=1, steps=0)
     model = MstarModel(config).eval()
     processor = MstarProcessor.for_config(config, character_tokenizer())
     why = Gallery.embed(model, processor, images).explain("exit", 0)
-    assert why.values.shape == (1, 1) and math.isnan(why.margin)
+    assert why.values.shape == (1, 1) and math.isnan(why.lead)
 
 
 def test_equal_images_say_which_of_them_were_matched(tiny, images):
@@ -317,7 +317,7 @@ def test_an_explained_word_names_the_embedding_that_made_its_score(tiny, images)
         best = why.values[why.hit.step, why.hit.query]
         assert best == why.values.max() == pytest.approx(why.hit.cosine, abs=1e-6)
         second = why.values.flatten().sort().values[-2]
-        assert why.margin == pytest.approx(float(best - second), abs=1e-6)
+        assert why.lead == pytest.approx(float(best - second), abs=1e-6)
         # the trace is of this image
         assert float(why.trace["scores"][0, 0]) == pytest.approx(why.hit.cosine, abs=1e-5)
 

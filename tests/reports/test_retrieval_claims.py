@@ -46,7 +46,7 @@ class Searched:
                 query=query,
                 hit=Hit(image, f"n{image}", image + 11, 0.5, image + 1, 0.25, None, 1, 2),
                 kind="cosine",
-                margin=-0.5,
+                lead=-0.5,
                 words=(SimpleNamespace(word="a", added=-0.00004),),
             )
             for image in images

@@ -17,9 +17,9 @@ from .parts import over, times_even
 #: Whether texts draw on weighted embeddings -> what their two numbers are called, and a caption.
 _KINDS = {
     False: (
-        ("Cosine", "Margin"),
+        ("Cosine", "Lead"),
         "Each word is assigned one vision embedding of its own; the map shows where that one "
-        "looked, the margin how far its cosine lies above the next best embedding’s (below zero: "
+        "looked, the lead how far its cosine lies above the next best embedding’s (below zero: "
         "another word took the better one, which still makes the score).",
     ),
     True: (
@@ -91,7 +91,7 @@ def _cards(
         shown = {
             "Embedding": f"look {row.step}, query {row.query}",
             names[0]: f'{row.value:.3f} <span class="mv-meter" aria-hidden="true">{meter}</span>',
-            names[1]: f"{row.margin:+.3f}".replace("-", "−"),
+            names[1]: f"{row.lead:+.3f}".replace("-", "−"),
         }
         items = "".join(f"<div><dt>{n}</dt><dd>{v}</dd></div>" for n, v in shown.items())
         cards.append(
