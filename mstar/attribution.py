@@ -105,7 +105,9 @@ class _Asked:
     def recorded(self, detach: bool) -> tuple[ImageEncoding, Trace]:
         """A run with its cross-attention; `detach=False` keeps the graph."""
         names = ["pve.*.layers.*.cross_attention"]
-        inputs = {"pixel_values": self.pixels, "steps": self.scorer.steps}
+        # a graph also where no weight asks for one
+        pixels = self.pixels if detach else self.pixels.detach().clone().requires_grad_()
+        inputs = {"pixel_values": pixels, "steps": self.scorer.steps}
         out, trace = self.scorer.model.run_with_trace(inputs, names, detach=detach, cpu=False)
         return out.images, trace
 
@@ -186,6 +188,14 @@ METHODS: dict[str, Callable[[_Asked], Iterator[Tensor]]] = {
 }
 
 
+def known(methods: Sequence[str]) -> Sequence[str]:
+    """These methods; ValueError names one that is none."""
+    unknown = [method for method in methods if method not in METHODS]
+    if unknown:
+        raise ValueError(f"unknown method {unknown[0]!r}: expected some of {', '.join(METHODS)}.")
+    return methods
+
+
 def attribute(
     model: MstarModel,
     processor: MstarProcessor,
@@ -209,18 +219,17 @@ def attribute(
     Raises:
         ValueError: an unknown method, no query, or a batch of no image.
     """
-    unknown = [method for method in methods if method not in METHODS]
-    if unknown:
-        raise ValueError(f"unknown method {unknown[0]!r}: expected some of {', '.join(METHODS)}.")
+    known(methods)
     if not queries:
         raise ValueError("give at least one query.")
     if batch_size < 1:
         raise ValueError(f"batch-size must be 1 or more; got {batch_size}.")
-    steps = model.config.steps if steps is None else steps
-    pixels = processor(images=[image])["pixel_values"].to(model.device, model.dtype)
+    steps = model.config.steps_from(steps)
     found: list[dict[str, Attribution]] = [{} for _ in queries]
     bar = tqdm(total=len(queries) * len(methods), desc="attribution", leave=False, delay=2)
-    with bar, evaluating(model), torch.enable_grad():
+    # whatever the caller's grad mode is, here it is on
+    with bar, evaluating(model), torch.inference_mode(False), torch.enable_grad():
+        pixels = processor(images=[image])["pixel_values"].to(model.device, model.dtype)
         asked = _Asked(Scorer(model, processor, queries, steps), pixels, batch_size)
         with torch.no_grad():
             scores = asked.scorer(pixels)[0].tolist()

@@ -26,14 +26,31 @@ class Case:
 
 
 def cases(gallery: sandbox.Gallery, per_style: int) -> list[Case]:
-    """The first queries of each style, each with the first scene that answers it."""
-    found = []
-    for style in STYLES:
-        asked = [query for query in gallery.queries if query.style == style][:per_style]
-        for one in asked:
-            first = int(np.flatnonzero(one.relevant)[0])
-            found.append(Case(one.asked, gallery.scenes[first]))
-    return found
+    """Queries of each style by lot, each with a scene of its own that answers it.
+
+    By lot, so that about half of the words were never seen in training; a scene of its own, so
+    that cases are independent of each other.
+
+    Args:
+        per_style: as far as the gallery has them.
+
+    Raises:
+        ValueError: less than one of each style.
+    """
+    if per_style < 1:
+        raise ValueError(f"per-style must be 1 or more; got {per_style}.")
+    rng = np.random.default_rng(gallery.seed)
+    found: dict[str, list[Case]] = {style: [] for style in STYLES}
+    taken: set[int] = set()
+    for style in reversed(STYLES):  # few scenes answer the last styles: they choose first
+        asked = [query for query in gallery.queries if query.style == style]
+        for number in rng.permutation(len(asked)):
+            free = [int(n) for n in np.flatnonzero(asked[number].relevant) if int(n) not in taken]
+            if free and len(found[style]) < per_style:
+                chosen = free[int(rng.integers(len(free)))]
+                taken.add(chosen)
+                found[style].append(Case(asked[number].asked, gallery.scenes[chosen]))
+    return [case for of_style in found.values() for case in of_style]
 
 
 @dataclass(frozen=True, eq=False)

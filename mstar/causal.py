@@ -80,7 +80,7 @@ def sweep(
     Returns:
         a row a change, image and query; `pandas.DataFrame(rows)` makes a table of them.
     """
-    steps = model.config.steps if steps is None else steps
+    steps = model.config.steps_from(steps)
     pixels = processor(images=list(images))["pixel_values"].to(model.device, model.dtype)
     plain = scores(model, processor, pixels, queries, Change("none", steps=steps))
     rows = []
@@ -194,7 +194,7 @@ def importance(
     """
     if len(found) < 4:
         raise ValueError(f"importance needs four cases at least; got {len(found)}.")
-    steps = model.config.steps if steps is None else steps
+    steps = model.config.steps_from(steps)
     taken_out = units(model, kind)
     plain = case_scores(model, processor, found, Change("none", steps=steps))
     losses = np.array(

@@ -151,12 +151,22 @@ class MstarConfig(PreTrainedConfig):
         self._validate()
         super().__post_init__(**kwargs)
 
+    def steps_from(self, steps: int | None) -> int:
+        """T as asked for; None = this configuration's.
+
+        Raises:
+            ValueError: less than 0.
+        """
+        steps = self.steps if steps is None else steps
+        if steps < 0:
+            raise ValueError(f"steps (T) must be 0 or more; got {steps}.")
+        return steps
+
     def _validate(self) -> None:
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(_choice_error(name, getattr(self, name)))
-        if self.steps < 0:
-            raise ValueError(f"steps (T) must be 0 or more; got {self.steps}.")
+        self.steps_from(None)
         if not 0 < self.rerank_ratio <= 1:
             raise ValueError(f"rerank_ratio must be in (0, 1]; got {self.rerank_ratio}.")
         if not 0 <= self.sigma_low <= self.sigma_high < 1:

@@ -109,9 +109,7 @@ def _checked(
         raise ValueError(f"unknown difficulty {difficulty!r}: expected one of {names}.")
     if images < 1:
         raise ValueError(f"images must be 1 or more; got {images}.")
-    steps = model.config.steps if steps is None else steps
-    if steps < 0:
-        raise ValueError(f"steps (T) must be 0 or more; got {steps}.")
+    steps = model.config.steps_from(steps)
     return steps, sandbox.DIFFICULTIES[difficulty]
 
 

@@ -7,7 +7,7 @@ different (Adebayo et al. 2018). Positions serve to evaluate, only.
 
 import copy
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from scipy.stats import rankdata
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from .attribution import METHODS, Scorer, attribute
+from .attribution import METHODS, Scorer, attribute, known
 from .cases import cases
 from .data import sandbox
 from .evaluation import FEW, FEW_SAID, Estimate, estimate, evaluating, paired, without_nan
@@ -166,7 +166,7 @@ class LocalisationReport:
         touched: share in % of the tokens that the answer touches, by style: what an even map
             reaches in the pointing game.
         sanity: method -> what was shuffled -> rank correlation (× 100) with the map of the model
-            as it is; near 0 = the map depends on these weights.
+            as it is; near 0 = the map depends on these weights, or is even without them.
     """
 
     about: dict[str, Any]
@@ -227,32 +227,26 @@ def evaluate_localisation(
         seed: of the scenes, of random maps and of shuffled weights.
         images: of the gallery from which the queries come.
         per_style: queries of each style, as far as the gallery has them.
-        checked: of these, with which the sanity check is made, the dearest part.
+        checked: of these, with which the sanity check is made, the dearest part; weights are
+            shuffled anew for each.
         methods: of `METHODS`; raw attention is always among them.
         steps: T; None = the configuration's.
 
     Raises:
         ValueError: an unknown method or difficulty, or too few images or queries.
     """
-    if per_style < 1:
-        raise ValueError(f"per-style must be 1 or more; got {per_style}.")
-    steps = model.config.steps if steps is None else steps
-    methods = ["attention", *(method for method in methods if method != "attention")]
+    steps = model.config.steps_from(steps)
+    methods = list(dict.fromkeys(["attention", *known(methods)]))
     gallery = sandbox.judging_gallery(difficulty, seed, images)
     found = cases(gallery, per_style)
-    rng = np.random.default_rng(seed)
     measured: dict[str, list[Localised]] = {name: [] for name in (*methods, "random")}
     correlated: dict[str, dict[str, list[float]]] = {
         method: {part: [] for part in PARTS} for method in methods
     }
     touched: list[float] = []
     done = Counter[str]()
-    shuffled_models, prefixes = {}, ()
-    for part, names in PARTS.items():
-        prefixes += names
-        shuffled_models[part] = shuffled(model, prefixes, seed)
     with evaluating(model):
-        for case in tqdm(found, desc="localisation", unit="query", leave=False):
+        for number, case in enumerate(tqdm(found, desc="localisation", unit="query", leave=False)):
             image, asked = case.scene.image, [case.query]
             (maps,) = attribute(model, processor, image, asked, methods, steps)
             scorer = Scorer(model, processor, asked, steps)
@@ -260,13 +254,16 @@ def evaluate_localisation(
             values = {name: maps[name].values.numpy() for name in methods}
             covered = case.covered(values["attention"].shape)
             touched.append(100 * (covered > 0).mean())
-            values["random"] = rng.random(covered.shape)
+            values["random"] = np.random.default_rng([seed, number]).random(covered.shape)
             for name, one in values.items():
+                # numbers of its own, so that a method is measured alike whatever stands beside it
+                rng = np.random.default_rng([seed, number, *name.encode()])
                 measured[name].append(measure(one, covered, scorer, pixels, rng))
             done[case.query.style] += 1
             if done[case.query.style] > checked:
                 continue
-            for part, other in shuffled_models.items():
+            for part, names in _cumulative(PARTS):
+                other = shuffled(model, names, seed + number)
                 (theirs,) = attribute(other, processor, image, asked, methods, steps)
                 for method in methods:
                     correlated[method][part].append(
@@ -284,6 +281,16 @@ def evaluate_localisation(
     }
     styles = np.array([case.query.style for case in found])
     return _report(about, styles, measured, np.array(touched), correlated)
+
+
+def _cumulative(
+    parts: Mapping[str, tuple[str, ...]],
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each part, with the names of its weights and of all before it."""
+    names: tuple[str, ...] = ()
+    for part, own in parts.items():
+        names += own
+        yield part, names
 
 
 def _report(

@@ -108,9 +108,7 @@ def evaluate_masks(
     Raises:
         ValueError: the benchmark does not outline its text, or steps out of range.
     """
-    steps = model.config.steps if steps is None else steps
-    if steps < 0:
-        raise ValueError(f"steps (T) must be 0 or more; got {steps}.")
+    steps = model.config.steps_from(steps)
     if benchmark.polygons is None or not any(benchmark.polygons):
         raise ValueError(
             f"{benchmark.name} does not outline all of its text, against which masks are measured: "

@@ -86,9 +86,7 @@ class MstarModel(PreTrainedModel):
             run: listeners of this call.
             window: see `VisionEncoder.forward`.
         """
-        steps = self.config.steps if steps is None else steps
-        if steps < 0:
-            raise ValueError(f"steps (T) must be 0 or more; got {steps}.")
+        steps = self.config.steps_from(steps)
         tokens, grid = self.vision(pixel_values, run, window)
         looks = progressive_vision_embedding(
             tokens, grid, steps, self.vision, self.multimodal, self.sas, self.config, run
@@ -401,7 +399,7 @@ class MstarModel(PreTrainedModel):
 
     def hook_points(self, steps: int | None = None) -> list[str]:
         """Names of every hook point for T = `steps` (None = the configuration's)."""
-        return hooking.point_names(self.config, self.config.steps if steps is None else steps)
+        return hooking.point_names(self.config, self.config.steps_from(steps))
 
     def hooks(self, functions: Mapping[str, Hook]) -> AbstractContextManager[Run]:
         """`with model.hooks({"pve.0.mask": fn}):`; see `mstar.hooks`."""

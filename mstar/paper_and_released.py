@@ -138,7 +138,7 @@ def compare_semantics(
     Raises:
         ValueError: T = 0, where there is no mask.
     """
-    steps = model.config.steps if steps is None else steps
+    steps = model.config.steps_from(steps)
     if steps < 1:
         raise ValueError(f"masks need a second look: steps (T) must be 1 or more; got {steps}.")
     gallery = sandbox.judging_gallery("easy", seed, images)
@@ -236,7 +236,10 @@ def _measure(
     with evaluating(model):
         for one, scene in zip(tokens, scenes, strict=True):
             words = list(dict.fromkeys(region.word for region in scene.regions))
-            inputs = {**processor(images=[one]), **processor(text=words, styles="word")}
+            inputs = {
+                **processor(images=[one]).to(model.device),
+                **processor(text=words, styles="word").to(model.device),
+            }
             _, trace = model.run_with_trace({**inputs, "steps": steps}, points)
             hidden, grid = trace["pve.0.salient"][0].numpy(), trace.grid
             masked.append(hidden.mean())

@@ -123,7 +123,7 @@ def patching(
     """
     if len(pairs) < 2:
         raise ValueError(f"patching needs two pairs at least; got {len(pairs)}.")
-    steps = model.config.steps if steps is None else steps
+    steps = model.config.steps_from(steps)
     found = sites(model, steps)
     rng = np.random.default_rng(seed)
     names = sorted({point for site in found for point in site.points})

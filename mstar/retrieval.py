@@ -139,7 +139,7 @@ class Gallery:
         names = [f"image {i}" for i in range(len(images))] if names is None else names
         if len(names) != len(images):
             raise ValueError(f"got {len(images)} images and {len(names)} names: one name each.")
-        steps = model.config.steps if steps is None else steps
+        steps = model.config.steps_from(steps)
         parts = []
         with evaluating(model):
             for start in tqdm(range(0, len(images), batch_size), desc="gallery", leave=False):

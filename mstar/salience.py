@@ -74,7 +74,7 @@ def salience(
     Raises:
         ValueError: no scene has two words apart and free ground.
     """
-    steps = model.config.steps if steps is None else steps
+    steps = model.config.steps_from(steps)
     rng = np.random.default_rng(seed)
     changes = []
     for scene in tqdm(scenes, desc="salience", unit="image", leave=False, delay=1):

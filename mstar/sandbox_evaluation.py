@@ -55,9 +55,7 @@ def evaluate_sandbox(
     Raises:
         ValueError: unknown difficulty, a seed, a number of images or steps out of range.
     """
-    steps = model.config.steps if steps is None else steps
-    if steps < 0:
-        raise ValueError(f"steps (T) must be 0 or more; got {steps}.")
+    steps = model.config.steps_from(steps)
     gallery = sandbox.judging_gallery(difficulty, seed, images)
     truth = np.array([query.relevant for query in gallery.queries])
     own = [query.asked for query in gallery.queries]

@@ -49,7 +49,7 @@ def run_with_trace(
         HookError: a name that matches nothing, or a trace over the budget (both numbers named).
     """
     steps = inputs.get("steps")
-    steps = model.config.steps if steps is None else steps
+    steps = model.config.steps_from(steps)
     given = [inputs.get(name) is not None for name in ("pixel_values", "input_ids", "pairs")]
     chosen = hooking.select(names, reached_points(model.config, steps, *given))
     _check_budget(model, inputs, chosen, steps, budget)

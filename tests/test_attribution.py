@@ -1,5 +1,7 @@
 """Maps of evidence: every method held against a computation by hand."""
 
+import copy
+
 import pytest
 import torch
 
@@ -170,6 +172,19 @@ def test_hooks_are_heard_and_nothing_is_left(tiny, images):
     after = attribute(*tiny, images[0], QUERIES[:1])
     for method in METHODS:
         assert torch.equal(before[0][method].values, after[0][method].values)
+
+
+def test_it_needs_neither_the_callers_gradients_nor_trainable_weights(tiny, images):
+    model, processor = tiny
+    before = attribute(*tiny, images[0], QUERIES[:2])
+    with torch.inference_mode():
+        inside = attribute(*tiny, images[0], QUERIES[:2])
+    weightless = copy.deepcopy(model).requires_grad_(False)
+    frozen = attribute(weightless, processor, images[0], QUERIES[:2])
+    for found in (inside, frozen):
+        for a, b in zip(before, found, strict=True):
+            for method in METHODS:
+                torch.testing.assert_close(a[method].values, b[method].values)
 
 
 def test_what_is_asked_wrongly(tiny, images):

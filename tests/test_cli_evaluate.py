@@ -40,7 +40,7 @@ def test_a_table_and_json_of_the_same(name, tiny_checkpoint, capsys):
         (["salience", "--steps", "-1"], "steps (T) must be 0 or more; got -1"),
         (["salience", "--seed", "-1"], "whole number from 0 to"),
         (["patching", "--images", "1"], "patching needs two pairs at least; got 1"),
-        (["importance", "heads", "--images", "60", "--per-style", "0"], "four cases at least"),
+        (["importance", "heads", "--images", "60", "--per-style", "0"], "per-style must be 1 or"),
         (["localisation", "--images", "10"], "images must be 40 or more; got 10"),
         (["localisation", "--images", "60", "--methods", "cam"], "unknown method 'cam'"),
         (["localisation", "--images", "60", "--per-style", "0"], "per-style must be 1 or more"),

@@ -171,24 +171,34 @@ def test_controls_become_traits_and_traits_controls(live, views):
     assert opened.wrong == []
 
 
+AGAIN = "fromKernel('markup', model.get('markup') + '<!-- again -->')"
+
+
+def redraw(page):
+    """New markup from the kernel, waited for: after a click it comes once the hand has let go."""
+    page.evaluate("document.querySelector('.mstar-view').dataset.old = '1'")
+    page.evaluate(AGAIN)
+    page.wait_for_function("!document.querySelector('[data-old]')")
+
+
 def test_new_markup_keeps_state_and_focus(live, views):
     opened = live(views["explorer"])
     page = opened.page
     page.get_by_label("Step t").focus()
     page.keyboard.press("ArrowRight")
-    page.evaluate("fromKernel('markup', model.get('markup') + '<!-- again -->')")
+    redraw(page)
     slider = page.get_by_label("Step t")
     assert slider.input_value() == "1"
     assert slider.evaluate("e => e === document.activeElement")
     strength = page.get_by_label("Strength of the maps")
     strength.focus()
     page.keyboard.press("Home")
-    page.evaluate("fromKernel('markup', model.get('markup') + '<!-- again -->')")
+    redraw(page)
     assert strength.input_value() == "0"
     assert page.locator(".mstar-view").evaluate("e => e.style.getPropertyValue('--cover')") == "0"
     assert strength.evaluate("e => e === document.activeElement")
     page.get_by_role("button", name="Mask").click()
-    page.evaluate("fromKernel('markup', model.get('markup') + '<!-- again -->')")
+    redraw(page)
     mask = page.get_by_role("button", name="Mask")
     assert mask.evaluate("e => e === document.activeElement")
     count = page.evaluate("listeners()")
@@ -200,19 +210,18 @@ def test_new_markup_keeps_state_and_focus(live, views):
 def test_nothing_is_redrawn_under_a_hand_or_an_open_dialog(live, views):
     opened = live(views["explorer"])
     page = opened.page
-    again = "fromKernel('markup', model.get('markup') + '<!-- again -->')"
     page.evaluate("document.querySelector('.mstar-view').dataset.old = '1'")
     old = page.locator("[data-old]")
     box = page.get_by_label("Strength of the maps").bounding_box()
     page.mouse.move(box["x"] + 5, box["y"] + 5)
     page.mouse.down()
-    page.evaluate(again)
+    page.evaluate(AGAIN)
     assert old.count() == 1
     page.mouse.up()
     page.wait_for_function("!document.querySelector('[data-old]')")
     page.evaluate("document.querySelector('.mstar-view').dataset.old = '1'")
     page.get_by_role("button", name="Query 1. Enlarge").click()
-    page.evaluate(again)
+    page.evaluate(AGAIN)
     assert old.count() == 1 and page.get_by_role("dialog").is_visible()
     page.keyboard.press("Escape")
     page.wait_for_function("!document.querySelector('[data-old]')")
