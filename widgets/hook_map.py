@@ -58,6 +58,7 @@ BOXES = (
 
 _ARROWS = (
     ((290, 100), (340, 100), "f₀"),
+    ((100, 156), (100, 260), "f₀"),
     ((680, 100), (730, 100), "E_V"),
     ((510, 194), (510, 260), "C"),
     ((340, 310), (290, 310), "M"),
@@ -105,10 +106,12 @@ def draw() -> str:
     ]
     for (x0, y0), (x1, y1), said in _ARROWS:
         parts.append(f'<path d="M{x0} {y0}L{x1} {y1}" marker-end="url(#tip)"/>')
-        if said:
+        if said:  # beside the middle of an upright arrow, above that of any other
+            right = 10 if x0 == x1 else 0
             parts.append(
-                f'<text class="quiet" x="{(x0 + x1) / 2 + 6:.0f}" y="{(y0 + y1) / 2 - 6:.0f}" '
-                f'text-anchor="middle">{escape(said)}</text>'
+                f'<text class="quiet" x="{(x0 + x1) / 2 + right:.0f}" '
+                f'y="{(y0 + y1) / 2 + (5 if right else -9):.0f}" '
+                f'text-anchor="{"start" if right else "middle"}">{escape(said)}</text>'
             )
     for box in BOXES:
         left = box.x + _PAD
