@@ -1,7 +1,7 @@
 """Change one thing, run again, and see what follows: sweeps, importance, activation patching.
 
-Attention says where a model read, a change says whether it mattered. Every effect here comes with
-an interval over images, and with a control that changes as much at random.
+Attention says where a model read, a change says whether it mattered. `sweep` gives single numbers;
+the experiments on many images (`importance`, `salience`, `patching`) have intervals and controls.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,17 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from .cases import Case
-from .evaluation import Estimate, encode_texts, estimate, evaluating, paired
+from .data import sandbox
+from .evaluation import (
+    Estimate,
+    Paired,
+    average_precisions,
+    encode_texts,
+    estimate,
+    evaluating,
+    paired,
+    pixels_of,
+)
 from .hooks import Hook
 from .interventions import ablate_heads, ablate_queries, cover, skip_layer
 from .modeling import MstarModel
@@ -74,14 +84,22 @@ def sweep(
     """Score every query in every image, with each change by itself.
 
     Args:
-        images: as the processor takes them; they pass through the model together.
+        images: one at least, as the processor takes them; they pass through the model together.
+        queries: one at least.
         steps: T; None = the configuration's.
 
     Returns:
-        a row a change, image and query; `pandas.DataFrame(rows)` makes a table of them.
+        a row per change, image and query; `pandas.DataFrame(rows)` makes a table of them.
+
+    Raises:
+        ValueError: no image or no query.
     """
+    if not len(images) or not len(queries):
+        raise ValueError(
+            f"a sweep needs an image and a query at least; got {len(images)} and {len(queries)}."
+        )
     steps = model.config.steps_from(steps)
-    pixels = processor(images=list(images))["pixel_values"].to(model.device, model.dtype)
+    pixels = pixels_of(model, processor, images)
     plain = scores(model, processor, pixels, queries, Change("none", steps=steps))
     rows = []
     for change in tqdm(changes, desc="changes", leave=False, delay=2):
@@ -148,31 +166,35 @@ def units(model: MstarModel, kind: str) -> list[Change]:
 
 @dataclass(frozen=True)
 class Importance:
-    """What each unit is worth: how much a right answer's score loses without it, × 100.
+    """What each unit is worth, over cases, × 100.
 
     Attributes:
-        loss: unit -> over all cases.
-        chosen: the unit with the largest loss on every second case.
-        held_out: its loss on the other cases.
-        control: loss on those of a unit drawn by lot for each case, among all others.
-        difference: paired by case. Chosen on the cases that are judged, a unit would always win.
+        loss: unit -> how much a right answer's cosine loses without it.
+        ap_loss: unit -> how much the AP of a query loses among all cases' scenes, in which wrong
+            answers count too: a unit may matter by what it keeps down.
+        chosen: the unit with the largest loss of AP on every second case (of equal ones that with
+            the largest loss). Chosen on the cases that are judged, a unit would always win.
+        judged_loss, judged_ap: on the other cases, without it (first) and without one of the
+            others (second, their mean). Words may stand in cases of both halves.
     """
 
     loss: dict[str, Estimate]
+    ap_loss: dict[str, Estimate]
     chosen: str
-    held_out: Estimate
-    control: Estimate
-    difference: Estimate
+    judged_loss: Paired
+    judged_ap: Paired
 
     def __str__(self) -> str:
-        lines = ["what a right answer's score loses, cosine × 100 [95 %]"]
-        lines += [f"  without {name:24}{value}" for name, value in self.loss.items()]
+        lines = ["what is lost [95 %]: cosine × 100 of right answers, AP in %"]
+        lines += [f"  without {name:24}{value!s:22}{self.ap_loss[name]}"
+                  for name, value in self.loss.items()]  # fmt: skip
+        loss, ap = self.judged_loss, self.judged_ap
         return "\n".join([
             *lines,
-            f"most on every second case: {self.chosen}; on the other cases",
-            f"  without it                      {self.held_out}",
-            f"  without one of the others       {self.control}",
-            f"  difference, paired              {self.difference}",
+            f"most AP on every second case: {self.chosen}; on the other cases",
+            f"  without it                      {loss.first!s:22}{ap.first}",
+            f"  without one of the others       {loss.second!s:22}{ap.second}",
+            f"  difference, paired              {loss.difference!s:22}{ap.difference}",
         ])  # fmt: skip
 
 
@@ -182,7 +204,6 @@ def importance(
     found: Sequence[Case],
     kind: str = "heads",
     steps: int | None = None,
-    seed: int = 0,
 ) -> Importance:
     """Take out each unit by itself, over many cases.
 
@@ -190,30 +211,37 @@ def importance(
         found: four at least, see `cases`.
         kind: see `units`.
         steps: T; None = the configuration's.
-        seed: draws the controls.
+
+    Raises:
+        ValueError: fewer cases, another kind, or fewer than two units of it.
     """
     if len(found) < 4:
         raise ValueError(f"importance needs four cases at least; got {len(found)}.")
     steps = model.config.steps_from(steps)
     taken_out = units(model, kind)
-    plain = case_scores(model, processor, found, Change("none", steps=steps))
-    losses = np.array(
-        [
-            100 * (plain - case_scores(model, processor, found, replace(change, steps=steps)))
-            for change in tqdm(taken_out, desc=kind, leave=False)
-        ]
-    )  # fmt: skip  [units, cases]
-    chosen = int(losses[:, ::2].mean(1).argmax())
-    judged = losses[:, 1::2]
-    others = [n for n in range(len(losses)) if n != chosen]
-    drawn = np.random.default_rng(seed).choice(others, judged.shape[1])
-    compared = paired(judged[chosen], judged[drawn, np.arange(judged.shape[1])])
+    if len(taken_out) < 2:
+        raise ValueError(
+            f"importance compares units: two {kind} at least; this model has {len(taken_out)}."
+        )
+    relevant = np.array([[sandbox.matches(of.scene, *one.query) for of in found] for one in found])
+
+    def measured(change: Change) -> NDArray[np.float64]:
+        """Score of each right answer and AP of each query, [2, cases]."""
+        table = case_table(model, processor, found, replace(change, steps=steps))
+        return np.stack([100 * table.diagonal(), average_precisions(relevant, table)])
+
+    plain = measured(Change("none"))
+    every = tqdm(taken_out, desc=kind, leave=False)
+    losses = plain - np.stack([measured(change) for change in every])  # [units, 2, cases]
+    choosing, judging = losses[..., ::2], losses[..., 1::2]
+    chosen = max(range(len(losses)), key=lambda n: tuple(choosing[n].mean(1)[::-1]))
+    others = np.delete(judging, chosen, axis=0).mean(0)
+    names = [change.name for change in taken_out]
     return Importance(
-        {one.name: estimate(row) for one, row in zip(taken_out, losses, strict=True)},
-        taken_out[chosen].name,
-        compared.first,
-        compared.second,
-        compared.difference,
+        {name: estimate(of[0]) for name, of in zip(names, losses, strict=True)},
+        {name: estimate(of[1]) for name, of in zip(names, losses, strict=True)},
+        names[chosen],
+        *(paired(judging[chosen][n], others[n]) for n in range(2)),
     )
 
 
@@ -221,12 +249,16 @@ def case_scores(
     model: MstarModel, processor: MstarProcessor, found: Sequence[Case], change: Change
 ) -> NDArray[np.float64]:
     """The score of each case's query in its own scene, with a change; [cases]."""
-    values = []
+    return case_table(model, processor, found, change).diagonal()
+
+
+def case_table(
+    model: MstarModel, processor: MstarProcessor, found: Sequence[Case], change: Change
+) -> NDArray[np.float64]:
+    """The score of each case's query in each case's scene, with a change; [cases, cases]."""
+    queries = [case.query for case in found]
+    parts = []
     for start in range(0, len(found), _AT_ONCE):
-        some = found[start : start + _AT_ONCE]
-        pixels = processor(images=[case.scene.image for case in some])["pixel_values"]
-        pixels = pixels.to(model.device, model.dtype)
-        values.append(
-            scores(model, processor, pixels, [case.query for case in some], change).diagonal()
-        )
-    return torch.cat(values).double().numpy()
+        images = [case.scene.image for case in found[start : start + _AT_ONCE]]
+        parts.append(scores(model, processor, pixels_of(model, processor, images), queries, change))
+    return torch.cat(parts, dim=1).double().numpy()

@@ -148,7 +148,7 @@ class MstarConfig(PreTrainedConfig):
         for name, value in SEMANTICS[self.semantics].items():
             if getattr(self, name) is None:
                 setattr(self, name, value)
-        self._validate()
+        self.check()
         super().__post_init__(**kwargs)
 
     def steps_from(self, steps: int | None) -> int:
@@ -162,7 +162,8 @@ class MstarConfig(PreTrainedConfig):
             raise ValueError(f"steps (T) must be 0 or more; got {steps}.")
         return steps
 
-    def _validate(self) -> None:
+    def check(self) -> None:
+        """Raises ValueError on a field that cannot be so."""
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(_choice_error(name, getattr(self, name)))

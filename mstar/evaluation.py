@@ -4,7 +4,7 @@ Shapes: Q queries, B images. Truth and scores are arrays [Q, B], one row a query
 on the image itself (mask IoU, the pointing game) is in `grounding`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from . import hooks as hooking
 from .modeling import MstarModel
 from .outputs import ImageEncoding, TextEncoding
 from .processing import MstarProcessor
@@ -299,6 +300,38 @@ def evaluating(model: MstarModel) -> Iterator[None]:
             module.training = True
 
 
+@contextmanager
+def computed_as(model: MstarModel, fields: Mapping[str, Any]) -> Iterator[None]:
+    """The model with other fields of its configuration inside the block, and as it was after it.
+
+    Unlike hooks they belong to the model: another thread that uses it meanwhile computes so too.
+
+    Raises:
+        ValueError: a value that the field cannot have.
+    """
+    config = model.config
+    before = {name: getattr(config, name) for name in fields}
+    try:
+        for name, value in fields.items():
+            setattr(config, name, value)
+        config.check()
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(config, name, value)
+
+
+def without_hooks(model: MstarModel, what: str) -> None:
+    """Refuse to measure what hooks on `model` would only half change, as a copy hears none.
+
+    Raises:
+        ValueError: inside a block `with model.hooks(…)`.
+    """
+    if hooking.active(model) is not None:
+        raise ValueError(f"{what} also runs a changed copy of the model, which hears no hooks: "
+                         "call it outside of `with model.hooks(…)`.")  # fmt: skip
+
+
 @torch.no_grad()
 def rank_gallery(
     model: MstarModel,
@@ -338,8 +371,12 @@ def encode_images(
     model: MstarModel, processor: MstarProcessor, images: Sequence[Any], steps: int | None = None
 ) -> ImageEncoding:
     """Images as the processor takes them, in one batch through the model; its hooks are heard."""
-    pixels = processor(images=list(images))["pixel_values"].to(model.device, model.dtype)
-    return model(pixel_values=pixels, steps=steps).images
+    return model(pixel_values=pixels_of(model, processor, images), steps=steps).images
+
+
+def pixels_of(model: MstarModel, processor: MstarProcessor, images: Sequence[Any]) -> Tensor:
+    """Images as the processor takes them -> [B, 3, H, W], where and as the model wants them."""
+    return processor(images=list(images))["pixel_values"].to(model.device, model.dtype)
 
 
 @torch.no_grad()

@@ -34,8 +34,7 @@ class Experiment:
 
     def __str__(self) -> str:
         said = {name: value for name, value in self.about.items() if name != "versions"}
-        if "checkpoint" in said:
-            said["checkpoint"] = said["checkpoint"][:12]
+        said |= {name: said[name][:12] for name in ("checkpoint", "gallery") if name in said}
         listed = ", ".join(f"{name} {value}" for name, value in said.items())
         return f"{self.name}: {listed}\n\n{self.found}"
 
@@ -59,7 +58,7 @@ def evaluate_salience(
     steps, level = _checked(model, difficulty, images, steps)
     scenes = [sandbox.scene(seed, index, "test", level) for index in range(images)]
     found = salience(model, processor, scenes, steps, seed)
-    return Experiment("salience", _about(difficulty, seed, images, steps), found)
+    return Experiment("salience", _about(difficulty, seed, steps, images=images), found)
 
 
 def evaluate_importance(
@@ -80,9 +79,13 @@ def evaluate_importance(
         per_style: queries of each style, as far as the gallery has them.
     """
     steps, _ = _checked(model, difficulty, images, steps)
-    found = cases(sandbox.judging_gallery(difficulty, seed, images), per_style)
-    result = importance(model, processor, found, kind, steps, seed)
-    about = _about(difficulty, seed, images, steps) | {"kind": kind, "queries": len(found)}
+    gallery = sandbox.judging_gallery(difficulty, seed, images)
+    found = cases(gallery, per_style)
+    result = importance(model, processor, found, kind, steps)
+    about = _about(
+        difficulty, seed, steps, images=images, per_style=per_style, queries=len(found), kind=kind,
+        gallery=gallery.hash,
+    )  # fmt: skip
     return Experiment("importance", about, result)
 
 
@@ -98,7 +101,7 @@ def evaluate_patching(
     steps, level = _checked(model, difficulty, pairs, steps)
     drawn = [sandbox.pair(seed, index, "test", level) for index in range(pairs)]
     found = patching(model, processor, drawn, steps, seed)
-    return Experiment("patching", _about(difficulty, seed, pairs, steps), found)
+    return Experiment("patching", _about(difficulty, seed, steps, pairs=pairs), found)
 
 
 def _checked(
@@ -113,11 +116,6 @@ def _checked(
     return steps, sandbox.DIFFICULTIES[difficulty]
 
 
-def _about(difficulty: str, seed: int, images: int, steps: int) -> dict[str, Any]:
-    return {
-        "difficulty": difficulty,
-        "seed": seed,
-        "images": images,
-        "steps": steps,
-        "versions": versions(),
-    }
+def _about(difficulty: str, seed: int, steps: int, **sizes: Any) -> dict[str, Any]:
+    about = {"difficulty": difficulty, "seed": seed, "steps": steps}
+    return about | sizes | {"versions": versions()}

@@ -1,21 +1,41 @@
 """Ready-made interventions: what to change in a run, to see what follows from it.
 
-Each function returns hooks for `model.hooks`, except `cover`, which changes the image itself:
+Each function returns hooks for `model.hooks`, except `cover`, which changes the image itself. With
+`|` several act together, the left one first, also at the same point:
 
->>> with model.hooks(force_mask(0, seen) | ablate_queries([2])):
+>>> with model.hooks(force_mask(0, seen) | ablate_queries([2]) | ablate_queries([3])):
 ...     out = model(**inputs)
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
 
-from .hooks import Hook, Names, select
+from .hooks import Hook, HookError, Names, select
 from .trace import Trace
 
 
-def force_mask(step: int, seen: Tensor) -> dict[str, Hook]:
+class Intervention(dict[str, Hook]):
+    """Hooks by point, name or glob."""
+
+    def __or__(self, other: Mapping[str, Hook]) -> "Intervention":
+        both = Intervention(self)
+        for point, hook in other.items():
+            both[point] = _after(both[point], hook) if point in both else hook
+        return both
+
+
+def _after(first: Hook, second: Hook) -> Hook:
+    def both(value: Tensor, *, point: str) -> Tensor | None:
+        changed = first(value, point=point)
+        again = second(value if changed is None else changed, point=point)
+        return changed if again is None else again
+
+    return both
+
+
+def force_mask(step: int, seen: Tensor) -> Intervention:
     """Say what counts as seen after look `step`: M_t is 0 there and 1 elsewhere.
 
     Args:
@@ -31,13 +51,14 @@ def force_mask(step: int, seen: Tensor) -> dict[str, Hook]:
             )
         return (~seen.bool()).to(mask).expand_as(mask).clone()
 
-    return {f"pve.{step}.mask": forced}
+    return Intervention({f"pve.{step}.mask": forced})
 
 
-def random_masks(seed: int) -> dict[str, Hook]:
+def random_masks(seed: int) -> Intervention:
     """σ(C_t) at random places: in every look as many tokens as it has, by lot.
 
-    What is left of a mask's effect then is that of its area.
+    What is left of a mask's effect then is that of its area. Every mask of every run is drawn anew;
+    to draw the same ones again, call this again.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -46,15 +67,15 @@ def random_masks(seed: int) -> dict[str, Hook]:
         order = torch.rand(flat.shape, generator=generator).argsort(dim=1).to(flat.device)
         return flat.gather(1, order).view_as(salient)
 
-    return {"pve.*.salient": dealt}
+    return Intervention({"pve.*.salient": dealt})
 
 
-def freeze_masks(trace: Trace) -> dict[str, Hook]:
+def freeze_masks(trace: Trace) -> Intervention:
     """The masks of another run: what is changed beside them cannot act through a mask."""
     return patch(trace, [f"pve.{t}.mask" for t in range(trace.steps)])
 
 
-def patch(trace: Trace, names: Names, tokens: Tensor | None = None) -> dict[str, Hook]:
+def patch(trace: Trace, names: Names, tokens: Tensor | None = None) -> Intervention:
     """Put values of another run in the place of this one's.
 
     Args:
@@ -64,10 +85,13 @@ def patch(trace: Trace, names: Names, tokens: Tensor | None = None) -> dict[str,
         tokens: bool [grid_h, grid_w], to patch these tokens alone; None = the whole value.
 
     Raises:
-        HookError: a name that matches nothing.
-        ValueError: `tokens` for a point without an axis of image tokens, or of another grid.
+        HookError: a name, glob or predicate that matches nothing.
+        ValueError: `tokens` for a point without an axis of image tokens, or of another grid; in the
+            run, a value that is neither of one image nor of as many.
     """
     chosen = select(names, list(trace))
+    if not chosen:
+        raise HookError("no value of the trace is asked for: the predicate refuses them all.")
     if tokens is not None:
         if tuple(tokens.shape) != trace.grid:
             raise ValueError(
@@ -78,16 +102,23 @@ def patch(trace: Trace, names: Names, tokens: Tensor | None = None) -> dict[str,
                 raise ValueError(f"{name} has no axis of image tokens after the batch's.")
 
     def patched(value: Tensor, *, point: str) -> Tensor:
-        other = trace[point].to(value).expand_as(value)
+        other = trace[point].to(value)
+        try:
+            other = other.expand_as(value)
+        except RuntimeError as error:
+            raise ValueError(
+                f"{point} is {list(value.shape)} here and {list(other.shape)} in the trace, which "
+                "has to be of one image, or of as many."
+            ) from error
         if tokens is None:
             return other.clone()
         here = tokens.flatten().to(value.device)[None, :, None]
         return torch.where(here, other, value)
 
-    return dict.fromkeys(chosen, patched)
+    return Intervention.fromkeys(chosen, patched)
 
 
-def ablate_heads(heads: Iterable[int], layer: int | None = None) -> dict[str, Hook]:
+def ablate_heads(heads: Iterable[int], layer: int | None = None) -> Intervention:
     """Silence cross-attention heads of ψ in every look: they read nothing.
 
     Their attention is 0, so they do not count in C_t either.
@@ -103,11 +134,14 @@ def ablate_heads(heads: Iterable[int], layer: int | None = None) -> dict[str, Ho
         value[:, chosen] = 0
         return value
 
-    return {f"pve.*.layers.{'*' if layer is None else layer}.cross_attention": silenced}
+    layers = "*" if layer is None else layer
+    return Intervention({f"pve.*.layers.{layers}.cross_attention": silenced})
 
 
-def skip_layer(part: str, layer: int) -> dict[str, Hook]:
+def skip_layer(part: str, layer: int) -> Intervention:
     """Leave a layer out: what it was given is what it gives.
+
+    What a block inside this one changes there is not seen: put `|` between them.
 
     Args:
         part: `vision` (φ), `pve` (ψ at the image, in every look) or `text` (ψ at the text).
@@ -127,13 +161,15 @@ def skip_layer(part: str, layer: int) -> dict[str, Hook]:
         return given.pop(point.rsplit(".layers.", 1)[0])
 
     start = starts[part]
-    return {
-        f"{start}.layers.{layer - 1}.hidden": before,
-        f"{start}.layers.{layer}.hidden": left_out,
-    }
+    return Intervention(
+        {
+            f"{start}.layers.{layer - 1}.hidden": before,
+            f"{start}.layers.{layer}.hidden": left_out,
+        }
+    )
 
 
-def ablate_queries(queries: Iterable[int]) -> dict[str, Hook]:
+def ablate_queries(queries: Iterable[int]) -> Intervention:
     """Silence learnable queries of ψ in every look: their embeddings are zero.
 
     A silenced query still looks, so it takes part in C_t, but nothing of what it saw is compared
@@ -147,7 +183,7 @@ def ablate_queries(queries: Iterable[int]) -> dict[str, Hook]:
         value[:, chosen] = 0
         return value
 
-    return {"pve.*.embeddings": silenced, "pve.*.features": silenced}
+    return Intervention.fromkeys(["pve.*.embeddings", "pve.*.features"], silenced)
 
 
 def _refuse_unknown(what: str, chosen: list[int], count: int) -> None:

@@ -21,7 +21,17 @@ from tqdm.auto import tqdm
 from .attribution import METHODS, Scorer, attribute, known
 from .cases import cases
 from .data import sandbox
-from .evaluation import FEW, FEW_SAID, Estimate, estimate, evaluating, paired, without_nan
+from .evaluation import (
+    FEW,
+    FEW_SAID,
+    Estimate,
+    estimate,
+    evaluating,
+    paired,
+    pixels_of,
+    without_hooks,
+    without_nan,
+)
 from .grounding import mask_iou, pointing_game
 from .modeling import MstarModel
 from .processing import STYLES, MstarProcessor
@@ -29,6 +39,8 @@ from .versions import versions
 
 #: Shares of the tokens at which an image is scored again.
 SHARES = tuple(np.linspace(0, 1, 11).tolist())
+#: The floor of the sanity check: a map of the same model for another query and scene.
+ANOTHER = "another case"
 #: What is shuffled for the sanity check, from the scores downwards: each has all before it too.
 PARTS = {
     "heads": ("vision_projection", "text_projection", "aggregator"),
@@ -66,13 +78,18 @@ def order(values: ArrayLike, rng: np.random.Generator) -> NDArray[np.int64]:
 
 @torch.no_grad()
 def curves(
-    scorer: Scorer, pixels: Tensor, ranked: NDArray[np.int64], grid: tuple[int, int]
+    scorer: Scorer,
+    pixels: Tensor,
+    ranked: NDArray[np.int64],
+    grid: tuple[int, int],
+    batch_size: int = 16,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Scores while tokens are deleted, and while they are inserted, at each of `SHARES`.
 
     Args:
         pixels: [1, 3, H, W].
         ranked: tokens, the first to go (or to come) first.
+        batch_size: changed images that pass through the model at once.
 
     Returns:
         deletion and insertion, [len(SHARES)] each. A deleted token has the image's mean colour.
@@ -85,7 +102,8 @@ def curves(
     taken = taken.unflatten(1, grid).repeat_interleave(patch, 1).repeat_interleave(patch, 2)
     taken = taken[:, None].to(pixels.device)
     images = torch.cat([torch.where(taken, even, pixels), torch.where(taken, pixels, even)])
-    scores = scorer(images)[:, 0].double().cpu().numpy()
+    parts = [scorer(part)[:, 0] for part in images.split(batch_size)]
+    scores = torch.cat(parts).double().cpu().numpy()
     return scores[: len(SHARES)], scores[len(SHARES) :]
 
 
@@ -95,6 +113,7 @@ def measure(
     scorer: Scorer,
     pixels: Tensor,
     rng: np.random.Generator,
+    batch_size: int = 16,
 ) -> Localised:
     """Hold one map against the places of its text, and against the model.
 
@@ -103,11 +122,12 @@ def measure(
         scorer: of the map's text.
         pixels: the image, [1, 3, H, W].
         rng: draws among equal values.
+        batch_size: see `curves`.
     """
     ranked = order(values, rng)
     largest = np.zeros(covered.size)
     largest[ranked[: max(1, round(covered.sum()))]] = 1
-    deletion, insertion = curves(scorer, pixels, ranked, covered.shape)
+    deletion, insertion = curves(scorer, pixels, ranked, covered.shape, batch_size)
     return Localised(
         pointing_game(values, covered),
         mask_iou(largest.reshape(covered.shape), covered),
@@ -117,14 +137,14 @@ def measure(
 
 
 def shuffled(model: MstarModel, parts: Sequence[str], seed: int) -> MstarModel:
-    """A copy whose weights of these parts are shuffled within each tensor.
+    """A copy whose weights of these parts are shuffled within each tensor, running means too.
 
     They are as large as before and know nothing.
     """
     copied = copy.deepcopy(model)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for name, values in copied.named_parameters():
+        for name, values in copied.state_dict().items():  # the values themselves, no copies
             if name.startswith(tuple(parts)):
                 dealt = torch.randperm(values.numel(), generator=generator).to(values.device)
                 values.copy_(values.flatten()[dealt].view_as(values))
@@ -165,13 +185,17 @@ class LocalisationReport:
         lines: by style and method.
         touched: share in % of the tokens that the answer touches, by style: what an even map
             reaches in the pointing game.
+        gap: share in % of what integrated gradients have to add up to that they lack or exceed
+            (mean size of the one over that of the other); None without that method.
         sanity: method -> what was shuffled -> rank correlation (× 100) with the map of the model
-            as it is; near 0 = the map depends on these weights, or is even without them.
+            as it is; as low as `ANOTHER` = the map depends on these weights, or is even without
+            them.
     """
 
     about: dict[str, Any]
     lines: list[Line]
     touched: dict[str, Estimate]
+    gap: float | None
     sanity: dict[str, dict[str, Estimate]]
 
     def to_json(self) -> dict[str, Any]:
@@ -199,9 +223,14 @@ class LocalisationReport:
         for line in whole:
             values = "".join(f"{line.against[name]!s:22}" for name in MEASURES)
             head.append(f"  {line.method:22}{values}".rstrip())
+        if self.gap is not None:
+            head += [
+                "",
+                f"integrated gradients miss what they have to add up to by {self.gap:.0f} %",
+            ]
         head += ["", "rank correlation × 100 with the map of the same model after its weights "
-                     "were shuffled"]  # fmt: skip
-        head.append(" " * 24 + "".join(f"{name:22}" for name in PARTS).rstrip())
+                     f"were shuffled, and with a map of {ANOTHER}"]  # fmt: skip
+        head.append(" " * 24 + "".join(f"{name:22}" for name in (*PARTS, ANOTHER)).rstrip())
         for method, parts in self.sanity.items():
             head.append(f"  {method:22}" + "".join(f"{v!s:22}" for v in parts.values()).rstrip())
         if any(line.measures["iou"].count < FEW for line in self.lines):
@@ -219,6 +248,7 @@ def evaluate_localisation(
     checked: int = 5,
     methods: Sequence[str] = tuple(METHODS),
     steps: int | None = None,
+    batch_size: int = 16,
 ) -> LocalisationReport:
     """Measure every method on queries of all styles, on rendered scenes.
 
@@ -231,26 +261,34 @@ def evaluate_localisation(
             shuffled anew for each.
         methods: of `METHODS`; raw attention is always among them.
         steps: T; None = the configuration's.
+        batch_size: changed images that pass through the model at once.
 
     Raises:
-        ValueError: an unknown method or difficulty, or too few images or queries.
+        ValueError: an unknown method or difficulty, too few images or queries, or hooks on the
+            model.
     """
+    without_hooks(model, "evaluate_localisation")
     steps = model.config.steps_from(steps)
     methods = list(dict.fromkeys(["attention", *known(methods)]))
     gallery = sandbox.judging_gallery(difficulty, seed, images)
     found = cases(gallery, per_style)
     measured: dict[str, list[Localised]] = {name: [] for name in (*methods, "random")}
     correlated: dict[str, dict[str, list[float]]] = {
-        method: {part: [] for part in PARTS} for method in methods
+        method: {part: [] for part in (*PARTS, ANOTHER)} for method in methods
     }
+    gaps: list[tuple[float, float]] = []
+    before: dict[str, NDArray[np.float32]] = {}
     touched: list[float] = []
     done = Counter[str]()
     with evaluating(model):
         for number, case in enumerate(tqdm(found, desc="localisation", unit="query", leave=False)):
             image, asked = case.scene.image, [case.query]
-            (maps,) = attribute(model, processor, image, asked, methods, steps)
+            (maps,) = attribute(model, processor, image, asked, methods, steps, batch_size)
             scorer = Scorer(model, processor, asked, steps)
-            pixels = processor(images=[image])["pixel_values"].to(model.device, model.dtype)
+            pixels = pixels_of(model, processor, [image])
+            if "integrated_gradients" in maps:
+                whole = maps["integrated_gradients"]
+                gaps.append((abs(whole.gap), abs(float(whole.values.sum()) - whole.gap)))
             values = {name: maps[name].values.numpy() for name in methods}
             covered = case.covered(values["attention"].shape)
             touched.append(100 * (covered > 0).mean())
@@ -258,13 +296,17 @@ def evaluate_localisation(
             for name, one in values.items():
                 # numbers of its own, so that a method is measured alike whatever stands beside it
                 rng = np.random.default_rng([seed, number, *name.encode()])
-                measured[name].append(measure(one, covered, scorer, pixels, rng))
+                measured[name].append(measure(one, covered, scorer, pixels, rng, batch_size))
+            for method in methods:
+                if before:
+                    correlated[method][ANOTHER].append(likeness(values[method], before[method]))
+            before = values
             done[case.query.style] += 1
             if done[case.query.style] > checked:
                 continue
             for part, names in _cumulative(PARTS):
                 other = shuffled(model, names, seed + number)
-                (theirs,) = attribute(other, processor, image, asked, methods, steps)
+                (theirs,) = attribute(other, processor, image, asked, methods, steps, batch_size)
                 for method in methods:
                     correlated[method][part].append(
                         likeness(values[method], theirs[method].values.numpy())
@@ -273,14 +315,18 @@ def evaluate_localisation(
         "difficulty": difficulty,
         "seed": seed,
         "images": images,
+        "per_style": per_style,
         "queries": len(found),
         "checked": checked,
+        "methods": methods,
         "steps": steps,
         "gallery": gallery.hash,
         "versions": versions(),
     }
     styles = np.array([case.query.style for case in found])
-    return _report(about, styles, measured, np.array(touched), correlated)
+    missed, whole = np.array(gaps).T if gaps else (None, None)
+    gap = None if missed is None else float(100 * missed.mean() / whole.mean())
+    return _report(about, styles, measured, np.array(touched), gap, correlated)
 
 
 def _cumulative(
@@ -298,6 +344,7 @@ def _report(
     styles: NDArray[np.str_],
     measured: dict[str, list[Localised]],
     touched: NDArray[np.float64],
+    gap: float | None,
     correlated: dict[str, dict[str, list[float]]],
 ) -> LocalisationReport:
     groups = {"all": np.ones(len(styles), dtype=bool)}
@@ -324,4 +371,4 @@ def _report(
         for method, of in correlated.items()
     }
     means = {style: estimate(touched[rows]) for style, rows in groups.items()}
-    return LocalisationReport(about, lines, means, sanity)
+    return LocalisationReport(about, lines, means, gap, sanity)

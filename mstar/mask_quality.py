@@ -15,10 +15,18 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from .data.benchmarks import Benchmark
-from .evaluation import FEW, FEW_SAID, Estimate, estimate, evaluating, paired, without_nan
+from .evaluation import (
+    FEW,
+    FEW_SAID,
+    Estimate,
+    computed_as,
+    estimate,
+    evaluating,
+    paired,
+    without_nan,
+)
 from .grounding import coverage, mask_iou
 from .modeling import MstarModel
-from .paper_and_released import computed_as
 from .processing import MstarProcessor
 from .versions import versions
 
@@ -31,7 +39,7 @@ class MaskLine:
     """One way to mask, measured over images; everything in %.
 
     Attributes:
-        name: a variant of σ, or `best of the grid`: the tokens that text covers by half or more.
+        name: a variant of σ, or `best of the grid`, see `best_mask`.
         look: t of C_t; None of `best of the grid`. σ(C_T) is made, though no step uses it.
         masked: share of the tokens.
         iou: mean IoU with the union of all text.
@@ -88,6 +96,22 @@ class MaskReport:
         return "\n".join(head)
 
 
+def best_mask(covered: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """The mask of whole tokens with the largest IoU that a text can have on this grid.
+
+    Whatever its size, it takes the most covered tokens, so that every size is tried.
+
+    Args:
+        covered: share of each token that text covers, [grid_h, grid_w].
+    """
+    order = np.argsort(-covered, axis=None, kind="stable")
+    inside = np.cumsum(covered.flat[order])
+    union = np.arange(1, covered.size + 1) + inside[-1] - inside
+    mask = np.zeros(covered.size, dtype=bool)
+    mask[order[: int(np.argmax(inside / union)) + 1]] = True
+    return mask.reshape(covered.shape)
+
+
 @torch.no_grad()
 def evaluate_masks(
     model: MstarModel,
@@ -128,7 +152,7 @@ def evaluate_masks(
             for row, i in enumerate(batch):
                 text = coverage(benchmark.polygons[i], _size(images[row]), grid)
                 shares.append(text.mean())
-                masks = {("best of the grid", None): text >= 0.5}
+                masks = {("best of the grid", None): best_mask(text)}
                 masks |= {of: salient[row] for of, salient in looks.items()}
                 for of, mask in masks.items():
                     lot = rng.permutation(mask.ravel()).reshape(grid)

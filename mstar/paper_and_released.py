@@ -7,8 +7,7 @@ scene by itself, so that letters are as large as it knows them.
 """
 
 import copy
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -26,9 +25,11 @@ from .evaluation import (
     FEW_SAID,
     Estimate,
     average_precisions,
+    computed_as,
     estimate,
     evaluating,
     paired,
+    without_hooks,
     without_nan,
 )
 from .grounding import coverage, mask_iou
@@ -108,19 +109,6 @@ class DifferencesReport:
         return "\n".join(head)
 
 
-@contextmanager
-def computed_as(model: MstarModel, fields: dict[str, Any]) -> Iterator[None]:
-    """The model with other semantics inside the block, and as it was after it."""
-    before = {name: getattr(model.config, name) for name in fields}
-    try:
-        for name, value in fields.items():
-            setattr(model.config, name, value)
-        yield
-    finally:
-        for name, value in before.items():
-            setattr(model.config, name, value)
-
-
 def compare_semantics(
     model: MstarModel,
     processor: MstarProcessor,
@@ -136,8 +124,9 @@ def compare_semantics(
         steps: T, 1 or more; None = the configuration's.
 
     Raises:
-        ValueError: T = 0, where there is no mask.
+        ValueError: T = 0, where there is no mask, or hooks on the model.
     """
+    without_hooks(model, "compare_semantics")
     steps = model.config.steps_from(steps)
     if steps < 1:
         raise ValueError(f"masks need a second look: steps (T) must be 1 or more; got {steps}.")

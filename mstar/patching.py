@@ -3,6 +3,8 @@
 Two scenes differ in one word (`data.pairs`). The word of the first is asked for in the second, with
 one value of the first run put into the second: the more of the score comes back, the more of the
 difference between the words is in that value. The same value of an unrelated scene is the control.
+That other tokens bring nothing says only that the difference is where the word is: apart from it
+the two scenes are nearly equal.
 """
 
 from collections.abc import Sequence
@@ -11,12 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from .causal import Change, scores
 from .data.pairs import Pair
-from .evaluation import Estimate, estimate, evaluating, paired
+from .evaluation import Estimate, estimate, evaluating, paired, pixels_of
 from .grounding import coverage
 from .interventions import patch
 from .modeling import MstarModel
@@ -33,7 +36,7 @@ class Site:
         name: what it is called.
         points: of the first run.
         where: `all` = the whole value; `word` = the image tokens that either word touches;
-            `others` = as many other tokens, by lot.
+            `others` = as many at random that neither touch a word nor lie next to one that does.
     """
 
     name: str
@@ -119,7 +122,10 @@ def patching(
     Args:
         pairs: two at least; the scene before is the unrelated one.
         steps: T; None = the configuration's.
-        seed: of the tokens drawn by lot.
+        seed: of the tokens drawn at random.
+
+    Raises:
+        ValueError: fewer than two pairs, or a word so large that not as many tokens lie apart.
     """
     if len(pairs) < 2:
         raise ValueError(f"patching needs two pairs at least; got {len(pairs)}.")
@@ -144,6 +150,23 @@ def patching(
     return Patching(estimate(total), rows)
 
 
+def apart(touched: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:
+    """As many tokens at random, none of them touched or next to one that is.
+
+    Raises:
+        ValueError: there are not as many.
+    """
+    free = np.flatnonzero(~maximum_filter(touched, size=3, mode="constant"))
+    count = int(touched.sum())
+    if len(free) < count:
+        raise ValueError(
+            f"the word touches {count} tokens, and only {len(free)} lie apart from it."
+        )
+    found = np.zeros(touched.size, dtype=bool)
+    found[rng.choice(free, count, replace=False)] = True
+    return found.reshape(touched.shape)
+
+
 def _recorded(
     model: MstarModel, processor: MstarProcessor, pair: Pair, names: list[str], steps: int
 ) -> Trace:
@@ -154,7 +177,7 @@ def _recorded(
 
 
 def _pixels(model: MstarModel, processor: MstarProcessor, image: NDArray[np.uint8]) -> Tensor:
-    return processor(images=[image])["pixel_values"].to(model.device, model.dtype)
+    return pixels_of(model, processor, [image])
 
 
 def _measure(
@@ -169,13 +192,10 @@ def _measure(
     steps, grid = traces[0].steps, traces[0].grid
     size = pair.first.image.shape[:2]
     touched = coverage([pair.word.polygon, pair.other.polygon], size, grid) > 0
-    free = np.flatnonzero(~touched)
-    others = np.zeros(touched.size, dtype=bool)
-    others[rng.choice(free, min(len(free), int(touched.sum())), replace=False)] = True
     where = {
         "all": None,
         "word": torch.from_numpy(touched),
-        "others": torch.from_numpy(others.reshape(grid)),
+        "others": torch.from_numpy(apart(touched, rng)),
     }
     query = [Query(pair.word.word, "word")]
 

@@ -1,7 +1,8 @@
-"""The paper's salience experiment (fig. 1b and 4), over many images and with a control.
+"""The paper's salience experiment (fig. 1b and 4), over many images and with two controls.
 
 Cover the text that draws most attention: does the score of the text that draws least rise? Covering
-anything changes an image, so the same is done with a region of the same shape where no text is.
+anything changes an image, so the same is done with a region of the same shape where no text is; and
+as any text may be in the way of any other, with another text, neither salient nor neglected.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from tqdm.auto import tqdm
 
 from .causal import Change, scores
 from .data.scenes import Scene
-from .evaluation import Estimate, estimate, evaluating, paired
+from .evaluation import Estimate, Paired, estimate, evaluating, paired, pixels_of
 from .grounding import coverage, mass_inside
 from .modeling import MstarModel
 from .processing import MstarProcessor
@@ -26,33 +27,39 @@ class Salience:
     """What covering the salient text does to the score of the neglected one, × 100.
 
     Attributes:
-        covered, control: change of the score when the salient text is covered, and when a region
-            of the same shape without any text is.
-        difference: paired by image; above 0 = the salient text held the other one down.
-        raised, raised_by_control: images in which the score rises, in %.
-        own: change of the salient text's own score when it is covered, to see that it was.
-        images: scenes in which both could be done; `left_out` had fewer than two words, the two
-            too near each other, or no free place.
+        against_ground: change of the score when the salient text is covered, and when a region of
+            the same shape without any text is; a difference above 0 = text held it down.
+        against_text: the same two of the images with a third text, which is covered instead of
+            ground; a difference above 0 = the salient text held it down more than any text does.
+        raised, raised_by_ground: images in which the score rises, in %.
+        own: change of the salient text's own score when it is covered, to see that it was, and what
+            the presence of a text is worth.
+        images: scenes in which it could be done; `left_out` had fewer than two words, the two too
+            near each other, or no free place.
     """
 
-    covered: Estimate
-    control: Estimate
-    difference: Estimate
+    against_ground: Paired
+    against_text: Paired
     raised: Estimate
-    raised_by_control: Estimate
+    raised_by_ground: Estimate
     own: Estimate
     images: int
     left_out: int
 
     def __str__(self) -> str:
+        ground, text = self.against_ground, self.against_text
         return "\n".join([
             f"{self.images} images ({self.left_out} left out); change of a cosine × 100 [95 %]",
-            f"  neglected text, salient text covered    {self.covered}",
-            f"  neglected text, as much ground covered  {self.control}",
-            f"  difference, paired                      {self.difference}",
+            f"  neglected text, salient text covered    {ground.first}",
+            f"  neglected text, as much ground covered  {ground.second}",
+            f"  difference, paired                      {ground.difference}",
             f"  images in which it rises, in %          {self.raised}, control "
-            f"{self.raised_by_control}",
+            f"{self.raised_by_ground}",
             f"  salient text, itself covered            {self.own}",
+            f"of these {text.first.count} with a third text",
+            f"  neglected text, salient text covered    {text.first}",
+            f"  neglected text, third text covered      {text.second}",
+            f"  difference, paired                      {text.difference}",
         ])  # fmt: skip
 
 
@@ -63,13 +70,14 @@ def salience(
     steps: int | None = None,
     seed: int = 0,
 ) -> Salience:
-    """Cover the salient text of each scene, and as much ground.
+    """Cover the salient text of each scene, as much ground, and a third text.
 
-    Salient is the word with most of C₀ inside, neglected the one with least.
+    Salient is the word with most of C₀ inside, neglected the one with least; the third is drawn
+    from the others.
 
     Args:
         steps: T; None = the configuration's.
-        seed: of the places of the controls.
+        seed: of the places of the controls, and of the third texts.
 
     Raises:
         ValueError: no scene has two words apart and free ground.
@@ -83,14 +91,12 @@ def salience(
             changes.append(found)
     if not changes:
         raise ValueError("no scene has two words apart and free ground to cover.")
-    covered, control, own = 100 * np.array(changes).T
-    both = paired(covered, control)
+    covered, ground, third, own = 100 * np.array(changes).T
     return Salience(
-        both.first,
-        both.second,
-        both.difference,
+        paired(covered, ground),
+        paired(covered, third),
         estimate(100 * (covered > 0)),
-        estimate(100 * (control > 0)),
+        estimate(100 * (ground > 0)),
         estimate(own),
         len(changes),
         len(scenes) - len(changes),
@@ -103,10 +109,12 @@ def _measure(
     scene: Scene,
     steps: int,
     rng: np.random.Generator,
-) -> tuple[float, float, float] | None:
+) -> tuple[float, float, float, float] | None:
+    """Changes of the neglected score with the salient text, ground or a third text covered (NaN
+    where there is none), and of the salient text's own."""
     if len(scene.regions) < 2:
         return None
-    pixels = processor(images=[scene.image])["pixel_values"].to(model.device, model.dtype)
+    pixels = pixels_of(model, processor, [scene.image])
     with evaluating(model):
         inputs = {"pixel_values": pixels, "steps": 0}
         _, trace = model.run_with_trace(inputs, "pve.0.attention_map")
@@ -118,16 +126,25 @@ def _measure(
     ground = elsewhere(region, sum(places) > 0, rng)
     if ground is None or (region & (places[neglected] > 0)).any():
         return None
+    covers = {"salient covered": region, "ground covered": ground}
+    apart = [
+        one
+        for n, place in enumerate(places)
+        if n not in (salient, neglected)
+        and not ((one := box(place > 0)) & (region | (places[neglected] > 0))).any()
+    ]
+    if apart:
+        covers["third covered"] = apart[int(rng.integers(len(apart)))]
     queries = [Query(scene.regions[n].word, "word") for n in (neglected, salient)]
-    plain, hidden, beside = (
-        scores(model, processor, pixels, queries, Change(name, covered=where, steps=steps))[:, 0]
-        for name, where in {
-            "plain": None,
-            "salient covered": torch.from_numpy(region),
-            "ground covered": torch.from_numpy(ground),
-        }.items()
+    plain = scores(model, processor, pixels, queries, Change("plain", steps=steps))[:, 0]
+    changed = {"third covered": np.full(2, np.nan)}
+    for name, where in covers.items():
+        change = Change(name, covered=torch.from_numpy(where), steps=steps)
+        changed[name] = (scores(model, processor, pixels, queries, change)[:, 0] - plain).numpy()
+    salient_covered, third, beside = (
+        changed[f"{name} covered"] for name in ("salient", "third", "ground")
     )
-    return (*(float((one - plain)[0]) for one in (hidden, beside)), float((hidden - plain)[1]))
+    return salient_covered[0], beside[0], third[0], salient_covered[1]
 
 
 def box(tokens: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -147,4 +147,6 @@ def _check_budget(
 
 
 def _digest(image: Tensor) -> str:
-    return hashlib.sha256(image.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
+    return hashlib.sha256(
+        image.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
+    ).hexdigest()

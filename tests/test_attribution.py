@@ -5,10 +5,16 @@ import copy
 import pytest
 import torch
 
+from mstar import embedded
 from mstar import hooks as hooking
 from mstar.attribution import METHODS, OCCLUSION_WINDOW, Scorer, attribute
+from mstar.checkpoints import load_checkpoint
+from mstar.data import sandbox
 from mstar.explain import embedding_maps, weighted_maps
+from mstar.interventions import patch
+from mstar.paper_and_released import compare_semantics
 from mstar.queries import Query
+from mstar.salience import salience
 
 GRID = (16, 16)
 QUERIES = [
@@ -17,6 +23,11 @@ QUERIES = [
     Query("stop, go", "combined"),
     Query("'exit' on a door", "semantic"),
 ]
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return load_checkpoint(embedded.checkpoint())
 
 
 def pixels_of(tiny, image):
@@ -111,15 +122,42 @@ def test_attention_times_its_gradient_by_hand(tiny, images):
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.style)
-def test_integrated_gradients_add_up_to_the_change_of_the_score(tiny, images, query):
-    pixels = pixels_of(tiny, images[0])
+@pytest.mark.parametrize("steps", [0, 1])
+def test_integrated_gradients_add_up_to_the_change_of_the_score(trained, query, steps):
+    scene = sandbox.scene(5, 3, "test")
+    pixels = pixels_of(trained, scene.image)
     even = pixels.mean((2, 3), keepdim=True).expand_as(pixels)
-    score = score_of(tiny, query, 0)  # T = 0: no mask, no jump on the way
+    score = score_of(trained, query, steps)
     with torch.no_grad():
         change = float(score(pixels) - score(even))
-    (found,) = attribute(*tiny, images[0], [query], ["integrated_gradients"], steps=0)
-    total = float(found["integrated_gradients"].values.sum())
-    assert total == pytest.approx(change, abs=0.05 * abs(change) + 1e-4)
+    (found,) = attribute(*trained, scene.image, [query], ["integrated_gradients"], steps=steps)
+    one = found["integrated_gradients"]
+    assert one.gap == pytest.approx(float(one.values.sum()) - change, abs=1e-5)
+    assert abs(one.gap) < 0.05, "of a score from −1 to 1"
+
+
+def test_integrated_gradients_by_hand(tiny, images):
+    """Along the straight line from the even image's f₀ to this one's, by the trapezoidal rule."""
+    model, _ = tiny
+    pixels = pixels_of(tiny, images[0])
+    even = pixels.mean((2, 3), keepdim=True).expand_as(pixels)
+    score = score_of(tiny, QUERIES[1], 0)
+    _, ends = model.run_with_trace(
+        {"pixel_values": torch.cat([even, pixels]), "steps": 0}, "vision.tokens"
+    )
+    start, end = ends["vision.tokens"]
+    slopes = []
+    for share in torch.linspace(0, 1, 401):
+        tokens = (start + share * (end - start))[None].requires_grad_()
+        with torch.enable_grad(), model.hooks({"vision.tokens": lambda t, *, point, to=tokens: to}):
+            (slope,) = torch.autograd.grad(score(pixels), tokens)
+        slopes.append(slope[0])
+    mean = torch.trapezoid(torch.stack(slopes), dx=1 / 400, dim=0)
+    expected = (mean * (end - start)).sum(1).view(GRID)
+    (found,) = attribute(*tiny, images[0], [QUERIES[1]], ["integrated_gradients"], steps=0)
+    values = found["integrated_gradients"].values
+    assert torch.corrcoef(torch.stack([values.flatten(), expected.flatten()]))[0, 1] > 0.99
+    torch.testing.assert_close(values, expected, atol=0.1 * float(expected.abs().max()), rtol=0)
 
 
 def test_occlusion_by_hand(tiny, images):
@@ -185,6 +223,40 @@ def test_it_needs_neither_the_callers_gradients_nor_trainable_weights(tiny, imag
         for a, b in zip(before, found, strict=True):
             for method in METHODS:
                 torch.testing.assert_close(a[method].values, b[method].values)
+
+
+def test_where_a_hook_cuts_the_way_of_the_gradient(tiny, images):
+    model, _ = tiny
+    inputs = {"pixel_values": pixels_of(tiny, images[0])}
+    points = ["vision.tokens", "pve.*.embeddings", "pve.*.layers.*.cross_attention"]
+    _, trace = model.run_with_trace(inputs, points)
+    cut = {
+        "vision.tokens": ["grad_cam", "integrated_gradients"],
+        "pve.*.embeddings": ["grad_cam", "attention_gradient"],
+        "pve.*.layers.*.cross_attention": ["attention_gradient"],
+    }
+    for point, methods in cut.items():
+        for method in methods:
+            with (
+                pytest.raises(ValueError, match="no gradient comes through"),
+                model.hooks(patch(trace, point)),
+            ):
+                attribute(*tiny, images[0], QUERIES[:1], [method])
+        with model.hooks(patch(trace, point)):
+            attribute(*tiny, images[0], QUERIES[:1], ["attention", "occlusion"])
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_a_model_in_half_precision(tiny, images):
+    model, processor = tiny
+    half = copy.deepcopy(model).to(torch.bfloat16)
+    exact, rough = (attribute(one, processor, images[0], QUERIES[:1])[0] for one in (model, half))
+    assert rough["attention"].score == pytest.approx(exact["attention"].score, abs=0.05)
+    assert all(one.values.isfinite().all() for one in rough.values())
+    scenes = [sandbox.scene(3, index, "test") for index in range(6)]
+    assert salience(half, processor, scenes).images
+    report = compare_semantics(half, processor, seed=3, images=40)
+    assert report.rows[0].masked.count == 10
 
 
 def test_what_is_asked_wrongly(tiny, images):

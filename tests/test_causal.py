@@ -7,7 +7,7 @@ import torch
 from mstar import causal
 from mstar import hooks as hooking
 from mstar.cases import cases
-from mstar.causal import Change, Row, case_scores, importance, sweep, units
+from mstar.causal import Change, Row, case_scores, case_table, importance, sweep, units
 from mstar.data import sandbox
 from mstar.interventions import ablate_queries, cover, patch
 from mstar.queries import Query
@@ -89,30 +89,67 @@ def test_case_scores_are_those_of_single_runs(tiny, found, monkeypatch):
 
 
 def test_a_unit_is_chosen_on_one_half_and_judged_on_the_other(tiny, found, monkeypatch):
-    def by_heart(model, processor, cases_, change):
-        scores = np.full(len(cases_), {"none": 1.0, "query 2": 0.5, "query 0": 0.6}.get(
-            change.name, 0.9))  # fmt: skip
-        if change.name == "query 0":  # the largest loss, but on cases that do not choose
-            scores[1::2] = 0.1
-        return scores
+    """Right answers at 1 and wrong ones at 0; queries 0 and 2 take the best place from some."""
+    count = len(found)
+    odd = np.arange(count) % 2 == 1
 
-    monkeypatch.setattr(causal, "case_scores", by_heart)
+    def by_heart(model, processor, cases_, change):
+        table = np.eye(count)
+        for scene in range(count):  # what else answers is as good
+            for row, case in enumerate(found):
+                table[row, scene] = sandbox.matches(found[scene].scene, *case.query)
+        if change.name == "query 0":  # ruins more, but of cases that do not choose
+            table[odd] *= -1
+        if change.name == "query 1":  # lowers every right answer, and changes no place
+            table *= 0.1
+        if change.name == "query 2":
+            table[0] *= -1
+            table[1] *= -1
+        return table
+
+    monkeypatch.setattr(causal, "case_table", by_heart)
     result = importance(*tiny, found, "queries")
-    assert result.loss["query 0"].value == pytest.approx(65)
-    assert result.chosen == "query 2" and result.held_out.value == pytest.approx(50)
-    assert result.control.count == len(found) // 2 and 10 <= result.control.value <= 90
-    change = result.held_out.value - result.control.value
-    assert result.difference.value == pytest.approx(change)
+    assert result.chosen == "query 2"  # neither the largest loss nor the one of odd cases
+    assert result.loss["query 1"].value == pytest.approx(90)
+    assert result.loss["query 1"].value > result.loss["query 2"].value
+    assert result.ap_loss["query 1"].value == result.ap_loss["query 3"].value == 0
+    assert result.ap_loss["query 0"].value > result.ap_loss["query 2"].value > 0
+    judged = count // 2
+    lost = 100 * 2 / judged  # one of the judged cases falls from 1 to −1
+    assert result.judged_loss.first.value == pytest.approx(lost)
+    assert result.judged_loss.second.value == pytest.approx((200 + 90 + 0) / 3)
+    assert result.judged_loss.difference.value == pytest.approx(lost - 290 / 3)
+    assert result.judged_ap.first.count == result.judged_ap.second.count == judged
+    assert result.judged_ap.first.value < result.judged_ap.second.value
+
+
+def test_a_table_has_every_query_in_every_scene(tiny, found, monkeypatch):
+    monkeypatch.setattr(causal, "_AT_ONCE", 3)
+    table = case_table(*tiny, found, Change("none", steps=1))
+    assert table.shape == (len(found), len(found))
+    assert np.array_equal(table.diagonal(), case_scores(*tiny, found, Change("none", steps=1)))
+    (row,) = sweep(*tiny, [found[1].scene.image], [found[0].query], [Change("none")], steps=1)
+    assert table[0, 1] == pytest.approx(row.score, abs=1e-5)
 
 
 def test_importance_runs_on_a_model_and_leaves_nothing(tiny, found):
     for kind in ("heads", "queries", "layers"):
-        result = importance(*tiny, found, kind, seed=1)
-        assert set(result.loss) == {change.name for change in units(tiny[0], kind)}
-        assert result.chosen in result.loss
+        result = importance(*tiny, found, kind)
+        names = [change.name for change in units(tiny[0], kind)]
+        assert list(result.loss) == list(result.ap_loss) == names
+        assert result.chosen in names and f"without {result.chosen}" in str(result)
     assert hooking.active(tiny[0]) is None and not tiny[0].training
     with pytest.raises(ValueError, match="four cases at least; got 3"):
         importance(*tiny, found[:3])
+
+
+def test_what_cannot_be_compared_is_refused(tiny, found, monkeypatch):
+    monkeypatch.setattr(causal, "units", lambda model, kind: [Change("the only one")])
+    with pytest.raises(ValueError, match="two queries at least; this model has 1"):
+        importance(*tiny, found, "queries")
+    for images, queries in (([], QUERIES), ([found[0].scene.image], [])):
+        with pytest.raises(ValueError, match="an image and a query at least; got"):
+            sweep(*tiny, images, queries, [Change("none")])
 
 
 def test_a_patched_run_through_a_sweep(tiny, images):

@@ -58,6 +58,25 @@ def test_silenced_queries_answer_to_nothing(tiny, inputs):
     assert torch.equal(cosine[..., [0, 2]], kept)
 
 
+def test_several_act_together_also_at_one_point(tiny, inputs):
+    model, _ = tiny
+
+    def seen(intervention, names):
+        with model.hooks(intervention):
+            return model.run_with_trace(inputs | {"steps": 1}, names)[1]
+
+    embeddings = seen(ablate_queries([1]) | ablate_queries([3]), "pve.*.embeddings")
+    for value in embeddings.values():
+        assert (value[:, [1, 3]] == 0).all() and value[:, [0, 2]].any()
+    attention = seen(ablate_heads([0]) | ablate_heads([1]), "pve.*.layers.*.cross_attention")
+    assert all((value == 0).all() for value in attention.values())
+    hidden = seen(skip_layer("pve", 1) | skip_layer("pve", 2), "pve.0.layers.*.hidden")
+    for layer in (1, 2):
+        assert torch.equal(hidden[f"pve.0.layers.{layer}.hidden"], hidden["pve.0.layers.0.hidden"])
+    one = ablate_queries([1])
+    assert one | {} == one and set(one | ablate_heads([0])) > set(one)
+
+
 def test_a_query_that_is_not_there_is_refused(tiny, inputs):
     with pytest.raises(ValueError, match="0 to 3; got"), tiny[0].hooks(ablate_queries([4])):
         tiny[0](**inputs)
@@ -121,6 +140,14 @@ def test_patches_that_cannot_be_are_refused(tiny, inputs):
         patch(trace, "pve.0.mask")
     with pytest.raises(ValueError, match=r"grid \[16, 16\]; got tokens of \[4, 4\]"):
         patch(trace, "vision.tokens", torch.ones(4, 4, dtype=torch.bool))
+    with pytest.raises(HookError, match="the predicate refuses them all"):
+        patch(trace, lambda name: False)
+    three = inputs | {"pixel_values": inputs["pixel_values"][[0, 1, 0]]}
+    with (
+        pytest.raises(ValueError, match=r"\[3, 256, 32\] here and \[2, 256, 32\] in the trace"),
+        model.hooks(patch(trace, "vision.tokens")),
+    ):
+        model(**three)
     with pytest.raises(ValueError, match=r"pve\.0\.embeddings has no axis of image tokens"):
         patch(trace, "pve.0.embeddings", torch.ones(16, 16, dtype=torch.bool))
 

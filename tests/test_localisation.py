@@ -6,14 +6,18 @@ import numpy as np
 import pytest
 import torch
 
+from mstar import embedded, localisation
 from mstar.attribution import METHODS
 from mstar.cases import cases
+from mstar.checkpoints import load_checkpoint
 from mstar.data import sandbox
-from mstar.grounding import coverage
+from mstar.grounding import coverage, pointing_game
 from mstar.localisation import (
+    ANOTHER,
     MEASURES,
     PARTS,
     SHARES,
+    _cumulative,
     curves,
     evaluate_localisation,
     likeness,
@@ -60,6 +64,19 @@ def test_curves_run_from_one_image_to_the_other(lit):
     reverse_deletion, _ = curves(bright, lit, ranked[::-1].copy(), GRID)
     before = next(n for n, share in enumerate(SHARES) if round(16 * share) > 12)
     assert reverse_deletion[:before] == pytest.approx(1)
+
+
+def test_no_more_images_at_once_than_asked_for(lit):
+    sizes = []
+
+    def counted(pixels):
+        sizes.append(len(pixels))
+        return bright(pixels)
+
+    ranked = order(QUARTER, np.random.default_rng(0))
+    few = curves(counted, lit, ranked, GRID, batch_size=4)
+    assert max(sizes) == 4 and sum(sizes) == 2 * len(SHARES)
+    assert all((a == b).all() for a, b in zip(few, curves(bright, lit, ranked, GRID), strict=True))
 
 
 def test_a_right_map_is_told_from_a_wrong_one(lit):
@@ -135,6 +152,47 @@ def test_cases_are_by_lot_and_each_has_a_scene_of_its_own(gallery):
         cases(gallery, 0)
 
 
+def test_parts_are_shuffled_one_more_each_time():
+    found = dict(_cumulative(PARTS))
+    assert list(found) == list(PARTS)
+    assert found["heads"] == PARTS["heads"]
+    assert found["and φ"] == PARTS["heads"] + PARTS["and ψ"] + PARTS["and φ"]
+
+
+def test_running_means_are_shuffled_too():
+    model, _ = load_checkpoint(embedded.checkpoint())
+    other = shuffled(model, PARTS["and φ"], seed=0)
+    buffers = dict(model.named_buffers())
+    means = [name for name in buffers if name.endswith("running_mean")]
+    assert means
+    for name, values in other.named_buffers():
+        if name in means:
+            assert not torch.equal(values, buffers[name])
+            assert torch.equal(values.sort().values, buffers[name].sort().values)
+
+
+def test_the_sanity_check_is_given_shuffled_models_and_the_random_map_is_random(
+    tiny, report, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr(
+        localisation, "shuffled", lambda model, names, seed: asked.append(names) or model
+    )
+    same = evaluate_localisation(
+        *tiny, "easy", 3, 60, per_style=2, checked=1, methods=["attention"]
+    )
+    assert asked == [names for _, names in _cumulative(PARTS)] * 4
+    for part in PARTS:  # the same model: the same map
+        assert same.sanity["attention"][part].value == pytest.approx(100)
+    lines = {line.method: line.measures for line in report.lines if line.style == "all"}
+    gallery = sandbox.judging_gallery("easy", 3, 60)
+    right = [
+        100 * pointing_game(np.random.default_rng([3, n]).random((16, 16)), case.covered((16, 16)))
+        for n, case in enumerate(cases(gallery, 2))
+    ]
+    assert lines["random"]["pointing"].value == pytest.approx(np.mean(right))
+
+
 @pytest.fixture(scope="module")
 def report(tiny):
     return evaluate_localisation(*tiny, "easy", seed=3, images=60, per_style=2, checked=1)
@@ -155,8 +213,10 @@ def test_the_report_has_every_method_beside_chance(report):
             assert line.against[key].value == pytest.approx(change)
     assert set(report.sanity) == set(METHODS)
     for parts in report.sanity.values():
-        assert list(parts) == list(PARTS)
-        assert all(value.count == 4 and -100 <= value.value <= 100 for value in parts.values())
+        assert list(parts) == [*PARTS, ANOTHER]
+        assert all(parts[part].count == 4 for part in PARTS) and parts[ANOTHER].count == 7
+    assert report.sanity["attention"]["and φ"].value < 60
+    assert 0 < report.gap < 50
     assert 0 < report.touched["word"].value < report.touched["combined"].value < 100
 
 
@@ -169,6 +229,14 @@ def test_the_report_can_be_read_and_made_again(report, tiny):
     old = {(line.style, line.method): line.measures for line in report.lines}
     for line in again.lines:  # the same numbers, whatever stands beside a method
         assert line.measures == old[line.style, line.method], line.method
+
+
+def test_hooks_that_a_copy_would_not_hear_are_refused(tiny):
+    with (
+        pytest.raises(ValueError, match="evaluate_localisation also runs a changed copy"),
+        tiny[0].hooks({"pve.0.salient": lambda salient, *, point: None}),
+    ):
+        evaluate_localisation(*tiny)
 
 
 def test_an_unknown_difficulty_is_said(tiny):

@@ -9,8 +9,8 @@ from PIL import Image
 
 from mstar.data import sandbox
 from mstar.data.benchmarks import rendered
-from mstar.grounding import ground
-from mstar.mask_quality import SIGMAS, evaluate_masks
+from mstar.grounding import ground, mask_iou
+from mstar.mask_quality import SIGMAS, best_mask, evaluate_masks
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +67,14 @@ def test_a_mask_and_a_text_known_by_hand(tiny, benchmark):
         assert line.masked.value == 50 and line.iou.value == 75 and line.half.value == 100
         assert 0 < line.random_iou.value < 45 and line.random_half.value == 0
         assert np.isclose(line.difference.value, 75 - line.random_iou.value)
+
+
+def test_the_best_mask_is_the_best_of_all():
+    rng = np.random.default_rng(0)
+    every = np.array([[n >> bit & 1 for bit in range(9)] for n in range(1, 512)], dtype=bool)
+    for covered in (np.full((3, 3), 0.45), *rng.random((20, 3, 3)) ** 2):
+        best = max(mask_iou(mask.reshape(3, 3), covered) for mask in every)
+        assert np.isclose(mask_iou(best_mask(covered), covered), best)
 
 
 def test_variants_differ_and_the_model_stays_as_it_was(tiny, report):

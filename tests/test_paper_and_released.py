@@ -9,7 +9,8 @@ import torch
 from mstar import MstarModel
 from mstar.configuration import SEMANTICS
 from mstar.data import sandbox
-from mstar.paper_and_released import TRAINING, compare_semantics, computed_as, mosaics
+from mstar.evaluation import computed_as
+from mstar.paper_and_released import TRAINING, compare_semantics, mosaics
 from mstar.processing import STYLES
 
 
@@ -45,6 +46,10 @@ def test_only_what_a_field_decides_changes(report):
     assert by_field["sigma"].masked.value < paper.masked.value
     assert by_field["assignment_steps"].reassigned.value > 0
     assert by_field["assignment_steps"].precisions == paper.precisions
+    for row in report.rows:
+        for style, change in row.change.items():
+            expected = row.precisions[style].value - paper.precisions[style].value
+            assert change.value == pytest.approx(expected, abs=1e-9)
     several = [style for style in STYLES if style != "word"]
     words = by_field["word_scoring"]
     assert all(words.change[style].value == 0 for style in several)
@@ -72,6 +77,8 @@ def test_a_switched_model_is_one_that_was_made_so(tiny, inputs, tmp_path):
         with computed_as(model, fields):
             assert torch.equal(model(**inputs).scores, expected)
         assert torch.equal(model(**inputs).scores, plain) and not torch.equal(plain, expected)
+    with pytest.raises(ValueError, match="sigma must be"), computed_as(model, {"sigma": "otsu"}):
+        pass
     with pytest.raises(RuntimeError, match="inside"), computed_as(model, {"sigma": "none"}):
         raise RuntimeError("inside")
     assert model.config.sigma == "watershed"
@@ -104,3 +111,8 @@ def test_the_table_can_be_read(report):
 def test_masks_need_a_second_look(tiny):
     with pytest.raises(ValueError, match="steps \\(T\\) must be 1 or more; got 0"):
         compare_semantics(*tiny, steps=0)
+    with (
+        pytest.raises(ValueError, match="compare_semantics also runs a changed copy"),
+        tiny[0].hooks({"pve.0.salient": lambda salient, *, point: None}),
+    ):
+        compare_semantics(*tiny)

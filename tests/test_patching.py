@@ -1,13 +1,19 @@
 """Activation patching: what must come back comes back, and from elsewhere nothing does."""
 
+import numpy as np
 import pytest
 import torch
+from scipy.ndimage import maximum_filter
 
+from mstar import embedded
 from mstar import hooks as hooking
+from mstar import patching as experiment
 from mstar.causal import Change, scores
+from mstar.checkpoints import load_checkpoint
 from mstar.data import sandbox
+from mstar.grounding import coverage
 from mstar.interventions import patch
-from mstar.patching import patching, sites
+from mstar.patching import apart, patching, sites
 from mstar.queries import Query
 
 
@@ -72,6 +78,63 @@ def test_everything_of_phi_under_all_tokens_would_be_the_other_run(tiny, pairs):
     other = scores(model, processor, second, query, change)
     assert torch.allclose(other, scores(model, processor, first, query, Change("plain")), atol=1e-6)
     assert hooking.active(model) is None
+
+
+def test_what_is_patched_where_and_from_which_scene(tiny, pairs, monkeypatch):
+    """Every patch says which trace and which tokens it is given."""
+    given = []
+    monkeypatch.setattr(
+        experiment, "patch",
+        lambda trace, points, tokens=None: given.append((trace, points, tokens)) or {},
+    )  # fmt: skip
+    patching(*tiny, pairs, steps=1)
+    found = sites(tiny[0], 1)
+    per_pair = 2 * len(found)
+    assert len(given) == per_pair * len(pairs)
+    traces = []
+    for number, pair in enumerate(pairs):
+        part = given[number * per_pair : (number + 1) * per_pair]
+        own, unrelated = part[0][0], part[1][0]
+        assert all(trace is (own, unrelated)[n % 2] for n, (trace, *_) in enumerate(part))
+        traces.append((own, unrelated))
+        size = pair.first.image.shape[:2]
+        touched = coverage([pair.word.polygon, pair.other.polygon], size, (16, 16)) > 0
+        for site, (_, points, tokens) in zip(found, part[::2], strict=True):
+            assert points == site.points
+            if site.where == "all":
+                assert tokens is None
+            elif site.where == "word":
+                assert (tokens.numpy() == touched).all()
+            else:
+                others = tokens.numpy()
+                assert others.sum() == touched.sum()
+                assert not (maximum_filter(touched, 3) & others).any()
+    own = [trace.meta["images"] for trace, _ in traces]
+    assert [trace.meta["images"] for _, trace in traces] == [own[-1], *own[:-1]]
+    assert len({image for (image,) in own}) == len(pairs)
+
+
+def test_the_embedded_model_knows_the_word_where_the_word_is(pairs):
+    found = patching(*load_checkpoint(embedded.checkpoint()), pairs, steps=1)
+    by_name = {row.site.name: row for row in found.rows}
+    word, others = (
+        by_name[f"φ, layer 0, {said}"] for said in ("the word's tokens", "as many others")
+    )
+    assert word.share > 80 and abs(others.share) < 10
+    assert abs(word.control.value) < found.total.value / 4
+
+
+def test_others_lie_apart():
+    touched = np.zeros((6, 6), dtype=bool)
+    touched[0, :3] = True
+    places = {apart(touched, np.random.default_rng(seed)).tobytes() for seed in range(8)}
+    assert len(places) > 4
+    for seed in range(8):
+        found = apart(touched, np.random.default_rng(seed))
+        assert found.sum() == 3 and not found[:2, :4].any()
+    touched[2:] = True
+    with pytest.raises(ValueError, match="touches 27 tokens, and only 2 lie apart"):
+        apart(touched, np.random.default_rng(0))
 
 
 def test_one_pair_has_no_control(tiny, pairs):

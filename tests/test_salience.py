@@ -7,6 +7,7 @@ import torch
 from mstar import salience as experiment
 from mstar.data import sandbox
 from mstar.data.scenes import Scene
+from mstar.grounding import coverage
 from mstar.salience import box, elsewhere, salience
 
 
@@ -39,29 +40,53 @@ def test_the_control_has_the_shape_and_touches_nothing():
     assert elsewhere(region, taken, np.random.default_rng(0)) is None
 
 
+def as_pixels(tiny, scene):
+    return tiny[1](images=[scene.image])["pixel_values"]
+
+
 def test_the_salient_word_is_covered_and_the_neglected_one_asked(tiny, scenes, monkeypatch):
-    asked = []
+    asked, shown = [], []
 
     def by_heart(model, processor, pixels, queries, change):
         asked.append((queries, change))
-        neglected = {"plain": 0.5, "salient covered": 0.6, "ground covered": 0.45}[change.name]
-        own = {"plain": 0.8, "salient covered": 0.4, "ground covered": 0.8}[change.name]
-        return torch.tensor([[neglected], [own]])
+        shown.append(next(s for s in scenes if (as_pixels(tiny, s) == pixels).all()))
+        values = {"plain": (0.5, 0.8), "salient covered": (0.6, 0.4), "ground covered": (0.45, 0.8),
+                  "third covered": (0.52, 0.8)}  # fmt: skip
+        return torch.tensor(values[change.name])[:, None]
 
     monkeypatch.setattr(experiment, "scores", by_heart)
     found = salience(*tiny, scenes, steps=1)
-    assert found.covered.value == pytest.approx(10) and found.control.value == pytest.approx(-5)
-    assert found.difference.value == pytest.approx(15) and found.own.value == pytest.approx(-40)
-    assert (found.raised.value, found.raised_by_control.value) == (100, 0)
+    ground, text = found.against_ground, found.against_text
+    assert ground.first.value == pytest.approx(10) and ground.second.value == pytest.approx(-5)
+    assert ground.difference.value == pytest.approx(15) and found.own.value == pytest.approx(-40)
+    assert (found.raised.value, found.raised_by_ground.value) == (100, 0)
     assert found.images + found.left_out == len(scenes) and found.images >= 3
     assert "difference, paired                      15.0 [15.0, 15.0]" in str(found)
-    for (queries, plain), (_, hidden), (_, beside) in zip(
-        asked[::3], asked[1::3], asked[2::3], strict=True
-    ):
-        assert plain.covered is None and plain.steps == hidden.steps == 1
-        assert queries[0] != queries[1]
-        assert hidden.covered.sum() == beside.covered.sum()
-        assert not (hidden.covered & beside.covered).any()
+    thirds = [change for _, change in asked if change.name == "third covered"]
+    assert text.first.count == text.second.count == len(thirds) < found.images and thirds
+    assert text.second.value == pytest.approx(2) and text.difference.value == pytest.approx(8)
+    starts = [n for n, (_, change) in enumerate(asked) if change.name == "plain"]
+    for start, end in zip(starts, [*starts[1:], len(asked)], strict=True):
+        (queries, plain), *changed = asked[start:end]
+        assert plain.covered is None and queries[0] != queries[1]
+        by_name = {change.name: change.covered for _, change in changed}
+        hidden, beside = by_name["salient covered"], by_name["ground covered"]
+        assert hidden.sum() == beside.sum()
+        assert all(change.steps == 1 for _, change in asked[start:end])
+        scene = shown[start]
+        neglected, salient = (
+            coverage([r.polygon for r in scene.regions if r.word == q.text],
+                     scene.image.shape[:2], (16, 16)) > 0 for q in queries
+        )  # fmt: skip
+        assert hidden.numpy()[salient].all()
+        for name, covered in by_name.items():
+            assert not covered.numpy()[neglected].any(), name
+            if name != "salient covered":
+                assert not (covered & hidden).any(), name
+        if "third covered" in by_name:
+            text = coverage([r.polygon for r in scene.regions], scene.image.shape[:2], (16, 16)) > 0
+            assert text[by_name["third covered"].numpy()].any()
+            assert not text[beside.numpy()].any()
 
 
 def test_most_attention_is_salient_and_least_is_neglected(tiny, scenes, monkeypatch):
@@ -95,4 +120,4 @@ def test_scenes_of_one_word_are_left_out(tiny, scenes):
 
 def test_it_runs_on_a_model_and_can_be_made_again(tiny, scenes):
     first, again = (salience(*tiny, scenes, seed=4) for _ in range(2))
-    assert first == again and first.covered.count == first.images
+    assert repr(first) == repr(again) and first.against_ground.first.count == first.images

@@ -115,7 +115,7 @@ class PrecomputedVision(nn.Module):
         self, tokens: Tensor, run: Run | None = None, window: tuple[int, int] | None = None
     ) -> tuple[Tensor, tuple[int, int]]:
         side = round(tokens.shape[1] ** 0.5)
-        tokens = tokens.float()
+        tokens = tokens.to(next(self.mlp.parameters()).dtype)
         return (tokens if run is None else run("vision.tokens", tokens)), (side, side)
 
 

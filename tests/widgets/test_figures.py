@@ -59,6 +59,14 @@ def test_pictures_need_nothing_and_can_be_shown_twice(trace, photo):
         assert "<figcaption>" in html
 
 
+def test_a_map_without_evidence_says_so(trace, photo):
+    html = all_pictures(trace, photo)["attributions"]._repr_html_()
+    assert "Grad-CAM: largest at row 1, column 1 of the grid" in html
+    assert "other&lt;/i&gt;: no evidence for it anywhere" in html
+    with pytest.raises(ValueError, match="at least one query"):
+        figures.attributions("Evidence", photo, [])
+
+
 def test_a_caption_says_how_to_read_each_picture(trace, photo):
     for name, picture in all_pictures(trace, photo).items():
         captions = re.findall(r'class="mv-caption"[^>]*>([^<]+)<', picture.body)

@@ -36,7 +36,12 @@ def attributions(
         found: of each query its score, and method -> map [grid_h, grid_w].
         answers: of each query the tokens that its text touches, bool [grid_h, grid_w], to be
             outlined; none = no outlines.
+
+    Raises:
+        ValueError: no query.
     """
+    if not found:
+        raise ValueError("give at least one query with its maps.")
     maps = [_shown(values) for _, _, by_method in found for values in by_method.values()]
     sprite = sprites.map_sprite(np.stack(maps), Scale(1.0, False))
     rows, cell = [], 0
@@ -45,7 +50,9 @@ def attributions(
         for method, values in by_method.items():
             name = NAMES.get(method, method)
             y, x = np.unravel_index(np.argmax(values), values.shape)
-            said = f"{name}: largest at row {y + 1}, column {x + 1} of the grid"
+            said = f"{name}: no evidence for it anywhere"
+            if values.max() > 0:
+                said = f"{name}: largest at row {y + 1}, column {x + 1} of the grid"
             layers = [markup.photo_layer(grey=True), markup.map_layer(sprite, cell, said)]
             if len(answers):
                 outline = sprites.outline(np.asarray(answers[number]))
