@@ -26,10 +26,10 @@ class Case:
 
 
 def cases(gallery: sandbox.Gallery, per_style: int) -> list[Case]:
-    """Queries of each style by lot, each with a scene of its own that answers it.
+    """Queries of each style at random, each with a scene of its own that answers it.
 
-    By lot, so that about half of the words were never seen in training. A scene belongs to one case
-    alone; a word may stand in several.
+    At random, so that about half of the words were never seen in training. A scene belongs to one
+    case alone; a word may stand in several.
 
     Args:
         per_style: as far as the gallery has them.

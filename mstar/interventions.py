@@ -55,7 +55,7 @@ def force_mask(step: int, seen: Tensor) -> Intervention:
 
 
 def random_masks(seed: int) -> Intervention:
-    """σ(C_t) at random places: in every look as many tokens as it has, by lot.
+    """σ(C_t) at random places: in every look as many tokens as it has, at random.
 
     What is left of a mask's effect then is that of its area. Every mask of every run is drawn anew;
     to draw the same ones again, call this again.

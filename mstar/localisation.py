@@ -71,7 +71,7 @@ MEASURES = tuple(Localised.__dataclass_fields__)
 
 
 def order(values: ArrayLike, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Tokens by their value, the largest first; equal ones by lot, not by their place."""
+    """Tokens by their value, the largest first; equal ones at random, not by their place."""
     values = np.asarray(values, dtype=float).ravel()
     return np.lexsort((rng.random(values.size), -values))
 
@@ -257,7 +257,7 @@ def evaluate_localisation(
         seed: of the scenes, of random maps and of shuffled weights.
         images: of the gallery from which the queries come.
         per_style: queries of each style, as far as the gallery has them.
-        checked: of these, with which the sanity check is made, the dearest part; weights are
+        checked: of these, with which the sanity check is made, the most expensive part; weights are
             shuffled anew for each.
         methods: of `METHODS`; raw attention is always among them.
         steps: T; None = the configuration's.
