@@ -95,6 +95,14 @@ def test_it_runs_without_an_error(name, executed):
     assert NOTEBOOKS[name][1] in printed
 
 
+@pytest.mark.parametrize("name", sorted(NOTEBOOKS.keys() - {"04_train"}))  # ten minutes
+def test_it_runs_as_it_stands(name, tmp_path):
+    """With the embedded checkpoint, whose numbers some asserts are about."""
+    made = run(nbformat.read(FOLDER / f"{name}.ipynb", as_version=4), {}, tmp_path)
+    assert [output for _, output in outputs(made) if output.output_type == "error"] == []
+    assert NOTEBOOKS[name][1] in "".join(o.text for _, o in outputs(made) if "text" in o)
+
+
 OF_ONES_OWN = sorted(NOTEBOOKS.keys() - {"06_search_and_rerank"})  # that one takes a folder
 
 
