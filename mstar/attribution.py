@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from . import hooks as hooking
-from .evaluation import encode_texts, evaluating, pixels_of
 from .explain import cross_attention
+from .inference import encode_texts, evaluating, pixels_of
 from .modeling import MstarModel
 from .outputs import ImageEncoding
 from .processing import MstarProcessor

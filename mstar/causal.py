@@ -17,17 +17,9 @@ from tqdm.auto import tqdm
 
 from .cases import Case
 from .data import sandbox
-from .evaluation import (
-    Estimate,
-    Paired,
-    average_precisions,
-    encode_texts,
-    estimate,
-    evaluating,
-    paired,
-    pixels_of,
-)
+from .evaluation import Estimate, Paired, average_precisions, estimate, paired
 from .hooks import Hook
+from .inference import encode_texts, evaluating, pixels_of
 from .interventions import ablate_heads, ablate_queries, cover, skip_layer
 from .modeling import MstarModel
 from .processing import MstarProcessor

@@ -6,7 +6,7 @@ from math import nan
 
 import torch
 
-from .evaluation import encode_texts, evaluating
+from .inference import encode_texts, evaluating
 from .modeling import MstarModel
 from .outputs import VisionEmbeddings
 from .processing import MstarProcessor, clean_caption

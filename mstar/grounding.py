@@ -12,8 +12,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from .data.scenes import Scene
-from .evaluation import evaluating
 from .explain import embedding_maps
+from .inference import evaluating
 from .matching import UNASSIGNED, assign_per_image
 from .modeling import MstarModel
 from .processing import MstarProcessor

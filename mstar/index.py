@@ -16,8 +16,8 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from .checkpoints import checkpoint_hash, default_device, load_checkpoint, load_config
-from .evaluation import encode_images, evaluating
 from .files import said
+from .inference import encode_images, evaluating
 from .modeling import MstarModel
 from .processing import SUFFIXES, MstarProcessor, UnreadableImage, decode_image
 from .shards import (

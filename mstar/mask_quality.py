@@ -15,17 +15,9 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from .data.benchmarks import Benchmark
-from .evaluation import (
-    FEW,
-    FEW_SAID,
-    Estimate,
-    computed_as,
-    estimate,
-    evaluating,
-    paired,
-    without_nan,
-)
+from .evaluation import FEW, FEW_SAID, Estimate, estimate, paired, without_nan
 from .grounding import coverage, mask_iou
+from .inference import computed_as, evaluating
 from .modeling import MstarModel
 from .processing import MstarProcessor
 from .versions import versions

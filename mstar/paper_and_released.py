@@ -20,19 +20,9 @@ from tqdm.auto import tqdm
 from .ablation.features import PrecomputedVision, TokenProcessor, mosaic, tokens_of
 from .configuration import SEMANTICS
 from .data import sandbox
-from .evaluation import (
-    FEW,
-    FEW_SAID,
-    Estimate,
-    average_precisions,
-    computed_as,
-    estimate,
-    evaluating,
-    paired,
-    without_hooks,
-    without_nan,
-)
+from .evaluation import FEW, FEW_SAID, Estimate, average_precisions, estimate, paired, without_nan
 from .grounding import coverage, mask_iou
+from .inference import computed_as, evaluating, without_hooks
 from .modeling import MstarModel
 from .processing import STYLES, MstarProcessor
 from .queries import Query

@@ -19,8 +19,9 @@ from tqdm.auto import tqdm
 
 from .causal import Change, scores
 from .data.pairs import Pair
-from .evaluation import Estimate, estimate, evaluating, paired, pixels_of
+from .evaluation import Estimate, estimate, paired
 from .grounding import coverage
+from .inference import evaluating, pixels_of
 from .interventions import patch
 from .modeling import MstarModel
 from .processing import MstarProcessor

@@ -13,8 +13,8 @@ from tqdm.auto import tqdm
 from . import hooks as hooking
 from .checkpoints import checkpoint_hash, default_device, load_checkpoint
 from .contributions import Contribution, contributions
-from .evaluation import encode_images, encode_texts, evaluating
 from .explain import NEEDED
+from .inference import encode_images, encode_texts, evaluating
 from .modeling import MstarModel
 from .outputs import TextEncoding, VisionEmbeddings
 from .processing import MstarProcessor, open_image

@@ -15,8 +15,9 @@ from tqdm.auto import tqdm
 
 from .causal import Change, scores
 from .data.scenes import Scene
-from .evaluation import Estimate, Paired, estimate, evaluating, paired, pixels_of
+from .evaluation import Estimate, Paired, estimate, paired
 from .grounding import coverage, mass_inside
+from .inference import evaluating, pixels_of
 from .modeling import MstarModel
 from .processing import MstarProcessor
 from .queries import Query
@@ -30,7 +31,8 @@ class Salience:
         against_ground: change of the score when the salient text is covered, and when a region of
             the same shape without any text is; a difference above 0 = text held it down.
         against_text: the same two of the images with a third text, which is covered instead of
-            ground; a difference above 0 = the salient text held it down more than any text does.
+            ground; a difference above 0 = the salient text held it down more than any text does. It
+            may be the larger of the two.
         raised, raised_by_ground: images in which the score rises, in %.
         own: change of the salient text's own score when it is covered, to see that it was, and what
             the presence of a text is worth.

@@ -22,10 +22,10 @@ from .evaluation import (
     oracle_average_precision,
     paired,
     random_scores,
-    rank_gallery,
     scale_average_precisions,
 )
 from .grounding import ground
+from .inference import rank_gallery
 from .modeling import MstarModel
 from .processing import MstarProcessor
 from .queries import Query, words_of

@@ -15,8 +15,8 @@ from tqdm import tqdm  # as text, which the runner passes on to the terminal
 from mstar import embedded, explain, files
 from mstar.checkpoints import default_device, load_checkpoint
 from mstar.embedded import Sample
-from mstar.evaluation import rank_gallery
 from mstar.explain import NEEDED, Evidence, LookSummary, Rank
+from mstar.inference import rank_gallery
 from mstar.modeling import MstarModel
 from mstar.processing import MstarProcessor, open_image
 from mstar.queries import Query

@@ -10,7 +10,8 @@ from PIL import Image
 from mstar import benchmark_evaluation, cli, peers
 from mstar.benchmark_evaluation import at_best, best_count, groups, most_at_best, rank_benchmark
 from mstar.data.benchmarks import Benchmark, rendered
-from mstar.evaluation import average_precisions, rank_gallery
+from mstar.evaluation import average_precisions
+from mstar.inference import rank_gallery
 from mstar.queries import Query
 
 

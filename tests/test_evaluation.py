@@ -19,9 +19,9 @@ from mstar.evaluation import (
     precision_at,
     precision_recall,
     random_scores,
-    rank_gallery,
     scale_average_precisions,
 )
+from mstar.inference import rank_gallery
 from mstar.processing import character_tokenizer
 from mstar.queries import Query
 

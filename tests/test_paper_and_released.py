@@ -9,7 +9,7 @@ import torch
 from mstar import MstarModel
 from mstar.configuration import SEMANTICS
 from mstar.data import sandbox
-from mstar.evaluation import computed_as
+from mstar.inference import computed_as
 from mstar.paper_and_released import TRAINING, compare_semantics, mosaics
 from mstar.processing import STYLES
 

@@ -10,7 +10,7 @@ import torch
 import traitlets
 from PIL import Image
 
-from mstar.evaluation import evaluating
+from mstar.inference import evaluating
 from mstar.modeling import MstarModel
 from mstar.processing import MstarProcessor
 from mstar.training.batching import normalise

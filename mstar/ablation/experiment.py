@@ -20,7 +20,8 @@ from ..configuration import MstarConfig
 from ..data import sandbox
 from ..data.galleries import Gallery
 from ..data.lexicon import ENOUGH
-from ..evaluation import evaluating, rank_gallery, scale_average_precisions
+from ..evaluation import scale_average_precisions
+from ..inference import evaluating, rank_gallery
 from ..modeling import MstarModel
 from ..queries import Query
 from ..training import Recipe, Stage, Trainer

@@ -15,8 +15,8 @@ from transformers import BatchFeature
 from .. import files
 from ..data import sandbox
 from ..data.stream import Item, Items, Rendered, Stream
-from ..evaluation import evaluating
 from ..hooks import Run
+from ..inference import evaluating
 from ..modeling import MstarModel
 from ..processing import MstarProcessor
 from ..vision import VisionEncoder

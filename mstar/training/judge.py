@@ -3,7 +3,8 @@
 import torch
 
 from ..data import sandbox
-from ..evaluation import evaluating, mean_average_precision, rank_gallery
+from ..evaluation import mean_average_precision
+from ..inference import evaluating, rank_gallery
 from ..modeling import MstarModel
 from ..processing import MstarProcessor
 from . import reading

@@ -12,7 +12,7 @@ from mstar import distributed
 from mstar.checkpoints import load_checkpoint
 from mstar.data import sandbox
 from mstar.data.stream import Annotated
-from mstar.evaluation import evaluating
+from mstar.inference import evaluating
 from mstar.training import Recipe, Trainer, TrainingStopped, judge, training_record
 from mstar.training.objectives import Objective
 from mstar.training.recipes import READING
