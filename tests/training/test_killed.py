@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
+from tqdm.auto import tqdm
 
 from mstar.training import Trainer, state
 from mstar.training.state import CURVE, RunFolder
@@ -24,6 +26,8 @@ SECONDS = "seconds"  # of the uninterrupted run, beside it
 
 
 def train(folder: Path) -> None:
+    # tqdm's own lock is shared with forks: one that is killed holding it would stop all others
+    tqdm.set_lock(threading.RLock())
     torch.set_num_threads(1)
     Trainer(*small(), LONGER, folder, workers=0, save_every=2).run()
 
