@@ -134,11 +134,17 @@ def _attention_gradient(asked: _Asked) -> Iterator[Tensor]:
     scorer = asked.scorer
     images, trace = asked.recorded(detach=False)
     attention = list(trace.values())  # look by look, [1, head, query, token] each
-    if not all(one.requires_grad for one in attention):
+    if not all(one.requires_grad for one in attention):  # a hook has replaced it
         raise ValueError(_CUT)
     for score in scorer.model.score(images, scorer.texts, scorer.is_word)[:, 0]:
         # a look that the score does not draw on has no gradient
-        slopes = torch.autograd.grad(score, attention, retain_graph=True, materialize_grads=True)
+        slopes = torch.autograd.grad(score, attention, retain_graph=True, allow_unused=True)
+        if all(slope is None for slope in slopes):
+            raise ValueError(_CUT)
+        slopes = [
+            torch.zeros_like(one) if slope is None else slope
+            for one, slope in zip(attention, slopes, strict=True)
+        ]
         maps = [
             (one * slope.clamp(min=0))[0].mean(0).sum(0)
             for one, slope in zip(attention, slopes, strict=True)
@@ -192,7 +198,7 @@ _CUT = (
 
 
 def _refuse_cut(asked: _Asked) -> None:
-    """ValueError if a hook on the model cuts the way of the gradient."""
+    """ValueError if a hook on the model cuts the way of the gradient to f₀."""
     scorer = asked.scorer
     if hooking.active(scorer.model) is None:
         return
@@ -216,8 +222,8 @@ METHODS: dict[str, Callable[[_Asked], Iterator[Tensor]]] = {
 }
 
 
-#: Those that follow the gradient of the score.
-GRADIENTS = {"attention_gradient", "grad_cam", "integrated_gradients"}
+#: Those that follow the gradient of the score back to f₀.
+_TO_TOKENS = {"grad_cam", "integrated_gradients"}
 
 
 def known(methods: Sequence[str]) -> Sequence[str]:
@@ -264,7 +270,7 @@ def attribute(
     with bar, evaluating(model), torch.inference_mode(False), torch.enable_grad():
         pixels = pixels_of(model, processor, [image])
         asked = _Asked(Scorer(model, processor, queries, steps), pixels, batch_size)
-        if GRADIENTS & set(methods):
+        if _TO_TOKENS & set(methods):
             _refuse_cut(asked)
         with torch.no_grad():
             scores, even = (asked.scorer(one)[0].tolist() for one in (pixels, asked.even))

@@ -4,9 +4,9 @@ Attention says where a model read, a change says whether it mattered. `sweep` gi
 the experiments on many images (`importance`, `salience`, `patching`) have intervals and controls.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from .cases import Case
 from .data import sandbox
 from .evaluation import Estimate, Paired, average_precisions, estimate, paired
-from .hooks import Hook
+from .hooks import Hooks
 from .inference import encode_texts, evaluating, pixels_of
 from .interventions import ablate_heads, ablate_queries, cover, skip_layer
 from .modeling import MstarModel
@@ -40,7 +40,7 @@ class Change:
     """
 
     name: str
-    hooks: Mapping[str, Hook] = field(default_factory=dict)
+    hooks: Hooks = ()
     covered: Tensor | None = None
     steps: int | None = None
 

@@ -239,8 +239,17 @@ def listening(model: object, run: Run) -> Iterator[Run]:
         _active.reset(token)
 
 
+#: Names or globs to functions; as pairs a name may come several times.
+Hooks = Mapping[str, Hook] | Iterable[tuple[str, Hook]]
+
+
+def pairs(functions: Hooks) -> list[tuple[str, Hook]]:
+    """Names or globs with their functions, in their order."""
+    return list(functions.items() if isinstance(functions, Mapping) else functions)
+
+
 @contextmanager
-def hooks(model: object, functions: Mapping[str, Hook]) -> Iterator[Run]:
+def hooks(model: object, functions: Hooks) -> Iterator[Run]:
     """`with hooks(model, {"pve.0.mask": fn}):` — names or globs to functions.
 
     Raises:
@@ -248,14 +257,15 @@ def hooks(model: object, functions: Mapping[str, Hook]) -> Iterator[Run]:
     Warns:
         UserWarning: at the end of a block without error, for each hook that never fired.
     """
-    for name in functions:
+    listed = pairs(functions)
+    for name, _ in listed:
         t = re.match(r"pve\.(\d+)\.", name)
         steps = max(model.config.steps, int(t.group(1)) if t else 0)
         select(name, point_names(model.config, steps))
-    run = Run(hooks=list(functions.items()))
+    run = Run(hooks=listed)
     with listening(model, run):
         yield run
-    for name in functions:
+    for name in dict(listed):
         if name not in run.fired:
             warnings.warn(
                 f"the hook on {name!r} never fired: no forward pass in the block reached it.",

@@ -12,27 +12,21 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
-from .hooks import Hook, HookError, Names, select
+from .hooks import Hook, HookError, Names, pairs, select
 from .trace import Trace
 
 
-class Intervention(dict[str, Hook]):
-    """Hooks by point, name or glob."""
+class Intervention(tuple[tuple[str, Hook], ...]):
+    """Names or globs of points, each with its hook, in the order in which they act.
 
-    def __or__(self, other: Mapping[str, Hook]) -> "Intervention":
-        both = Intervention(self)
-        for point, hook in other.items():
-            both[point] = _after(both[point], hook) if point in both else hook
-        return both
+    A name may come several times, which a mapping could not have.
+    """
 
+    def __or__(self, other: "Mapping[str, Hook] | Intervention") -> "Intervention":
+        return Intervention((*self, *pairs(other)))
 
-def _after(first: Hook, second: Hook) -> Hook:
-    def both(value: Tensor, *, point: str) -> Tensor | None:
-        changed = first(value, point=point)
-        again = second(value if changed is None else changed, point=point)
-        return changed if again is None else again
-
-    return both
+    def __ror__(self, other: Mapping[str, Hook]) -> "Intervention":
+        return Intervention((*pairs(other), *self))
 
 
 def force_mask(step: int, seen: Tensor) -> Intervention:
@@ -51,7 +45,7 @@ def force_mask(step: int, seen: Tensor) -> Intervention:
             )
         return (~seen.bool()).to(mask).expand_as(mask).clone()
 
-    return Intervention({f"pve.{step}.mask": forced})
+    return Intervention([(f"pve.{step}.mask", forced)])
 
 
 def random_masks(seed: int) -> Intervention:
@@ -67,7 +61,7 @@ def random_masks(seed: int) -> Intervention:
         order = torch.rand(flat.shape, generator=generator).argsort(dim=1).to(flat.device)
         return flat.gather(1, order).view_as(salient)
 
-    return Intervention({"pve.*.salient": dealt})
+    return Intervention([("pve.*.salient", dealt)])
 
 
 def freeze_masks(trace: Trace) -> Intervention:
@@ -115,7 +109,7 @@ def patch(trace: Trace, names: Names, tokens: Tensor | None = None) -> Intervent
         here = tokens.flatten().to(value.device)[None, :, None]
         return torch.where(here, other, value)
 
-    return Intervention.fromkeys(chosen, patched)
+    return Intervention((name, patched) for name in chosen)
 
 
 def ablate_heads(heads: Iterable[int], layer: int | None = None) -> Intervention:
@@ -135,13 +129,14 @@ def ablate_heads(heads: Iterable[int], layer: int | None = None) -> Intervention
         return value
 
     layers = "*" if layer is None else layer
-    return Intervention({f"pve.*.layers.{layers}.cross_attention": silenced})
+    return Intervention([(f"pve.*.layers.{layers}.cross_attention", silenced)])
 
 
 def skip_layer(part: str, layer: int) -> Intervention:
     """Leave a layer out: what it was given is what it gives.
 
-    What a block inside this one changes there is not seen: put `|` between them.
+    It gives what stands there when its turn comes: of several layers join the lower one first, and
+    to anything else that changes layer `layer` − 1 join it with `|`, not by a block inside this.
 
     Args:
         part: `vision` (φ), `pve` (ψ at the image, in every look) or `text` (ψ at the text).
@@ -162,10 +157,10 @@ def skip_layer(part: str, layer: int) -> Intervention:
 
     start = starts[part]
     return Intervention(
-        {
-            f"{start}.layers.{layer - 1}.hidden": before,
-            f"{start}.layers.{layer}.hidden": left_out,
-        }
+        [
+            (f"{start}.layers.{layer - 1}.hidden", before),
+            (f"{start}.layers.{layer}.hidden", left_out),
+        ]
     )
 
 
@@ -183,7 +178,7 @@ def ablate_queries(queries: Iterable[int]) -> Intervention:
         value[:, chosen] = 0
         return value
 
-    return Intervention.fromkeys(["pve.*.embeddings", "pve.*.features"], silenced)
+    return Intervention([("pve.*.embeddings", silenced), ("pve.*.features", silenced)])
 
 
 def _refuse_unknown(what: str, chosen: list[int], count: int) -> None:

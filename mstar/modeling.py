@@ -16,7 +16,7 @@ from transformers.models.siglip.modeling_siglip import SiglipVisionEmbeddings
 from . import distributed, tracing
 from . import hooks as hooking
 from .configuration import MstarConfig
-from .hooks import Hook, Names, Run
+from .hooks import Hooks, Names, Run
 from .losses import contrastive_loss, matching_loss, matching_pairs
 from .matching import MultiWordBranch, assign_per_image, word_scores
 from .multimodal import MultimodalEncoder
@@ -401,7 +401,7 @@ class MstarModel(PreTrainedModel):
         """Names of every hook point for T = `steps` (None = the configuration's)."""
         return hooking.point_names(self.config, self.config.steps_from(steps))
 
-    def hooks(self, functions: Mapping[str, Hook]) -> AbstractContextManager[Run]:
+    def hooks(self, functions: Hooks) -> AbstractContextManager[Run]:
         """`with model.hooks({"pve.0.mask": fn}):`; see `mstar.hooks`."""
         return hooking.hooks(self, functions)
 

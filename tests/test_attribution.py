@@ -230,6 +230,12 @@ def test_where_a_hook_cuts_the_way_of_the_gradient(tiny, images):
     inputs = {"pixel_values": pixels_of(tiny, images[0])}
     points = ["vision.tokens", "pve.*.embeddings", "pve.*.layers.*.cross_attention"]
     _, trace = model.run_with_trace(inputs, points)
+    before = attribute(*tiny, images[0], QUERIES[:1], ["attention_gradient"])
+    with model.hooks(patch(trace, "vision.tokens")):  # the same tokens, so the same attention
+        after = attribute(*tiny, images[0], QUERIES[:1], ["attention_gradient"])
+    torch.testing.assert_close(
+        after[0]["attention_gradient"].values, before[0]["attention_gradient"].values
+    )
     cut = {
         "vision.tokens": ["grad_cam", "integrated_gradients"],
         "pve.*.embeddings": ["grad_cam", "attention_gradient"],

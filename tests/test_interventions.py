@@ -5,6 +5,7 @@ import torch
 
 from mstar.hooks import HookError
 from mstar.interventions import (
+    Intervention,
     ablate_heads,
     ablate_queries,
     cover,
@@ -74,7 +75,32 @@ def test_several_act_together_also_at_one_point(tiny, inputs):
     for layer in (1, 2):
         assert torch.equal(hidden[f"pve.0.layers.{layer}.hidden"], hidden["pve.0.layers.0.hidden"])
     one = ablate_queries([1])
-    assert one | {} == one and set(one | ablate_heads([0])) > set(one)
+    assert one | {} == one == {} | one and set(one | ablate_heads([0])) > set(one)
+
+
+def test_the_left_one_acts_first_whatever_the_names_are(tiny, inputs):
+    model, _ = tiny
+    order = []
+
+    def noted(name):
+        return lambda value, *, point: order.append(name)
+
+    left = Intervention([("pve.0.embeddings", noted("A1")), ("pve.*.embeddings", noted("A2"))])
+    right = {"pve.0.embeddings": noted("B")}
+    with model.hooks(left | right):
+        model(**inputs, steps=0)
+    with model.hooks(right | left):
+        model(**inputs, steps=0)
+    joined = left
+    joined |= right
+    with model.hooks(joined):
+        model(**inputs, steps=0)
+    assert order == ["A1", "A2", "B", "B", "A1", "A2", "A1", "A2", "B"]
+    with (
+        pytest.warns(UserWarning, match=r"'pve\.2\.mask' never fired"),
+        model.hooks([("pve.2.mask", noted("C")), ("pve.2.mask", noted("D"))]),
+    ):
+        model(**inputs, steps=0)
 
 
 def test_a_query_that_is_not_there_is_refused(tiny, inputs):
