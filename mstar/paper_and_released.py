@@ -42,7 +42,7 @@ class Difference:
     Attributes:
         field: what is switched; `paper` = nothing, `released` = everything.
         values: the paper's value and the released one, of a single field.
-        masked: share of the tokens that are hidden from the second look.
+        masked: share of the tokens that are masked as keys of S; ψ reads them all the same.
         iou: of the hidden tokens with the text.
         moved: share of the last look's attention that lies elsewhere than with the paper's
             semantics (total variation).

@@ -274,10 +274,9 @@ def looks(
     """What each look after the first does to the attention, mean over images.
 
     Returns:
-        for t = 1 … T: `masked`, share of the tokens hidden from it; `before` and `after`, share of
-        the attention on those tokens in the look before and in this one, over the images where
-        anything is hidden (None = in none); `moved`, share of the
-        attention that lies elsewhere than in the look before (total variation).
+        for t = 1 … T: `masked`, share of the tokens masked as keys of its S; `before` and `after`,
+        share of the attention on those tokens in the look before and in this one, over the images
+        where anything is masked (None = in none); `moved`, share of the attention that lies elsewhere than in the look before (total variation).
     """
     with evaluating(model):
         pixels = torch.from_numpy(np.stack(tokens)).to(model.device)

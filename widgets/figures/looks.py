@@ -49,7 +49,7 @@ def looks(trace: Trace, photo: Image.Image, image: int = 0) -> Picture:
         ),
         markup.panel(
             "Mask M<sub>t</sub>",
-            "hatched = attended so far, hidden from a next look",
+            "hatched = attended so far, not read from in S",
             markup.stack(markup.photo_layer(), *layers["mask"]),
         ),
     ]
