@@ -276,7 +276,8 @@ def looks(
     Returns:
         for t = 1 … T: `masked`, share of the tokens masked as keys of its S; `before` and `after`,
         share of the attention on those tokens in the look before and in this one, over the images
-        where anything is masked (None = in none); `moved`, share of the attention that lies elsewhere than in the look before (total variation).
+        where anything is masked (None = in none); `moved`, share of the attention that lies
+        elsewhere than in the look before (total variation).
     """
     with evaluating(model):
         pixels = torch.from_numpy(np.stack(tokens)).to(model.device)
