@@ -31,9 +31,10 @@ from .evaluation import (
 )
 from .modeling import MstarModel
 from .peers import SPOTTERS, check_kept, make_spotters, spot_all, spotting_scores
-from .processing import STYLES, MstarProcessor
+from .processing import MstarProcessor
 from .queries import Query, words_of
 from .retrieval import Gallery
+from .texts import STYLES
 from .versions import versions
 
 Array = NDArray[np.float64]

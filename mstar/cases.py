@@ -8,8 +8,9 @@ from PIL import Image
 
 from .data import sandbox
 from .grounding import coverage
-from .processing import STYLES, open_image
+from .images import open_image
 from .queries import Query, parse_queries
+from .texts import STYLES
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,9 @@ import torch
 from .inference import encode_texts, evaluating
 from .modeling import MstarModel
 from .outputs import VisionEmbeddings
-from .processing import MstarProcessor, clean_caption
+from .processing import MstarProcessor
 from .queries import Query, quoted, words_of
+from .texts import clean_caption
 
 
 @dataclass(frozen=True)

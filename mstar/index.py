@@ -17,9 +17,10 @@ from tqdm.auto import tqdm
 
 from .checkpoints import checkpoint_hash, default_device, load_checkpoint, load_config
 from .files import said
+from .images import SUFFIXES, UnreadableImage, decode_image
 from .inference import encode_images, evaluating
 from .modeling import MstarModel
-from .processing import SUFFIXES, MstarProcessor, UnreadableImage, decode_image
+from .processing import MstarProcessor
 from .shards import (
     ABOUT,
     TEMPORARY,

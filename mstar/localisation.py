@@ -26,7 +26,8 @@ from .grounding import mask_iou, pointing_game
 from .inference import evaluating, pixels_of, without_hooks
 from .localisation_report import ANOTHER, Line, LocalisationReport
 from .modeling import MstarModel
-from .processing import STYLES, MstarProcessor
+from .processing import MstarProcessor
+from .texts import STYLES
 from .versions import versions
 
 #: Shares of the tokens at which an image is scored again.

@@ -24,9 +24,10 @@ from .evaluation import FEW, FEW_SAID, Estimate, average_precisions, estimate, p
 from .grounding import coverage, mask_iou
 from .inference import computed_as, evaluating, without_hooks
 from .modeling import MstarModel
-from .processing import STYLES, MstarProcessor
+from .processing import MstarProcessor
 from .queries import Query
 from .retrieval import Gallery
+from .texts import STYLES
 from .versions import versions
 
 SIDE = 2

@@ -5,92 +5,19 @@ Images: resized to exactly S×S (the aspect ratio is not kept), CLIP's mean and 
 (Eq. 3; the released prompt is one sentence for every style).
 """
 
-import re
-import warnings
 from collections.abc import Sequence
-from os import PathLike
-from pathlib import Path
-from types import MappingProxyType
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
-from PIL import Image, ImageOps
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BatchFeature, PreTrainedTokenizerFast, ProcessorMixin
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from .configuration import MstarConfig
-
-STYLES = ("word", "phrase", "combined", "semantic")
-
-#: How a query of each style is put to ψ. The paper does not print its instructions: these are
-#: ours. The released scripts use one prompt for everything (official.md 2). `none` is for
-#: ablations.
-INSTRUCTIONS = MappingProxyType(
-    {
-        "paper": MappingProxyType({style: style + ": {}" for style in STYLES}),
-        "released": MappingProxyType(dict.fromkeys(STYLES, "a photo of '{}'")),
-        "none": MappingProxyType(dict.fromkeys(STYLES, "{}")),
-    }
-)
+from .texts import INSTRUCTIONS, STYLES, clean_caption
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-
-#: The names by which files are taken for images.
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-
-#: Images of more pixels are refused: a small file can unpack to gigabytes.
-MAX_PIXELS = 64 * 2**20
-
-
-def clean_caption(text: str, max_words: int = 50) -> str:
-    """Lower-case, some punctuation to spaces, at most `max_words` words (official.md 2)."""
-    text = re.sub(r"[.!\"()*#:;~]", " ", text.lower())
-    text = re.sub(r"\s{2,}", " ", text).rstrip("\n").strip(" ")
-    return " ".join(text.split(" ")[:max_words])
-
-
-class UnreadableImage(ValueError):
-    """A file that is no image, or one that is not opened."""
-
-
-def open_image(path: str | PathLike[str]) -> Image.Image:
-    """Read a photograph as RGB, turned the way its EXIF data says.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        UnreadableImage: it is not an image, it is broken, or it has more than `MAX_PIXELS` pixels.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no image {path}.")
-    return decode_image(path, path)
-
-
-def decode_image(file: Path | BinaryIO, path: Path) -> Image.Image:
-    """As `open_image`, from a file or its bytes; messages name the path."""
-    try:
-        with warnings.catch_warnings():
-            # our own, lower limit is checked below, before any pixel is unpacked
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(file)
-        with image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise UnreadableImage(
-                    f"{path} has {width}×{height} pixels, the limit is {MAX_PIXELS}: scale it down."
-                )
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except Image.DecompressionBombError as error:
-        raise UnreadableImage(f"{path} is too large to open safely: {error}") from error
-    except UnreadableImage:
-        raise
-    except Exception as error:  # Pillow raises every kind: struct.error, IndexError, ValueError, …
-        raise UnreadableImage(
-            f"{path} cannot be read as an image: it is broken or of another kind."
-        ) from error
-
 
 class MstarProcessor(ProcessorMixin):
     """Images and styled queries to tensors.

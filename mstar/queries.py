@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from .processing import STYLES, clean_caption
+from .texts import STYLES, clean_caption
 
 
 class Query(NamedTuple):

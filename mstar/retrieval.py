@@ -14,10 +14,11 @@ from . import hooks as hooking
 from .checkpoints import checkpoint_hash, default_device, load_checkpoint
 from .contributions import Contribution, contributions
 from .explain import NEEDED
+from .images import open_image
 from .inference import encode_images, encode_texts, evaluating
 from .modeling import MstarModel
 from .outputs import TextEncoding, VisionEmbeddings
-from .processing import MstarProcessor, open_image
+from .processing import MstarProcessor
 from .queries import Query, as_query
 from .ranking import Hit, Ranked
 from .reranking import TokenCache, rerank

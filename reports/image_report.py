@@ -16,9 +16,10 @@ from mstar import embedded, explain, files
 from mstar.checkpoints import default_device, load_checkpoint
 from mstar.embedded import Sample
 from mstar.explain import NEEDED, Evidence, LookSummary, Rank
+from mstar.images import open_image
 from mstar.inference import rank_gallery
 from mstar.modeling import MstarModel
-from mstar.processing import MstarProcessor, open_image
+from mstar.processing import MstarProcessor
 from mstar.queries import Query
 from mstar.trace import Trace
 from widgets import figures

@@ -12,7 +12,7 @@ from mstar.ablation import ARMS, Experiment, Settings
 from mstar.checkpoints import load_config
 from mstar.configuration import MstarConfig
 from mstar.hooks import select
-from mstar.processing import open_image
+from mstar.images import open_image
 from mstar.queries import Query, parse_queries
 from mstar.tracing import reached_points
 

@@ -30,8 +30,9 @@ from mstar.losses import contrastive_loss, matching_pairs, soft_targets
 from mstar.matching import assign, assign_per_image, word_scores
 from mstar.official import load_released, load_tokenizer, our_name, resize_positions, resize_queries
 from mstar.outputs import MstarOutput
-from mstar.processing import MstarProcessor, character_tokenizer, clean_caption
+from mstar.processing import MstarProcessor, character_tokenizer
 from mstar.reranking import rerank
+from mstar.texts import clean_caption
 
 Tensors = dict[str, Tensor]
 

@@ -17,8 +17,9 @@ from safetensors.torch import save_file
 
 from mstar import MstarConfig, MstarModel, MstarProcessor, cli, index, shards
 from mstar.checkpoints import checkpoint_hash, load_checkpoint
+from mstar.images import UnreadableImage, open_image
 from mstar.index import index_folder
-from mstar.processing import UnreadableImage, character_tokenizer, open_image
+from mstar.processing import character_tokenizer
 from mstar.queries import Query
 from mstar.retrieval import Gallery
 from mstar.shards import read_about, read_shards

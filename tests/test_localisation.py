@@ -25,7 +25,7 @@ from mstar.localisation import (
     order,
     shuffled,
 )
-from mstar.processing import STYLES
+from mstar.texts import STYLES
 
 GRID = (4, 4)
 

@@ -11,10 +11,12 @@ from PIL import Image
 from transformers import AutoConfig, AutoModel
 
 import mstar
-from mstar import MstarConfig, MstarModel, MstarProcessor, processing
+from mstar import MstarConfig, MstarModel, MstarProcessor, images
 from mstar.configuration import SEMANTICS
-from mstar.processing import CLIP_MEAN, CLIP_STD, STYLES, open_image
+from mstar.images import open_image
+from mstar.processing import CLIP_MEAN, CLIP_STD
 from mstar.reranking import rerank
+from mstar.texts import STYLES
 from mstar.vision import ConvStem, sine_positions
 
 OWN = torch.tensor([[True, False, True], [False, True, True]])
@@ -581,7 +583,7 @@ def test_images_that_cannot_be_opened(tmp_path, monkeypatch):
     for name in ("text.png", "empty.png", "cut.png"):
         with pytest.raises(ValueError, match=f"{name} cannot be read as an image"):
             open_image(tmp_path / name)
-    monkeypatch.setattr(processing, "MAX_PIXELS", 8099)
+    monkeypatch.setattr(images, "MAX_PIXELS", 8099)
     with pytest.raises(ValueError, match=r"whole.png has 90×90 pixels, the limit is 8099"):
         open_image(tmp_path / "whole.png")
 

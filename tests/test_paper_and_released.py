@@ -11,7 +11,7 @@ from mstar.configuration import SEMANTICS
 from mstar.data import sandbox
 from mstar.inference import computed_as
 from mstar.paper_and_released import TRAINING, compare_semantics, mosaics
-from mstar.processing import STYLES
+from mstar.texts import STYLES
 
 
 @pytest.fixture(scope="module")

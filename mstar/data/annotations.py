@@ -15,7 +15,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from mstar.processing import STYLES, clean_caption
+from mstar.texts import STYLES, clean_caption
 
 _SPACE = re.compile(r"\s*")
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mstar.data.things import THINGS
-from mstar.processing import STYLES
+from mstar.texts import STYLES
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,8 @@ from mstar.data import sandbox
 from mstar.data.annotations import Annotations
 from mstar.data.photos import random_distortions, random_resized_crop
 from mstar.data.scenes import BLOCK, TOPIC_SHARE
-from mstar.processing import UnreadableImage, clean_caption, open_image
+from mstar.images import UnreadableImage, open_image
+from mstar.texts import clean_caption
 
 Item = dict[str, Any]  # image uint8 [size, size, 3], texts, styles, source
 

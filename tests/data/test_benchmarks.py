@@ -9,7 +9,7 @@ from mstar.data.benchmarks import LOADERS, Photographs, icdar2003, icdar2015, lo
 from mstar.data.benchmarks.areas import pixels, polygon_area, share
 from mstar.data.benchmarks.places import inside, pairs, pictures
 from mstar.data.benchmarks.texts import largest, most_frequent, text_filter, words
-from mstar.processing import UnreadableImage
+from mstar.images import UnreadableImage
 from mstar.sandbox_evaluation import evaluate_sandbox
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from mstar.processing import STYLES
 from mstar.retrieval import Hit
+from mstar.texts import STYLES
 
 from .. import markup, sprites
 from ..picture import Picture, text

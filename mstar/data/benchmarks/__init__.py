@@ -25,7 +25,7 @@ from mstar.data.benchmarks.outlines import ctw1500, icdar2015, total_text
 from mstar.data.benchmarks.rectangles import icdar2003, svt
 from mstar.data.benchmarks.rendered_scenes import rendered
 from mstar.data.benchmarks.word_lists import ctr
-from mstar.processing import STYLES
+from mstar.texts import STYLES
 
 __all__ = [
     "LOADERS",

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from mstar.processing import UnreadableImage
+from mstar.images import UnreadableImage
 
 
 def polygon_area(points: ArrayLike) -> float:

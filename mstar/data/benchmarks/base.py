@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mstar.data.benchmarks.texts import Texts
-from mstar.processing import open_image
+from mstar.images import open_image
 from mstar.queries import Query
 
 

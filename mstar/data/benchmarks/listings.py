@@ -13,7 +13,7 @@ from mstar.data.benchmarks.base import Benchmark, assemble
 from mstar.data.benchmarks.pickled import read_lists
 from mstar.data.benchmarks.places import data_set, file, pictures
 from mstar.data.benchmarks.texts import Texts, can_be_asked, text_filter
-from mstar.processing import STYLES
+from mstar.texts import STYLES
 
 
 def iiit_str(folder: str | Path) -> Benchmark:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from mstar.processing import SUFFIXES
+from mstar.images import SUFFIXES
 
 
 def data_set(folder: str | Path, what: str) -> Path:

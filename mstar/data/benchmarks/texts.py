@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from mstar.processing import clean_caption
+from mstar.texts import clean_caption
 
 _DROPPED = re.compile(r"[.#!&$]")
 
