@@ -11,6 +11,8 @@ from typing import Any
 
 from transformers import Blip2QFormerConfig, PreTrainedConfig, SiglipVisionConfig
 
+from .tiles import check_tiles
+
 SIGMA_VARIANTS = ("none", "threshold", "watershed", "released")
 
 #: What differs between the paper and the released code. Frozen: a changed value is a new preset.
@@ -30,6 +32,7 @@ SEMANTICS = MappingProxyType(
                 "t2v_weight": 1.5,
                 "v2t_weight": 1.0,
                 "rerank_ratio": 0.02,
+                "rerank_weight": 1.0,
             }
         ),
         "released": MappingProxyType(
@@ -46,6 +49,7 @@ SEMANTICS = MappingProxyType(
                 "t2v_weight": 0.5 / 0.7,
                 "v2t_weight": 0.5,
                 "rerank_ratio": 0.05,
+                "rerank_weight": 1.0,
             }
         ),
     }
@@ -73,6 +77,8 @@ class MstarConfig(PreTrainedConfig):
         num_query_tokens: Q, learnable queries of ψ.
         embed_dim: width of the space in which cosines are taken.
         steps: T, recycled looks after the first (0 = no PVE).
+        tiles: parts of a photograph along a side, level by level (`mstar.tiles`), that pass through
+            φ and PVE each by itself; (1,) = the whole alone, as in the paper.
         sas_heads: heads of the self-attention S of Eq. 2.
         multi_word_branch: whether the model has the multi-word branch (Eq. 4). Without it every
             text goes through the word branch, as in the released word model.
@@ -104,6 +110,8 @@ class MstarConfig(PreTrainedConfig):
         t2v_weight, v2t_weight: α of Eq. 5 and its counterpart.
         rerank_ratio: share of the gallery re-ranked with the matching score;
             k = max(2, ceil(ratio · images)).
+        rerank_weight: of the matching probability that is added to the cosine; 0 = a search does
+            not re-rank unless it is asked to.
     """
 
     model_type = "mstar"
@@ -115,6 +123,7 @@ class MstarConfig(PreTrainedConfig):
     num_query_tokens: int = 64
     embed_dim: int = 256
     steps: int = 1
+    tiles: list[int] | tuple[int, ...] = (1,)
     sas_heads: int = 6
     multi_word_branch: bool = True
     multi_word_heads: int = 8
@@ -136,6 +145,7 @@ class MstarConfig(PreTrainedConfig):
     t2v_weight: float | None = None
     v2t_weight: float | None = None
     rerank_ratio: float | None = None
+    rerank_weight: float | None = None
     initializer_range: float = 0.02
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -168,6 +178,9 @@ class MstarConfig(PreTrainedConfig):
             if getattr(self, name) not in allowed:
                 raise ValueError(_choice_error(name, getattr(self, name)))
         self.steps_from(None)
+        self.tiles = check_tiles(self.tiles)
+        if self.rerank_weight < 0:
+            raise ValueError(f"rerank_weight must be 0 or more; got {self.rerank_weight}.")
         if not 0 < self.rerank_ratio <= 1:
             raise ValueError(f"rerank_ratio must be in (0, 1]; got {self.rerank_ratio}.")
         if not 0 <= self.sigma_low <= self.sigma_high < 1:

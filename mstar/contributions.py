@@ -7,6 +7,7 @@ from math import nan
 import torch
 
 from .inference import encode_texts, evaluating
+from .matching import NO_PLACE, place_of
 from .modeling import MstarModel
 from .outputs import VisionEmbeddings
 from .processing import MstarProcessor
@@ -25,13 +26,14 @@ class Contribution:
         word: as it stands in the query; of a semantic text the last is what the text stands on.
         added: score of the query minus its score without the word.
         alone: cosine of the word by itself; NaN for what a text stands on.
-        step, query: the vision embedding of that cosine, E_V^step[query]; −1 for NaN.
+        step, tile, query: the vision embedding of that cosine; −1 for NaN.
     """
 
     word: str
     added: float
     alone: float
     step: int
+    tile: int
     query: int
 
 
@@ -58,10 +60,10 @@ def contributions(
     for number, (word, _) in enumerate(reduced):
         added = float(scores[0] - scores[number + 1])
         if number < len(words):
-            place = divmod(int(best.indices[number]), model.config.num_query_tokens)
+            place = place_of(int(best.indices[number]), vision.tiles, model.config.num_query_tokens)
             found.append(Contribution(word, added, float(best.values[number]), *place))
         else:
-            found.append(Contribution(word, added, nan, -1, -1))
+            found.append(Contribution(word, added, nan, *NO_PLACE))
     return tuple(found)
 
 

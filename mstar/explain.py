@@ -1,8 +1,9 @@
 """What a recorded run says about one image: its looks, its words, its place in a gallery.
 
 Everything here is arithmetic on a `Trace` (or on plain scores); drawing is `widgets.figures`.
-Attention is a share: the map of a query sums to 1 over the N tokens of an image, so 1/N everywhere
-would be attention spread evenly.
+Attention is a share: the map of a query sums to 1 over the N tokens of its tile, so 1/N everywhere
+would be attention spread evenly. Maps of several tiles are laid back onto the photograph, on a grid
+as fine as the smallest tile's tokens (`canvas`); with one tile that is the tile's own grid.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from .matching import UNASSIGNED
+from .matching import NO_PLACE, UNASSIGNED, place_of
+from .tiles import canvas_grid, laid_back
 from .trace import Trace
 
 #: Hook points that the functions of this module read.
@@ -60,7 +62,7 @@ class Evidence:
         kind: `assigned` = the word branch gave it this embedding (Hungarian, one to one);
             `weighted` = the multi-word branch gives it this embedding the most weight;
             `none` = more words than embeddings, and none was left.
-        step, query: the embedding is E_V^step[query]; −1 where there is none.
+        step, tile, query: the embedding is E_V^step[tile, query]; −1 where there is none.
         value: its cosine with the text (`assigned`) or its weight, mean over heads (`weighted`).
         lead: value minus the best value of any other embedding. Negative for an assigned word
             whose best embedding was given to another word.
@@ -71,6 +73,7 @@ class Evidence:
     style: str
     kind: str
     step: int
+    tile: int
     query: int
     value: float
     lead: float
@@ -96,7 +99,59 @@ class Rank:
 
 def query_count(trace: Trace) -> int:
     """Q, the learnable queries of ψ."""
-    return trace["mim.similarity"].shape[2] // (trace.steps + 1)
+    return trace["mim.similarity"].shape[2] // ((trace.steps + 1) * tile_count(trace))
+
+
+def tile_count(trace: Trace) -> int:
+    """V, the tiles of an image."""
+    return 1 if trace.boxes is None else trace.boxes.shape[1]
+
+
+def canvas(trace: Trace, image: int = 0) -> tuple[int, int]:
+    """(rows, columns) of the grid over the whole photograph on which maps are laid back."""
+    if tile_count(trace) == 1:
+        return trace.grid
+    return canvas_grid(trace.boxes[image].numpy(), trace.grid)
+
+
+def on_photograph(trace: Trace, maps: Tensor, image: int = 0, mean: bool = False) -> Tensor:
+    """Maps of an image's tiles on its canvas, see `tiles.laid_back`.
+
+    Args:
+        maps: [..., V, grid_h, grid_w].
+        mean: of what a cell covers, for masks; sums stay otherwise, as for attention.
+
+    Returns:
+        [..., V, rows, columns].
+    """
+    if tile_count(trace) == 1:
+        return maps
+    boxes = trace.boxes[image].numpy()
+    return torch.from_numpy(laid_back(maps.numpy(), boxes, canvas(trace, image), mean)).to(
+        maps.dtype if maps.is_floating_point() else torch.float32
+    )
+
+
+def together(trace: Trace, maps: Tensor, image: int = 0, mean: bool = False) -> Tensor:
+    """Maps of an image's tiles as one map: where tiles overlap, the mean of those that are there.
+
+    Args:
+        maps, mean: as for `on_photograph`.
+
+    Returns:
+        [..., rows, columns]; of attention the sum stays that of one tile.
+    """
+    if tile_count(trace) == 1:
+        return maps[..., 0, :, :]
+    laid = on_photograph(trace, maps, image, mean)
+    there = on_photograph(trace, torch.ones(maps.shape[-3:]), image, True)
+    joined = laid.sum(-3) / there.sum(-3)
+    if mean:
+        return joined
+    return (
+        joined
+        * (laid.sum((-3, -2, -1)) / tile_count(trace) / joined.sum((-2, -1)))[..., None, None]
+    )
 
 
 def summarise_looks(trace: Trace, image: int = 0) -> list[LookSummary]:
@@ -132,12 +187,12 @@ def explain_words(
     Raises:
         ValueError: another number of texts or styles than the trace has.
     """
-    cosine = trace["mim.similarity"][image].double()  # [N, (T+1)·Q]
+    cosine = trace["mim.similarity"][image].double()  # [N, (T+1)·V·Q]
     if not len(texts) == len(styles) == len(cosine):
         raise ValueError(
             f"the trace has {len(cosine)} queries; got {len(texts)} texts and {len(styles)} styles."
         )
-    per_step = query_count(trace)
+    tiles, queries = tile_count(trace), query_count(trace)
     rows = []
     for n, (text, style) in enumerate(zip(texts, styles, strict=True)):
         index, values, kind = int(trace["mim.assignment"][image, n]), cosine[n], "assigned"
@@ -149,9 +204,9 @@ def explain_words(
             values = trace["mim.aggregator_attention"][image, n].double().mean(0)
             index = int(values.argmax())
         value, lead = _value_and_lead(values, index) if kind != "none" else (0.0, 0.0)
-        step, query = divmod(index, per_step) if kind != "none" else (-1, -1)
+        place = place_of(index, tiles, queries) if kind != "none" else NO_PLACE
         score = float(trace["scores"][n, image])
-        rows.append(Evidence(text, style, kind, step, query, value, lead, score))
+        rows.append(Evidence(text, style, kind, *place, value, lead, score))
     return rows
 
 
@@ -200,7 +255,7 @@ def assigned_words(trace: Trace, styles: Sequence[str], image: int = 0) -> tuple
     rows = [n for n, style in enumerate(styles) if style == "word" or assignment[n] != UNASSIGNED]
     cosine = trace["mim.similarity"][image][rows]
     first = trace.meta.get("config", {}).get("assignment_steps") == "first"
-    return rows, cosine[:, : query_count(trace)] if first else cosine
+    return rows, cosine[:, : tile_count(trace) * query_count(trace)] if first else cosine
 
 
 def examine_assignment(cosine: Tensor, assignment: Tensor) -> list[Pick]:
@@ -261,7 +316,11 @@ def cross_layers(trace: Trace) -> list[int]:
 
 
 def cross_attention(trace: Trace, image: int = 0) -> Tensor:
-    """All recorded cross-attention of one image, [step, layer, head, query, grid_h, grid_w]."""
+    """All recorded cross-attention of one image.
+
+    Returns:
+        [step, layer, tile, head, query, grid_h, grid_w].
+    """
     steps = [
         torch.stack(
             [trace[f"pve.{t}.layers.{i}.cross_attention"][image] for i in cross_layers(trace)]
@@ -275,9 +334,11 @@ def embedding_maps(trace: Trace, image: int = 0) -> Tensor:
     """Where every vision embedding looked, mean over layers and heads.
 
     Returns:
-        [(T+1)·Q, grid_h, grid_w], in the order of `mim.similarity`: step · Q + query.
+        [(T+1)·V·Q, rows, columns] of `canvas`, in the order of `mim.similarity`: look, tile, query.
     """
-    return cross_attention(trace, image).mean((1, 2)).flatten(0, 1)
+    maps = cross_attention(trace, image).mean((1, 3))  # [step, tile, query, grid_h, grid_w]
+    laid = on_photograph(trace, maps.transpose(1, 2), image).transpose(1, 2)
+    return laid.flatten(0, 2)
 
 
 def weighted_maps(trace: Trace, texts: Sequence[int], image: int = 0) -> Tensor:
@@ -291,7 +352,7 @@ def weighted_maps(trace: Trace, texts: Sequence[int], image: int = 0) -> Tensor:
         texts: their numbers n in the run.
 
     Returns:
-        [n, head, grid_h, grid_w].
+        [n, head, rows, columns] of `canvas`.
     """
     weights = trace["mim.aggregator_attention"][image][list(texts)].float()  # [n, head, embedding]
     weights = weights / weights.sum(-1, keepdim=True)

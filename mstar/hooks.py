@@ -57,43 +57,50 @@ class Point:
 
 def _points() -> dict[str, Point]:
     rows = [
-        Point("vision.layers.{l}.hidden", ("batch", "token", "dim"), "output of layer l of φ",
-              ("batch", "token", "vision_dim"), default=False),
-        Point("vision.tokens", ("batch", "token", "dim"), "f₀, the image tokens",
-              ("batch", "token", "vision_dim"), default=False),
-        Point("pve.{t}.sas_attention", ("batch", "head", "token_q", "token"),
+        Point("vision.layers.{l}.hidden", ("batch", "tile", "token", "dim"),
+              "output of layer l of φ",
+              ("batch", "tile", "token", "vision_dim"), default=False),
+        Point("vision.tokens", ("batch", "tile", "token", "dim"), "f₀, the image tokens",
+              ("batch", "tile", "token", "vision_dim"), default=False),
+        Point("pve.{t}.sas_attention", ("batch", "tile", "head", "token_q", "token"),
               "self-attention of S that made f_t (t ≥ 1; large)",
-              ("batch", "sas_head", "token", "token"), default=False),
-        Point("pve.{t}.tokens", ("batch", "token", "dim"), "f_t, the image tokens of step t",
-              ("batch", "token", "vision_dim"), default=False),
-        Point("pve.{t}.layers.{l}.self_attention", ("batch", "head", "query_q", "query"),
-              "ψ's self-attention among its queries", ("batch", "head", "query", "query")),
-        Point("pve.{t}.layers.{l}.cross_attention", ("batch", "head", "query", "token"),
+              ("batch", "tile", "sas_head", "token", "token"), default=False),
+        Point("pve.{t}.tokens", ("batch", "tile", "token", "dim"),
+              "f_t, the image tokens of step t",
+              ("batch", "tile", "token", "vision_dim"), default=False),
+        Point("pve.{t}.layers.{l}.self_attention", ("batch", "tile", "head", "query_q", "query"),
+              "ψ's self-attention among its queries", ("batch", "tile", "head", "query", "query")),
+        Point("pve.{t}.layers.{l}.cross_attention", ("batch", "tile", "head", "query", "token"),
               "ψ's cross-attention probabilities, before dropout", default=False),
-        Point("pve.{t}.layers.{l}.hidden", ("batch", "query", "dim"), "output of layer l of ψ"),
-        Point("pve.{t}.embeddings", ("batch", "query", "dim"), "E_V^t, the vision embeddings"),
-        Point("pve.{t}.features", ("batch", "query", "embed"), "E_V^t projected, unit length"),
-        Point("pve.{t}.attention_map", ("batch", "grid_h", "grid_w"), "C_t, ψ's mean attention"),
-        Point("pve.{t}.salient", ("batch", "grid_h", "grid_w"), "σ(C_t), True = salient",
+        Point("pve.{t}.layers.{l}.hidden", ("batch", "tile", "query", "dim"),
+              "output of layer l of ψ"),
+        Point("pve.{t}.embeddings", ("batch", "tile", "query", "dim"),
+              "E_V^t, the vision embeddings"),
+        Point("pve.{t}.features", ("batch", "tile", "query", "embed"),
+              "E_V^t projected, unit length"),
+        Point("pve.{t}.attention_map", ("batch", "tile", "grid_h", "grid_w"),
+              "C_t, ψ's mean attention"),
+        Point("pve.{t}.salient", ("batch", "tile", "grid_h", "grid_w"), "σ(C_t), True = salient",
               itemsize=1),
-        Point("pve.{t}.mask", ("batch", "grid_h", "grid_w"),
+        Point("pve.{t}.mask", ("batch", "tile", "grid_h", "grid_w"),
               "M_t with the history folded in, 1 = still neglected; used by step t+1"),
         Point("text.layers.{l}.hidden", ("text", "text_token", "dim"), "output of layer l of ψ",
               default=False),
         Point("text.embeddings", ("text", "dim"), "E_T"),
         Point("text.features", ("text", "embed"), "E_T projected, unit length"),
         Point("mim.similarity", ("image", "text", "query"),
-              "cosine of every text with every vision embedding of all steps",
+              "cosine of every text with every vision embedding: look, tile, query",
               ("batch", "text", "all_queries")),
         Point("mim.assignment", ("image", "text"),
-              "index of the vision embedding assigned to a word (step = index // Q), or −1",
+              "index of the vision embedding assigned to a word, see `matching.place_of`; or −1",
               ("batch", "text"), itemsize=8),
         Point("mim.aggregator_attention", ("image", "text", "head", "query"),
               "weights of the multi-word branch", ("batch", "text", "mim_head", "all_queries")),
         Point("scores", ("text", "image"), "what ranks the gallery", ("text", "batch")),
-        Point("itm.layers.{l}.cross_attention", ("pair", "head", "query", "token"),
-              "ψ's cross-attention in the matching pass", default=False),
-        Point("itm.logits", ("pair", "class"), "matching logits"),
+        Point("itm.layers.{l}.cross_attention", ("pair", "tile", "head", "query", "token"),
+              "ψ's cross-attention in the matching pass, at the whole and at the text's best tile",
+              ("pair", "matched_tile", "head", "query", "token"), default=False),
+        Point("itm.logits", ("pair", "class"), "matching logits, of the tile that says most"),
     ]  # fmt: skip
     return {row.name: row for row in rows}
 
@@ -201,6 +208,29 @@ class Run:
             or any(fnmatchcase(name, pattern) for pattern, _ in self.hooks)
             or (self.parent is not None and self.parent.wants(name))
         )
+
+
+@dataclass(frozen=True)
+class TiledRun:
+    """A run as φ, ψ and σ hear it, which take each tile for an image.
+
+    Whoever listens is given [batch, tile, …], also where there is one tile.
+    """
+
+    run: Run
+    tiles: int
+
+    def __call__(self, name: str, value: Tensor, *, readonly: str | None = None) -> Tensor:
+        heard = self.run(name, value.unflatten(0, (-1, self.tiles)), readonly=readonly)
+        return heard.flatten(0, 1)
+
+    def wants(self, name: str) -> bool:
+        return self.run.wants(name)
+
+
+def of_tiles(run: Run | None, tiles: int) -> TiledRun | None:
+    """The run for what works on tiles; None where nobody listens."""
+    return None if run is None else TiledRun(run, tiles)
 
 
 def _check_replacement(name: str, value: Tensor, replacement: object) -> None:

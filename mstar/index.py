@@ -34,6 +34,7 @@ from .shards import (
     write_about,
     write_shard,
 )
+from .tiles import check_tiles
 
 try:
     import fcntl
@@ -68,6 +69,7 @@ def index_folder(
     gallery: str | Path,
     steps: int | None = None,
     batch_size: int = 16,
+    tiles: Sequence[int] | None = None,
 ) -> Indexed:
     """Embed all images of a folder, subfolders too, that the gallery does not have yet.
 
@@ -79,6 +81,7 @@ def index_folder(
         gallery: a new or empty folder, or a gallery made with the same checkpoint.
         steps: T; None = the configuration's.
         batch_size: images at once.
+        tiles: levels, see `mstar.tiles`; None = the configuration's.
 
     Raises:
         FileNotFoundError: there is no such folder of images, or no image in it.
@@ -88,13 +91,17 @@ def index_folder(
     """
     images, gallery = Path(images), Path(gallery)
     names = image_names(images)
-    steps = load_config(checkpoint).steps if steps is None else steps
+    config = load_config(checkpoint)
+    steps = config.steps if steps is None else steps
+    tiles = config.tiles if tiles is None else check_tiles(tiles)
     if steps < 0 or batch_size < 1:
         raise ValueError(
             f"steps (T) must be 0 or more and batch-size 1 or more; got {steps} and {batch_size}."
         )
     folder = os.path.relpath(images.resolve(), gallery.resolve())
-    about = About(str(Path(checkpoint).resolve()), checkpoint_hash(checkpoint), steps, folder)
+    about = About(
+        str(Path(checkpoint).resolve()), checkpoint_hash(checkpoint), steps, tiles, folder
+    )
     _check(gallery, about)  # before anything is put into a folder that may be none of ours
     gallery.mkdir(parents=True, exist_ok=True)
     with _locked(gallery):
@@ -127,7 +134,8 @@ def _update(
             for batch in tqdm(batches, desc="images", unit="batch", disable=not batches):
                 entries, photos = _read(images, batch, unreadable)
                 if photos:
-                    writer.add(entries, encode_images(model, processor, photos, about.steps))
+                    encoded = encode_images(model, processor, photos, about.steps, about.tiles)
+                    writer.add(entries, encoded)
     except BaseException:
         with suppress(Exception):  # what happened first is what has to be said
             writer.close()
@@ -207,7 +215,7 @@ def _check(gallery: Path, about: About) -> None:
     made = read_about(gallery)
     if not shard_paths(gallery):
         return
-    if (made.sha256, made.steps) != (about.sha256, about.steps):
+    if (made.sha256, made.steps, made.tiles) != (about.sha256, about.steps, about.tiles):
         raise ValueError(
             f"the gallery {gallery} was made with {made.made_with}, not with {about.made_with}: "
             "give a new folder."

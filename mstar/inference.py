@@ -102,15 +102,29 @@ def rank_gallery(
 
 @torch.no_grad()
 def encode_images(
-    model: MstarModel, processor: MstarProcessor, images: Sequence[Any], steps: int | None = None
+    model: MstarModel,
+    processor: MstarProcessor,
+    images: Sequence[Any],
+    steps: int | None = None,
+    tiles: Sequence[int] | None = None,
 ) -> ImageEncoding:
-    """Images as the processor takes them, in one batch through the model; its hooks are heard."""
-    return model(pixel_values=pixels_of(model, processor, images), steps=steps).images
+    """Images as the processor takes them, in one batch through the model; its hooks are heard.
+
+    Args:
+        steps, tiles: T and the levels of tiles; None = the checkpoint's.
+    """
+    return model(pixel_values=pixels_of(model, processor, images, tiles), steps=steps).images
 
 
-def pixels_of(model: MstarModel, processor: MstarProcessor, images: Sequence[Any]) -> Tensor:
-    """Images as the processor takes them -> [B, 3, H, W], where and as the model wants them."""
-    return processor(images=list(images))["pixel_values"].to(model.device, model.dtype)
+def pixels_of(
+    model: MstarModel,
+    processor: MstarProcessor,
+    images: Sequence[Any],
+    tiles: Sequence[int] | None = None,
+) -> Tensor:
+    """Images as the processor takes them -> [B, V, 3, H, W], where and as the model wants them."""
+    pixels = processor(images=list(images), tiles=tiles)["pixel_values"]
+    return pixels.to(model.device, model.dtype)
 
 
 @torch.no_grad()

@@ -80,7 +80,12 @@ class MatchingPairs:
 
 @torch.no_grad()
 def matching_pairs(
-    v2t_logits: Tensor, t2v_logits: Tensor, t2v_losses: Tensor, positives: Tensor, own: Tensor
+    v2t_logits: Tensor,
+    t2v_logits: Tensor,
+    t2v_losses: Tensor,
+    positives: Tensor,
+    own: Tensor,
+    hardness: float = 1.0,
 ) -> MatchingPairs:
     """Hard pairs: one positive text per image, one negative image for it, one negative text.
 
@@ -94,6 +99,8 @@ def matching_pairs(
         t2v_losses: [N].
         positives: bool [B, N], what must not be drawn as a negative.
         own: bool [B, N], the texts that are written on an image's list.
+        hardness: of the negatives, drawn in proportion to softmax(hardness · similarity): 1 as
+            released, 0 = any. A ψ that starts from nothing learns nothing from look-alikes.
 
     Returns:
         up to 3·B pairs: positives, then (negative image, text), then (image, negative text).
@@ -109,8 +116,8 @@ def matching_pairs(
         return MatchingPairs(empty, empty, empty)
     weight = own[images] * t2v_losses.clamp(min=1e-12)
     texts = torch.multinomial(weight, 1).flatten()
-    negative_image, has_image = _draw(t2v_logits[texts], positives.T[texts])
-    negative_text, has_text = _draw(v2t_logits[images], positives[images])
+    negative_image, has_image = _draw(hardness * t2v_logits[texts], positives.T[texts])
+    negative_text, has_text = _draw(hardness * v2t_logits[images], positives[images])
     return MatchingPairs(
         torch.cat([images, negative_image[has_image], images[has_text]]),
         torch.cat([texts, texts[has_image], negative_text[has_text]]),

@@ -5,6 +5,7 @@ Word branch: cosine against every vision embedding; an image's own words are ass
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from scipy.optimize import linear_sum_assignment
@@ -15,6 +16,28 @@ from .configuration import MstarConfig
 from .hooks import Run
 
 UNASSIGNED = -1
+
+
+class Place(NamedTuple):
+    """Which of an image's vision embeddings: its look, its tile and its query token."""
+
+    step: int
+    tile: int
+    query: int
+
+
+#: Where no embedding is: a word that was left over.
+NO_PLACE = Place(-1, -1, -1)
+
+
+def place_of(index: int, tiles: int, queries: int) -> Place:
+    """The place of an embedding by its index in E_V: look after look, tile after tile.
+
+    Args:
+        tiles, queries: V and Q.
+    """
+    step, rest = divmod(index, tiles * queries)
+    return Place(step, *divmod(rest, queries))
 
 
 class NotFinite(ValueError):

@@ -17,7 +17,7 @@ from . import distributed, tracing
 from . import hooks as hooking
 from .configuration import MstarConfig
 from .hooks import Hooks, Names, Run
-from .losses import contrastive_loss, matching_loss, matching_pairs
+from .losses import EXCLUDED, contrastive_loss, matching_loss, matching_pairs
 from .matching import MultiWordBranch, assign_per_image, word_scores
 from .multimodal import MultimodalEncoder
 from .outputs import ImageEncoding, MstarOutput, Similarity, TextEncoding, VisionEmbeddings
@@ -78,27 +78,42 @@ class MstarModel(PreTrainedModel):
         run: Run | None = None,
         window: tuple[int, int] | None = None,
     ) -> ImageEncoding:
-        """φ once, then T looks more than one (Eq. 1 and 2).
+        """φ once, then T looks more than one (Eq. 1 and 2), for every tile by itself.
 
         Args:
-            pixel_values: float [B, 3, H, W], H and W multiples of the patch size.
+            pixel_values: float [B, V, 3, H, W], or [B, 3, H, W] for one tile an image; H and W are
+                multiples of the patch size.
             steps: T; None = the configuration's.
             run: listeners of this call.
             window: see `VisionEncoder.forward`.
         """
         steps = self.config.steps_from(steps)
-        tokens, grid = self.vision(pixel_values, run, window)
+        if pixel_values.ndim == 4:
+            pixel_values = pixel_values[:, None]
+        tiles, heard = pixel_values.shape[1], hooking.of_tiles(run, pixel_values.shape[1])
+        tokens, grid = self.vision(pixel_values.flatten(0, 1), heard, window)
         looks = progressive_vision_embedding(
-            tokens, grid, steps, self.vision, self.multimodal, self.sas, self.config, run
+            tokens, grid, steps, self.vision, self.multimodal, self.sas, self.config, heard
         )
         features = []
         for t, look in enumerate(looks):
             feature = F.normalize(self.vision_projection(look.embeddings), dim=-1)
-            if run is not None:
-                feature = run(f"pve.{t}.features", feature)
+            if heard is not None:
+                feature = heard(f"pve.{t}.features", feature)
             features.append(feature)
-        embeddings = torch.cat([look.embeddings for look in looks], dim=1)
-        return ImageEncoding(embeddings, torch.cat(features, dim=1), tokens, grid, looks)
+
+        def joined(values: list[Tensor]) -> Tensor:
+            """[B·V, Q, ·] of each look -> [B, (T+1)·V·Q, ·]"""
+            return torch.stack([one.unflatten(0, (-1, tiles)) for one in values], 1).flatten(1, 3)
+
+        return ImageEncoding(
+            joined([look.embeddings for look in looks]),
+            joined(features),
+            tiles,
+            tokens.unflatten(0, (-1, tiles)),
+            grid,
+            [look.of_tiles(tiles) for look in looks],
+        )
 
     def encode_texts(
         self, input_ids: Tensor, attention_mask: Tensor, run: Run | None = None
@@ -153,7 +168,8 @@ class MstarModel(PreTrainedModel):
         cosine = _cosine(images.features, texts.features)
         if run is not None:
             cosine = run("mim.similarity", cosine)
-        assignment = self._assign(cosine, words, own, run)
+        count = cosine.shape[2] if config.assignment_steps == "all" else self.look_size(images)
+        assignment = self._assign(cosine, count, words, own, run)
         at = assignment if own is not None else torch.full_like(assignment, -1)
 
         # Each direction may train only its own side; the values are the same.
@@ -161,7 +177,7 @@ class MstarModel(PreTrainedModel):
         if config.stop_gradient and torch.is_grad_enabled() and run is None:
             v2t_cosine = _cosine(images.features, texts.features.detach())
             t2v_cosine = _cosine(images.features.detach(), texts.features)
-        v2t, t2v = self._word_logits(v2t_cosine, at), self._word_logits(t2v_cosine, at)
+        v2t, t2v = (self._word_logits(one, at, count) for one in (v2t_cosine, t2v_cosine))
         scores = word_scores(cosine, at)
         if config.multi_word_branch:
             multi_v2t, multi_t2v, multi_scores = self._multi_word(images, texts, own, run)
@@ -192,7 +208,7 @@ class MstarModel(PreTrainedModel):
     def embedding_values(
         self, images: VisionEmbeddings, texts: TextEncoding, is_word: Tensor
     ) -> Tensor:
-        """How much every vision embedding counts in `score`, [N, B, (T+1)·Q].
+        """How much every vision embedding counts in `score`, [N, B, (T+1)·V·Q].
 
         In the word branch it is the cosine, whose largest is the score. In the other it is the
         weight, mean over heads, of those that the score sees and 0 of all others: with one
@@ -202,10 +218,9 @@ class MstarModel(PreTrainedModel):
         values = _cosine(images.features, texts.features)  # [B, N, S]
         if by_word.all():
             return values.transpose(0, 1)
-        count = self.config.num_query_tokens
         groups = self._multi_word_groups(images)
         if self.config.multi_word_scoring_steps == "first":
-            groups = [images.embeddings[:, :count]]
+            groups = [images.embeddings[:, : self.look_size(images)]]
         conditioned = self.aggregator(texts.embeddings, groups)
         best = torch.stack(
             [_best_cosine([one], texts.features, self.vision_projection) for one in conditioned]
@@ -218,23 +233,64 @@ class MstarModel(PreTrainedModel):
             weights[..., part] = weight * (best == number)[..., None]
         return torch.where(by_word[:, None], values, weights).transpose(0, 1)
 
+    def look_size(self, images: VisionEmbeddings) -> int:
+        """V·Q, how many vision embeddings each look of these images makes."""
+        return images.tiles * self.config.num_query_tokens
+
+    @torch.no_grad()
+    def matched_tiles(
+        self, images: VisionEmbeddings, texts: TextEncoding, is_word: Tensor
+    ) -> Tensor:
+        """The tiles that the matching pass looks at for every text in every image.
+
+        They are the whole and the one that holds the embedding that counts most in the score
+        (`embedding_values`). With one tile that one is all.
+
+        Returns:
+            int64 [N, B, K], K = 1 or 2.
+        """
+        shape = (len(is_word), len(images.features))
+        whole = torch.zeros(shape, dtype=torch.long, device=images.features.device)
+        if images.tiles == 1:
+            return whole[..., None]
+        best = self.embedding_values(images, texts, is_word).argmax(dim=2)
+        tile = best % self.look_size(images) // self.config.num_query_tokens
+        return torch.stack([whole, tile], dim=2)
+
     def match(
         self,
         tokens: Tensor,
         input_ids: Tensor,
         attention_mask: Tensor,
         run: Run | None = None,
+        pairs: Tensor | None = None,
     ) -> Tensor:
         """Matching logits of P pairs, [P, 2]; class 1 = the text is in the image.
 
+        Each pair has a pass at each of its K tiles, and the pass counts that finds the text best.
+
         Args:
-            tokens: f₀ of the pairs' images [P, N, D]; recycled features are not used.
+            tokens: f₀ of the tiles looked at, [P, K, N, D], the whole first (`matched_tiles`);
+                recycled features are not used.
             input_ids, attention_mask: of the pairs' texts, int64 [P, L].
+            run: listeners of this call.
+            pairs: int64 [P, K] for pairs that share tiles: `tokens` are [R, N, D] then, and these
+                are the rows that each pair looks at. Keys and values are made once a row.
         """
-        if not len(tokens):  # a batch without any pair
+        if not len(input_ids):  # a batch without any pair
             return tokens.new_zeros(0, 2)
-        queries = self.multimodal.match(self.vision.project(tokens), input_ids, attention_mask, run)
-        logits = self.itm_head(queries).mean(dim=1)
+        passes = tokens.shape[1] if pairs is None else pairs.shape[1]
+        ids, mask = (x.repeat_interleave(passes, dim=0) for x in (input_ids, attention_mask))
+        queries = self.multimodal.match(
+            self.vision.project(tokens.flatten(0, 1) if pairs is None else tokens),
+            ids,
+            mask,
+            hooking.of_tiles(run, passes),
+            None if pairs is None else pairs.flatten(),
+        )
+        logits = self.itm_head(queries).mean(dim=1).unflatten(0, (-1, passes))  # [P, K, 2]
+        best = (logits[..., 1] - logits[..., 0]).argmax(dim=1)
+        logits = logits[torch.arange(len(logits), device=logits.device), best]
         return logits if run is None else run("itm.logits", logits)
 
     def forward(
@@ -248,7 +304,10 @@ class MstarModel(PreTrainedModel):
         pairs: Tensor | None = None,
         steps: int | None = None,
         window: tuple[int, int] | None = None,
+        tile_boxes: Tensor | None = None,
+        unknown: Tensor | None = None,
         matching: bool = True,
+        hardness: float = 1.0,
     ) -> MstarOutput:
         """Images, texts, or both; with `own`, the losses of Eq. 5.
 
@@ -256,7 +315,7 @@ class MstarModel(PreTrainedModel):
         the others, and everything else the same (see `mstar.distributed`).
 
         Args:
-            pixel_values: float [B, 3, H, W].
+            pixel_values: float [B, V, 3, H, W], or [B, 3, H, W] for one tile an image.
             input_ids, attention_mask: int64 [N, L].
             is_word: bool [N]; None = every text is a single word.
             own: bool [B, N], the texts on each image's list: asks for the losses. B counts the
@@ -266,7 +325,12 @@ class MstarModel(PreTrainedModel):
             pairs: int64 [P, 2] of (image, text) whose matching logits are wanted.
             steps: T; None = the configuration's.
             window: see `VisionEncoder.forward`.
+            tile_boxes: where the tiles lie, float [B, V, 4]; nothing is computed from it, a trace
+                keeps it.
+            unknown: bool [B, N], pairs that are neither right nor wrong: texts that may be written
+                there although the image's list does not say so.
             matching: whether the loss has L_m, whose pass over 3·B pairs is the dearest part.
+            hardness: of its negatives, see `losses.matching_pairs`.
         """
         run = hooking.active(self)
         if pixel_values is None and input_ids is None:
@@ -284,14 +348,17 @@ class MstarModel(PreTrainedModel):
         if is_word is None:
             is_word = torch.ones(len(input_ids), dtype=torch.bool, device=input_ids.device)
         if own is not None:
-            self._losses(out, input_ids, attention_mask, is_word, own, positives, matching, run)
+            truth = (is_word, own, own if positives is None else positives | own, unknown)
+            drawn = hardness if matching else None
+            self._losses(out, input_ids, attention_mask, *truth, drawn, run)
         else:
             out.similarity = self.compare(out.images, out.texts, is_word, run=run)
         out.scores = out.similarity.scores
         if pairs is not None:
             image, text = pairs.unbind(1)
+            tiles = self.matched_tiles(out.images, out.texts, is_word)[text, image]  # [P, K]
             out.itm_logits = self.match(
-                out.images.tokens[image], input_ids[text], attention_mask[text], run
+                out.images.tokens[image[:, None], tiles], input_ids[text], attention_mask[text], run
             )
         return out
 
@@ -302,44 +369,56 @@ class MstarModel(PreTrainedModel):
         attention_mask: Tensor,
         is_word: Tensor,
         own: Tensor,
-        positives: Tensor | None,
-        matching: bool,
+        positives: Tensor,
+        unknown: Tensor | None,
+        hardness: float | None,
         run: Run | None,
     ) -> None:
-        positives = own if positives is None else positives | own
+        """Eq. 5 into `out`; without `hardness` L_c alone."""
         config = self.config
         images, out.texts = _joined(out.images, out.texts)
         with torch.autocast(own.device.type, enabled=False):  # τ = 0.05 makes cosines dear
             out.similarity = self.compare(images, out.texts, is_word, own, run)
             v2t, t2v = out.similarity.v2t, out.similarity.t2v.T
+            if unknown is not None:
+                unknown = unknown & ~positives
+                v2t, t2v = v2t.masked_fill(unknown, EXCLUDED), t2v.masked_fill(unknown.T, EXCLUDED)
             contrastive = contrastive_loss(
                 v2t, t2v, positives, config.t2v_weight, config.v2t_weight
             )
         out.loss = out.contrastive_loss = contrastive.loss
-        if not matching:
+        if hardness is None:
             return
-        pairs = matching_pairs(v2t, t2v, contrastive.t2v, positives, own)
-        drawn = (pairs.images, pairs.texts, pairs.labels)
-        image, text, labels = map(distributed.of_first, drawn)
+        not_wrong = positives if unknown is None else positives | unknown
+        drawn = matching_pairs(v2t, t2v, contrastive.t2v, not_wrong, own, hardness)
+        image, text, labels = map(distributed.of_first, (drawn.images, drawn.texts, drawn.labels))
         part = distributed.share(len(image))
-        tokens = distributed.gather(out.images.tokens)
+        image, text = image[part], text[part]
+        tiles = self.matched_tiles(images, out.texts, is_word)[text, image]  # [P, K]
+        # what several pairs look at is projected once
+        rows, pairs = (image[:, None] * images.tiles + tiles).unique(return_inverse=True)
+        tokens = distributed.gather(out.images.tokens).flatten(0, 1)[rows]
         out.itm_logits = distributed.gather(
-            self.match(tokens[image[part]], input_ids[text[part]], attention_mask[text[part]])
+            self.match(tokens, input_ids[text], attention_mask[text], pairs=pairs)
         )
         out.matching_loss = matching_loss(out.itm_logits, labels)
         out.loss = out.contrastive_loss + out.matching_loss
 
-    def _assign(self, cosine: Tensor, words: Tensor, own: Tensor | None, run: Run | None) -> Tensor:
+    def _assign(
+        self,
+        cosine: Tensor,
+        assignable: int,
+        words: Tensor,
+        own: Tensor | None,
+        run: Run | None,
+    ) -> Tensor:
         candidates = words.expand(cosine.shape[:2]) if own is None else own & words
-        first = self.config.assignment_steps == "first"
-        assignable = cosine[..., : self.config.num_query_tokens] if first else cosine
-        assignment = assign_per_image(assignable, candidates)
+        assignment = assign_per_image(cosine[..., :assignable], candidates)
         return assignment if run is None else run("mim.assignment", assignment)
 
-    def _word_logits(self, cosine: Tensor, assignment: Tensor) -> Tensor:
-        """[B, N, S] -> training logits [B, N] of the word branch."""
-        count = self.config.num_query_tokens
-        if self.config.assignment_steps == "all" or cosine.shape[2] == count:
+    def _word_logits(self, cosine: Tensor, assignment: Tensor, count: int) -> Tensor:
+        """[B, N, S], the first `count` of S assignable -> training logits [B, N] of the words."""
+        if cosine.shape[2] == count:
             return word_scores(cosine, assignment) / self.temp
         first = word_scores(cosine[..., :count], assignment) / self.temp
         recycled = cosine[..., count:].amax(dim=2)
@@ -375,7 +454,7 @@ class MstarModel(PreTrainedModel):
     def _multi_word_groups(self, images: VisionEmbeddings) -> list[Tensor]:
         """What the multi-word branch attends to: E_V of all steps together, or step by step."""
         if self.config.multi_word_attention == "per_step":
-            return list(images.embeddings.split(self.config.num_query_tokens, dim=1))
+            return list(images.embeddings.split(self.look_size(images), dim=1))
         return [images.embeddings]
 
     def _multi_word_scores(
@@ -387,7 +466,7 @@ class MstarModel(PreTrainedModel):
             if config.multi_word_attention == "per_step":
                 conditioned = conditioned[:1]
             else:
-                first = images.embeddings[:, : config.num_query_tokens]
+                first = images.embeddings[:, : self.look_size(images)]
                 conditioned = self.aggregator(texts.embeddings, [first])
         return _best_cosine(conditioned, texts.features, self.vision_projection)
 

@@ -13,13 +13,15 @@ class VisionEmbeddings:
     """What texts are compared with.
 
     Attributes:
-        embeddings: E_V [B, (T+1)·Q, d], step after step; None where it was not kept, as only the
-            multi-word branch asks for it.
-        features: E_V projected and of unit length, [B, (T+1)·Q, embed_dim].
+        embeddings: E_V [B, S, d], S = (T+1)·V·Q: look after look, in it tile after tile, in it the
+            queries. None where it was not kept, as only the multi-word branch asks for it.
+        features: E_V projected and of unit length, [B, S, embed_dim].
+        tiles: V.
     """
 
     embeddings: Tensor | None
     features: Tensor
+    tiles: int
 
 
 @dataclass
@@ -27,9 +29,9 @@ class ImageEncoding(VisionEmbeddings):
     """Images, embedded once and for every query.
 
     Attributes:
-        tokens: f₀ [B, N, D]; the matching pass looks at these.
-        grid: (grid_h, grid_w), N = grid_h · grid_w.
-        looks: PVE steps t = 0 … T.
+        tokens: f₀ [B, V, N, D]; the matching pass looks at these.
+        grid: (grid_h, grid_w) of a tile, N = grid_h · grid_w.
+        looks: PVE steps t = 0 … T, each value [B, V, …].
     """
 
     tokens: Tensor
@@ -50,7 +52,7 @@ class Similarity:
     """Texts against images.
 
     Attributes:
-        cosine: every text with every vision embedding, [B, N, (T+1)·Q].
+        cosine: every text with every vision embedding, [B, N, (T+1)·V·Q].
         assignment: int64 [B, N], the embedding assigned to a word, −1 elsewhere.
         v2t, t2v: the two directions of the training logits, [B, N] each and over τ; equal in
             value but for multi-word texts of the released semantics, with gradients of their own.

@@ -8,16 +8,20 @@ Images: resized to exactly S×S (the aspect ratio is not kept), CLIP's mean and 
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BatchFeature, PreTrainedTokenizerFast, ProcessorMixin
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from .configuration import MstarConfig
 from .texts import INSTRUCTIONS, STYLES, clean_caption
+from .tiles import check_tiles, cut, shares, tile_boxes
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
 
 class MstarProcessor(ProcessorMixin):
     """Images and styled queries to tensors.
@@ -30,11 +34,12 @@ class MstarProcessor(ProcessorMixin):
         image_processor: SiglipImageProcessorPil,
         tokenizer: PreTrainedTokenizerFast,
         prompts: str = "paper",
+        tiles: Sequence[int] = (1,),
         **kwargs: Any,
     ):
         if prompts not in INSTRUCTIONS:
             raise ValueError(f"prompts must be one of {', '.join(INSTRUCTIONS)}; got {prompts!r}.")
-        self.prompts = prompts
+        self.prompts, self.tiles = prompts, check_tiles(tiles)
         super().__init__(image_processor, tokenizer, **kwargs)
 
     @classmethod
@@ -46,13 +51,14 @@ class MstarProcessor(ProcessorMixin):
         image_processor = SiglipImageProcessorPil(
             size={"height": size, "width": size}, image_mean=CLIP_MEAN, image_std=CLIP_STD
         )
-        return cls(image_processor, tokenizer, prompts=config.semantics)
+        return cls(image_processor, tokenizer, prompts=config.semantics, tiles=config.tiles)
 
     def __call__(
         self,
         images: Any = None,
         text: Sequence[str] | None = None,
         styles: str | Sequence[str] = "word",
+        tiles: Sequence[int] | None = None,
     ) -> BatchFeature:
         """Prepare images, queries or both.
 
@@ -60,17 +66,19 @@ class MstarProcessor(ProcessorMixin):
             images: PIL images or uint8 arrays [H, W, 3].
             text: N queries as a user writes them.
             styles: one style for all of them, or one each.
+            tiles: levels, see `mstar.tiles`; None = the checkpoint's.
 
         Returns:
-            pixel_values float [B, 3, S, S]; input_ids, attention_mask int64 [N, L]; is_word
-            bool [N].
+            pixel_values float [B, V, 3, S, S]; tile_boxes float [B, V, 4], left, top, right and
+            bottom of each tile as shares of the photograph's width and height; input_ids,
+            attention_mask int64 [N, L]; is_word bool [N].
 
         Raises:
             ValueError: unknown style, as many styles as queries were not given, an empty query.
         """
         data: dict[str, Any] = {}
         if images is not None:
-            data |= self.image_processor(images, return_tensors="pt")
+            data |= self._tiled(images, self.tiles if tiles is None else check_tiles(tiles))
         if text is not None:
             texts, styles = list(text), self._styles(text, styles)
             prompted = [self.instruct(*pair) for pair in zip(texts, styles, strict=True)]
@@ -78,6 +86,21 @@ class MstarProcessor(ProcessorMixin):
             data.pop("token_type_ids", None)
             data["is_word"] = torch.tensor([style == "word" for style in styles])
         return BatchFeature(data)
+
+    def _tiled(self, images: Any, tiles: tuple[int, ...]) -> dict[str, torch.Tensor]:
+        photos = [images] if isinstance(images, (Image.Image, np.ndarray)) else list(images)
+        if tiles == (1,):
+            boxes = torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(len(photos), 1, 4).clone()
+            cuts = photos
+        else:
+            photos = [_photo(one) for one in photos]
+            placed = [tile_boxes(*photo.size, tiles) for photo in photos]
+            boxes = torch.stack(
+                [torch.from_numpy(shares(b, *p.size)) for p, b in zip(photos, placed, strict=True)]
+            )
+            cuts = [one for p, b in zip(photos, placed, strict=True) for one in cut(p, b)]
+        pixels = self.image_processor(cuts, return_tensors="pt")["pixel_values"]
+        return {"pixel_values": pixels.unflatten(0, boxes.shape[:2]), "tile_boxes": boxes}
 
     def instruct(self, query: str, style: str) -> str:
         """concat[T_i, T_Q] of Eq. 3, cleaned.
@@ -101,6 +124,11 @@ class MstarProcessor(ProcessorMixin):
         if len(chosen) != len(text):
             raise ValueError(f"got {len(text)} queries and {len(chosen)} styles: one style each.")
         return chosen
+
+
+def _photo(image: Image.Image | np.ndarray) -> Image.Image:
+    """A photograph that can be cut."""
+    return image if isinstance(image, Image.Image) else Image.fromarray(image)
 
 
 def character_tokenizer(max_length: int = 48) -> PreTrainedTokenizerFast:

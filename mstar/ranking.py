@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .matching import place_of
 from .outputs import TextEncoding
 from .vectors import Vectors
 
@@ -19,7 +20,8 @@ class Hit:
         rank, score: in the final ranking; 1 = first.
         cosine_rank, cosine: by cosine alone.
         probability: that the text is in the image, by the matching head; None = not re-ranked.
-        step, query: the vision embedding that counted most, see `MstarModel.embedding_values`.
+        step, tile, query: the vision embedding that counted most, see
+            `MstarModel.embedding_values`.
     """
 
     image: int
@@ -30,6 +32,7 @@ class Hit:
     cosine: float
     probability: float | None
     step: int
+    tile: int
     query: int
 
 
@@ -54,7 +57,7 @@ class Ranked:
 
     def hits(self, text: int, images: Tensor) -> list[Hit]:
         """What became of these images, int64 [k], for one of the texts."""
-        queries = self.vectors.model.config.num_query_tokens
+        tiles, queries = self.vectors.tiles, self.vectors.model.config.num_query_tokens
         rank, cosine_rank = _ranks(self.scores[text]), _ranks(self.cosine[text])
         chosen = torch.cat([self._values(text, some).argmax(1) for some in images.split(256)])
         return [
@@ -66,21 +69,22 @@ class Ranked:
                 int(cosine_rank[image]),
                 float(self.cosine[text, image]),
                 matched if (matched := float(self.probability[text, image])) >= 0 else None,
-                *divmod(best, queries),
+                *place_of(best, tiles, queries),
             )
             for image, best in zip(images.tolist(), chosen.tolist(), strict=True)
         ]
 
     def values(self, image: int, text: int = 0) -> tuple[str, Tensor]:
-        """What every vision embedding of an image counts, [T + 1, Q], and in which measure."""
+        """What every vision embedding of an image counts, [T + 1, V, Q], and in which measure."""
         by_word = bool(self.vectors.model.scored_by_word(self.is_word[text : text + 1]))
         values = self._values(text, torch.tensor([image]))[0]
         count = self.vectors.model.config.num_query_tokens
-        return "cosine" if by_word else "weight", values.unflatten(0, (-1, count))
+        shape = (-1, self.vectors.tiles, count)
+        return "cosine" if by_word else "weight", values.unflatten(0, shape)
 
     @torch.no_grad()
     def _values(self, text: int, images: Tensor) -> Tensor:
-        """[k, (T+1)·Q]"""
+        """[k, (T+1)·V·Q]"""
         one = slice(text, text + 1)
         texts = TextEncoding(self.texts.embeddings[one], self.texts.features[one])
         vision = self.vectors.of(images)

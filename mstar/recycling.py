@@ -3,14 +3,14 @@
 One step is a pure function of (f, C, history); nothing is kept on a module between steps.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
 
 from .binarize import salient_region
 from .configuration import MstarConfig
-from .hooks import Run
+from .hooks import TiledRun
 from .multimodal import HIDDEN, MultimodalEncoder
 from .vision import VisionEncoder
 
@@ -38,7 +38,7 @@ class SalientAttentionShift(nn.Module):
         self.attention_dropout = config.qformer_config.attention_probs_dropout_prob
         self.dropout = nn.Dropout(config.qformer_config.hidden_dropout_prob)
 
-    def forward(self, tokens: Tensor, mask: Tensor, t: int, run: Run | None = None) -> Tensor:
+    def forward(self, tokens: Tensor, mask: Tensor, t: int, run: TiledRun | None = None) -> Tensor:
         """f_{t-1} [B, N, D] and M_{t-1} [B, N] (1 = neglected) -> f_t [B, N, D].
 
         If every token was attended the mask hides nothing: all keys are then equally far down.
@@ -73,6 +73,10 @@ class Look:
     salient: Tensor  # σ(C_t), bool [B, grid_h, grid_w]
     mask: Tensor  # M_t with the history folded in, float [B, grid_h, grid_w], 1 = neglected
 
+    def of_tiles(self, tiles: int) -> "Look":
+        """The same with an axis of tiles after the batch's; B counted tiles before."""
+        return Look(*(getattr(self, f.name).unflatten(0, (-1, tiles)) for f in fields(self)))
+
 
 def look(
     tokens: Tensor,
@@ -82,7 +86,7 @@ def look(
     vision: VisionEncoder,
     multimodal: MultimodalEncoder,
     config: MstarConfig,
-    run: Run | None = None,
+    run: TiledRun | None = None,
 ) -> Look:
     """Step t on image features f_t, given the history of masks M_{t-1} [B, grid_h, grid_w]."""
     embeddings, attention = multimodal.look(vision.project(tokens), f"pve.{t}", run)
@@ -108,7 +112,7 @@ def progressive_vision_embedding(
     multimodal: MultimodalEncoder,
     sas: SalientAttentionShift,
     config: MstarConfig,
-    run: Run | None = None,
+    run: TiledRun | None = None,
 ) -> list[Look]:
     """The loop: f₀ [B, N, D] -> looks t = 0 … T. φ has run once; a step costs one S and one ψ."""
     history = torch.ones(tokens.shape[0], *grid, device=tokens.device)

@@ -58,10 +58,10 @@ class TokenCache:
         self._kept: OrderedDict[int, Tensor] = OrderedDict()
 
     def get(self, images: Sequence[int], encode: Callable[[Sequence[int]], Tensor]) -> Tensor:
-        """f₀ of these images, [n, N, D].
+        """f₀ of these images, [n, V, N, D].
 
         Args:
-            encode: indices of n images -> f₀ [n, N, D], for those that are not kept.
+            encode: indices of n images -> f₀ [n, V, N, D], for those that are not kept.
         """
         missing = [image for image in images if image not in self._kept]
         # copies: a part of a batch would keep all of it in memory

@@ -15,14 +15,15 @@ from .checkpoints import checkpoint_hash, default_device, load_checkpoint
 from .contributions import Contribution, contributions
 from .explain import NEEDED
 from .images import open_image
-from .inference import encode_images, encode_texts, evaluating
+from .inference import encode_images, encode_texts, evaluating, pixels_of
 from .modeling import MstarModel
 from .outputs import TextEncoding, VisionEmbeddings
 from .processing import MstarProcessor
 from .queries import Query, as_query
 from .ranking import Hit, Ranked
 from .reranking import TokenCache, rerank
-from .shards import Entry, Shard, read_about, read_shards
+from .shards import About, Entry, Shard, read_about, read_shards
+from .tiles import check_tiles, tile_count
 from .trace import Trace
 from .vectors import Rows, Vectors
 
@@ -37,7 +38,7 @@ class Explanation:
         query: what was asked.
         hit: its place, by cosine and after re-ranking, and the vision embedding that counted most.
         kind: of `values`: `cosine` with the text, or `weight` in the multi-word branch.
-        values: of every vision embedding, [T + 1, Q]; the largest that the score saw is the hit's.
+        values: of every vision embedding, [T + 1, V, Q]; the largest that the score saw is the hit's.
         lead: of the largest over the next, NaN if there is no other. Near zero others would
             have served as well.
         words: what each word of a query with several brings; empty for single words.
@@ -72,14 +73,14 @@ class _Files(Sequence[Any]):
         return open_image(self.folder / entry.name)
 
 
-def _check(shard: Shard, model: MstarModel, steps: int) -> None:
+def _check(shard: Shard, model: MstarModel, about: About) -> None:
     """See that a shard holds what the model makes: it may be of another gallery.
 
     Raises:
         ValueError: vectors of another number or size, or none where the model asks for them.
     """
     config, vision = model.config, shard.vision
-    count = (steps + 1) * config.num_query_tokens
+    count = (about.steps + 1) * tile_count(about.tiles) * config.num_query_tokens
     sizes = {"features": (vision.features, config.embed_dim)}
     if config.multi_word_branch:
         sizes["embeddings"] = (vision.embeddings, config.qformer_config.hidden_size)
@@ -101,7 +102,7 @@ class Gallery:
     Attributes:
         images: as the processor takes them; those of a folder are opened when asked for.
         names: of the images.
-        steps: T.
+        steps, tiles: T, and the levels of tiles.
     """
 
     def __init__(
@@ -111,10 +112,12 @@ class Gallery:
         images: Sequence[Any],
         names: Sequence[str],
         steps: int,
+        tiles: Sequence[int],
         parts: Sequence[Rows],
     ):
         self.model, self.processor = model, processor
-        self.images, self.names, self.steps = images, tuple(names), steps
+        self.images, self.names = images, tuple(names)
+        self.steps, self.tiles = steps, tuple(tiles)
         self._vectors = Vectors(model, parts)
         self._tokens = TokenCache()
 
@@ -127,13 +130,14 @@ class Gallery:
         names: Sequence[str] | None = None,
         steps: int | None = None,
         batch_size: int = 16,
+        tiles: Sequence[int] | None = None,
     ) -> "Gallery":
         """A gallery in memory.
 
         Args:
             images: PIL images or uint8 arrays [H, W, 3].
             names: of the images; None = image 0, image 1, …
-            steps: T; None = the configuration's.
+            steps, tiles: T and the levels of tiles; None = the checkpoint's.
         """
         if not len(images):
             raise ValueError("a gallery needs at least one image.")
@@ -141,16 +145,17 @@ class Gallery:
         if len(names) != len(images):
             raise ValueError(f"got {len(images)} images and {len(names)} names: one name each.")
         steps = model.config.steps_from(steps)
+        tiles = processor.tiles if tiles is None else check_tiles(tiles)
         parts = []
         with evaluating(model):
             for start in tqdm(range(0, len(images), batch_size), desc="gallery", leave=False):
                 batch = range(start, min(start + batch_size, len(images)))
                 photos = [images[i] for i in batch]
-                encoded = encode_images(model, processor, photos, steps)
+                encoded = encode_images(model, processor, photos, steps, tiles)
                 kept = encoded.embeddings if model.config.multi_word_branch else None
-                vision = VisionEmbeddings(kept, encoded.features)
+                vision = VisionEmbeddings(kept, encoded.features, encoded.tiles)
                 parts.append(Rows(vision, torch.tensor(batch)))
-        return cls(model, processor, images, names, steps, parts)
+        return cls(model, processor, images, names, steps, tiles, parts)
 
     @classmethod
     def open(
@@ -182,7 +187,7 @@ class Gallery:
             )
         shards = read_shards(folder)
         for shard in shards:
-            _check(shard, model, about.steps)
+            _check(shard, model, about)
         entries = sorted((e for shard in shards for e in shard.entries), key=lambda e: e.name)
         if not entries:
             raise ValueError(f"the gallery {folder} is empty: run `mstar index` again.")
@@ -192,7 +197,7 @@ class Gallery:
             for shard in shards
         ]
         photos = _Files(Path(images or Path(folder, about.folder)), entries)
-        return cls(model, processor, photos, list(place), about.steps, parts)
+        return cls(model, processor, photos, list(place), about.steps, about.tiles, parts)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -286,6 +291,7 @@ class Gallery:
             images=[self.images[hit.image]],
             text=[text.text for text in texts],
             styles=[text.style for text in texts],
+            tiles=self.tiles,
         ).to(self.model.device)
         with evaluating(self.model):
             _, trace = self.model.run_with_trace({**inputs, "steps": self.steps}, list(NEEDED))
@@ -304,7 +310,8 @@ class Gallery:
         bar = tqdm(total=len(queries), desc="re-ranking", unit="query", leave=False, delay=1)
 
         def matched(number: int, best: Tensor) -> Tensor:
-            probability[number, best] = self._match(queries[number], best)
+            tiles = self._matched_tiles(texts, is_word, number, best)
+            probability[number, best] = self._match(queries[number], best, tiles)
             bar.update()
             return probability[number, best]
 
@@ -336,27 +343,44 @@ class Gallery:
         return scores
 
     @torch.no_grad()
-    def _match(self, query: Query, images: Tensor) -> Tensor:
-        """Probability that the text is in these images, by the matching head, [k]."""
+    def _matched_tiles(
+        self, texts: TextEncoding, is_word: Tensor, number: int, images: Tensor
+    ) -> Tensor:
+        """The tiles at which the matching pass looks for one of the texts, int64 [k, K]."""
+        one = slice(number, number + 1)
+        text = TextEncoding(texts.embeddings[one], texts.features[one])
+        vision = self._vectors.of(images)
+        return self.model.matched_tiles(vision, text, is_word[one])[0].cpu()
+
+    @torch.no_grad()
+    def _match(self, query: Query, images: Tensor, tiles: Tensor) -> Tensor:
+        """Probability that the text is in these images, by the matching head, [k].
+
+        Args:
+            tiles: int64 [k, K], at which it looks.
+        """
         data = self.processor(text=[query.text], styles=[query.style]).to(self.model.device)
         run, found = hooking.active(self.model), []
-        for some in images.split(_MATCHED_AT_ONCE):
+        at_once = max(1, _MATCHED_AT_ONCE // tile_count(self.tiles))
+        for some, looked in zip(images.split(at_once), tiles.split(at_once), strict=True):
             pairs = (data[name].expand(len(some), -1) for name in ("input_ids", "attention_mask"))
             if run is None:
                 tokens = self._tokens.get(some.tolist(), self._encode)
             else:  # what a hook changed must not outlive it
                 tokens = self._encode(some.tolist())
+            tokens = tokens[torch.arange(len(some))[:, None], looked]
             logits = self.model.match(tokens, *pairs, run)
             found.append(logits.softmax(-1)[:, 1].float().cpu())
         return torch.cat(found)
 
     @torch.no_grad()
     def _encode(self, images: Sequence[int]) -> Tensor:
-        """f₀ of these images, [n, N, D]."""
+        """f₀ of these images, [n, V, N, D]."""
         photos = [self.images[image] for image in images]
-        pixels = self.processor(images=photos)["pixel_values"]
-        pixels = pixels.to(self.model.device, self.model.dtype)
-        return self.model.vision(pixels, hooking.active(self.model))[0]
+        pixels = pixels_of(self.model, self.processor, photos, self.tiles)
+        count = pixels.shape[1]
+        heard = hooking.of_tiles(hooking.active(self.model), count)
+        return self.model.vision(pixels.flatten(0, 1), heard)[0].unflatten(0, (-1, count))
 
     def _index(self, image: int | str) -> int:
         if isinstance(image, str):

@@ -23,9 +23,10 @@ from torch import Tensor
 
 from . import files
 from .outputs import ImageEncoding, VisionEmbeddings
+from .tiles import check_tiles, tile_count
 
 ABOUT = "gallery.json"
-_FORMAT = 1
+_FORMAT = 2  # 1 had no tiles
 _SHARD = re.compile(r"[0-9]{5,}\.safetensors")
 #: What `files.replacing` leaves of a run that was killed.
 TEMPORARY = re.compile(r"\.([0-9]{5,}\.safetensors|gallery\.json)\.\w+\.(safetensors|json)")
@@ -82,6 +83,7 @@ class About:
     Attributes:
         checkpoint, sha256: the folder of the checkpoint, and its hash.
         steps: T.
+        tiles: levels, see `mstar.tiles`.
         folder: of the images, seen from the gallery's own.
         unreadable: name -> why it could not be embedded.
     """
@@ -89,12 +91,18 @@ class About:
     checkpoint: str
     sha256: str
     steps: int
+    tiles: tuple[int, ...]
     folder: str
     unreadable: dict[str, str] = field(default_factory=dict)
 
     @property
     def made_with(self) -> str:
-        return f"{self.checkpoint} ({self.sha256[:12]}), T = {self.steps}"
+        tiles = ", ".join(map(str, self.tiles))
+        return f"{self.checkpoint} ({self.sha256[:12]}), T = {self.steps}, tiles {tiles}"
+
+
+class _Older(Exception):
+    """A format that this version does not read."""
 
 
 def read_about(gallery: str | Path) -> About:
@@ -109,15 +117,20 @@ def read_about(gallery: str | Path) -> About:
         raise FileNotFoundError(f"{gallery} holds no gallery: make one with `mstar index`.")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if content.pop("format") != _FORMAT:
-            raise ValueError
-        about = About(**content)
+        if (found := content.pop("format")) != _FORMAT:
+            raise _Older if found == 1 else ValueError
+        about = About(**content | {"tiles": check_tiles(content["tiles"])})
         texts = about.checkpoint, about.sha256, about.folder
         if not all(isinstance(text, str) for text in texts) or type(about.steps) is not int:
             raise ValueError
         if about.steps < 0 or not isinstance(about.unreadable, dict):
             raise ValueError
         return about
+    except _Older:
+        raise ValueError(
+            f"the gallery {gallery} was made before images had tiles: make it anew with `mstar index` "
+            "in another folder."
+        ) from None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise ValueError(
             f"{path} is not what `mstar index` writes, or of another version: make the gallery "
@@ -156,11 +169,11 @@ def stored(gallery: Path) -> list[tuple[Shard, list[int]]]:
 
     A name stands twice after a run that was stopped between two writes, or in a copied shard.
     """
-    steps = read_about(gallery).steps
+    about = read_about(gallery)
     stored: list[tuple[Shard, list[int]]] = []
     seen: set[str] = set()
     for path in reversed(shard_paths(gallery)):
-        shard = _read_shard(path, steps)
+        shard = _read_shard(path, about)
         last = {entry.name: row for row, entry in enumerate(shard.entries)}
         stored.append((shard, sorted(row for name, row in last.items() if name not in seen)))
         seen.update(last)
@@ -174,28 +187,32 @@ def take(shard: Shard, rows: list[int]) -> Shard:
     whole = shard.vision
     embeddings = None if whole.embeddings is None else whole.embeddings[rows]
     entries = tuple(shard.entries[row] for row in rows)
-    return Shard(shard.path, entries, VisionEmbeddings(embeddings, whole.features[rows]))
+    return Shard(
+        shard.path, entries, VisionEmbeddings(embeddings, whole.features[rows], whole.tiles)
+    )
 
 
 class _Gone(Exception):
     """A shard that was listed is not there any more."""
 
 
-def _read_shard(path: Path, steps: int) -> Shard:
+def _read_shard(path: Path, about: About) -> Shard:
     try:
         with safe_open(path, framework="pt") as stored:
             listed = json.loads((stored.metadata() or {})["images"])
             entries = tuple(_checked(Entry(**entry)) for entry in listed)
             names = stored.keys()
             tensors = {name: stored.get_tensor(name) for name in names}
-        vision = VisionEmbeddings(tensors.get("embeddings"), tensors["features"])
+        tiles = tile_count(about.tiles)
+        vision = VisionEmbeddings(tensors.get("embeddings"), tensors["features"], tiles)
         given = [one for one in (vision.features, vision.embeddings) if one is not None]
         if not all(one.ndim == 3 and one.is_floating_point() for one in given):
             raise ValueError("its numbers are of another kind")
         if any(len(one) != len(entries) for one in given):
             raise ValueError("it lists other images than it has numbers for")
         vectors = vision.features.shape[1]
-        if not vectors or vectors % (steps + 1) or any(one.shape[1] != vectors for one in given):
+        per_query = (about.steps + 1) * tiles
+        if not vectors or vectors % per_query or any(one.shape[1] != vectors for one in given):
             raise ValueError("it has too few or too many vectors an image")
     except FileNotFoundError as error:
         raise _Gone from error
@@ -250,11 +267,13 @@ class ShardWriter:
         self.features: list[Tensor] = []
         self.embeddings: list[Tensor] = []
         self.bytes = 0
+        self.tiles = 1
 
     def add(self, entries: Sequence[Entry], encoded: ImageEncoding) -> None:
         features = _half(encoded.features, entries)
         embeddings = [_half(encoded.embeddings, entries)] if self.keep_embeddings else []
         self.entries += entries
+        self.tiles = encoded.tiles
         self.features.append(features)
         self.embeddings += embeddings
         self.bytes += sum(one.numel() * one.element_size() for one in (features, *embeddings))
@@ -268,7 +287,10 @@ class ShardWriter:
         numbers = [int(path.stem) for path in shard_paths(self.gallery)]
         path = self.gallery / f"{max(numbers, default=-1) + 1:05}.safetensors"
         embeddings = torch.cat(self.embeddings) if self.keep_embeddings else None
-        entries, vision = self.entries, VisionEmbeddings(embeddings, torch.cat(self.features))
+        entries, vision = (
+            self.entries,
+            VisionEmbeddings(embeddings, torch.cat(self.features), self.tiles),
+        )
         # before writing: what fails or is stopped there is not written a second time
         self.entries, self.features, self.embeddings, self.bytes = [], [], [], 0
         write_shard(path, entries, vision)

@@ -23,8 +23,10 @@ class Trace(Mapping[str, Tensor]):
 
     Attributes:
         tensors: name -> tensor, detached and on the CPU unless asked otherwise.
-        grid: (grid_h, grid_w) of the image tokens, or None if no image was given.
+        grid: (grid_h, grid_w) of the image tokens of a tile, or None if no image was given.
         steps: T of the run.
+        boxes: left, top, right and bottom of each image's tiles as shares of its sides, float
+            [B, V, 4]; None if no image was given.
         meta: anything JSON can hold; `run_with_trace` writes the configuration, the hashes of the
             images, the seed and the versions of torch and transformers, callers add the texts.
     """
@@ -32,6 +34,7 @@ class Trace(Mapping[str, Tensor]):
     tensors: dict[str, Tensor]
     grid: tuple[int, int] | None
     steps: int
+    boxes: Tensor | None = None
     meta: dict[str, Any] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Tensor:
@@ -58,7 +61,7 @@ class Trace(Mapping[str, Tensor]):
     def stack(self, names: Names) -> Tensor:
         """Values of the same point at several steps (or layers), with a new first axis.
 
-        `trace.stack("pve.*.mask")` is [step, batch, grid_h, grid_w].
+        `trace.stack("pve.*.mask")` is [step, batch, tile, grid_h, grid_w].
 
         Raises:
             HookError: the names match nothing, or values of different shapes.
@@ -79,6 +82,7 @@ class Trace(Mapping[str, Tensor]):
         about = {
             "grid": self.grid,
             "steps": self.steps,
+            "boxes": None if self.boxes is None else self.boxes.tolist(),
             "values": {name: list(find_point(name).axes) for name in self.tensors},
             "meta": self.meta,
         }
@@ -97,6 +101,7 @@ class Trace(Mapping[str, Tensor]):
 
         Raises:
             FileNotFoundError: the folder holds no trace.
+            ValueError: it is of an older version.
         """
         folder = Path(folder)
         for name in (_TENSORS, _META):
@@ -106,4 +111,9 @@ class Trace(Mapping[str, Tensor]):
         with safe_open(folder / _TENSORS, framework="pt") as stored:
             values = {name: stored.get_tensor(name) for name in about["values"]}
         grid = tuple(about["grid"]) if about["grid"] else None
-        return cls(values, grid, about["steps"], about["meta"])
+        if "boxes" not in about:
+            raise ValueError(
+                f"the trace in {folder} was recorded before images had tiles: record it anew."
+            )
+        boxes = None if about["boxes"] is None else torch.tensor(about["boxes"])
+        return cls(values, grid, about["steps"], boxes, about["meta"])

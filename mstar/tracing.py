@@ -78,7 +78,25 @@ def run_with_trace(
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
     }
     grid = out.images.grid if out.images is not None else None
-    return out, Trace(run.recorded, grid, steps, meta)
+    return out, Trace(run.recorded, grid, steps, _boxes(inputs, out), meta)
+
+
+def _boxes(inputs: Mapping[str, Any], out: "MstarOutput") -> Tensor | None:
+    """Where the tiles of each image lie, [B, V, 4]; one tile is the whole, wherever it came from.
+
+    Raises:
+        ValueError: there are several tiles, and nobody said where they lie.
+    """
+    if out.images is None:
+        return None
+    if inputs.get("tile_boxes") is not None:
+        return inputs["tile_boxes"].detach().cpu()
+    if out.images.tiles > 1:
+        raise ValueError(
+            f"the images have {out.images.tiles} tiles each and nothing says where they lie: give "
+            "tile_boxes, as the processor does."
+        )
+    return torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(len(out.images.features), 1, 4).clone()
 
 
 def reached_points(
@@ -107,7 +125,6 @@ def estimate_bytes(
     sizes = {
         "query": config.num_query_tokens,
         "query_q": config.num_query_tokens,
-        "all_queries": config.num_query_tokens * (steps + 1),
         "head": config.qformer_config.num_attention_heads,
         "sas_head": config.sas_heads,
         "mim_head": config.multi_word_heads,
@@ -118,6 +135,9 @@ def estimate_bytes(
     }
     if pixels is not None:
         patch = config.vision_config.patch_size
+        tiles = pixels.shape[1] if pixels.ndim == 5 else 1
+        sizes |= {"tile": tiles, "matched_tile": min(tiles, 2)}
+        sizes["all_queries"] = config.num_query_tokens * tiles * (steps + 1)
         sizes |= {"batch": len(pixels), "image": len(pixels)}
         sizes |= {"grid_h": pixels.shape[-2] // patch, "grid_w": pixels.shape[-1] // patch}
         sizes["token"] = sizes["grid_h"] * sizes["grid_w"]

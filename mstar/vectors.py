@@ -26,10 +26,12 @@ class Vectors:
 
     Attributes:
         model: gives the device and the precision in which they are handed out.
+        tiles: V.
     """
 
     def __init__(self, model: MstarModel, parts: Sequence[Rows]):
         self.model, self._parts = model, list(parts)
+        self.tiles = self._parts[0].vision.tiles
         count = sum(len(part.images) for part in self._parts)
         self._where = torch.empty(count, 2, dtype=torch.long)  # image -> part, row
         for number, part in enumerate(self._parts):
@@ -58,7 +60,7 @@ class Vectors:
                 part = slice(start, start + count)
                 embeddings = self._ready(vision.embeddings[part]) if several else None
                 features = self._ready(vision.features[part])
-                yield Rows(VisionEmbeddings(embeddings, features), rows.images[part])
+                yield Rows(VisionEmbeddings(embeddings, features, self.tiles), rows.images[part])
 
     def of(self, images: Tensor) -> VisionEmbeddings:
         """The vision embeddings of some images, int64 [n]."""
@@ -66,7 +68,8 @@ class Vectors:
         stored = chosen[0][0].embeddings is not None
         embeddings = torch.stack([v.embeddings[row] for v, row in chosen]) if stored else None
         features = torch.stack([vision.features[row] for vision, row in chosen])
-        return VisionEmbeddings(self._ready(embeddings) if stored else None, self._ready(features))
+        embeddings = self._ready(embeddings) if stored else None
+        return VisionEmbeddings(embeddings, self._ready(features), self.tiles)
 
     def _ready(self, stored: Tensor) -> Tensor:
         return stored.to(self.model.device, self.model.dtype)

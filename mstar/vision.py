@@ -9,7 +9,7 @@ from transformers import initialization as init
 
 from . import distributed
 from .configuration import MstarConfig
-from .hooks import Run
+from .hooks import TiledRun
 
 #: Weights of red, green and blue in luminance (ITU-R BT.601).
 LUMA = (0.299, 0.587, 0.114)
@@ -113,12 +113,15 @@ class VisionEncoder(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, width))
 
     def forward(
-        self, pixel_values: Tensor, run: Run | None = None, window: tuple[int, int] | None = None
+        self,
+        pixel_values: Tensor,
+        run: TiledRun | None = None,
+        window: tuple[int, int] | None = None,
     ) -> tuple[Tensor, tuple[int, int]]:
         """Encode images of any size that is a multiple of the patch.
 
         Args:
-            pixel_values: float [B, 3, H, W].
+            pixel_values: float [B, 3, H, W], tiles one after another.
             run: listeners of this call.
             window: (row, column) in the position table at which to lay an image that is smaller
                 than the native size; without it the table is interpolated to the image's grid.
