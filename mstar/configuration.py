@@ -233,7 +233,7 @@ class MstarConfig(PreTrainedConfig):
 
     @classmethod
     def sandbox(cls, **overrides: Any) -> "MstarConfig":
-        """The embedded checkpoint's sizes: small enough to learn to read on one CPU core."""
+        """Small enough to learn to read on one CPU core: what the sandbox recipe trains."""
         sizes = dict(
             vision_config=dict(
                 hidden_size=128,
@@ -246,12 +246,12 @@ class MstarConfig(PreTrainedConfig):
             ),
             conv_stem=[(24, 2), (48, 2), (48, 1), (96, 2), (96, 1)],
             qformer_config=dict(
-                vocab_size=64,
+                vocab_size=96,
                 hidden_size=128,
                 num_hidden_layers=2,
                 num_attention_heads=4,
                 intermediate_size=384,
-                max_position_embeddings=64,
+                max_position_embeddings=96,
                 cross_attention_frequency=1,
                 encoder_hidden_size=128,
                 use_qformer_text_input=True,
@@ -265,6 +265,27 @@ class MstarConfig(PreTrainedConfig):
             multi_word_heads=4,
             learn_temperature=True,
             initializer_range=0.08,
+            rerank_weight=0.0,
+        )
+        return cls(**(sizes | overrides))
+
+    @classmethod
+    def photographs(cls, **overrides: Any) -> "MstarConfig":
+        """What the sandbox's model grows into for photographs: tiles of 192 px, deeper, Q = 16."""
+        small = cls.sandbox()
+        vision, qformer = small.vision_config.to_dict(), small.qformer_config.to_dict()
+        sizes = dict(
+            vision_config=vision | dict(image_size=192, num_hidden_layers=3),
+            conv_stem=small.conv_stem,
+            qformer_config=qformer | dict(num_hidden_layers=3),
+            num_query_tokens=16,
+            embed_dim=small.embed_dim,
+            sas_heads=small.sas_heads,
+            multi_word_heads=small.multi_word_heads,
+            learn_temperature=True,
+            initializer_range=small.initializer_range,
+            tiles=(1, 2, 3),
+            rerank_weight=0.0,
         )
         return cls(**(sizes | overrides))
 
@@ -282,12 +303,12 @@ class MstarConfig(PreTrainedConfig):
                 vision_use_head=False,
             ),
             qformer_config=dict(
-                vocab_size=64,
+                vocab_size=96,
                 hidden_size=32,
                 num_hidden_layers=4,
                 num_attention_heads=2,
                 intermediate_size=48,
-                max_position_embeddings=64,
+                max_position_embeddings=96,
                 cross_attention_frequency=2,
                 encoder_hidden_size=40,
                 use_qformer_text_input=True,

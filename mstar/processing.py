@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BatchFeature, PreTrainedTokenizerFast, ProcessorMixin
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
@@ -27,6 +26,12 @@ class MstarProcessor(ProcessorMixin):
     """Images and styled queries to tensors.
 
     >>> inputs = processor(images=[image], text=["exit"], styles=["word"])
+
+    Args:
+        prompts: how a query is put, see `texts.INSTRUCTIONS`.
+        tiles: levels, see `mstar.tiles`.
+        captions: whether texts are cleaned as BLIP's captions are before the tokenizer reads them,
+            as BERT's word pieces of the paper need; a tokenizer of characters folds them itself.
     """
 
     def __init__(
@@ -35,23 +40,24 @@ class MstarProcessor(ProcessorMixin):
         tokenizer: PreTrainedTokenizerFast,
         prompts: str = "paper",
         tiles: Sequence[int] = (1,),
+        captions: bool = True,
         **kwargs: Any,
     ):
         if prompts not in INSTRUCTIONS:
             raise ValueError(f"prompts must be one of {', '.join(INSTRUCTIONS)}; got {prompts!r}.")
-        self.prompts, self.tiles = prompts, check_tiles(tiles)
+        self.prompts, self.tiles, self.captions = prompts, check_tiles(tiles), captions
         super().__init__(image_processor, tokenizer, **kwargs)
 
     @classmethod
     def for_config(
-        cls, config: MstarConfig, tokenizer: PreTrainedTokenizerFast
+        cls, config: MstarConfig, tokenizer: PreTrainedTokenizerFast, captions: bool = True
     ) -> "MstarProcessor":
         """The processor that goes with a model: its native size, its preset's prompts."""
         size = config.vision_config.image_size
         image_processor = SiglipImageProcessorPil(
             size={"height": size, "width": size}, image_mean=CLIP_MEAN, image_std=CLIP_STD
         )
-        return cls(image_processor, tokenizer, prompts=config.semantics, tiles=config.tiles)
+        return cls(image_processor, tokenizer, prompts=config.semantics, tiles=config.tiles, captions=captions)
 
     def __call__(
         self,
@@ -115,9 +121,15 @@ class MstarProcessor(ProcessorMixin):
         if any("\ud800" <= character <= "\udfff" for character in query):
             raise ValueError(f"the query {query!r} is no valid text: a character is half of one.")
         template = INSTRUCTIONS[self.prompts][style]
-        if self.prompts == "released":  # the prompt is cleaned with the query, as released
-            return clean_caption(template.format(query))
-        return template.format(clean_caption(query))
+        if self.prompts == "released" and self.captions:
+            return clean_caption(template.format(query))  # with the query, as released
+        return template.format(self.read_as(query))
+
+    def read_as(self, text: str) -> str:
+        """What the model reads of a text: texts that are read alike are the same to it."""
+        if self.captions:
+            return clean_caption(text)
+        return self.tokenizer.backend_tokenizer.normalizer.normalize_str(text)
 
     def _styles(self, text: Sequence[str], styles: str | Sequence[str]) -> list[str]:
         chosen = [styles] * len(text) if isinstance(styles, str) else list(styles)
@@ -129,29 +141,3 @@ class MstarProcessor(ProcessorMixin):
 def _photo(image: Image.Image | np.ndarray) -> Image.Image:
     """A photograph that can be cut."""
     return image if isinstance(image, Image.Image) else Image.fromarray(image)
-
-
-def character_tokenizer(max_length: int = 48) -> PreTrainedTokenizerFast:
-    """The sandbox's tokenizer: one token a character, one for each style's instruction."""
-    special = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
-    instructions = [f"{style}:" for style in STYLES]
-    characters = "abcdefghijklmnopqrstuvwxyz0123456789 ',-&$%/.+@?"
-    vocabulary = {token: i for i, token in enumerate([*special, *instructions, *characters])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.NFD(), normalizers.StripAccents(), normalizers.Lowercase()]
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), behavior="isolated")
-    tokenizer.add_tokens([AddedToken(i, rstrip=True, normalized=False) for i in instructions])
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        special_tokens=[(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")],
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        model_max_length=max_length,
-        pad_token="[PAD]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        unk_token="[UNK]",
-    )

@@ -25,12 +25,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mstar.binarize import salient_region
+from mstar.characters import character_tokenizer
 from mstar.configuration import MstarConfig
 from mstar.losses import contrastive_loss, matching_pairs, soft_targets
 from mstar.matching import assign, assign_per_image, word_scores
 from mstar.official import load_released, load_tokenizer, our_name, resize_positions, resize_queries
 from mstar.outputs import MstarOutput
-from mstar.processing import MstarProcessor, character_tokenizer
+from mstar.processing import MstarProcessor
 from mstar.reranking import rerank
 from mstar.texts import clean_caption
 

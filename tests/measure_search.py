@@ -15,9 +15,9 @@ import torch
 from tqdm import tqdm
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
+from mstar.characters import character_tokenizer
 from mstar.checkpoints import checkpoint_hash
 from mstar.outputs import VisionEmbeddings
-from mstar.processing import character_tokenizer
 from mstar.queries import Query
 from mstar.retrieval import Gallery
 from mstar.shards import About, Entry, write_about, write_shard

@@ -8,6 +8,7 @@ import torch
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
+from mstar.characters import character_tokenizer
 from mstar.evaluation import (
     at_scale,
     average_precision,
@@ -22,7 +23,6 @@ from mstar.evaluation import (
     scale_average_precisions,
 )
 from mstar.inference import rank_gallery
-from mstar.processing import character_tokenizer
 from mstar.queries import Query
 
 

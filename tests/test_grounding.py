@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
+from mstar.characters import character_tokenizer
 from mstar.data import sandbox
 from mstar.grounding import coverage, distinct_share, ground, mask_iou, mass_inside, pointing_game
-from mstar.processing import character_tokenizer
 
 
 def test_coverage_of_whole_and_partial_tokens():

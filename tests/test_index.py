@@ -16,10 +16,10 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from mstar import MstarConfig, MstarModel, MstarProcessor, cli, index, shards
+from mstar.characters import character_tokenizer
 from mstar.checkpoints import checkpoint_hash, load_checkpoint
 from mstar.images import UnreadableImage, open_image
 from mstar.index import index_folder
-from mstar.processing import character_tokenizer
 from mstar.queries import Query
 from mstar.retrieval import Gallery
 from mstar.shards import read_about, read_shards

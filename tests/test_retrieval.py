@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 
 from mstar import MstarConfig, MstarModel, MstarProcessor, vectors
+from mstar.characters import character_tokenizer
 from mstar.contributions import without_each
-from mstar.processing import character_tokenizer
 from mstar.queries import Query, guess_style, parse_query, words_of
 from mstar.reranking import TokenCache, rerank, rerank_count
 from mstar.retrieval import Gallery

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from mstar import MstarConfig, MstarModel, MstarProcessor, cli
+from mstar.characters import character_tokenizer
 from mstar.data import sandbox
-from mstar.processing import character_tokenizer
 from mstar.queries import Query
 from mstar.sandbox_evaluation import evaluate_sandbox, rankings, shortcuts
 

@@ -6,10 +6,12 @@ The layout is that of the released code; keys it does not need are passed over.
 """
 
 import json
+import os
 import re
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +87,17 @@ class Annotations(Sequence):
         with self.file.open("rb") as file:
             file.seek(begin)
             return _checked(json.loads(file.read(end - begin)), self.root)
+
+
+def annotations(file: str, root: str) -> Annotations:
+    """Read and checked once, however many stages use it, and again where the file has changed."""
+    about = os.stat(file) if os.path.exists(file) else None
+    return _read(file, root, about and (about.st_mtime_ns, about.st_size))
+
+
+@cache
+def _read(file: str, root: str, version: tuple[int, int] | None) -> Annotations:
+    return Annotations(file, root)
 
 
 def _entries(text: str, file: Path) -> Iterator[tuple[int, int, Any]]:

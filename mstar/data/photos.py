@@ -5,9 +5,12 @@ Pillow's arithmetic, where the released code has OpenCV's; ranges and probabilit
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageOps
+
+from mstar.tiles import tile_boxes
 
 _SHEAR, _SHIFT, _TURN = 0.15, 5, 15  # level 5 of 10: a factor, pixels, degrees
 _GREY = (128, 128, 128)
@@ -39,6 +42,43 @@ def random_resized_crop(
         aspect: least and largest width / height of what is cut out; where ten draws do not fit,
             the photograph's own, as far as it lies within.
     """
+    return photo.resize(
+        (size, size), Image.Resampling.BICUBIC, box=_random_box(photo, rng, area, aspect)
+    )
+
+
+def random_crop(
+    photo: Image.Image,
+    rng: np.random.Generator,
+    area: tuple[float, float],
+    aspect: tuple[float, float],
+) -> Image.Image:
+    """A part of the photograph as it is, with nearly the photograph's own aspect ratio.
+
+    Args:
+        area: as of `random_resized_crop`.
+        aspect: least and largest factor of width / height.
+    """
+    ratio = photo.width / photo.height
+    return photo.crop(_random_box(photo, rng, area, (aspect[0] * ratio, aspect[1] * ratio)))
+
+
+def tiled(photo: Image.Image, size: int, tiles: Sequence[int]) -> np.ndarray:
+    """The tiles of a photograph (`mstar.tiles`), each resized, uint8 [V, size, size, 3].
+
+    Of the whole alone [size, size, 3].
+    """
+    boxes = tile_boxes(*photo.size, tiles).tolist()
+    cut = [photo.resize((size, size), Image.Resampling.BICUBIC, box=tuple(b)) for b in boxes]
+    return np.stack([np.asarray(one) for one in cut]) if len(cut) > 1 else np.array(cut[0])
+
+
+def _random_box(
+    photo: Image.Image,
+    rng: np.random.Generator,
+    area: tuple[float, float],
+    aspect: tuple[float, float],
+) -> tuple[int, int, int, int]:
     width, height = photo.size
     for _ in range(10):
         wanted = rng.uniform(*area) * width * height
@@ -51,8 +91,7 @@ def random_resized_crop(
         ratio = min(max(width / height, aspect[0]), aspect[1])
         w, h = min(width, round(height * ratio)), min(height, round(width / ratio))
         left, top = (width - w) // 2, (height - h) // 2
-    box = (left, top, left + w, top + h)
-    return photo.resize((size, size), Image.Resampling.BICUBIC, box=box)
+    return left, top, left + w, top + h
 
 
 def random_distortions(photo: Image.Image, rng: np.random.Generator) -> Image.Image:

@@ -4,27 +4,29 @@ The order, the crops and everything else that is drawn by lot follow from the se
 alone, so a run is the same for any number of loader workers, and goes on in the middle.
 """
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+from PIL import Image
 from torch.utils.data import Dataset, Sampler
 
 from mstar import distributed
 from mstar.data import sandbox
-from mstar.data.annotations import Annotations
-from mstar.data.photos import random_distortions, random_resized_crop
+from mstar.data.annotations import annotations
+from mstar.data.difficulty import BASE
+from mstar.data.photos import random_distortions, random_resized_crop, tiled
 from mstar.data.scenes import BLOCK, TOPIC_SHARE
 from mstar.images import UnreadableImage, open_image
-from mstar.texts import clean_caption
 
-Item = dict[str, Any]  # image uint8 [size, size, 3], texts, styles, source
+#: image uint8 [size, size, 3] (of several tiles [V, size, size, 3]), texts, styles, source;
+#: photographed: no rendering; complete: the texts are all that is written there.
+Item = dict[str, Any]
 
-_GOLDEN_RATIO = (5**0.5 - 1) / 2
+#: Multiples of it, modulo 1, are spread evenly however many there are.
+GOLDEN_RATIO = (5**0.5 - 1) / 2
 _TRIES = 20  # unreadable images in a row, after which something else is wrong
 
 
@@ -47,7 +49,8 @@ class Data(Protocol):
     kind: str
     lexicon: tuple[str, ...]
 
-    def open(self, seed: int, size: int) -> Items: ...
+    def open(self, seed: int, size: int, tiles: Sequence[int] = (1,)) -> Items:
+        """Images of `size` px, in the tiles of these levels (`mstar.tiles`)."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,18 @@ class Rendered:
 
     Attributes:
         of: `strips` of one word, or full `scenes`.
-        hard_share: of the blocks of images are HARD, the others EASY.
+        hard_share, street_share: of the blocks of images are HARD and STREET, the others EASY.
+        backgrounds: a folder of photographs without text for STREET; None = procedural ones.
+        strip_size: (height, width) of strips in px.
         topic_share: of the blocks of scenes hold hard negatives for each other.
         multi_word: whether phrases, combined and semantic queries are among the texts.
     """
 
     of: str = "scenes"
     hard_share: float = 0.0
+    street_share: float = 0.0
+    backgrounds: str | None = None
+    strip_size: tuple[int, int] = (32, BASE)
     topic_share: float = TOPIC_SHARE
     multi_word: bool = True
     kind: str = field(default="rendered", init=False)
@@ -70,7 +78,7 @@ class Rendered:
     def __post_init__(self) -> None:
         if self.of not in ("strips", "scenes"):
             raise ValueError(f"of must be 'strips' or 'scenes'; got {self.of!r}.")
-        for name in ("hard_share", "topic_share"):
+        for name in ("hard_share", "street_share", "topic_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be from 0 to 1; got {getattr(self, name)}.")
 
@@ -79,37 +87,47 @@ class Rendered:
         """Words that further wrong answers may be made of."""
         return sandbox.words("train")
 
-    def open(self, seed: int, size: int) -> Items:
-        return _Rendered(self, seed)
+    def open(self, seed: int, size: int, tiles: Sequence[int] = (1,)) -> Items:
+        return _Rendered(self, seed, size, tiles)
 
 
 class _Rendered:
     count = None
 
-    def __init__(self, asked: Rendered, seed: int):
-        self.asked, self.seed = asked, seed
-        if asked.of == "strips":
-            self.kinds = [sandbox.StripDataset(level, seed) for level in _LEVELS]
-        else:
-            self.kinds = [
-                sandbox.SceneDataset(level, seed, topic_share=asked.topic_share)
-                for level in _LEVELS
-            ]
+    def __init__(self, asked: Rendered, seed: int, size: int, tiles: Sequence[int]):
+        self.asked, self.seed, self.size, self.tiles = asked, seed, size, tiles
+        shares = {sandbox.HARD: asked.hard_share, sandbox.STREET: asked.street_share}
+        self.kinds = {
+            level: self._kind(level)
+            for level in (sandbox.EASY, *shares)
+            if shares.get(level, 1 - sum(shares.values())) > 0
+        }
+        self.shares = shares
+
+    def _kind(self, level: sandbox.Difficulty) -> sandbox.SceneDataset | sandbox.StripDataset:
+        ground = {"backgrounds": self.asked.backgrounds} if level is sandbox.STREET else {}
+        if self.asked.of == "strips":
+            return sandbox.StripDataset(level, self.seed, size=self.asked.strip_size, **ground)
+        return sandbox.SceneDataset(level, self.seed, topic_share=self.asked.topic_share, **ground)
 
     def item(self, index: int, rng: np.random.Generator) -> Item:
-        # blocks stay together: the sandbox keeps hard negatives in them
-        hard = index // BLOCK * _GOLDEN_RATIO % 1 < self.asked.hard_share  # evenly spread
-        level = _LEVELS[hard]
-        item = self.kinds[hard][index]
+        # blocks stay together: the sandbox keeps hard negatives in them; spread evenly
+        place, level = index // BLOCK * GOLDEN_RATIO % 1, sandbox.EASY
+        for other, share in self.shares.items():
+            if 0 <= place < share:
+                level = other
+            place -= share
+        item = self.kinds[level][index]
+        if self.asked.of == "scenes" and (self.tiles != (1,) or len(item["image"]) != self.size):
+            photo = Image.fromarray(item["image"].numpy())
+            item["image"] = torch.from_numpy(tiled(photo, self.size, self.tiles))
         if rng.random() < 0.5:
             item["image"] = 255 - item["image"]  # light text on dark is as common as the reverse
         if not self.asked.multi_word:
             words = [t for t, s in zip(item["texts"], item["styles"], strict=True) if s == "word"]
             item |= {"texts": words, "styles": ["word"] * len(words)}
-        return item | {"source": f"{level.name} {self.asked.of} {index} of seed {self.seed}"}
-
-
-_LEVELS = (sandbox.EASY, sandbox.HARD)
+        source = f"{level.name} {self.asked.of} {index} of seed {self.seed}"
+        return item | {"photographed": False, "complete": True, "source": source}
 
 
 @dataclass(frozen=True)
@@ -127,25 +145,16 @@ class Annotated:
     kind: str = field(default="annotated", init=False)
     lexicon = ()
 
-    def open(self, seed: int, size: int) -> Items:
+    def open(self, seed: int, size: int, tiles: Sequence[int] = (1,)) -> Items:
+        if tuple(tiles) != (1,):
+            raise ValueError(f"these lists are for whole images, as in the paper; got {tiles}.")
         return _Annotated(self, size)
-
-
-def _annotations(file: str, root: str) -> Annotations:
-    """Checked once, however many stages use it, and again where the file has changed."""
-    about = os.stat(file) if os.path.exists(file) else None
-    return _checked(file, root, about and (about.st_mtime_ns, about.st_size))
-
-
-@cache
-def _checked(file: str, root: str, version: tuple[int, int] | None) -> Annotations:
-    return Annotations(file, root)
 
 
 class _Annotated:
     def __init__(self, asked: Annotated, size: int):
         self.asked, self.size = asked, size
-        self.lists = [_annotations(*place) for place in asked.lists]
+        self.lists = [annotations(*place) for place in asked.lists]
         self.begins = np.cumsum([0, *map(len, self.lists)])
         self.count = int(self.begins[-1])
 
@@ -155,13 +164,12 @@ class _Annotated:
         photo = random_resized_crop(open_image(found.image), self.size, rng)
         if self.asked.distort:
             photo = random_distortions(photo, rng)
-        # texts are the same if the model reads the same (official.md 10), and each counts once
-        read = map(clean_caption, found.texts)
-        texts, styles = zip(*dict.fromkeys(zip(read, found.styles, strict=True)), strict=True)
         return {
             "image": torch.from_numpy(np.array(photo)),
-            "texts": list(texts),
-            "styles": list(styles),
+            "texts": list(found.texts),
+            "styles": list(found.styles),
+            "photographed": True,
+            "complete": True,
             "source": str(found.image),
         }
 

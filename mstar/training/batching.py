@@ -25,6 +25,8 @@ def make_batch(
     lexicon: tuple[str, ...],
     rng: np.random.Generator,
     extra_words: int,
+    photographed: Sequence[bool] | None = None,
+    complete: Sequence[bool] | None = None,
 ) -> dict[str, Tensor]:
     """The texts of a batch, and whose they are.
 
@@ -32,15 +34,21 @@ def make_batch(
         texts: the list of each of B images, of all processes.
         lexicon: training words, of which hard negatives and `extra_words` more are made: text is
             cheap, and more wrong answers make each step teach more. Empty = no negative is made.
+        photographed, complete: of each image, whether it is a photograph, and whether its list is
+            all that is written there; None = no photograph, and it is.
 
     Returns:
         what `MstarModel.forward` takes beside images: input_ids, attention_mask int64 [N, L];
-        is_word bool [N]; own, positives bool [B, N].
+        is_word bool [N]; own, positives, unknown bool [B, N]. What an image that is not listed
+        completely shares with other photographs' lists is unknown.
     """
+    # texts are the same if the model reads the same (official.md 10), and each counts once
+    texts = [[(processor.read_as(text), style) for text, style in own] for own in texts]
     index: dict[Text, int] = {}
     for own in texts:
         for text in own:
             index.setdefault(text, len(index))
+    seen = len(index)
     if lexicon:
         wrong = [n for text in list(index) for n in hard_negatives(text, lexicon, rng)]
         wrong += [(str(word), "word") for word in rng.choice(lexicon, extra_words, replace=False)]
@@ -55,7 +63,15 @@ def make_batch(
     strings: dict[str, int] = {}
     number = torch.tensor([strings.setdefault(text, len(strings)) for text, _ in listed])
     equal = own.float() @ (number[:, None] == number).float() > 0
-    return dict(data) | {"own": own, "positives": equal | _implied(listed, texts)}
+    positives = equal | _implied(listed, texts)
+    photos = torch.zeros(len(texts), dtype=torch.bool)
+    if photographed is not None:
+        photos = torch.tensor(photographed, dtype=torch.bool)
+    partly = ~torch.tensor(complete, dtype=torch.bool) if complete is not None else ~photos & photos
+    elsewhere = own[photos].any(dim=0)
+    elsewhere[seen:] = False
+    unknown = partly[:, None] & elsewhere & ~positives
+    return dict(data) | {"own": own, "positives": positives, "unknown": unknown}
 
 
 def _implied(listed: Sequence[Text], texts: Sequence[Sequence[Text]]) -> Tensor:
@@ -118,9 +134,9 @@ def similar(lexicon: tuple[str, ...], count: int = 8) -> dict[str, tuple[str, ..
 
 
 def normalise(images: Tensor) -> Tensor:
-    """uint8 [B, H, W, 3] -> float [B, 3, H, W] with CLIP's mean and standard deviation."""
+    """uint8 [B, …, H, W, 3] -> float [B, …, 3, H, W] with CLIP's mean and standard deviation."""
     mean, std = (
         torch.tensor(values, device=images.device)[:, None, None]
         for values in (CLIP_MEAN, CLIP_STD)
     )
-    return (images.permute(0, 3, 1, 2).float() / 255 - mean) / std
+    return (images.movedim(-1, -3).float() / 255 - mean) / std

@@ -31,15 +31,16 @@ class Objective(nn.Module):
         transcriptions: Sequence[str] | None = None,
         idle_weight: float = 0.0,
         entropy_weight: float = 0.0,
+        matching_weight: float = 1.0,
         **batch: Tensor | int | bool,
     ) -> dict[str, Tensor]:
         """`loss` and its parts.
 
         Args:
-            pixel_values: this process's images [B, 3, H, W].
+            pixel_values: this process's images, in tiles [B, V, 3, H, W] or whole [B, 3, H, W].
             window: see `VisionEncoder.forward`.
             transcriptions: what is written on each; asks for the reading loss.
-            idle_weight, entropy_weight: see `Stage`.
+            idle_weight, entropy_weight, matching_weight: see `Stage`.
             batch: what else `MstarModel.forward` takes.
         """
         if transcriptions is not None:
@@ -54,7 +55,7 @@ class Objective(nn.Module):
         losses = {"loss": out.loss, "L_c": out.contrastive_loss}
         cosine, assignment = out.similarity.cosine, out.similarity.assignment
         is_word, temperature = batch["is_word"], self.model.temp
-        excluded = batch["positives"] & ~is_word
+        excluded = batch["positives"] & ~is_word | batch["unknown"]
         if self.assigned_weight:
             losses["L_a"] = assigned_loss(cosine, assignment, excluded, temperature)
             losses["loss"] = losses["loss"] + self.assigned_weight * losses["L_a"]
@@ -70,6 +71,7 @@ class Objective(nn.Module):
             losses["loss"] = losses["loss"] + entropy_weight * losses["H_C"]
         if out.matching_loss is not None:
             losses["L_m"] = out.matching_loss
+            losses["loss"] = losses["loss"] + (matching_weight - 1) * losses["L_m"]
         return losses
 
 

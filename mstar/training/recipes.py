@@ -8,7 +8,10 @@ import math
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any
 
+from ..data.mixed import Mixed
+from ..data.photographs import Crops, Lists, Photographs
 from ..data.stream import Annotated, Data, Rendered
+from ..tiles import check_tiles
 
 READING, RETRIEVAL = "reading", "retrieval"
 
@@ -33,8 +36,12 @@ class Stage:
         accumulate: micro-batches of a step, one after the other. Each is compared within itself
             alone, so more of them mean fewer wrong answers a text.
         extra_words: words of the data's lexicon added to each micro-batch as negatives.
+        tiles: levels, see `mstar.tiles`.
         matching_every: L_m counts in every so manieth step, as its pass is the dearest part; 0 =
             never.
+        matching_weight: of L_m; 1 in the paper, whose ψ starts from BLIP-2's.
+        hardness: of L_m's negatives at the stage's first and last step, see
+            `losses.matching_pairs`.
         idle_weight: of the loss on embeddings to which no word is assigned (`losses.idle_loss`).
         entropy_weight: of the mean entropy of ψ's cross-attention (`losses.attention_entropy`).
         checkpoint_activations: compute them twice instead of keeping them.
@@ -58,7 +65,10 @@ class Stage:
     pve_steps: int = 1
     accumulate: int = 1
     extra_words: int = 48
+    tiles: tuple[int, ...] = (1,)
     matching_every: int = 4
+    matching_weight: float = 1.0
+    hardness: tuple[float, float] = (1.0, 1.0)
     idle_weight: float = 0.0
     entropy_weight: float = 0.0
     checkpoint_activations: bool = False
@@ -70,7 +80,7 @@ class Stage:
             raise ValueError(
                 f"stage {self.name}: give one of steps, epochs and minutes, above 0; got {given}."
             )
-        if self.epochs and self.data.kind == "rendered":
+        if self.epochs and self.data.kind in ("rendered", "mixed"):
             raise ValueError(
                 f"stage {self.name}: rendered images have no epochs, give steps or minutes."
             )
@@ -79,6 +89,7 @@ class Stage:
                 f"stage {self.name}: decay is linear or cosine and objective reading or "
                 f"retrieval; got {self.decay!r} and {self.objective!r}."
             )
+        check_tiles(self.tiles)
         if self.decay == "cosine" and not self.epochs:
             raise ValueError(f"stage {self.name}: a cosine by epochs needs epochs.")
         if self.batch_size < 1 or self.accumulate < 1 or self.batch_size % self.accumulate:
@@ -97,7 +108,7 @@ class Recipe:
     """What `mstar train` does; recorded with the checkpoint.
 
     Attributes:
-        size: of the model; `sandbox` or `base`, presets of `MstarConfig`.
+        size: of the model; `sandbox`, `photographs` or `base`, presets of `MstarConfig`.
         multi_word_branch: whether the model has one.
         seed: of weights, the order of images, dropout and everything else drawn by lot.
         weight_decay: on matrices; biases, norms and τ have none.
@@ -219,7 +230,47 @@ def continued(seed: int = 2) -> Recipe:
     )
 
 
-Lists = tuple[tuple[str, str], ...]  # (annotation file, image folder) of each
+def photographs(
+    real: Lists,
+    incomplete: Lists = (),
+    crops: Lists = (),
+    backgrounds: str | None = None,
+    seed: int = 3,
+) -> Recipe:
+    """What a sandbox checkpoint goes on with to read photographs; box-free, some hours on two cores.
+
+    The model grows (`start.grown`). `reread` shows φ single words of the street, rendered and cut
+    from photographs; from `open` on, lists of photographs are mixed with rendered scenes, in the
+    whole and 2 × 2 tiles, and L_m sees any text of another image before it sees look-alikes
+    (matching head from nothing); `finer` adds 3 × 3 tiles, and `recycle` T = 1 with the rate
+    falling to nothing.
+    """
+    street = dict(backgrounds=backgrounds)
+    words = Rendered("strips", 0.2, 0.6, strip_size=(48, 192), **street)
+    read = Mixed(((0.5, words), (0.5, Crops(crops)))) if crops else words
+    scenes = Rendered(hard_share=0.3, street_share=0.5, topic_share=0.5, **street)
+    lists = Photographs(real, incomplete)
+    mixed = Mixed(((0.5, lists), (0.5, scenes)))
+    phi = ("vision.siglip",)
+    one = dict(pve_steps=0, decay_from=1.0, tiles=(1, 2), extra_words=96)
+    match = dict(matching_every=1, matching_weight=10.0)
+    return Recipe(
+        (
+            Stage("reread", read, 32, 1e-3, steps=1500, objective=READING, decay_from=0.3),
+            Stage("settle", mixed, 12, 6e-4, steps=150, frozen=phi, matching_every=0, **one),
+            Stage("open", mixed, 12, 5e-4, steps=3000, hardness=(0.0, 0.5), **match, **one),
+            Stage(
+                "finer", mixed, 8, 4e-4, steps=3000, hardness=(0.5, 1.0), **match,
+                **one | dict(tiles=(1, 2, 3)),
+            ),
+            Stage(
+                "recycle", mixed, 8, 4e-4, steps=3000, decay_from=0.0, tiles=(1, 2, 3),
+                extra_words=96, **match,
+            ),
+        ),
+        size="photographs",
+        seed=seed,
+    )  # fmt: skip
 
 
 def paper_word(synthetic: Lists, real: Lists, epochs: int = 16) -> Recipe:

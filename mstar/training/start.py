@@ -11,6 +11,7 @@ from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from ..characters import character_tokenizer
 from ..configuration import MstarConfig
 from ..modeling import MstarModel
 from ..official import (
@@ -20,7 +21,7 @@ from ..official import (
     resize_positions,
     resize_queries,
 )
-from ..processing import MstarProcessor, character_tokenizer
+from ..processing import MstarProcessor
 from .recipes import Recipe
 
 _POSITIONS = "vision.siglip.embeddings.position_embedding.weight"

@@ -250,7 +250,8 @@ class Trainer:
     def _items(self, stage: Stage) -> tuple[Items, int]:
         """The present stage's images, and its seed: every stage sees images of its own."""
         seed = self.recipe.seed * 1000 + self.progress.stage
-        return stage.data.open(seed, self.model.config.vision_config.image_size), seed
+        size = self.model.config.vision_config.image_size
+        return stage.data.open(seed, size, stage.tiles), seed
 
     def _batches(
         self, stage: Stage, items: Items, seed: int, start: int, stop: int
@@ -339,6 +340,7 @@ class Trainer:
             stage.data.lexicon,
             rng,
             stage.extra_words,
+            *(distributed.gather_lists(batch[name]) for name in ("photographed", "complete")),
         )
         every = stage.matching_every
         return (
@@ -346,7 +348,13 @@ class Trainer:
             | {name: value.to(device) for name, value in texts.items()}
             | {"steps": stage.pve_steps, "matching": every > 0 and step % every == 0}
             | {"idle_weight": stage.idle_weight, "entropy_weight": stage.entropy_weight}
+            | {"matching_weight": stage.matching_weight, "hardness": self._hardness(stage, step)}
         )
+
+    def _hardness(self, stage: Stage, step: int) -> float:
+        """From the stage's first step to its last."""
+        first, last = stage.hardness
+        return first + (last - first) * step / (self.progress.steps or 1)
 
     def _window(self, pixels: Tensor, rng: np.random.Generator) -> tuple[int, int] | None:
         """A strip is laid at a random height of the position table: every row learns to read."""

@@ -7,9 +7,9 @@ import torch
 from PIL import Image
 
 from mstar import MstarConfig, MstarModel, MstarProcessor, Trace
+from mstar.characters import character_tokenizer
 from mstar.data import sandbox
 from mstar.explain import NEEDED
-from mstar.processing import character_tokenizer
 
 
 @dataclass
