@@ -1,4 +1,8 @@
-"""How hard a scene is to read: three levels, EASY and HARD to train on, CROWD to judge by."""
+"""How hard a scene is to read: EASY, HARD and STREET to train on, CROWD to judge by.
+
+EASY, HARD and CROWD are drawn flat (`layout`); STREET is drawn to look like a photograph
+(`street`), and its images are larger.
+"""
 
 from dataclasses import dataclass
 
@@ -7,15 +11,17 @@ from mstar.data import fonts
 SPLITS = ("train", "test")
 
 SMALL = 17
-"""A text under this nominal size (px at 128 px) is small."""
+"""A text under this nominal size (px at 128 px) is small where everything is drawn flat."""
 
 BASE = 128
-"""The image size in px at which all sizes are given."""
+"""Width and height in px of what is drawn flat, unless it is said otherwise."""
+
+FLAT, STREET_LOOK = "flat", "street"
 
 
 @dataclass(frozen=True)
 class Difficulty:
-    """How hard a scene is to read. Sizes are nominal px at 128 px, contrast is in grey levels."""
+    """How hard a scene is to read. Sizes are nominal px at `base` px, contrast is grey levels."""
 
     name: str
     words: tuple[int, ...]  # how many words an image may have
@@ -30,6 +36,9 @@ class Difficulty:
     noise: int  # largest amplitude, grey levels
     thing_share: float  # of the scenes: something stands there, mostly with a text on it
     splits: tuple[str, ...] = SPLITS
+    base: int = BASE  # px: how large an image is unless it is said otherwise
+    small: int = SMALL  # a text under this size is small
+    look: str = FLAT  # or STREET_LOOK
 
 
 EASY = Difficulty(
@@ -48,4 +57,11 @@ CROWD = Difficulty(
     contrast=85, rotation=8, keystone=0.04, blur=0.5, noise=6, thing_share=0.0,
     splits=("test",),
 )  # fmt: skip
-DIFFICULTIES = {difficulty.name: difficulty for difficulty in (EASY, HARD, CROWD)}
+STREET = Difficulty(
+    "street", tuple(range(1, 11)),
+    (0.13, 0.15, 0.15, 0.13, 0.11, 0.09, 0.08, 0.07, 0.05, 0.04), (11, 210),
+    ("upper", "capitalised", "lower", "mixed"), fonts.HARD,
+    contrast=45, rotation=14, keystone=0.5, blur=1.3, noise=13, thing_share=0.2,
+    base=448, small=24, look=STREET_LOOK,
+)  # fmt: skip
+DIFFICULTIES = {difficulty.name: difficulty for difficulty in (EASY, HARD, CROWD, STREET)}

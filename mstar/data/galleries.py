@@ -15,7 +15,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from mstar.data import fonts, labels, lexicon
-from mstar.data.difficulty import BASE, DIFFICULTIES, EASY, SMALL, Difficulty
+from mstar.data.difficulty import DIFFICULTIES, EASY, Difficulty
 from mstar.data.layout import Text
 from mstar.data.lexicon import WordSource
 from mstar.data.scenes import (
@@ -96,18 +96,20 @@ def gallery(
     images: int = 1000,
     seen: int = 200,
     unseen: int = 200,
-    size: int = BASE,
+    size: int | None = None,
     progress: bool = False,
+    backgrounds: str | Path | None = None,
 ) -> Gallery:
     """A gallery with `seen` + `unseen` word queries, each with a relevant image at least.
 
     For every ten images there are also about one phrase, one combined and (where the difficulty
     has things) one semantic query. Every semantic query has three hard negatives at least: the
     thing without the text, the text on another thing, and a look-alike on that thing; there are
-    images for half the phrases with the same words in another order, and apart.
+    images for half the phrases with the same words in another order, and apart. Size and
+    backgrounds are those of `scenes.scene`.
     Raises ValueError where there are fewer images than the queries need, or too few words.
     """
-    check("test", difficulty)
+    check("test", difficulty, backgrounds)
     if seen < lexicon.ENOUGH or unseen < lexicon.ENOUGH:
         raise ValueError(
             f"A gallery needs at least {lexicon.ENOUGH} seen and as many unseen query words; "
@@ -137,12 +139,14 @@ def gallery(
             source,
             plans[order[i]],
             size,
+            backgrounds,
         )
         for i in tqdm(range(images), desc="gallery", disable=not progress)
     )
     wanted = _wanted(choice, scenes, words, planned, round(images * _QUERIES_OF_A_STYLE))
     where = _by_word(scenes)
-    queries = tuple(_query(scenes, where, text, style, size) for text, style in wanted)
+    small = difficulty.small * len(scenes[0].image) / difficulty.base  # px
+    queries = tuple(_query(scenes, where, text, style, small) for text, style in wanted)
     digest = _hash(scenes, queries)
     return Gallery(scenes, queries, seed, difficulty.name, digest)
 
@@ -151,7 +155,7 @@ def judging_gallery(difficulty: str, seed: int, images: int) -> Gallery:
     """The gallery by which evaluations judge a model, with progress.
 
     Args:
-        difficulty: `easy`, `hard` or `crowd`.
+        difficulty: `easy`, `hard`, `crowd` or `street`.
         images: `FEWEST` or more. A fifth as many seen words are asked for, at most 200, and as
             many unseen ones.
 
@@ -247,7 +251,7 @@ def _by_word(scenes: tuple[Scene, ...]) -> dict[str, set[int]]:
 
 
 def _query(
-    scenes: tuple[Scene, ...], where: dict[str, set[int]], text: str, style: str, size: int
+    scenes: tuple[Scene, ...], where: dict[str, set[int]], text: str, style: str, limit: float
 ) -> Query:
     words = words_of(Asked(text, style))
     relevant, small = np.zeros((2, len(scenes)), dtype=bool)
@@ -258,7 +262,7 @@ def _query(
             near.add(i)
         else:
             relevant[i] = True
-            small[i] = min(region.size for region in answer) < SMALL * size / BASE
+            small[i] = min(region.size for region in answer) < limit
     hard_negatives = None
     if style == "phrase":
         hard_negatives = np.array(sorted(near), dtype=np.int64)

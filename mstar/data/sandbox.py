@@ -2,12 +2,13 @@
 
 The parts, in reading order: `lexicon` (words), `fonts` (typefaces), `render` (pixels), `things`
 (signs, bottles, shirts, doors), `labels` (the four query styles), `difficulty` (EASY, HARD,
-CROWD), `layout` (places), `scenes` (images), `datasets` (training items), `galleries` (evaluation
-sets), `sheets` (contact sheets). This module is their common face.
+CROWD, STREET), `layout` (places), `street` (what looks like a photograph), `scenes` (images),
+`datasets` (training items), `galleries` (evaluation sets), `sheets` (contact sheets). This module
+is their common face; importing it imports no torch.
 """
 
 from mstar.data.datasets import SceneDataset, StripDataset, collate
-from mstar.data.difficulty import CROWD, DIFFICULTIES, EASY, HARD, SMALL, Difficulty
+from mstar.data.difficulty import CROWD, DIFFICULTIES, EASY, HARD, SMALL, STREET, Difficulty
 from mstar.data.galleries import Gallery, Query, gallery, judging_gallery
 from mstar.data.labels import STYLES, Region, label
 from mstar.data.lexicon import words
@@ -21,6 +22,7 @@ __all__ = [
     "EASY",
     "HARD",
     "SMALL",
+    "STREET",
     "STYLES",
     "Difficulty",
     "Gallery",

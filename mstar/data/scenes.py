@@ -7,11 +7,12 @@ painted (`layout`), and labelled (`labels`). A strip is one word alone.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
-from mstar.data import labels, lexicon, things
-from mstar.data.difficulty import BASE, DIFFICULTIES, EASY, SPLITS, Difficulty
+from mstar.data import labels, lexicon, street, things
+from mstar.data.difficulty import BASE, DIFFICULTIES, EASY, FLAT, SPLITS, Difficulty
 from mstar.data.labels import Region
 from mstar.data.layout import Layout, Text
 from mstar.data.lexicon import WordSource
@@ -21,6 +22,9 @@ BLOCK = 4
 
 TOPIC_SHARE = 0.2
 """Of the blocks, those that do, unless it is said otherwise."""
+
+STRIP = (32, BASE)
+"""Height and width in px of the smallest strip."""
 
 _VERSION = 1  # part of every seed; raise it when the drawing changes
 _STREAMS = {"train": 0, "test": 1, "gallery": 2}
@@ -80,8 +84,8 @@ def generator(
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
 
 
-def check(split: str, difficulty: Difficulty) -> None:
-    """Raise ValueError for an unknown split or difficulty, or one that does not fit the other."""
+def check(split: str, difficulty: Difficulty, backgrounds: str | Path | None = None) -> None:
+    """Raise ValueError for an unknown split or difficulty, or arguments that do not fit it."""
     if split not in SPLITS:
         raise ValueError(f"Unknown split {split!r}: expected 'train' or 'test'.")
     if difficulty not in DIFFICULTIES.values():
@@ -89,6 +93,8 @@ def check(split: str, difficulty: Difficulty) -> None:
         raise ValueError(f"Unknown difficulty {difficulty!r}: expected one of {names}.")
     if split not in difficulty.splits:
         raise ValueError(f"{difficulty.name.upper()} is for evaluation only, not for {split!r}.")
+    if backgrounds is not None and difficulty.look == FLAT:
+        raise ValueError(f"{difficulty.name.upper()} is drawn flat and has no use for backgrounds.")
 
 
 @cache
@@ -102,17 +108,26 @@ def scene(
     index: int,
     split: str = "train",
     difficulty: Difficulty = EASY,
-    size: int = BASE,
+    size: int | None = None,
     topic_share: float = TOPIC_SHARE,
+    backgrounds: str | Path | None = None,
 ) -> Scene:
     """Image number `index` of the stream that `seed`, `split` and `difficulty` name.
 
     Of the blocks of four consecutive indices `topic_share` share a topic (the same words in another
     order, on another thing, a look-alike), so that a batch of neighbours holds hard negatives.
-    Raises ValueError for an unknown split or difficulty, CROWD in training, a seed or index out
-    of range, and a size that is no multiple of 32 from 64 to 1024.
+
+    Args:
+        size: height and width in px, a multiple of 32 from 64 to 1024; None = 128, and 448 for
+            STREET.
+        backgrounds: a folder of photographs without text for STREET to stand on; None = made up
+            ones. Which photograph an image gets depends on the list of their names.
+
+    Raises:
+        ValueError: an unknown split or difficulty, CROWD in training, a seed or index out of range,
+            another size, backgrounds for what is drawn flat, without images or with a broken one.
     """
-    check(split, difficulty)
+    check(split, difficulty, backgrounds)
     rng = generator("scene", split, difficulty, seed, index)
     block = generator("block", split, difficulty, seed, index // BLOCK)
     required: tuple[Text, ...] = ()
@@ -121,7 +136,8 @@ def scene(
         topic = phrase_topic if block.random() < 0.5 else thing_topic
         slots = topic(block, word_source(split))
         required = slots[int(block.permutation(BLOCK)[index % BLOCK])]
-    return compose(rng, difficulty, split != "train", word_source(split), required, size)
+    source = word_source(split)
+    return compose(rng, difficulty, split != "train", source, required, size, backgrounds)
 
 
 Slots = tuple[tuple[Text, ...], ...]
@@ -162,15 +178,22 @@ def compose(
     unseen_fonts: bool,
     source: WordSource,
     required: tuple[Text, ...],
-    size: int,
+    size: int | None = None,
+    backgrounds: str | Path | None = None,
 ) -> Scene:
     """A scene with the required texts and as many more words as the difficulty asks for.
 
-    Raises ValueError for a size that is no multiple of 32 from 64 to 1024.
+    Raises ValueError as `scene` does for size and backgrounds.
     """
+    size = difficulty.base if size is None else size
     if not isinstance(size, int) or size % 32 or not 64 <= size <= 1024:
         raise ValueError(f"size must be a multiple of 32 from 64 to 1024; got {size!r}.")
-    return painted(rng, lay_out(rng, difficulty, unseen_fonts, source, required, size))
+    if difficulty.look == FLAT:
+        return painted(rng, lay_out(rng, difficulty, unseen_fonts, source, required, size))
+    regions, pixels, found = street.compose(
+        rng, difficulty, unseen_fonts, source, required, size, backgrounds
+    )
+    return Scene(pixels, *labels.label(rng, regions), regions, found)
 
 
 def lay_out(
@@ -186,7 +209,7 @@ def lay_out(
     count = int(rng.choice(difficulty.words, p=difficulty.shares))
     while True:
         plan = _plan(rng, difficulty, source, required, count)
-        layout = Layout(rng, difficulty, unseen_fonts, size, size, size / BASE)
+        layout = Layout(rng, difficulty, unseen_fonts, size, size, size / difficulty.base)
         # Things first: they need the largest rooms.
         if all(layout.place(text) for text in sorted(plan, key=lambda text: text.thing is None)):
             return layout
@@ -233,21 +256,28 @@ def strip(
     index: int,
     split: str = "train",
     difficulty: Difficulty = EASY,
-    size: tuple[int, int] = (32, BASE),
+    size: tuple[int, int] = STRIP,
+    backgrounds: str | Path | None = None,
 ) -> Strip:
     """Word number `index` of a stream, drawn alone on a strip of `size` (height, width) px.
 
     Fonts, colours, poses and weather are those of the scenes; letters are as large as in a scene
-    of 128 px as far as they fit. Raises ValueError as `scene` does, and for a strip under
-    32 x 128 px.
+    of 128 px as far as they fit, those of STREET as large as the strip. STREET has numbers among
+    the words, of digits alone: every strip is written in a-z and 0-9. Raises ValueError as `scene`
+    does, and for a strip under 32 x 128 px.
     """
-    check(split, difficulty)
+    check(split, difficulty, backgrounds)
     height, width = size
-    if height < 32 or width < BASE:
+    if height < STRIP[0] or width < STRIP[1]:
         raise ValueError(f"A strip is at least 32 x 128 px (height, width); got {size!r}.")
     rng = generator("strip", split, difficulty, seed, index)
+    source, unseen_fonts = word_source(split), split != "train"
+    if difficulty.look != FLAT:
+        return Strip(
+            *street.lone_word(rng, difficulty, unseen_fonts, source, height, width, backgrounds)
+        )
     while True:
-        word = word_source(split).draw(rng, lexicon.LONGEST, set())
-        layout = Layout(rng, difficulty, split != "train", width, height, 1.0)
+        word = source.draw(rng, lexicon.LONGEST, set())
+        layout = Layout(rng, difficulty, unseen_fonts, width, height, 1.0)
         if layout.place(Text((word,))):
             return Strip(layout.paint()[1], word)

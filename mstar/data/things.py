@@ -77,6 +77,12 @@ def plan(
 
 def draw(rng: np.random.Generator, image: Image.Image, shape: Shape, at: tuple[int, int]) -> None:
     """Draw a planned thing into `image` with its top left corner `at` (x, y)."""
+    small = picture(rng, shape)
+    image.paste(small.convert("RGB"), at, small.getchannel("A"))
+
+
+def picture(rng: np.random.Generator, shape: Shape) -> Image.Image:
+    """A planned thing alone, RGBA of the shape's size."""
     size = (shape.width * _FINE, shape.height * _FINE)
     canvas = Image.new("RGBA", size)
     main = random_colour(rng)
@@ -85,8 +91,7 @@ def draw(rng: np.random.Generator, image: Image.Image, shape: Shape, at: tuple[i
     trims = rng.integers(0, 256, (12, 3))
     trim = tuple(trims[np.argmax(np.abs(luma(trims) - level) > 60)].tolist())
     _DRAW[shape.kind](ImageDraw.Draw(canvas), shape, main, trim)
-    small = canvas.resize((shape.width, shape.height), Image.Resampling.BOX)
-    image.paste(small.convert("RGB"), at, small.getchannel("A"))
+    return canvas.resize((shape.width, shape.height), Image.Resampling.BOX)
 
 
 def _fine(box: Box) -> Box:

@@ -88,7 +88,7 @@ def test_sizes_grow_with_the_image():
         (lambda: sandbox.scene(0, 1.0), "index must be a whole number"),
         (lambda: sandbox.scene(0, 0, "validation"), "expected 'train' or 'test'"),
         (lambda: sandbox.scene(0, 0, "train", CROWD), "CROWD is for evaluation only"),
-        (lambda: sandbox.scene(0, 0, "train", "easy"), "expected one of EASY, HARD, CROWD"),
+        (lambda: sandbox.scene(0, 0, "train", "easy"), "expected one of EASY, HARD, CROWD, STREET"),
         (lambda: sandbox.scene(0, 0, size=100), "multiple of 32"),
         (lambda: sandbox.strip(0, 0, size=(16, 128)), "at least 32 x 128 px"),
         (lambda: sandbox.words("test"), "expected 'train' or 'unseen'"),

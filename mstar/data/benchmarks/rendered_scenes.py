@@ -12,7 +12,7 @@ def rendered(difficulty: str = "easy", seed: int = 0, images: int = 1000) -> Ben
     The area of a match is that of all its words together.
 
     Args:
-        difficulty: `easy`, `hard` or `crowd`.
+        difficulty: `easy`, `hard`, `crowd` or `street`.
         images: size of the gallery.
 
     Raises:

@@ -1,0 +1,359 @@
+"""What carries a text, and how the ink lies on it: plates, banners, neon, engraving, paint."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from mstar.data.render import luma
+from mstar.data.street import surfaces
+from mstar.data.street.letters import Lettering
+
+PAINTED = "painted"
+"""On what is there already; every other kind brings its own ground."""
+
+KINDS = {
+    PAINTED: 0.3, "plate": 0.27, "banner": 0.1, "sticker": 0.07, "poster": 0.1, "awning": 0.04,
+    "lightbox": 0.06, "slab": 0.06,
+}  # fmt: skip
+"""Every kind of ground -> its share of the boards."""
+
+_FAINT_SHARE = 0.12  # of the boards: little contrast
+_FAINT = 0.62  # of the usual least contrast
+_PAIRS = (
+    ((245, 245, 242), (20, 20, 22)), ((28, 28, 30), (240, 240, 235)),
+    ((190, 30, 35), (250, 250, 248)), ((30, 70, 150), (250, 250, 250)),
+    ((20, 110, 70), (245, 245, 240)), ((245, 205, 30), (20, 20, 20)),
+    ((235, 130, 30), (25, 20, 20)), ((85, 55, 40), (235, 220, 185)),
+    ((240, 230, 205), (110, 30, 30)), ((25, 35, 70), (215, 175, 90)),
+    ((20, 60, 45), (220, 190, 110)), ((185, 185, 182), (25, 25, 30)),
+    ((248, 248, 248), (195, 25, 35)), ((246, 246, 246), (25, 65, 150)),
+    ((215, 80, 140), (255, 250, 250)), ((110, 50, 130), (245, 240, 245)),
+    ((30, 140, 150), (250, 250, 250)), ((250, 240, 200), (20, 90, 60)),
+    ((120, 180, 70), (250, 255, 245)), ((60, 62, 66), (245, 190, 40)),
+    ((170, 210, 235), (25, 50, 100)),
+)  # fmt: skip
+_INKS = (
+    (245, 245, 242), (20, 20, 22), (190, 30, 35), (30, 70, 150), (20, 100, 60), (250, 210, 40),
+    (215, 175, 90), (85, 55, 40), (235, 130, 30), (240, 230, 205), (110, 30, 30),
+)  # fmt: skip
+_GLOWS = (
+    (255, 60, 90),
+    (60, 200, 255),
+    (255, 170, 50),
+    (120, 255, 140),
+    (255, 90, 230),
+    (255, 245, 220),
+)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Lines in their places on a flat board.
+
+    Attributes:
+        ink: uint8 [height, width], 255 = ink.
+        outlines: of each line and each of its words, float [points, 2] px.
+        spans: (first row, row after the last) of each line.
+        size: smallest nominal size, px.
+    """
+
+    ink: np.ndarray
+    outlines: tuple[tuple[np.ndarray, ...], ...]
+    spans: tuple[tuple[int, int], ...]
+    size: float
+
+    def halved(self) -> "Sheet":
+        """Half as large."""
+        height, width = (max(1, side // 2) for side in self.ink.shape)
+        rows, columns = height / self.ink.shape[0], width / self.ink.shape[1]
+        return Sheet(
+            cv2.resize(self.ink, (width, height), interpolation=cv2.INTER_AREA),
+            tuple(tuple(one * (columns, rows) for one in line) for line in self.outlines),
+            tuple((int(a * rows), int(b * rows)) for a, b in self.spans),
+            self.size * rows,
+        )
+
+
+def arrange(rng: np.random.Generator, lines: list[Lettering], kind: str) -> Sheet:
+    """Lines below each other, centred or flush left, with the margin that the kind needs."""
+    size = min(line.size for line in lines)
+    tall = max(line.ink.shape[0] for line in lines)
+    gap = round(float(rng.uniform(0.25, 0.8)) * size)
+    wide, high = rng.uniform(0.25, 0.9, 2) * size
+    if kind == PAINTED:  # only what shadows and glows need
+        wide = high = 0.3 * size
+    elif kind == "banner":
+        wide *= 3
+    elif kind == "poster":
+        high += float(rng.uniform(0.3, 2.0)) * size
+    elif kind == "awning":
+        wide, high = wide * 2.5, 0.35 * size
+    above = round(high + (float(rng.uniform(0.8, 2)) * tall if kind == "awning" else 0))
+    below, wide = round(high), round(wide)
+    width = max(line.ink.shape[1] for line in lines) + 2 * wide
+    height = sum(line.ink.shape[0] for line in lines) + gap * (len(lines) - 1) + above + below
+    ink = np.zeros((height, width), np.uint8)
+    flush = rng.random() < 0.25
+    outlines, spans, y = [], [], above
+    for line in lines:
+        rows, columns = line.ink.shape
+        x = wide if flush else (width - columns) // 2
+        ink[y : y + rows, x : x + columns] = line.ink
+        outlines.append(tuple(one + np.array((x, y)) for one in line.outlines))
+        spans.append((y, y + rows))
+        y += rows + gap
+    return Sheet(ink, tuple(outlines), tuple(spans), size)
+
+
+def draw(
+    rng: np.random.Generator,
+    sheet: Sheet,
+    kind: str,
+    ground: tuple[float, float, float],
+    contrast: float,
+    picture: np.ndarray | None = None,
+) -> tuple[np.ndarray, list[float]]:
+    """A board with its text.
+
+    Args:
+        ground: darkest, mean and lightest grey level of what a painted text stands on.
+        contrast: least difference between ink and ground, grey levels.
+        picture: float32 [height, width, 4] of a thing that carries the text.
+
+    Returns:
+        float32 [height, width, 4]: RGB times opacity, and the opacity, from 0 to 255; and of each
+        line the difference in grey level between its ink and its ground before any light.
+    """
+    if rng.random() < _FAINT_SHARE:
+        contrast *= _FAINT
+    height, width = sheet.ink.shape
+    if picture is not None:
+        canvas, ink = picture, None
+        ground = _ground(canvas, sheet)
+    elif kind == PAINTED:
+        canvas, ink = np.zeros((height, width, 4), np.float32), None
+    else:
+        canvas, ink = _carrier(rng, sheet, kind)
+        ground = _ground(canvas, sheet)
+    style = _style(rng, kind, ground[1])
+    first = ink_for(rng, ground, contrast, ink)
+    colours = [first]
+    for _ in sheet.spans[1:]:
+        another = rng.random() < 0.2
+        colours.append(ink_for(rng, ground, contrast, None) if another else first)
+    if style == "neon":
+        glow = np.array(_GLOWS[int(rng.integers(len(_GLOWS)))], np.float32)
+        _neon(canvas, sheet, glow)
+        return canvas, [float(luma(glow * 0.4 + 153)) - ground[1]] * len(colours)
+    if style == "relief":
+        depth = _relief(rng, canvas, sheet)
+        return canvas, [depth] * len(colours)
+    for (top, bottom), colour in zip(sheet.spans, colours, strict=True):
+        edge = max(2, round(0.12 * sheet.size))
+        rows = slice(max(0, top - edge), min(height, bottom + edge))
+        _letter(rng, canvas[rows], sheet.ink[rows], colour, style, sheet.size)
+    return canvas, [abs(float(luma(np.array(colour))) - ground[1]) for colour in colours]
+
+
+def ink_for(
+    rng: np.random.Generator,
+    ground: tuple[float, float, float],
+    contrast: float,
+    wanted: np.ndarray | None,
+) -> np.ndarray:
+    """A colour as on signs, at least `contrast` from the ground where that can be.
+
+    Args:
+        ground: darkest, mean and lightest grey level.
+        wanted: what it is if it differs enough.
+    """
+    choices = [] if wanted is None else [wanted]
+    for i in rng.permutation(len(_INKS))[:6]:
+        choices.append(np.clip(np.array(_INKS[i]) + rng.integers(-20, 21, 3), 0, 255))
+    low, mean, high = ground
+    for colour in choices:
+        level = float(luma(np.asarray(colour, float)))
+        if level < min(low - 0.5 * contrast, mean - contrast) or level > max(
+            high + 0.5 * contrast, mean + contrast
+        ):
+            return np.asarray(colour, float)
+    return np.full(3, 12.0 if mean > 118 else 246.0)
+
+
+def _ground(canvas: np.ndarray, sheet: Sheet) -> tuple[float, float, float]:
+    """Darkest, mean and lightest grey level around the text of a board."""
+    everything = np.concatenate([one for line in sheet.outlines for one in line])
+    x0, y0 = np.floor(everything.min(axis=0)).astype(int)
+    x1, y1 = np.ceil(everything.max(axis=0)).astype(int)
+    step = max(1, (y1 - y0) // 24)
+    levels = luma(canvas[max(0, y0) : y1 : step, max(0, x0) : x1 : step, :3])
+    return levels_of(levels)
+
+
+def levels_of(levels: np.ndarray) -> tuple[float, float, float]:
+    """Darkest, mean and lightest of grey levels, without the outermost twentieths."""
+    ordered = np.sort(levels, axis=None)
+    return (
+        float(ordered[ordered.size // 20]),
+        float(ordered.mean()),
+        float(ordered[-1 - ordered.size // 20]),
+    )
+
+
+def _style(rng: np.random.Generator, kind: str, level: float) -> str:
+    if kind == "lightbox":
+        return "neon" if rng.random() < 0.65 else "plain"
+    if kind == "slab":
+        return "relief" if rng.random() < 0.45 else "plain"
+    lot = rng.random()
+    if kind == PAINTED and level < 80 and lot < 0.2:
+        return "neon"
+    if kind == PAINTED and 70 < level < 215 and lot < 0.1:
+        return "relief"
+    return "outlined" if lot > 0.88 else "shadow" if lot > 0.74 else "plain"
+
+
+def lay(canvas: np.ndarray, alpha: np.ndarray, colour: np.ndarray) -> None:
+    """A colour on a board in place; alpha float32 [h, w] from 0 to 1."""
+    alpha = alpha[..., None]
+    canvas *= 1 - alpha
+    canvas += alpha * np.append(colour, 255).astype(np.float32)
+
+
+def _letter(rng, canvas, ink, colour, style, size):
+    alpha = ink.astype(np.float32) * np.float32(1 / 255)
+    other = np.full(3, 250.0 if luma(np.asarray(colour)) < 128 else 10.0)
+    if style == "shadow":
+        reach = max(1, round(float(rng.uniform(0.04, 0.1)) * size))
+        across = reach if rng.random() < 0.7 else -reach
+        moved = np.float32([[1, 0, across], [0, 1, reach]])
+        shade = cv2.warpAffine(alpha, moved, alpha.shape[::-1])
+        if rng.random() < 0.6:
+            shade = cv2.GaussianBlur(shade, (0, 0), 0.5 * reach + 0.2)
+        dark = other if rng.random() < 0.25 else np.zeros(3)
+        lay(canvas, shade * np.float32(rng.uniform(0.4, 0.9)), dark)
+    elif style == "outlined":
+        thick = max(3, 2 * round(float(rng.uniform(0.03, 0.07)) * size) + 1)
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (thick, thick))
+        lay(canvas, cv2.dilate(alpha, kernel), other)
+    lay(canvas, alpha, colour)
+
+
+def _neon(canvas, sheet, colour):
+    """Tubes: nearly white inside, their colour around them and far beyond."""
+    alpha = sheet.ink.astype(np.float32) * np.float32(1 / 255)
+    for reach, strength in ((0.28, 0.75), (0.1, 0.9)):
+        glow = cv2.GaussianBlur(alpha, (0, 0), max(0.5, reach * sheet.size))
+        lay(canvas, np.minimum(glow * np.float32(1.3), 1) * np.float32(strength), colour)
+    lay(canvas, alpha, colour * 0.4 + 153)
+
+
+def _relief(rng, canvas, sheet):
+    """Cut into the ground or raised from it: only light and shadow tell the letters.
+
+    Returns the difference in grey level that the edges make, about.
+    """
+    alpha = (
+        cv2.GaussianBlur(sheet.ink, (0, 0), max(0.4, 0.02 * sheet.size)).astype(np.float32) / 255
+    )
+    reach = max(1, round(0.035 * sheet.size))
+    across = reach if rng.random() < 0.5 else -reach
+    to, back = (np.float32([[1, 0, s * across], [0, 1, s * reach]]) for s in (1, -1))
+    sides = cv2.warpAffine(alpha, to, alpha.shape[::-1]) - cv2.warpAffine(
+        alpha, back, alpha.shape[::-1]
+    )
+    raised = 1 if rng.random() < 0.4 else -1
+    strength = float(rng.uniform(0.65, 0.95))
+    face = float(rng.uniform(0.2, 0.5))
+    lay(canvas, alpha * np.float32(face), np.zeros(3) if raised < 0 else np.full(3, 255.0))
+    lay(canvas, np.clip(raised * sides, 0, 1) * np.float32(strength), np.full(3, 8.0))
+    lay(canvas, np.clip(-raised * sides, 0, 1) * np.float32(strength), np.full(3, 250.0))
+    return face * 120
+
+
+def _carrier(rng, sheet, kind):
+    """An empty board, and the ink that goes with its colour."""
+    height, width = sheet.ink.shape
+    size = sheet.size
+    plate, ink = (np.array(one, float) for one in _PAIRS[int(rng.integers(len(_PAIRS)))])
+    plate, ink = (np.clip(one + rng.integers(-14, 15, 3), 0, 255) for one in (plate, ink))
+    if rng.random() < 0.15:
+        plate, ink = ink, plate
+    if kind == "lightbox":
+        plate = np.array([16.0, 16, 20]) + rng.integers(0, 30, 3)
+        ink = np.array(_GLOWS[int(rng.integers(len(_GLOWS)))], float)
+    mask = np.full((height, width), 1, np.float32)
+    if kind == "slab":
+        texture = (surfaces.wood, surfaces.metal, surfaces.stone, surfaces.plaster, surfaces.fabric)
+        face = texture[int(rng.integers(5))](rng, height, width)
+    else:
+        worn = 0.05 * surfaces.noise(rng, height, width, max(8, height / 2), max(8, width / 3))
+        slope = float(rng.uniform(-0.12, 0.12)) * np.linspace(-1, 1, height)[:, None]
+        face = plate.astype(np.float32) * (1 + worn + slope.astype(np.float32))[..., None]
+    if kind == "poster":
+        _illustrate(rng, face, sheet)
+    elif kind == "awning":
+        stripe = max(3, round(float(rng.uniform(0.5, 1.5)) * size))
+        above = sheet.spans[0][0] - round(0.3 * size)
+        striped = np.arange(width) // stripe % 2 == 0
+        face[: max(0, above), striped] = ink * 0.85 + 20
+        face[max(0, above - 2) : max(0, above)] *= 0.7
+    elif kind in ("plate", "sticker", "lightbox"):
+        _edge(rng, face, mask, ink, kind, size)
+    canvas = np.empty((height, width, 4), np.float32)
+    canvas[..., :3] = np.clip(face, 0, 255) * mask[..., None]
+    canvas[..., 3] = 255 * mask
+    return canvas, ink
+
+
+def _edge(rng, face, mask, ink, kind, size):
+    """Round corners, a frame, screws; a sticker is round or oval at times."""
+    height, width = mask.shape
+    if kind == "sticker" and rng.random() < 0.4:
+        # The box of the text has to fit into the oval: it may lose only its corners.
+        mask[...] = 0
+        cv2.ellipse(mask, (width // 2, height // 2), (round(0.52 * width), round(0.62 * height)),
+                    0, 0, 360, 1.0, -1, cv2.LINE_AA)  # fmt: skip
+        return
+    radius = round(min(height, width) * float(rng.choice((0.0, 0.08, 0.2, 0.4))))
+    if radius:
+        mask[...] = 0
+        cv2.rectangle(mask, (radius, 0), (width - radius - 1, height - 1), 1.0, -1)
+        cv2.rectangle(mask, (0, radius), (width - 1, height - radius - 1), 1.0, -1)
+        for x in (radius, width - radius - 1):
+            for y in (radius, height - radius - 1):
+                cv2.circle(mask, (x, y), radius, 1.0, -1, cv2.LINE_AA)
+    if rng.random() < 0.5:
+        thick = max(1, round(float(rng.uniform(0.04, 0.12)) * size))
+        inside = cv2.erode(np.pad(mask, 1), np.ones((3, 3)), iterations=thick)[1:-1, 1:-1]
+        frame = ((mask > 0.5) & (inside < 0.5))[..., None]
+        tone = ink if rng.random() < 0.6 else np.full(3, float(rng.uniform(90, 190)))
+        np.copyto(face, tone.astype(np.float32), where=frame)
+    if kind == "plate" and rng.random() < 0.35:
+        inset = max(2, round(0.16 * size))
+        for x in (inset, width - inset):
+            for y in (inset, height - inset):
+                cv2.circle(face, (x, y), max(1, inset // 3), (95, 95, 98), -1, cv2.LINE_AA)
+
+
+def _illustrate(rng, face, sheet):
+    """Blocks of colour and lines too small to read, away from the text."""
+    height, width, _ = face.shape
+    top, bottom = sheet.spans[0][0], sheet.spans[-1][1]
+    for first, last in ((0, top - 3), (bottom + 3, height)):
+        room = last - first
+        if room < 6 or width < 12:
+            continue
+        if rng.random() < 0.5:
+            tone = np.array(_PAIRS[int(rng.integers(len(_PAIRS)))][0], np.float32)
+            face[first:last] = tone
+            cv2.circle(face, (int(rng.integers(width)), (first + last) // 2), max(2, room // 2),
+                       tuple((255 - tone).tolist()), -1, cv2.LINE_AA)  # fmt: skip
+        else:
+            level = 40 if face.mean() > 128 else 210
+            for y in range(first + 2, last - 2, max(3, round(0.18 * sheet.size))):
+                dots = rng.random(width // 2) < 0.7
+                margin = width // 8
+                row = np.repeat(dots, 2)[: width - 2 * margin]
+                face[y, margin : margin + len(row)][row] = level
