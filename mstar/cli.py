@@ -210,30 +210,48 @@ def sandbox(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], N
     return run
 
 
-_PAPER_OPTIONS = ("real", "synthetic", "siglip", "blip2", "tokenizer", "download", "epochs",
-                  "accumulate", "checkpoint_activations")  # fmt: skip
+_LISTED = ("real",)
+_PAPER = (*_LISTED, "synthetic", "siglip", "blip2", "tokenizer", "download", "epochs", "accumulate",
+          "checkpoint_activations")  # fmt: skip
+#: What each recipe has a use for, beside what all have.
+_RECIPES = {
+    "sandbox": ("init",),
+    "photographs": ("init", *_LISTED, "incomplete", "crops", "backgrounds", "minutes"),
+    "paper-word": _PAPER,
+    "paper-multiquery": _PAPER,
+}
 
 
 def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
     """train a model, or go on where a run in OUT stopped"""
     parser.epilog = (
-        "sandbox learns from nothing on rendered text, the others are the paper's four stages on "
-        "your images. On several GPUs: accelerate launch -m mstar.cli train …"
+        "sandbox learns from nothing on rendered text, photographs goes on from such a checkpoint "
+        "with your photographs and lists of what is written on them, the others are the paper's "
+        "four stages on your images. On several GPUs: accelerate launch -m mstar.cli train …"
     )
     add = parser.add_argument
-    add("--recipe", choices=("sandbox", "paper-word", "paper-multiquery"), default="sandbox")
+    add("--recipe", choices=_RECIPES, default="sandbox")
     add("--out", metavar="DIR", help="(default: runs/RECIPE)")
     add("--seed", type=int, metavar="N", help="of weights and order (default: the recipe's)")
-    sandbox = parser.add_argument_group("sandbox")
-    sandbox.add_argument(
+    group = parser.add_argument_group("sandbox and photographs")
+    group.add_argument(
         "--init",
         metavar="FOLDER",
-        help="train on from this checkpoint, with HARD images as well",
+        help="train on from this checkpoint (sandbox: with HARD images as well)",
     )
+    lists = dict(nargs=2, action="append", default=[], metavar=("LIST", "ROOT"))
+    group = parser.add_argument_group("all but sandbox")
+    group.add_argument(
+        "--real", help="an MSTAR-Training list and the folder of its images", **lists
+    )
+    group = parser.add_argument_group("photographs")
+    add = group.add_argument
+    add("--incomplete", help="the same of a list that leaves out some of what is written", **lists)
+    add("--crops", help="the same of single words cut out, for the reading warm-up", **lists)
+    add("--backgrounds", metavar="FOLDER", help="photographs without text, to render on")
+    add("--minutes", type=float, metavar="M", help="in all (default: the recipe's steps)")
     paper = parser.add_argument_group("paper-word and paper-multiquery")
     add = paper.add_argument
-    lists = dict(nargs=2, action="append", default=[], metavar=("LIST", "ROOT"))
-    add("--real", help="an MSTAR-Training list and the folder of its images", **lists)
     add("--synthetic", help="the same, for the first stage alone", **lists)
     add("--siglip", metavar="PATH_OR_NAME", help="transformers-format SigLIP that φ starts from")
     add("--blip2", metavar="PATH_OR_NAME", help="transformers-format BLIP-2 that ψ starts from")
@@ -262,17 +280,26 @@ def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
         out = Path(args.out or f"runs/{args.recipe}")
         if out.exists() and not out.is_dir():
             raise ValueError(f"{out} is a file: --out names a folder.")
-        paper = args.recipe != "sandbox"
-        if paper and not (args.real and args.synthetic):
+        others = {option for of in _RECIPES.values() for option in of} - set(_RECIPES[args.recipe])
+        given = [n for n in sorted(others) if getattr(args, n) != parser.get_default(n)]
+        if given:
+            names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            use = {name: [r for r, of in _RECIPES.items() if name in of] for name in given}
+            raise ValueError(
+                f"the recipe {args.recipe} has no use for {names}: take "
+                f"{' or '.join(sorted({one for of in use.values() for one in of}))}."
+            )
+        if args.recipe.startswith("paper") and not (args.real and args.synthetic):
             raise ValueError(
                 f"{args.recipe} needs images: give --real LIST ROOT and --synthetic LIST ROOT."
             )
-        given = [name for name in _PAPER_OPTIONS if getattr(args, name) != parser.get_default(name)]
-        if given and not paper:
-            names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-            raise ValueError(f"the recipe sandbox has no use for {names}: name a paper recipe.")
-        if paper and args.init:
-            raise ValueError("--init goes on with the sandbox: a paper run goes on by itself.")
+        if args.recipe == "photographs" and not (args.init and (args.real or args.incomplete)):
+            raise ValueError(
+                "photographs goes on from a checkpoint and needs images: give --init FOLDER and "
+                "--real LIST ROOT."
+            )
+        if args.minutes is not None and not args.minutes > 0:
+            raise ValueError(f"minutes must be above 0; got {args.minutes}.")
         import torch
 
         from . import training
@@ -284,6 +311,8 @@ def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
         recipe = _recipe(args, runs=len(history))
         if args.init:
             model, processor = load_checkpoint(args.init)
+            if recipe.size == "photographs":
+                model, processor = training.grown(recipe, model, processor)
         else:
             model, processor = training.fresh(recipe, args.tokenizer)
         if args.siglip or args.blip2:
@@ -321,6 +350,9 @@ def _recipe(args: argparse.Namespace, runs: int) -> "Recipe":
         recipe = training.sandbox()
         if args.init:  # with images not seen before
             recipe = training.continued(recipe.seed + runs)
+    elif args.recipe == "photographs":
+        lists = (tuple(map(tuple, of)) for of in (args.real, args.incomplete, args.crops))
+        recipe = training.photographs(*lists, args.backgrounds, minutes=args.minutes)
     else:
         make = {"paper-word": training.paper_word, "paper-multiquery": training.paper_multiquery}
         lists = (tuple(map(tuple, given)) for given in (args.synthetic, args.real))

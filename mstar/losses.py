@@ -19,23 +19,32 @@ SMOOTHING = 0.1
 EXCLUDED = -1e4
 
 
-def soft_targets(positives: Tensor) -> Tensor:
+def soft_targets(positives: Tensor, unknown: Tensor | None = None) -> Tensor:
     """Rows of a distribution: 0.9 shared by the positives, 0.1 by everything.
 
     A row without a positive (an image without text) is zero: it takes no part in the loss.
 
     Args:
         positives: bool [rows, candidates].
+        unknown: bool [rows, candidates], candidates that are neither right nor wrong: not counted.
     """
     share = positives.float()
     counts = share.sum(dim=1, keepdim=True)
-    targets = (1 - SMOOTHING) * share / counts.clamp(min=1) + SMOOTHING / positives.shape[1]
+    targets = (1 - SMOOTHING) * share / counts.clamp(min=1)
+    if unknown is None:
+        targets = targets + SMOOTHING / positives.shape[1]
+    else:
+        known = (~unknown).float()
+        targets = targets + SMOOTHING * known / known.sum(dim=1, keepdim=True).clamp(min=1)
     return torch.where(counts > 0, targets, 0.0)
 
 
-def soft_cross_entropy(logits: Tensor, positives: Tensor) -> Tensor:
-    """Per row −Σ target · log softmax(logits); [rows]."""
-    return -(soft_targets(positives) * logits.float().log_softmax(dim=1)).sum(dim=1)
+def soft_cross_entropy(logits: Tensor, positives: Tensor, unknown: Tensor | None = None) -> Tensor:
+    """Per row −Σ target · log softmax(logits) over the candidates that are known; [rows]."""
+    logits = logits.float()
+    if unknown is not None:
+        logits = logits.masked_fill(unknown, EXCLUDED)
+    return -(soft_targets(positives, unknown) * logits.log_softmax(dim=1)).sum(dim=1)
 
 
 @dataclass
@@ -48,7 +57,12 @@ class Contrastive:
 
 
 def contrastive_loss(
-    v2t_logits: Tensor, t2v_logits: Tensor, positives: Tensor, t2v_weight: float, v2t_weight: float
+    v2t_logits: Tensor,
+    t2v_logits: Tensor,
+    positives: Tensor,
+    t2v_weight: float,
+    v2t_weight: float,
+    unknown: Tensor | None = None,
 ) -> Contrastive:
     """L_c = α · L_t2v + β · L_v2t.
 
@@ -58,9 +72,11 @@ def contrastive_loss(
             word branch; the gradients need not be.
         positives: bool [B, N].
         t2v_weight, v2t_weight: α and β.
+        unknown: bool [B, N], pairs that are neither right nor wrong; none of them is positive.
     """
-    v2t = soft_cross_entropy(v2t_logits, positives)
-    t2v = soft_cross_entropy(t2v_logits, positives.T)
+    of_text = None if unknown is None else unknown.T
+    v2t = soft_cross_entropy(v2t_logits, positives, unknown)
+    t2v = soft_cross_entropy(t2v_logits, positives.T, of_text)
     loss = t2v_weight * _mean(t2v, positives.any(0)) + v2t_weight * _mean(v2t, positives.any(1))
     return Contrastive(loss, v2t, t2v)
 

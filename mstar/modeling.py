@@ -17,7 +17,7 @@ from . import distributed, tracing
 from . import hooks as hooking
 from .configuration import MstarConfig
 from .hooks import Hooks, Names, Run
-from .losses import EXCLUDED, contrastive_loss, matching_loss, matching_pairs
+from .losses import contrastive_loss, matching_loss, matching_pairs
 from .matching import MultiWordBranch, assign_per_image, word_scores
 from .multimodal import MultimodalEncoder
 from .outputs import ImageEncoding, MstarOutput, Similarity, TextEncoding, VisionEmbeddings
@@ -380,11 +380,9 @@ class MstarModel(PreTrainedModel):
         with torch.autocast(own.device.type, enabled=False):  # τ = 0.05 makes cosines dear
             out.similarity = self.compare(images, out.texts, is_word, own, run)
             v2t, t2v = out.similarity.v2t, out.similarity.t2v.T
-            if unknown is not None:
-                unknown = unknown & ~positives
-                v2t, t2v = v2t.masked_fill(unknown, EXCLUDED), t2v.masked_fill(unknown.T, EXCLUDED)
+            unknown = None if unknown is None else unknown & ~positives
             contrastive = contrastive_loss(
-                v2t, t2v, positives, config.t2v_weight, config.v2t_weight
+                v2t, t2v, positives, config.t2v_weight, config.v2t_weight, unknown
             )
         out.loss = out.contrastive_loss = contrastive.loss
         if hardness is None:

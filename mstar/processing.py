@@ -57,7 +57,13 @@ class MstarProcessor(ProcessorMixin):
         image_processor = SiglipImageProcessorPil(
             size={"height": size, "width": size}, image_mean=CLIP_MEAN, image_std=CLIP_STD
         )
-        return cls(image_processor, tokenizer, prompts=config.semantics, tiles=config.tiles, captions=captions)
+        return cls(
+            image_processor,
+            tokenizer,
+            prompts=config.semantics,
+            tiles=config.tiles,
+            captions=captions,
+        )
 
     def __call__(
         self,

@@ -38,7 +38,8 @@ class Explanation:
         query: what was asked.
         hit: its place, by cosine and after re-ranking, and the vision embedding that counted most.
         kind: of `values`: `cosine` with the text, or `weight` in the multi-word branch.
-        values: of every vision embedding, [T + 1, V, Q]; the largest that the score saw is the hit's.
+        values: of every vision embedding, [T + 1, V, Q]; the largest that the score saw is the
+            hit's.
         lead: of the largest over the next, NaN if there is no other. Near zero others would
             have served as well.
         words: what each word of a query with several brings; empty for single words.

@@ -128,8 +128,8 @@ def read_about(gallery: str | Path) -> About:
         return about
     except _Older:
         raise ValueError(
-            f"the gallery {gallery} was made before images had tiles: make it anew with `mstar index` "
-            "in another folder."
+            f"the gallery {gallery} was made before images had tiles: make it anew with "
+            "`mstar index` in another folder."
         ) from None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise ValueError(

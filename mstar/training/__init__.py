@@ -7,8 +7,16 @@ BLIP-2's), `batching` (texts and negatives), `reading` (the warm-up of φ), `obj
 Training sees images and texts, no position.
 """
 
-from .recipes import Recipe, Stage, continued, paper_multiquery, paper_word, sandbox
-from .start import fresh, warm_start
+from .recipes import (
+    Recipe,
+    Stage,
+    continued,
+    paper_multiquery,
+    paper_word,
+    photographs,
+    sandbox,
+)
+from .start import fresh, grown, warm_start
 from .state import TrainingStopped
 from .trainer import Trainer, training_record
 
@@ -19,8 +27,10 @@ __all__ = [
     "TrainingStopped",
     "continued",
     "fresh",
+    "grown",
     "paper_multiquery",
     "paper_word",
+    "photographs",
     "sandbox",
     "training_record",
     "warm_start",

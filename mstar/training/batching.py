@@ -18,6 +18,8 @@ from ..processing import CLIP_MEAN, CLIP_STD, MstarProcessor
 
 Text = tuple[str, str]  # (text, style)
 
+_ALIKE_AT_ONCE = 512
+
 
 def make_batch(
     texts: Sequence[Sequence[Text]],
@@ -126,11 +128,15 @@ def similar(lexicon: tuple[str, ...], count: int = 8) -> dict[str, tuple[str, ..
     """
     letters = CountVectorizer(analyzer="char_wb", ngram_range=(1, 2), binary=True)
     shared = normalize(letters.fit_transform(lexicon))
-    alike = (shared @ shared.T).toarray()
-    np.fill_diagonal(alike, -1)
-    nearest = np.argsort(-alike, axis=1, kind="stable")[:, : min(count, len(lexicon) - 1)]
-    rows = zip(lexicon, nearest, strict=True)
-    return {word: tuple(lexicon[i] for i in row) for word, row in rows}
+    count, found = min(count, len(lexicon) - 1), {}
+    for start in range(0, len(lexicon), _ALIKE_AT_ONCE):  # all pairs at once would fill a machine
+        some = lexicon[start : start + _ALIKE_AT_ONCE]
+        alike = (shared[start : start + len(some)] @ shared.T).toarray()
+        alike[np.arange(len(some)), start + np.arange(len(some))] = -1
+        nearest = np.argsort(-alike, axis=1, kind="stable")[:, :count]
+        rows = zip(some, nearest, strict=True)
+        found |= {word: tuple(lexicon[i] for i in row) for word, row in rows}
+    return found
 
 
 def normalise(images: Tensor) -> Tensor:

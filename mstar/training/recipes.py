@@ -236,41 +236,47 @@ def photographs(
     crops: Lists = (),
     backgrounds: str | None = None,
     seed: int = 3,
+    minutes: float | None = None,
 ) -> Recipe:
-    """What a sandbox checkpoint goes on with to read photographs; box-free, some hours on two cores.
+    """What a sandbox checkpoint goes on with to read photographs; hours on two cores, box-free.
 
     The model grows (`start.grown`). `reread` shows φ single words of the street, rendered and cut
     from photographs; from `open` on, lists of photographs are mixed with rendered scenes, in the
     whole and 2 × 2 tiles, and L_m sees any text of another image before it sees look-alikes
-    (matching head from nothing); `finer` adds 3 × 3 tiles, and `recycle` T = 1 with the rate
-    falling to nothing.
+    (its head starts from nothing); `finer` adds 3 × 3 tiles, and `recycle` T = 1 with the rate
+    falling to nothing. Half of a batch is photographs, of each list alike however long it is.
+
+    Args:
+        real, incomplete: lists of photographs, see `data.photographs`.
+        crops: lists of single words, for reading alone.
+        backgrounds: a folder of photographs without text.
+        minutes: in all, shared out over the stages; None = the recipe's steps.
     """
     street = dict(backgrounds=backgrounds)
     words = Rendered("strips", 0.2, 0.6, strip_size=(48, 192), **street)
     read = Mixed(((0.5, words), (0.5, Crops(crops)))) if crops else words
     scenes = Rendered(hard_share=0.3, street_share=0.5, topic_share=0.5, **street)
-    lists = Photographs(real, incomplete)
-    mixed = Mixed(((0.5, lists), (0.5, scenes)))
+    lists = [Photographs((one,)) for one in real] + [Photographs((), (one,)) for one in incomplete]
+    mixed = Mixed(((1.0, scenes), *((1 / len(lists), one) for one in lists)))
     phi = ("vision.siglip",)
-    one = dict(pve_steps=0, decay_from=1.0, tiles=(1, 2), extra_words=96)
-    match = dict(matching_every=1, matching_weight=10.0)
-    return Recipe(
-        (
-            Stage("reread", read, 32, 1e-3, steps=1500, objective=READING, decay_from=0.3),
-            Stage("settle", mixed, 12, 6e-4, steps=150, frozen=phi, matching_every=0, **one),
-            Stage("open", mixed, 12, 5e-4, steps=3000, hardness=(0.0, 0.5), **match, **one),
-            Stage(
-                "finer", mixed, 8, 4e-4, steps=3000, hardness=(0.5, 1.0), **match,
-                **one | dict(tiles=(1, 2, 3)),
-            ),
-            Stage(
-                "recycle", mixed, 8, 4e-4, steps=3000, decay_from=0.0, tiles=(1, 2, 3),
-                extra_words=96, **match,
-            ),
-        ),
-        size="photographs",
-        seed=seed,
+    one_look = dict(pve_steps=0, decay_from=1.0)
+    match = dict(matching_every=1, matching_weight=10.0, extra_words=96)
+    stages = (
+        Stage("reread", read, 32, 1e-3, steps=1500, objective=READING, decay_from=0.3),
+        Stage("settle", mixed, 12, 6e-4, steps=150, tiles=(1, 2), frozen=phi, **_ONE_LOOK),
+        Stage("open", mixed, 12, 5e-4, steps=3000, tiles=(1, 2), hardness=(0.0, 0.5), **match,
+              **one_look),
+        Stage("finer", mixed, 8, 4e-4, steps=1500, tiles=(1, 2, 3), hardness=(0.5, 1.0), **match,
+              **one_look),
+        Stage("recycle", mixed, 8, 4e-4, steps=1500, tiles=(1, 2, 3), decay_from=0.0, **match),
     )  # fmt: skip
+    if minutes is not None:  # as the steps share them on two cores
+        parts = (0.05, 0.02, 0.33, 0.25, 0.35)
+        stages = tuple(
+            replace(stage, steps=None, minutes=part * minutes)
+            for stage, part in zip(stages, parts, strict=True)
+        )
+    return Recipe(stages, size="photographs", seed=seed)
 
 
 def paper_word(synthetic: Lists, real: Lists, epochs: int = 16) -> Recipe:

@@ -26,6 +26,18 @@ from .recipes import Recipe
 
 _POSITIONS = "vision.siglip.embeddings.position_embedding.weight"
 _QUERIES = "multimodal.query_tokens"
+_CHARACTERS = "multimodal.text_embeddings.word_embeddings.weight"
+_TEXT_POSITIONS = "multimodal.text_embeddings.position_embeddings.weight"
+#: What a layer adds to what it was given, in φ and in ψ.
+_SILENCED = {
+    "vision": ("self_attn.out_proj.", "mlp.fc2."),
+    "multimodal": (
+        "attention.output.dense.",
+        "crossattention.output.dense.",
+        "output.dense.",
+        "output_query.dense.",
+    ),
+}
 #: Beginnings of names: theirs, ours.
 _SIGLIP = {
     "vision_model.": "vision.siglip.",  # SiglipModel; SiglipVisionModel has no prefix
@@ -64,9 +76,68 @@ def fresh(
         pieces = load_tokenizer(tokenizer, limit)
         config.qformer_config.vocab_size = len(pieces)
     else:
-        config, pieces = MstarConfig.sandbox(**branch), character_tokenizer()
+        sizes = {"sandbox": MstarConfig.sandbox, "photographs": MstarConfig.photographs}
+        config, pieces = sizes[recipe.size](**branch), character_tokenizer()
     torch.manual_seed(recipe.seed)
-    return MstarModel(config), MstarProcessor.for_config(config, pieces)
+    processor = MstarProcessor.for_config(config, pieces, captions=recipe.size == "base")
+    return MstarModel(config), processor
+
+
+@torch.no_grad()
+def grown(
+    recipe: Recipe, model: MstarModel, processor: MstarProcessor
+) -> tuple[MstarModel, MstarProcessor]:
+    """A model of the recipe's size that begins where a smaller one of the same widths stands.
+
+    Tensors of one shape are copied. Layers that the smaller one does not have begin as a copy of
+    its last, silenced: of φ as the identity, of ψ near it (its norms come after). Positions are
+    stretched, new query tokens begin beside old ones, characters keep their embedding.
+
+    Raises:
+        ValueError: the models differ in more than layers, queries, pixels and vocabulary.
+    """
+    made, pieces = fresh(recipe)
+    given, ours = model.state_dict(), made.state_dict()
+    old, new = (
+        {"vision": m.config.vision_config.num_hidden_layers,
+         "multimodal": m.config.qformer_config.num_hidden_layers}
+        for m in (model, made)
+    )  # fmt: skip
+    for part, layers in {"vision": "vision.siglip.encoder.layers.",
+                         "multimodal": "multimodal.qformer.encoder.layer."}.items():  # fmt: skip
+        last = f"{layers}{old[part] - 1}."
+        copied = {n.removeprefix(last): v for n, v in given.items() if n.startswith(last)}
+        for number in range(old[part], new[part]):
+            given |= {f"{layers}{number}.{name}": v.clone() for name, v in copied.items()}
+            for name in copied:
+                if name.startswith(_SILENCED[part]):
+                    given[f"{layers}{number}.{name}"].zero_()
+    before, after = (p.tokenizer.get_vocab() for p in (processor, pieces))
+    for name, value in given.items():
+        target = ours.get(name)
+        if target is None:
+            raise ValueError(f"the smaller model has {name}, which the larger does not.")
+        if name == _POSITIONS:
+            value = resize_positions(value, round(len(target) ** 0.5))
+        elif name == _QUERIES:
+            copies = value.repeat(1, -(-target.shape[1] // value.shape[1]), 1)
+            noise = 0.3 * value.std() * torch.randn_like(target)
+            noise[:, : value.shape[1]] = 0
+            value = copies[:, : target.shape[1]] + noise
+        elif name == _CHARACTERS:
+            value = torch.stack(
+                [value[before[c]] if c in before else target[i] for c, i in after.items()]
+            )[torch.tensor(list(after.values())).argsort()]
+            value = torch.cat([value, target[len(value) :]])
+        elif name == _TEXT_POSITIONS:
+            value = torch.cat([value, target[len(value) :]])[: len(target)]
+        if value.shape != target.shape:
+            raise ValueError(
+                f"{name} is {list(value.shape)} in the smaller model and {list(target.shape)} in "
+                "the larger: only layers, queries, pixels and characters may be more."
+            )
+        target.copy_(value)
+    return made, pieces
 
 
 @dataclass(frozen=True)

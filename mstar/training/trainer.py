@@ -184,6 +184,7 @@ class Trainer:
             resize_images(model, sizes[-1])
         side = model.config.vision_config.image_size
         self.processor.image_processor.size = {"height": side, "width": side}
+        self.processor.tiles = model.config.tiles = stage.tiles
         model.requires_grad_(True)
         model.freeze()
         for name in stage.frozen:
