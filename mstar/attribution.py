@@ -16,17 +16,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from . import hooks as hooking
 from .explain import cross_attention
-from .inference import encode_texts, evaluating, pixels_of
+from .inference import encode_texts, evaluating
 from .modeling import MstarModel
 from .outputs import ImageEncoding
 from .processing import MstarProcessor
 from .queries import Query
+from .tiles import canvas_grid, in_tiles, laid_back
 from .trace import Trace
 
 #: Points on the way from the even image's f₀ to this one's. With 64 the sum of the map is 0.006 off
@@ -44,8 +46,9 @@ class Attribution:
     Attributes:
         method: one of `METHODS`.
         query, score: what was asked, and what this image scores.
-        values: float32 [grid_h, grid_w]; more = more evidence. Methods have units of their own.
-        looks: [T + 1, grid_h, grid_w], whose sum is `values`, from methods that tell looks apart.
+        values: float32 [rows, columns] of `explain.canvas`, with one tile [grid_h, grid_w]; more =
+            more evidence. Methods have units of their own.
+        looks: [T + 1, rows, columns], whose sum is `values`, from methods that tell looks apart.
         gap: of integrated gradients, the sum of `values` less what they have to add up to (the
             score less the even image's): the error of the integral. None of other methods.
     """
@@ -61,8 +64,8 @@ class Attribution:
 class Scorer(nn.Module):
     """Images to the scores of some texts: what captum's methods are given.
 
-    f₀ passes through `tap` as [B, D, grid_h, grid_w]. Of a layer [B, N, D] captum's LayerGradCam
-    takes the weights per token, which is not Grad-CAM.
+    f₀ passes through `tap` as [B, D, V · grid_h, grid_w], tile below tile. Of a layer [B, N, D]
+    captum's LayerGradCam takes the weights per token, which is not Grad-CAM.
     """
 
     def __init__(
@@ -74,13 +77,13 @@ class Scorer(nn.Module):
         self.tap = nn.Identity()
 
     def forward(self, pixel_values: Tensor) -> Tensor:
-        """[B, 3, H, W] -> [B, N]"""
-        patch = self.model.config.vision_config.patch_size
-        grid = (pixel_values.shape[-2] // patch, pixel_values.shape[-1] // patch)
+        """[B, V, 3, H, W] -> [B, N]"""
+        wide = pixel_values.shape[-1] // self.model.config.vision_config.patch_size
 
-        def tapped(tokens: Tensor, *, point: str) -> Tensor:
-            maps = self.tap(tokens.transpose(1, 2).unflatten(2, grid))
-            return maps.flatten(2).transpose(1, 2)
+        def tapped(tokens: Tensor, *, point: str) -> Tensor:  # [B, V, N, D]
+            below = tokens.flatten(1, 2).transpose(1, 2)
+            maps = self.tap(below.unflatten(2, (-1, wide)))
+            return maps.flatten(2).transpose(1, 2).unflatten(1, tokens.shape[1:3])
 
         with self.model.hooks({"vision.tokens": tapped}):
             images = self.model(pixel_values=pixel_values, steps=self.steps).images
@@ -92,7 +95,8 @@ class _Asked:
     """One image and N texts, ready for every method."""
 
     scorer: Scorer
-    pixels: Tensor  # [1, 3, H, W]
+    pixels: Tensor  # [1, V, 3, H, W]
+    boxes: Tensor  # [1, V, 4]
     batch_size: int
 
     @property
@@ -106,14 +110,29 @@ class _Asked:
     @property
     def even(self) -> Tensor:
         """The image's mean colour everywhere: as bright, and nothing on it."""
-        return self.pixels.mean((2, 3), keepdim=True).expand_as(self.pixels)
+        colour = self.pixels[:, :1].mean((3, 4), keepdim=True)
+        return colour.expand_as(self.pixels)
+
+    def laid_back(self, maps: Tensor) -> Tensor:
+        """Maps of the tiles [..., V, grid_h, grid_w] as one over the photograph, summed."""
+        tiles, grid = self.boxes.shape[1], tuple(maps.shape[-2:])
+        if tiles == 1:
+            return maps[..., 0, :, :]
+        boxes = self.boxes[0].cpu().numpy()
+        canvas = canvas_grid(boxes, grid)
+        laid = laid_back(maps.detach().float().cpu().numpy(), boxes, canvas).sum(-3)
+        return torch.from_numpy(laid).float()
+
+    def below(self, stacked: Tensor) -> Tensor:
+        """A map of tile below tile [V · grid_h, grid_w] over the photograph."""
+        return self.laid_back(stacked.unflatten(0, (self.boxes.shape[1], -1)))
 
     def recorded(self, detach: bool) -> tuple[ImageEncoding, Trace]:
         """A run with its cross-attention; `detach=False` keeps the graph."""
         names = ["pve.*.layers.*.cross_attention"]
         # a graph also where no weight asks for one
         pixels = self.pixels if detach else self.pixels.detach().clone().requires_grad_()
-        inputs = {"pixel_values": pixels, "steps": self.scorer.steps}
+        inputs = {"pixel_values": pixels, "tile_boxes": self.boxes, "steps": self.scorer.steps}
         out, trace = self.scorer.model.run_with_trace(inputs, names, detach=detach, cpu=False)
         return out.images, trace
 
@@ -122,18 +141,19 @@ def _attention(asked: _Asked) -> Iterator[Tensor]:
     scorer = asked.scorer
     images, trace = asked.recorded(detach=True)
     values = scorer.model.embedding_values(images, scorer.texts, scorer.is_word)[:, 0].detach()
-    maps = cross_attention(trace).mean((1, 2))  # [step, query, grid_h, grid_w]
+    maps = cross_attention(trace).mean((1, 3))  # [step, tile, query, grid_h, grid_w]
     by_word = scorer.model.scored_by_word(scorer.is_word)
     for weights, single in zip(values, by_word, strict=True):
         if single:  # cosines, the largest of which is the score
             weights = nn.functional.one_hot(weights.argmax(), len(weights))
-        yield torch.einsum("tq,tqij->tij", weights.view(maps.shape[:2]).to(maps), maps)
+        shares = weights.view(maps.shape[:3]).to(maps)
+        yield asked.laid_back(torch.einsum("tvq,tvqij->tvij", shares, maps))
 
 
 def _attention_gradient(asked: _Asked) -> Iterator[Tensor]:
     scorer = asked.scorer
     images, trace = asked.recorded(detach=False)
-    attention = list(trace.values())  # look by look, [1, head, query, token] each
+    attention = list(trace.values())  # look by look, [1, tile, head, query, token] each
     if not all(one.requires_grad for one in attention):  # a hook has replaced it
         raise ValueError(_CUT)
     for score in scorer.model.score(images, scorer.texts, scorer.is_word)[:, 0]:
@@ -146,10 +166,11 @@ def _attention_gradient(asked: _Asked) -> Iterator[Tensor]:
             for one, slope in zip(attention, slopes, strict=True)
         ]
         maps = [
-            (one * slope.clamp(min=0))[0].mean(0).sum(0)
+            (one * slope.clamp(min=0))[0].mean(1).sum(1)
             for one, slope in zip(attention, slopes, strict=True)
         ]
-        yield torch.stack(maps).unflatten(0, (trace.steps + 1, -1)).mean(1).unflatten(1, trace.grid)
+        by_look = torch.stack(maps).unflatten(0, (trace.steps + 1, -1)).mean(1)
+        yield asked.laid_back(by_look.unflatten(2, trace.grid))
 
 
 def _grad_cam(asked: _Asked) -> Iterator[Tensor]:
@@ -157,7 +178,7 @@ def _grad_cam(asked: _Asked) -> Iterator[Tensor]:
 
     cam = LayerGradCam(asked.scorer, asked.scorer.tap)
     for number in range(asked.count):
-        yield cam.attribute(asked.pixels, number, relu_attributions=True)[0, 0]
+        yield asked.below(cam.attribute(asked.pixels, number, relu_attributions=True)[0, 0])
 
 
 def _integrated_gradients(asked: _Asked) -> Iterator[Tensor]:
@@ -172,23 +193,48 @@ def _integrated_gradients(asked: _Asked) -> Iterator[Tensor]:
             n_steps=INTEGRATION_STEPS,
             internal_batch_size=asked.batch_size,
         )
-        yield found[0].sum(0)  # over f₀'s channels
+        yield asked.below(found[0].sum(0))  # over f₀'s channels
 
 
 def _occlusion(asked: _Asked) -> Iterator[Tensor]:
-    from captum.attr import Occlusion
+    from captum.attr import FeatureAblation, Occlusion
 
+    if asked.boxes.shape[1] > 1:
+        yield from _occlusion_of_tiles(asked, FeatureAblation(asked.scorer))
+        return
     side = OCCLUSION_WINDOW * asked.patch
     with torch.no_grad():
         found = Occlusion(asked.scorer).attribute(
             asked.pixels,
-            (3, side, side),
-            strides=(3, asked.patch, asked.patch),
+            (1, 3, side, side),
+            strides=(1, 3, asked.patch, asked.patch),
             baselines=asked.even,
             perturbations_per_eval=asked.batch_size,
         )
-    # [N, 3, H, W], the same for each channel
-    yield from nn.functional.avg_pool2d(found[:, 0], asked.patch)
+    # [N, 1, 3, H, W], the same for each channel
+    yield from nn.functional.avg_pool2d(found[:, 0, 0], asked.patch)
+
+
+def _occlusion_of_tiles(asked: _Asked, method: Any) -> Iterator[Tensor]:
+    """A window is covered in every tile that shows it: windows of the whole's tokens, side by side.
+
+    (With one tile they overlap. Here that would be four times as many passes over V tiles.)
+    """
+    height, width = (px // (OCCLUSION_WINDOW * asked.patch) for px in asked.pixels.shape[-2:])
+    windows = np.arange(height * width).reshape(height, width)
+    boxes, size = asked.boxes[0].cpu().numpy(), tuple(asked.pixels.shape[-2:])
+    number = torch.from_numpy(in_tiles(windows, boxes, size))[None, :, None]
+    with torch.no_grad():
+        found = method.attribute(
+            asked.pixels,
+            asked.even,
+            feature_mask=number.to(asked.pixels.device),
+            perturbations_per_eval=asked.batch_size,
+        )
+    rows, columns = canvas_grid(boxes, tuple(px // asked.patch for px in size))
+    for one in found[:, 0, 0]:  # the whole, [H, W]
+        lost = nn.functional.avg_pool2d(one[None], OCCLUSION_WINDOW * asked.patch)[None]
+        yield nn.functional.interpolate(lost, (rows, columns), mode="nearest")[0, 0]
 
 
 _CUT = (
@@ -268,8 +314,10 @@ def attribute(
     bar = tqdm(total=len(queries) * len(methods), desc="attribution", leave=False, delay=2)
     # whatever the caller's grad mode is, here it is on
     with bar, evaluating(model), torch.inference_mode(False), torch.enable_grad():
-        pixels = pixels_of(model, processor, [image])
-        asked = _Asked(Scorer(model, processor, queries, steps), pixels, batch_size)
+        given = processor(images=[image])
+        pixels = given["pixel_values"].to(model.device, model.dtype)
+        scorer = Scorer(model, processor, queries, steps)
+        asked = _Asked(scorer, pixels, given["tile_boxes"], batch_size)
         if _TO_TOKENS & set(methods):
             _refuse_cut(asked)
         with torch.no_grad():

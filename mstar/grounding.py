@@ -12,7 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from .data.scenes import Scene
-from .explain import embedding_maps
+from .explain import canvas, embedding_maps, tile_count, together
 from .inference import evaluating
 from .matching import UNASSIGNED, assign_per_image
 from .modeling import MstarModel
@@ -170,10 +170,11 @@ def _ground_batch(
     _, trace = model.run_with_trace({**inputs, "steps": steps}, [*points, "mim.similarity"])
     cosine = trace["mim.similarity"]
     count = model.config.num_query_tokens
-    assignable = cosine[..., :count] if model.config.assignment_steps == "first" else cosine
+    first_look = tile_count(trace) * count
+    assignable = cosine[..., :first_look] if model.config.assignment_steps == "first" else cosine
     assignment = assign_per_image(assignable, own)
     for i, scene in enumerate(scenes):
-        size, grid = scene.image.shape[:2], trace.grid
+        size, grid = scene.image.shape[:2], canvas(trace, i)
         maps = embedding_maps(trace, i).numpy()
         for region in scene.regions:
             index = int(assignment[i, words.index(region.word)])
@@ -188,12 +189,12 @@ def _ground_batch(
             found.distinct.append(distinct_share(chosen))
             found.distinct_queries.append(distinct_share(chosen, count))
         text = coverage([region.polygon for region in scene.regions], size, grid)
-        first = trace["pve.0.attention_map"][i].numpy()
+        first = together(trace, trace["pve.0.attention_map"][i], i).numpy()
         found.text_mass.append(mass_inside(first, text))
         found.text_area.append(float(text.mean()))
         found.touched_mass.append(mass_inside(first, text > 0))
         found.touched_area.append(float((text > 0).mean()))
-        salient = trace["pve.0.salient"][i].numpy()
+        salient = together(trace, trace["pve.0.salient"][i], i, True).numpy() > 0.5
         shuffled = rng.permutation(salient.ravel()).reshape(grid)
         found.mask.append(mask_iou(salient, text))
         found.random_mask.append(mask_iou(shuffled, text))

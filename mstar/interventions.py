@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from .hooks import Hook, HookError, Names, pairs, select
+from .tiles import in_tiles
 from .trace import Trace
 
 
@@ -34,7 +35,7 @@ def force_mask(step: int, seen: Tensor) -> Intervention:
 
     Args:
         step: t < T. The mask of the last look is not used by any other.
-        seen: bool [grid_h, grid_w], or [batch, grid_h, grid_w].
+        seen: bool [grid_h, grid_w] for every tile, [tile, grid_h, grid_w], or with a batch before.
     """
 
     def forced(mask: Tensor, *, point: str) -> Tensor:
@@ -49,7 +50,7 @@ def force_mask(step: int, seen: Tensor) -> Intervention:
 
 
 def random_masks(seed: int) -> Intervention:
-    """σ(C_t) at random places: in every look as many tokens as it has, at random.
+    """σ(C_t) at random places: in every look and tile as many tokens as it has, at random.
 
     What is left of a mask's effect then is that of its area. Every mask of every run is drawn anew;
     to draw the same ones again, call this again.
@@ -57,9 +58,9 @@ def random_masks(seed: int) -> Intervention:
     generator = torch.Generator().manual_seed(seed)
 
     def dealt(salient: Tensor, *, point: str) -> Tensor:
-        flat = salient.flatten(1)
-        order = torch.rand(flat.shape, generator=generator).argsort(dim=1).to(flat.device)
-        return flat.gather(1, order).view_as(salient)
+        flat = salient.flatten(-2)
+        order = torch.rand(flat.shape, generator=generator).argsort(dim=-1).to(flat.device)
+        return flat.gather(-1, order).view_as(salient)
 
     return Intervention([("pve.*.salient", dealt)])
 
@@ -76,7 +77,8 @@ def patch(trace: Trace, names: Names, tokens: Tensor | None = None) -> Intervent
         trace: of one image, which then stands in for every image of the batch, or of as many
             images. The last look's mask is a record only and cannot be replaced.
         names: of points that the trace has: a name, a glob, a list of them or a predicate.
-        tokens: bool [grid_h, grid_w], to patch these tokens alone; None = the whole value.
+        tokens: bool [grid_h, grid_w], to patch these tokens of every tile alone; None = the whole
+            value.
 
     Raises:
         HookError: a name, glob or predicate that matches nothing.
@@ -92,8 +94,8 @@ def patch(trace: Trace, names: Names, tokens: Tensor | None = None) -> Intervent
                 f"the trace has the grid {list(trace.grid)}; got tokens of {list(tokens.shape)}."
             )
         for name in chosen:
-            if trace.axes(name)[:2] != ("batch", "token"):
-                raise ValueError(f"{name} has no axis of image tokens after the batch's.")
+            if trace.axes(name)[:3] != ("batch", "tile", "token"):
+                raise ValueError(f"{name} has no axis of image tokens after the tiles'.")
 
     def patched(value: Tensor, *, point: str) -> Tensor:
         other = trace[point].to(value)
@@ -106,7 +108,7 @@ def patch(trace: Trace, names: Names, tokens: Tensor | None = None) -> Intervent
             ) from error
         if tokens is None:
             return other.clone()
-        here = tokens.flatten().to(value.device)[None, :, None]
+        here = tokens.flatten().to(value.device)[:, None]
         return torch.where(here, other, value)
 
     return Intervention((name, patched) for name in chosen)
@@ -123,9 +125,9 @@ def ablate_heads(heads: Iterable[int], layer: int | None = None) -> Intervention
     chosen = sorted(set(heads))
 
     def silenced(value: Tensor, *, point: str) -> Tensor:
-        _refuse_unknown("heads", chosen, value.shape[1])
+        _refuse_unknown("heads", chosen, value.shape[2])
         value = value.clone()
-        value[:, chosen] = 0
+        value[:, :, chosen] = 0
         return value
 
     layers = "*" if layer is None else layer
@@ -173,9 +175,9 @@ def ablate_queries(queries: Iterable[int]) -> Intervention:
     chosen = sorted(set(queries))
 
     def silenced(value: Tensor, *, point: str) -> Tensor:
-        _refuse_unknown("queries", chosen, value.shape[1])
+        _refuse_unknown("queries", chosen, value.shape[2])
         value = value.clone()
-        value[:, chosen] = 0
+        value[:, :, chosen] = 0
         return value
 
     return Intervention([("pve.*.embeddings", silenced), ("pve.*.features", silenced)])
@@ -186,29 +188,42 @@ def _refuse_unknown(what: str, chosen: list[int], count: int) -> None:
         raise ValueError(f"{what} are numbered 0 to {count - 1}; got {chosen}.")
 
 
-def cover(pixel_values: Tensor, region: Tensor) -> Tensor:
-    """Images with a region painted over in the colour that surrounds it.
+def cover(pixel_values: Tensor, region: Tensor, tile_boxes: Tensor | None = None) -> Tensor:
+    """Images with a region painted over, in every tile, in the colour that surrounds it.
 
     The paper's salience experiment (fig. 1b) covers the salient text and scores the rest again.
 
     Args:
-        pixel_values: float [B, 3, H, W].
-        region: bool [grid_h, grid_w] in image tokens; H and W are multiples of its sides.
+        pixel_values: float [B, V, 3, H, W], or [B, 3, H, W] for one tile.
+        region: bool [rows, columns], cells of a grid over the whole photograph: of its tokens, or
+            `explain.canvas` where there are several tiles.
+        tile_boxes: where the tiles lie, [B, V, 4]; None = one tile, the whole.
 
     Returns:
-        a changed copy. The colour is the mean of the tokens that touch the region (of the whole
+        a changed copy. The colour is the mean of the cells that touch the region (of the whole
         image where it has no surroundings), so that it adds as little as possible.
+
+    Raises:
+        ValueError: several tiles without their boxes, or more cells than pixels along a side.
     """
-    height, width = pixel_values.shape[-2:]
-    if height % region.shape[0] or width % region.shape[1]:
+    tiled = pixel_values if pixel_values.ndim == 5 else pixel_values[:, None]
+    height, width = tiled.shape[-2:]
+    if region.ndim != 2 or not region.shape[0] <= height or not region.shape[1] <= width:
         raise ValueError(
-            f"an image of {height}×{width} px does not divide into {list(region.shape)} tokens."
+            f"a region of a {height}×{width} px image has as many rows and columns at most; got "
+            f"{list(region.shape)}."
         )
-    token = (height // region.shape[0], width // region.shape[1])
-    inside = region.bool().repeat_interleave(token[0], 0).repeat_interleave(token[1], 1)
+    if tile_boxes is None:
+        if tiled.shape[1] > 1:
+            raise ValueError(f"give tile_boxes: the images have {tiled.shape[1]} tiles each.")
+        tile_boxes = tiled.new_tensor([0.0, 0.0, 1.0, 1.0]).expand(len(tiled), 1, 4)
     grown = torch.nn.functional.max_pool2d(region[None, None].float(), 3, 1, 1)[0, 0].bool()
-    around = (grown & ~region.bool()).repeat_interleave(token[0], 0).repeat_interleave(token[1], 1)
-    if not around.any():
-        around = torch.ones_like(inside)
-    colour = pixel_values[..., around.to(pixel_values.device)].mean(-1)  # [B, 3]
-    return torch.where(inside.to(pixel_values.device), colour[..., None, None], pixel_values)
+    around = grown & ~region.bool()
+    both = torch.stack([region.bool(), around if around.any() else torch.ones_like(around)]).cpu()
+    painted = []
+    for image, boxes in zip(tiled, tile_boxes, strict=True):
+        placed = in_tiles(both.numpy(), boxes.cpu().numpy(), (height, width))
+        inside, surroundings = torch.from_numpy(placed).to(image.device)  # [V, H, W] each
+        colour = image[0][:, surroundings[0]].mean(-1)  # of the whole, [3]
+        painted.append(torch.where(inside[:, None], colour[:, None, None], image))
+    return torch.stack(painted).view_as(pixel_values)

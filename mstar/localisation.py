@@ -23,11 +23,12 @@ from .cases import cases
 from .data import sandbox
 from .evaluation import estimate, paired
 from .grounding import mask_iou, pointing_game
-from .inference import evaluating, pixels_of, without_hooks
+from .inference import evaluating, without_hooks
 from .localisation_report import ANOTHER, Line, LocalisationReport
 from .modeling import MstarModel
 from .processing import MstarProcessor
 from .texts import STYLES
+from .tiles import in_tiles
 from .versions import versions
 
 #: Shares of the tokens at which an image is scored again.
@@ -71,6 +72,7 @@ def order(values: ArrayLike, rng: np.random.Generator) -> NDArray[np.int64]:
 def curves(
     scorer: Scorer,
     pixels: Tensor,
+    boxes: Tensor,
     ranked: NDArray[np.int64],
     grid: tuple[int, int],
     batch_size: int = 16,
@@ -78,20 +80,20 @@ def curves(
     """Scores while tokens are deleted, and while they are inserted, at each of `SHARES`.
 
     Args:
-        pixels: [1, 3, H, W].
-        ranked: tokens, the first to go (or to come) first.
+        pixels, boxes: [1, V, 3, H, W] and [1, V, 4].
+        ranked: cells of a grid over the photograph, the first to go (or to come) first.
         batch_size: changed images that pass through the model at once.
 
     Returns:
         deletion and insertion, [len(SHARES)] each. A deleted token has the image's mean colour.
     """
-    even = pixels.mean((2, 3), keepdim=True).expand_as(pixels)
+    even = pixels[:, :1].mean((3, 4), keepdim=True).expand_as(pixels)
     taken = torch.zeros(len(SHARES), len(ranked), dtype=torch.bool)
     for row, share in zip(taken, SHARES, strict=True):
         row[torch.from_numpy(ranked[: round(share * len(ranked))])] = True
-    patch = pixels.shape[-1] // grid[1]
-    taken = taken.unflatten(1, grid).repeat_interleave(patch, 1).repeat_interleave(patch, 2)
-    taken = taken[:, None].to(pixels.device)
+    cells = taken.unflatten(1, grid).numpy()
+    placed = in_tiles(cells, boxes[0].cpu().numpy(), tuple(pixels.shape[-2:]))
+    taken = torch.from_numpy(placed)[:, :, None].to(pixels.device)  # [shares, V, 1, H, W]
     images = torch.cat([torch.where(taken, even, pixels), torch.where(taken, pixels, even)])
     parts = [scorer(part)[:, 0] for part in images.split(batch_size)]
     scores = torch.cat(parts).double().cpu().numpy()
@@ -103,22 +105,23 @@ def measure(
     covered: NDArray[np.float64],
     scorer: Scorer,
     pixels: Tensor,
+    boxes: Tensor,
     rng: np.random.Generator,
     batch_size: int = 16,
 ) -> Localised:
     """Hold one map against the places of its text, and against the model.
 
     Args:
-        values, covered: [grid_h, grid_w].
+        values, covered: [rows, columns] over the photograph.
         scorer: of the map's text.
-        pixels: the image, [1, 3, H, W].
+        pixels, boxes: the image, [1, V, 3, H, W], and its tiles, [1, V, 4].
         rng: draws among equal values.
         batch_size: see `curves`.
     """
     ranked = order(values, rng)
     largest = np.zeros(covered.size)
     largest[ranked[: max(1, round(covered.sum()))]] = 1
-    deletion, insertion = curves(scorer, pixels, ranked, covered.shape, batch_size)
+    deletion, insertion = curves(scorer, pixels, boxes, ranked, covered.shape, batch_size)
     return Localised(
         pointing_game(values, covered),
         mask_iou(largest.reshape(covered.shape), covered),
@@ -197,7 +200,8 @@ def evaluate_localisation(
             image, asked = case.scene.image, [case.query]
             (maps,) = attribute(model, processor, image, asked, methods, steps, batch_size)
             scorer = Scorer(model, processor, asked, steps)
-            pixels = pixels_of(model, processor, [image])
+            given = processor(images=[image]).to(model.device)
+            pixels, boxes = given["pixel_values"], given["tile_boxes"]
             if "integrated_gradients" in maps:
                 whole = maps["integrated_gradients"]
                 gaps.append((abs(whole.gap), abs(float(whole.values.sum()) - whole.gap)))
@@ -208,7 +212,7 @@ def evaluate_localisation(
             for name, one in values.items():
                 # numbers of its own, so that a method is measured alike whatever stands beside it
                 rng = np.random.default_rng([seed, number, *name.encode()])
-                measured[name].append(measure(one, covered, scorer, pixels, rng, batch_size))
+                measured[name].append(measure(one, covered, scorer, pixels, boxes, rng, batch_size))
             for method in methods:
                 if before:
                     correlated[method][ANOTHER].append(likeness(values[method], before[method]))

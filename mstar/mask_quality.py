@@ -16,10 +16,12 @@ from tqdm.auto import tqdm
 
 from .data.benchmarks import Benchmark
 from .evaluation import FEW, FEW_SAID, Estimate, estimate, paired, without_nan
+from .explain import canvas, together
 from .grounding import coverage, mask_iou
 from .inference import computed_as, evaluating
 from .modeling import MstarModel
 from .processing import MstarProcessor
+from .trace import Trace
 from .versions import versions
 
 #: Variants of σ that make a mask; the first is the paper's.
@@ -139,13 +141,20 @@ def evaluate_masks(
         for batch in tqdm(batches, desc="masks", leave=False):
             images = [benchmark.images[i] for i in batch]
             inputs = processor(images=images).to(model.device)
-            looks = dict(_salient(model, inputs, steps))
-            grid = next(iter(looks.values())).shape[-2:]
+            looks = list(_salient(model, inputs, steps))
             for row, i in enumerate(batch):
+                # of several tiles, what most of those that show a place call salient
+                salient = {
+                    (sigma, t): (
+                        together(trace, trace[f"pve.{t}.salient"][row], row, True) > 0.5
+                    ).numpy()
+                    for sigma, trace in looks
+                    for t in range(steps + 1)
+                }
+                grid = canvas(looks[0][1], row)
                 text = coverage(benchmark.polygons[i], _size(images[row]), grid)
                 shares.append(text.mean())
-                masks = {("best of the grid", None): best_mask(text)}
-                masks |= {of: salient[row] for of, salient in looks.items()}
+                masks = {("best of the grid", None): best_mask(text)} | salient
                 for of, mask in masks.items():
                     lot = rng.permutation(mask.ravel()).reshape(grid)
                     values = (mask.mean(), mask_iou(mask, text), mask_iou(lot, text))
@@ -162,15 +171,12 @@ def evaluate_masks(
     return MaskReport(about, estimate(100 * np.array(shares)), lines)
 
 
-def _salient(
-    model: MstarModel, inputs: dict[str, Any], steps: int
-) -> Iterator[tuple[tuple[str, int], NDArray[np.bool_]]]:
-    """(variant, look) and σ(C_t) [B, grid_h, grid_w]; later looks are those that its masks led."""
+def _salient(model: MstarModel, inputs: dict[str, Any], steps: int) -> Iterator[tuple[str, Trace]]:
+    """Variant and a trace of σ(C_t); later looks are those that its masks led."""
     for sigma in SIGMAS:
         with computed_as(model, {"sigma": sigma}):
             _, trace = model.run_with_trace({**inputs, "steps": steps}, ["pve.*.salient"])
-        for t in range(steps + 1):
-            yield (sigma, t), trace[f"pve.{t}.salient"].numpy()
+        yield sigma, trace
 
 
 def _size(image: Any) -> tuple[int, int]:

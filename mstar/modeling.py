@@ -88,7 +88,7 @@ class MstarModel(PreTrainedModel):
             window: see `VisionEncoder.forward`.
         """
         steps = self.config.steps_from(steps)
-        if pixel_values.ndim == 4:
+        if pixel_values.ndim < 5:  # one tile an image
             pixel_values = pixel_values[:, None]
         tiles, heard = pixel_values.shape[1], hooking.of_tiles(run, pixel_values.shape[1])
         tokens, grid = self.vision(pixel_values.flatten(0, 1), heard, window)

@@ -138,7 +138,7 @@ def compare_semantics(
     paper, released = (dict(SEMANTICS[name]) for name in ("paper", "released"))
     switched = {"paper": paper}
     for name in paper:
-        if name not in (*TRAINING, "rerank_ratio"):
+        if name not in (*TRAINING, "rerank_ratio", "rerank_weight"):
             switched[name] = paper | {name: released[name]}
     switched["released"] = released
     found = {}
@@ -221,11 +221,11 @@ def _measure(
                 **processor(text=words, styles="word").to(model.device),
             }
             _, trace = model.run_with_trace({**inputs, "steps": steps}, points)
-            hidden, grid = trace["pve.0.salient"][0].numpy(), trace.grid
+            hidden, grid = trace["pve.0.salient"][0, 0].numpy(), trace.grid
             masked.append(hidden.mean())
             polygons = [region.polygon for region in scene.regions]
             iou.append(mask_iou(hidden, coverage(polygons, scene.image.shape[:2], grid)))
-            attention.append(trace[f"pve.{steps}.attention_map"][0])
+            attention.append(trace[f"pve.{steps}.attention_map"][0, 0])
             assigned.append(trace["mim.assignment"][0])
     gallery = Gallery.embed(model, processor, tokens, steps=steps)
     precisions = average_precisions(relevant, gallery.scores(asked).numpy())

@@ -121,7 +121,8 @@ def patching(
     """Patch every site of every pair.
 
     Args:
-        pairs: two at least; the scene before is the unrelated one.
+        pairs: two at least; the scene before is the unrelated one. Each is looked at as a whole, in
+            one tile, so that a token is one place of the scene.
         steps: T; None = the configuration's.
         seed: of the tokens drawn at random.
 
@@ -178,7 +179,7 @@ def _recorded(
 
 
 def _pixels(model: MstarModel, processor: MstarProcessor, image: NDArray[np.uint8]) -> Tensor:
-    return pixels_of(model, processor, [image])
+    return pixels_of(model, processor, [image], (1,))
 
 
 def _measure(

@@ -116,11 +116,11 @@ def _measure(
     where there is none), and of the salient text's own."""
     if len(scene.regions) < 2:
         return None
-    pixels = pixels_of(model, processor, [scene.image])
+    pixels = pixels_of(model, processor, [scene.image], (1,))
     with evaluating(model):
         inputs = {"pixel_values": pixels, "steps": 0}
         _, trace = model.run_with_trace(inputs, "pve.0.attention_map")
-    attention, size = trace["pve.0.attention_map"][0].numpy(), scene.image.shape[:2]
+    attention, size = trace["pve.0.attention_map"][0, 0].numpy(), scene.image.shape[:2]
     places = [coverage([one.polygon], size, trace.grid) for one in scene.regions]
     drawn = [mass_inside(attention, place) for place in places]
     salient, neglected = int(np.argmax(drawn)), int(np.argmin(drawn))

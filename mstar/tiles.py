@@ -144,6 +144,31 @@ def laid_back(
     return found
 
 
+def in_tiles(region: NDArray, boxes: NDArray, size: tuple[int, int]) -> NDArray:
+    """A region of the photograph in the pixels of each of its tiles.
+
+    Args:
+        region: [..., rows, columns] of a grid over the whole photograph.
+        boxes: shares [V, 4].
+        size: (height, width) of a tile in px.
+
+    Returns:
+        [..., V, height, width], for each pixel the value of the cell in which its middle lies.
+    """
+    found = []
+    for left, top, right, bottom in np.asarray(boxes, dtype=float):
+        rows, columns = (
+            ((begin + (end - begin) * (np.arange(px) + 0.5) / px) * cells)
+            .astype(int)
+            .clip(0, cells - 1)
+            for begin, end, px, cells in zip(
+                (top, left), (bottom, right), size, region.shape[-2:], strict=True
+            )
+        )
+        found.append(region[..., rows[:, None], columns])
+    return np.stack(found, axis=-3)
+
+
 def _overlap(cells: int, begin: float, end: float, tokens: int, mean: bool) -> NDArray[np.float64]:
     """[cells, tokens]: the share of each token that lies in each cell, or of the cell in the token.
 

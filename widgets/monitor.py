@@ -113,14 +113,14 @@ class TrainingMonitor(View):
         """C₀ of each image, [photos, grid_h, grid_w], without a mark on the training run."""
         state = torch.get_rng_state()
         if self.window is None:
-            pixels = processor(images=self.photos)["pixel_values"]
+            pixels = processor(images=self.photos, tiles=(1,))["pixel_values"]
         else:
             strips = np.stack([np.asarray(photo.convert("RGB")) for photo in self.photos])
             pixels = normalise(torch.from_numpy(strips))
         with evaluating(model):
             seen = model.encode_images(pixels.to(model.device), steps=0, window=self.window)
         torch.set_rng_state(state)
-        return seen.looks[0].attention_map.float().cpu().numpy()
+        return seen.looks[0].attention_map[:, 0].float().cpu().numpy()
 
 
 def _thinned(maps: list, most: int = 24) -> list:

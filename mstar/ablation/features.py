@@ -15,8 +15,8 @@ from transformers import BatchFeature
 from .. import files
 from ..data import sandbox
 from ..data.stream import Item, Items, Rendered, Stream
-from ..hooks import Run
-from ..inference import evaluating
+from ..hooks import TiledRun
+from ..inference import evaluating, pixels_of
 from ..modeling import MstarModel
 from ..processing import MstarProcessor
 from ..vision import VisionEncoder
@@ -33,8 +33,8 @@ def tokens_of(
     parts = []
     with evaluating(model):
         for start in tqdm(range(0, len(images), _AT_ONCE), desc="φ", leave=False):
-            pixels = processor(images=list(images[start : start + _AT_ONCE]))["pixel_values"]
-            parts.append(model.vision(pixels.to(model.device))[0].half().cpu().numpy())
+            pixels = pixels_of(model, processor, images[start : start + _AT_ONCE], (1,))
+            parts.append(model.vision(pixels[:, 0])[0].half().cpu().numpy())
     return np.concatenate(parts)
 
 
@@ -79,7 +79,7 @@ class Cached:
     def lexicon(self) -> tuple[str, ...]:
         return sandbox.words("train")
 
-    def open(self, seed: int, size: int) -> Items:
+    def open(self, seed: int, size: int, tiles: Sequence[int] = (1,)) -> Items:
         return _Cached(self)
 
 
@@ -98,6 +98,8 @@ class _Cached:
             "image": torch.from_numpy(mosaic(self.tokens[chosen], self.side)),
             "texts": words,
             "styles": ["word"] * len(words),
+            "photographed": False,
+            "complete": True,
             "source": f"features {', '.join(map(str, chosen))}",
         }
 
@@ -112,7 +114,7 @@ class PrecomputedVision(nn.Module):
         self.siglip, self.mlp = vision.siglip, vision.mlp
 
     def forward(
-        self, tokens: Tensor, run: Run | None = None, window: tuple[int, int] | None = None
+        self, tokens: Tensor, run: TiledRun | None = None, window: tuple[int, int] | None = None
     ) -> tuple[Tensor, tuple[int, int]]:
         side = round(tokens.shape[1] ** 0.5)
         tokens = tokens.to(next(self.mlp.parameters()).dtype)
@@ -121,6 +123,8 @@ class PrecomputedVision(nn.Module):
 
 class TokenProcessor:
     """A processor for images that are tokens already."""
+
+    tiles = (1,)
 
     def __init__(self, processor: MstarProcessor):
         self.processor = processor
