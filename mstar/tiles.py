@@ -157,16 +157,16 @@ def in_tiles(region: NDArray, boxes: NDArray, size: tuple[int, int]) -> NDArray:
     """
     found = []
     for left, top, right, bottom in np.asarray(boxes, dtype=float):
-        rows, columns = (
-            ((begin + (end - begin) * (np.arange(px) + 0.5) / px) * cells)
-            .astype(int)
-            .clip(0, cells - 1)
-            for begin, end, px, cells in zip(
-                (top, left), (bottom, right), size, region.shape[-2:], strict=True
-            )
-        )
+        rows = _cells(top, bottom, size[0], region.shape[-2])
+        columns = _cells(left, right, size[1], region.shape[-1])
         found.append(region[..., rows[:, None], columns])
     return np.stack(found, axis=-3)
+
+
+def _cells(begin: float, end: float, pixels: int, cells: int) -> NDArray[np.int64]:
+    """[pixels]: the cell of 0 … 1 in which the middle of each pixel of `begin` … `end` lies."""
+    middles = begin + (end - begin) * (np.arange(pixels) + 0.5) / pixels
+    return (middles * cells).astype(np.int64).clip(0, cells - 1)
 
 
 def _overlap(cells: int, begin: float, end: float, tokens: int, mean: bool) -> NDArray[np.float64]:
