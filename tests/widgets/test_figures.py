@@ -98,9 +98,7 @@ def test_heads_of_a_large_model_stay_within_their_budget(photo):
     noise = torch.rand(1, 1, 12, 64, 50 * 50, generator=torch.manual_seed(0)).softmax(-1)
     names = [f"pve.{t}.layers.{layer}.cross_attention" for t in (0, 1) for layer in range(0, 12, 2)]
     large = Trace(dict.fromkeys(names, noise), (50, 50), 1)
-    evidence = [
-        Evidence(f"w{q}", "word", "assigned", 1, 0, q, 0.5, 0.1, 0.5) for q in range(10)
-    ]
+    evidence = [Evidence(f"w{q}", "word", "assigned", 1, 0, q, 0.5, 0.1, 0.5) for q in range(10)]
     for budget in (300_000, 160_000):  # the second takes several rounds of leaving out
         picture = figures.heads(large, photo, evidence, budget=budget)
         assert 100_000 < len(picture.markup) <= budget

@@ -355,7 +355,11 @@ def _read_out(trace, photo, words, lots: Sequence[_Lot], maps, image, tables) ->
     rows = [
         ("Peak", "peak", [f"{peak:.1f} × even" for peak in peaks]),
         ("On what the looks before had left", "left", [f"{v:.0%}" for v in neglected]),
-        ("On what they had already seen", "seen", [f"{v:.0%}" for v in (1 - neglected).clip(min=0)]),
+        (
+            "On what they had already seen",
+            "seen",
+            [f"{v:.0%}" for v in (1 - neglected).clip(min=0)],
+        ),
     ]
     for number, (word, polygon) in enumerate(words):
         covered = _covered(trace, photo, polygon, image)
