@@ -143,7 +143,7 @@ def notebook_minute(part: Part) -> None:
         saved = run.save_checkpoint(Path(folder, "checkpoint"))
         load_checkpoint(saved)
     finite = all(np.isfinite(row["loss"]) for row in rows)
-    note = f"the recipe `sandbox`, {minutes:g} min shared by its {len(stages)} stages; losses finite"
+    note = f"the recipe `sandbox`, its {len(stages)} stages share {minutes:g} min; losses finite"
     part.results.add("notebook 04's training", len(rows), "steps", finite and len(rows) > 0, note)
     for stage in stages:
         losses = [row["loss"] for row in rows if row["stage"] == stage.name]

@@ -37,7 +37,7 @@ fi
 
 # Ten minutes in all. Training has its minutes and 75 s to start and to end; the parts share the
 # rest by these weights, in seconds.
-declare -A weight=([checks]=75 [learning]=155 [throughput]=230 [loading]=90)
+declare -A weight=([checks]=75 [learning]=150 [throughput]=225 [loading]=115)
 parts=(checks learning throughput loading)
 [ ${#only[@]} -gt 0 ] && parts=("${only[@]}")
 [ -n "$minutes" ] && [[ " ${parts[*]} " != *" train "* ]] && parts+=(train)
