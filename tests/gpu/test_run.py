@@ -213,11 +213,12 @@ def test_the_command_names_what_was_packed(tmp_path, source):
     assert "--crops" not in train.command(data, Path("init"), out, 7.5, 14, "bf16")
 
 
-def test_before_the_end_the_newest_state_is_kept(tmp_path):
+def test_before_the_end_the_newest_state_is_kept(tmp_path, monkeypatch):
     from mstar.checkpoints import load_checkpoint
     from mstar.data.stream import Rendered
-    from mstar.training import Recipe, Stage, Trainer
+    from mstar.training import Recipe, Stage, Trainer, batching
 
+    monkeypatch.setattr(batching, "similar", lambda lexicon: {})  # it takes seconds
     init, run_folder, out = embedded.checkpoint(), tmp_path / "run", tmp_path / "out"
     out.mkdir()
     stage = Stage("find", Rendered("strips"), 4, 1e-3, steps=1, pve_steps=0, matching_every=0)
