@@ -77,7 +77,7 @@ def _step(part: Part, stage: Stage, model: Callable, workers: int, seconds: floa
 
 def _both(part: Part, name: str, stage: Stage, model: Callable, workers: int) -> None:
     """Steps a second with the loaders, and the share of the time in which the device works."""
-    loaded = _step(part, stage, model, workers, 8)  # the loaders are ahead at first
+    loaded = _step(part, stage, model, workers, 6)  # the loaders are ahead at first
     cached = _step(part, replace(stage, data=Cached(stage.data, _images(part))), model, 0)
     note = f"batch {stage.batch_size}: {stage.batch_size / loaded:.0f} images/s; {workers} workers"
     part.results.add(f"training, {name}", 1 / loaded, "steps/s", note=note, cached=1 / cached)

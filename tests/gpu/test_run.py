@@ -101,7 +101,7 @@ def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProce
     # without the marks of this test run's own golden vectors: they take too long here
     kept = {k: v for k, v in os.environ.items() if k != "MSTAR_GOLDEN"}
     environment = kept | {"PYTHON": sys.executable} | environment
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=900)
 
 
 def packed(folder: Path, source: Path, *options: str) -> int:
