@@ -189,10 +189,12 @@ class Trainer:
         model.freeze()
         for name in stage.frozen:
             model.get_submodule(name).requires_grad_(False)
+        # transformers called it gradient checkpointing until 5.17 at least
+        kind = "activation" if hasattr(model, "activation_checkpointing_enable") else "gradient"
         if stage.checkpoint_activations:
-            model.activation_checkpointing_enable({"use_reentrant": False})
+            getattr(model, f"{kind}_checkpointing_enable")({"use_reentrant": False})
         else:
-            model.activation_checkpointing_disable()
+            getattr(model, f"{kind}_checkpointing_disable")()
         if self.prepared is not None:  # or each stage would wrap the last one's autocast
             self.accelerator.unwrap_model(self.prepared, keep_fp32_wrapper=False)
         self.accelerator.free_memory()
