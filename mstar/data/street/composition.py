@@ -12,7 +12,7 @@ from mstar.data.labels import Region
 from mstar.data.layout import Text
 from mstar.data.lexicon import WordSource
 from mstar.data.render import luma
-from mstar.data.street import letters, light, plates, pose, surfaces, writing
+from mstar.data.street import letters, light, obstacles, plates, pose, surfaces, writing
 from mstar.data.street.photographs import photographs
 from mstar.data.street.writing import Board
 
@@ -24,13 +24,16 @@ _NUMBER_SHARE = 0.1  # of the strips
 _VIEWS = (0.45, 0.33, 0.22)  # shares: small text in a wide view, of all sizes, large text close by
 _HALF_HIDDEN_SHARE = 0.18  # of the scenes: something stands before a word, which stays readable
 _HIDDEN_SHARE = 0.1  # of the scenes: a further word that nobody can read
+_HALF_HIDDEN = (0.03, 0.15)  # shares of a word's ink
+_HIDDEN = (0.5, 0.9)  # between the two nobody could say whether a word can be read
+_TRIES = 5  # obstacles for a word
 _LOOKS = 40  # places tried for a board before it is drawn smaller
 _SHRINK = 0.75
 _RESTLESS = 90  # grey levels: a ground that varies more cannot be painted on
 _COARSE = 4  # px: grounds are judged on pictures smaller by that
 
 
-@dataclass
+@dataclass(eq=False)
 class _Placed:
     """A board in the picture: its words with their outlines, line by line, and its ink."""
 
@@ -299,7 +302,10 @@ class _Scene:
         canvas, contrasts = plates.draw(rng, sheet, kind, levels, self.difficulty.contrast, picture)
         homography = pose.matrix(sheet.ink.shape[1], sheet.ink.shape[0], quad)
         worn = float(rng.uniform(0.2, 0.8)) if kind == plates.PAINTED else 0.0
-        self._blend(pose.warp(canvas, homography, width, height), (x, y), worn)
+        patch = pose.warp(canvas, homography, width, height)
+        if kind != plates.PAINTED and rng.random() < 0.6:
+            self._cast(patch[..., 3], (x, y))
+        self._blend(patch, (x, y), worn)
         outlines = [
             [pose.project(homography, one) + np.array((x, y)) for one in line]
             for line in sheet.outlines
@@ -314,6 +320,17 @@ class _Scene:
         )  # fmt: skip
         if board.thing:
             self.things.append(board.thing)
+
+    def _cast(self, alpha: np.ndarray, at: tuple[int, int]) -> None:
+        """The shadow of a board on what is behind it; alpha [h, w] from 0 to 255."""
+        reach = max(1, round(float(self.rng.uniform(1, 7)) * self.scale))
+        across = round(float(self.rng.uniform(-1, 1)) * reach)
+        x, y = at[0] - 2 * reach + across, at[1] - 2 * reach + reach // 2
+        shade = cv2.GaussianBlur(np.pad(alpha, 2 * reach), (0, 0), 0.6 * reach)
+        high, wide = shade.shape
+        x0, y0, x1, y1 = max(0, x), max(0, y), min(self.width, x + wide), min(self.height, y + high)
+        strength = np.float32(self.rng.uniform(0.2, 0.65) / 255)
+        self.picture[y0:y1, x0:x1] *= 1 - strength * shade[y0 - y : y1 - y, x0 - x : x1 - x, None]
 
     def _blend(self, patch: np.ndarray, at: tuple[int, int], worn: float) -> None:
         """A warped board over the picture; `worn` = how much of the ground's texture shows."""
@@ -331,8 +348,51 @@ class _Scene:
     # Hiding
 
     def obstruct(self, source: WordSource) -> None:
-        """Put things before words, as far as the words stay readable."""
-        return
+        """Put things before words: most stay readable, and the others are no labels."""
+        if self.rng.random() < _HALF_HIDDEN_SHARE:
+            one = self.placed[int(self.rng.integers(len(self.placed)))]
+            self._hide(one, *_HALF_HIDDEN)
+        if self.rng.random() < _HIDDEN_SHARE:
+            taken = {word for one in self.placed for line in one.board.lines for word in line}
+            further = Board(((source.draw(self.rng, lexicon.LONGEST, taken),),))
+            if self.place(further):
+                # Where nothing hides it well enough, it is a word like every other.
+                self._hide(self.placed[-1], *_HIDDEN)
+
+    def _hide(self, one: _Placed, least: float, most: float) -> None:
+        """Something before one word of a board, which covers that share of its ink.
+
+        No other word may lose more than words do that stay readable; where that cannot be had in a
+        few tries, nothing happens.
+        """
+        rng = self.rng
+        i = int(rng.integers(len(one.outlines)))
+        j = int(rng.integers(len(one.outlines[i])))
+        for _ in range(_TRIES):
+            made = obstacles.draw(
+                rng, self.height, self.width, one.outlines[i][j], (least + most) / 2
+            )
+            shares = [
+                (other, line, word, self._share(other, line, word, made))
+                for other in self.placed
+                for line, outlines in enumerate(other.outlines)
+                for word in range(len(outlines))
+            ]
+            mine = self._share(one, i, j, made)
+            rest = [s for other, a, b, s in shares if (other, a, b) != (one, i, j)]
+            if least <= mine <= most and max(rest, default=0.0) <= _HALF_HIDDEN[1]:
+                self.picture *= 1 - made[..., 3:]
+                self.picture += made[..., :3]
+                one.hidden[i][j] = mine > HIDDEN
+                return
+
+    def _share(self, one: _Placed, line: int, word: int, obstacle: np.ndarray) -> float:
+        """Of a word's ink, how much an obstacle [height, width, 4] covers."""
+        height, width = one.ink.shape
+        x, y = one.at
+        inside = pose.inside(one.outlines[line][word] - np.array(one.at), width, height)
+        ink = one.ink.astype(np.float32) * inside
+        return float((ink * obstacle[y : y + height, x : x + width, 3]).sum() / max(1.0, ink.sum()))
 
     # Finishing
 
