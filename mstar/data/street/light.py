@@ -77,7 +77,8 @@ def develop(
     if rng.random() < 0.2:
         picture = _moved(rng, picture, float(rng.uniform(0.4, 1)) * min(6 * blur, 0.15 * smallest))
     if rng.random() < 0.75:
-        _noise(rng, picture, float(rng.uniform(0.04, 1)) ** 2 * noise)
+        bearable = noise * min(1.0, smallest / 30)
+        _noise(rng, picture, float(rng.uniform(0.04, 1)) ** 2 * bearable)
     pixels = np.clip(picture, 0, 255).astype(np.uint8)
     if rng.random() < 0.7:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(40, 96))]

@@ -1,9 +1,81 @@
 """What stands between a camera and a word: posts, cables, leaves, somebody's shoulder."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
-from mstar.data.street import surfaces
+from mstar.data.street import pose, surfaces
+from mstar.data.street.writing import Board
+
+READABLE = 0.2
+"""A word of which more ink is hidden is no label."""
+
+HALF_HIDDEN, HIDDEN = (0.03, 0.15), (0.5, 0.9)
+"""Least and most of a word's ink: between the two nobody could say whether it can be read."""
+
+_TRIES = 5  # obstacles for a word
+
+
+@dataclass(eq=False)
+class Placed:
+    """A board in the picture: its words with their outlines, line by line, and its ink."""
+
+    board: Board
+    drawn: tuple[tuple[str, ...], ...]
+    outlines: list[list[np.ndarray]]
+    sizes: list[list[float]]
+    contrasts: list[float]
+    font: str
+    at: tuple[int, int]
+    ink: np.ndarray  # uint8, its top left corner `at`
+    hidden: list[list[float]]  # shares of each word's ink
+
+
+def hide(
+    rng: np.random.Generator,
+    picture: np.ndarray,
+    boards: Sequence[Placed],
+    one: Placed,
+    least: float,
+    most: float,
+) -> None:
+    """Something before a word of one board, which covers that share of its ink, in place.
+
+    No other word may lose more than words do that stay readable; where that cannot be had in a few
+    tries, nothing happens.
+
+    Args:
+        picture: float32 [height, width, 3].
+        boards: all of the picture, this one among them.
+    """
+    line = int(rng.integers(len(one.outlines)))
+    word = int(rng.integers(len(one.outlines[line])))
+    for _ in range(_TRIES):
+        made = draw(rng, *picture.shape[:2], one.outlines[line][word], (least + most) / 2)
+        shares = [
+            [[_share(board, outline, made) for outline in outlines] for outlines in board.outlines]
+            for board in boards
+        ]
+        mine = shares[boards.index(one)][line].pop(word)
+        others = [share for board in shares for outlines in board for share in outlines]
+        if least <= mine <= most and max(others, default=0.0) <= HALF_HIDDEN[1]:
+            picture *= 1 - made[..., 3:]
+            picture += made[..., :3]
+            for board in boards:
+                for i, outlines in enumerate(board.outlines):
+                    for j, outline in enumerate(outlines):
+                        board.hidden[i][j] += _share(board, outline, made)
+            return
+
+
+def _share(board: Placed, outline: np.ndarray, obstacle: np.ndarray) -> float:
+    """Of a word's ink, how much an obstacle [height, width, 4] covers."""
+    height, width = board.ink.shape
+    x, y = board.at
+    ink = board.ink * pose.inside(outline - np.array(board.at), width, height).astype(np.float32)
+    return float((ink * obstacle[y : y + height, x : x + width, 3]).sum() / max(1.0, ink.sum()))
 
 
 def draw(

@@ -1,13 +1,12 @@
 """What carries a text, and how the ink lies on it: plates, banners, neon, engraving, paint."""
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 
+from mstar.data import things
 from mstar.data.render import luma
 from mstar.data.street import surfaces
-from mstar.data.street.letters import Lettering
+from mstar.data.street.letters import Lettering, Sheet
 
 PAINTED = "painted"
 """On what is there already; every other kind brings its own ground."""
@@ -20,6 +19,7 @@ KINDS = {
 
 _FAINT_SHARE = 0.12  # of the boards: little contrast
 _FAINT = 0.62  # of the usual least contrast
+_FAINT_SIZE = 22  # px; under it, letters of little contrast would be none
 _PAIRS = (
     ((245, 245, 242), (20, 20, 22)), ((28, 28, 30), (240, 240, 235)),
     ((190, 30, 35), (250, 250, 248)), ((30, 70, 150), (250, 250, 250)),
@@ -45,34 +45,6 @@ _GLOWS = (
     (255, 90, 230),
     (255, 245, 220),
 )
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """Lines in their places on a flat board.
-
-    Attributes:
-        ink: uint8 [height, width], 255 = ink.
-        outlines: of each line and each of its words, float [points, 2] px.
-        spans: (first row, row after the last) of each line.
-        size: smallest nominal size, px.
-    """
-
-    ink: np.ndarray
-    outlines: tuple[tuple[np.ndarray, ...], ...]
-    spans: tuple[tuple[int, int], ...]
-    size: float
-
-    def halved(self) -> "Sheet":
-        """Half as large."""
-        height, width = (max(1, side // 2) for side in self.ink.shape)
-        rows, columns = height / self.ink.shape[0], width / self.ink.shape[1]
-        return Sheet(
-            cv2.resize(self.ink, (width, height), interpolation=cv2.INTER_AREA),
-            tuple(tuple(one * (columns, rows) for one in line) for line in self.outlines),
-            tuple((int(a * rows), int(b * rows)) for a, b in self.spans),
-            self.size * rows,
-        )
 
 
 def arrange(rng: np.random.Generator, lines: list[Lettering], kind: str) -> Sheet:
@@ -106,6 +78,36 @@ def arrange(rng: np.random.Generator, lines: list[Lettering], kind: str) -> Shee
     return Sheet(ink, tuple(outlines), tuple(spans), size)
 
 
+def carried(rng: np.random.Generator, line: Lettering, thing: str) -> tuple[Sheet, np.ndarray]:
+    """A line on a thing, and the thing's picture float32 [height, width, 4] for `draw`."""
+    height, width = line.ink.shape
+    shape = things.plan(rng, thing, width, height, line.size / 16)
+    ink = np.zeros((shape.height, shape.width), np.uint8)
+    x = max(0, round(shape.text_at[0] - width / 2))
+    y = max(0, round(shape.text_at[1] - height / 2))
+    ink[y : y + height, x : x + width] = line.ink
+    outlines = tuple(one + np.array((x, y)) for one in line.outlines)
+    return Sheet(ink, (outlines,), ((y, y + height),), line.size), _pictured(rng, shape)
+
+
+def bare(rng: np.random.Generator, thing: str, width: float, height: float) -> np.ndarray:
+    """A thing float32 [height, width, 4] around a text of that size that is not there."""
+    return _pictured(rng, things.plan(rng, thing, width, height, height / 10))
+
+
+def _pictured(rng, shape):
+    """A thing in the colours that things have: rarely pure, lit from one side, a little worn."""
+    picture = np.asarray(things.picture(rng, shape)).astype(np.float32)
+    colour, alpha = picture[..., :3], picture[..., 3:]
+    grey = np.float32(rng.uniform(0.1, 0.65))
+    colour += (colour.mean(axis=2, keepdims=True) - colour) * grey
+    height, width = shape.height, shape.width
+    light = float(rng.uniform(-0.2, 0.2)) * np.linspace(-1, 1, width, dtype=np.float32)[None]
+    colour *= (1 + light + 0.08 * surfaces.rough(rng, height, width, height / 2))[..., None]
+    colour[...] = np.clip(colour, 0, 255) * alpha / 255
+    return picture
+
+
 def draw(
     rng: np.random.Generator,
     sheet: Sheet,
@@ -125,7 +127,7 @@ def draw(
         float32 [height, width, 4]: RGB times opacity, and the opacity, from 0 to 255; and of each
         line the difference in grey level between its ink and its ground before any light.
     """
-    if rng.random() < _FAINT_SHARE:
+    if rng.random() < _FAINT_SHARE and sheet.size >= _FAINT_SIZE:
         contrast *= _FAINT
     height, width = sheet.ink.shape
     if picture is not None:
