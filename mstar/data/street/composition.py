@@ -150,7 +150,7 @@ class _Scene:
         rng = self.rng
         height, width = sheet.ink.shape
         # Small letters seen from the side are no letters.
-        tilt = min(1.0, max(0.2, scale * sheet.size / (26 * self.scale)))
+        tilt = min(1.0, max(0.25, scale * sheet.size / (20 * self.scale)))
         if kind == "thing":
             tilt *= _THING_TILT
         quad = pose.corners(rng, width, height, self.difficulty.rotation, tilt)
@@ -226,7 +226,7 @@ class _Scene:
         rng = self.rng
         while picture is None and np.ptp(quad[:, 0]) < 0.6 * sheet.ink.shape[1]:
             sheet = sheet.halved()  # drawn much larger than it is seen, thin lines would break
-        under = self._under(x, y, width, height)
+        under = luma(self.picture[y : y + height : 2, x : x + width : 2])
         levels = plates.levels_of(under)
         if kind == plates.PAINTED and levels[2] - levels[0] > _RESTLESS:
             kind = "plate"

@@ -57,7 +57,7 @@ class Sheet:
             cv2.resize(self.ink, (width, height), interpolation=cv2.INTER_AREA),
             tuple(tuple(one * (columns, rows) for one in line) for line in self.outlines),
             tuple((int(a * rows), int(b * rows)) for a, b in self.spans),
-            self.size * rows,
+            self.size * math.sqrt(rows * columns),
         )
 
 

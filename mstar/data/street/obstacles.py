@@ -54,19 +54,19 @@ def hide(
     word = int(rng.integers(len(one.outlines[line])))
     for _ in range(_TRIES):
         made = draw(rng, *picture.shape[:2], one.outlines[line][word], (least + most) / 2)
-        shares = [
-            [[_share(board, outline, made) for outline in outlines] for outlines in board.outlines]
+        shares = {
+            (board, i, j): board.hidden[i][j] + _share(board, outline, made)
             for board in boards
-        ]
-        mine = shares[boards.index(one)][line].pop(word)
-        others = [share for board in shares for outlines in board for share in outlines]
-        if least <= mine <= most and max(others, default=0.0) <= HALF_HIDDEN[1]:
+            for i, outlines in enumerate(board.outlines)
+            for j, outline in enumerate(outlines)
+        }
+        spared = [share for place, share in shares.items() if place != (one, line, word)]
+        covered = least <= shares[one, line, word] <= most
+        if covered and max(spared, default=0.0) <= HALF_HIDDEN[1]:
             picture *= 1 - made[..., 3:]
             picture += made[..., :3]
-            for board in boards:
-                for i, outlines in enumerate(board.outlines):
-                    for j, outline in enumerate(outlines):
-                        board.hidden[i][j] += _share(board, outline, made)
+            for (board, i, j), share in shares.items():
+                board.hidden[i][j] = share
             return
 
 

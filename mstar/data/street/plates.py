@@ -19,6 +19,7 @@ KINDS = {
 
 _FAINT_SHARE = 0.12  # of the boards: little contrast
 _FAINT = 0.62  # of the usual least contrast
+_SMOOTH = 50  # grey levels: on a ground that varies more, an engraving would be lost
 _FAINT_SIZE = 22  # px; under it, letters of little contrast would be none
 _PAIRS = (
     ((245, 245, 242), (20, 20, 22)), ((28, 28, 30), (240, 240, 235)),
@@ -138,7 +139,7 @@ def draw(
     else:
         canvas, ink = _carrier(rng, sheet, kind)
         ground = _ground(canvas, sheet)
-    style = _style(rng, kind, ground[1])
+    style = _style(rng, kind, ground)
     first = ink_for(rng, ground, contrast, ink)
     colours = [first]
     for _ in sheet.spans[1:]:
@@ -174,44 +175,37 @@ def ink_for(
     for i in rng.permutation(len(_INKS))[:6]:
         choices.append(np.clip(np.array(_INKS[i]) + rng.integers(-20, 21, 3), 0, 255))
     low, mean, high = ground
+    dark = min(low - 0.5 * contrast, mean - contrast)
+    light = max(high + 0.5 * contrast, mean + contrast)
     for colour in choices:
-        level = float(luma(np.asarray(colour, float)))
-        if level < min(low - 0.5 * contrast, mean - contrast) or level > max(
-            high + 0.5 * contrast, mean + contrast
-        ):
-            return np.asarray(colour, float)
+        if not dark <= luma(colour) <= light:
+            return colour
     return np.full(3, 12.0 if mean > 118 else 246.0)
 
 
 def _ground(canvas: np.ndarray, sheet: Sheet) -> tuple[float, float, float]:
     """Darkest, mean and lightest grey level around the text of a board."""
     everything = np.concatenate([one for line in sheet.outlines for one in line])
-    x0, y0 = np.floor(everything.min(axis=0)).astype(int)
-    x1, y1 = np.ceil(everything.max(axis=0)).astype(int)
+    (x0, y0), (x1, y1) = everything.min(axis=0).astype(int), everything.max(axis=0).astype(int)
     step = max(1, (y1 - y0) // 24)
-    levels = luma(canvas[max(0, y0) : y1 : step, max(0, x0) : x1 : step, :3])
-    return levels_of(levels)
+    return levels_of(luma(canvas[y0 : y1 + 1 : step, x0 : x1 + 1 : step, :3]))
 
 
 def levels_of(levels: np.ndarray) -> tuple[float, float, float]:
     """Darkest, mean and lightest of grey levels, without the outermost twentieths."""
-    ordered = np.sort(levels, axis=None)
-    return (
-        float(ordered[ordered.size // 20]),
-        float(ordered.mean()),
-        float(ordered[-1 - ordered.size // 20]),
-    )
+    ordered, end = np.sort(levels, axis=None), levels.size // 20
+    return float(ordered[end]), float(ordered.mean()), float(ordered[-1 - end])
 
 
-def _style(rng: np.random.Generator, kind: str, level: float) -> str:
+def _style(rng: np.random.Generator, kind: str, ground: tuple[float, float, float]) -> str:
     if kind == "lightbox":
         return "neon" if rng.random() < 0.65 else "plain"
     if kind == "slab":
         return "relief" if rng.random() < 0.45 else "plain"
     lot = rng.random()
-    if kind == PAINTED and level < 80 and lot < 0.2:
+    if kind == PAINTED and lot < 0.2 and ground[1] < 80:
         return "neon"
-    if kind == PAINTED and 70 < level < 215 and lot < 0.1:
+    if kind == PAINTED and lot < 0.12 and 70 < ground[1] < 215 and ground[2] - ground[0] < _SMOOTH:
         return "relief"
     return "outlined" if lot > 0.88 else "shadow" if lot > 0.74 else "plain"
 
@@ -303,6 +297,8 @@ def _carrier(rng, sheet, kind):
         face[max(0, above - 2) : max(0, above)] *= 0.7
     elif kind in ("plate", "sticker", "lightbox"):
         _edge(rng, face, mask, ink, kind, size)
+        if mask[sheet.ink > 0].min() < 0.5:  # the text is too wide for these corners
+            mask[...] = 1
     canvas = np.empty((height, width, 4), np.float32)
     canvas[..., :3] = np.clip(face, 0, 255) * mask[..., None]
     canvas[..., 3] = 255 * mask
@@ -313,7 +309,6 @@ def _edge(rng, face, mask, ink, kind, size):
     """Round corners, a frame, screws; a sticker is round or oval at times."""
     height, width = mask.shape
     if kind == "sticker" and rng.random() < 0.4:
-        # The box of the text has to fit into the oval: it may lose only its corners.
         mask[...] = 0
         cv2.ellipse(mask, (width // 2, height // 2), (round(0.52 * width), round(0.62 * height)),
                     0, 0, 360, 1.0, -1, cv2.LINE_AA)  # fmt: skip
