@@ -23,7 +23,8 @@ _HALF_HIDDEN_SHARE = 0.18  # of the scenes: something stands before a word, whic
 _HIDDEN_SHARE = 0.1  # of the scenes: a further word that nobody can read
 _LOOKS = 40  # places tried for a board before it is drawn smaller
 _SHRINK = 0.75
-_RESTLESS = 90  # grey levels: a ground that varies more cannot be painted on
+_RESTLESS = 75  # grey levels: a ground that varies more cannot be painted on
+_LARGEST_ON_THING = 70  # px at the difficulty's base
 _THING_TILT = 0.4  # things stand upright
 _COARSE = 4  # px: grounds are judged on pictures smaller by that
 
@@ -81,7 +82,7 @@ class _Scene:
             return self._place_bare(board.thing)
         font, drawn = self._face(board)
         kind = "thing" if board.thing else self._kind(board)
-        size = self._size(board)
+        size = min(self._size(board), _LARGEST_ON_THING * self.scale if board.thing else np.inf)
         flat, least = letters.drawn_size(size), 1.15 * self.difficulty.sizes[0] * self.scale
         lines = letters.lettered(self.rng, drawn, font, flat, least, free=board.thing is None)
         if board.thing:
@@ -226,17 +227,25 @@ class _Scene:
         rng = self.rng
         while picture is None and np.ptp(quad[:, 0]) < 0.6 * sheet.ink.shape[1]:
             sheet = sheet.halved()  # drawn much larger than it is seen, thin lines would break
-        under = luma(self.picture[y : y + height : 2, x : x + width : 2])
-        levels = plates.levels_of(under)
+        view = luma(self.picture[y : y + height, x : x + width])
+        levels = plates.levels_of(view[::2, ::2])
         if kind == plates.PAINTED and levels[2] - levels[0] > _RESTLESS:
             kind = "plate"
-        canvas, contrasts = plates.draw(rng, sheet, kind, levels, self.difficulty.contrast, picture)
         homography = pose.matrix(sheet.ink.shape[1], sheet.ink.shape[0], quad)
-        worn = float(rng.uniform(0.2, 0.8)) if kind == plates.PAINTED else 0.0
-        patch = pose.warp(canvas, homography, width, height)
+        ink = pose.warp(sheet.ink, homography, width, height)
+        # The texture of a wall shows through the paint, but wears small letters away.
+        worn = float(rng.uniform(0.2, 0.8)) * min(1.0, sheet.size / (44 * self.scale))
+        while True:
+            canvas, contrasts = plates.draw(
+                rng, sheet, kind, levels, self.difficulty.contrast, picture
+            )
+            patch = pose.warp(canvas, homography, width, height)
+            if kind != plates.PAINTED or plates.shows(view, patch, ink):
+                break
+            kind = "plate"
         if kind != plates.PAINTED and rng.random() < 0.6:
-            self._cast(patch[..., 3], (x, y))
-        self._blend(patch, (x, y), worn)
+            light.cast(rng, self.picture, patch[..., 3], (x, y), 7 * self.scale)
+        self._blend(patch, (x, y), worn if kind == plates.PAINTED else 0.0)
         outlines = [
             [pose.project(homography, one) + np.array((x, y)) for one in line]
             for line in sheet.outlines
@@ -245,23 +254,12 @@ class _Scene:
         self.placed.append(
             Placed(
                 board, drawn, outlines, [[float(next(sizes)) for _ in line] for line in outlines],
-                contrasts, font, (x, y), pose.warp(sheet.ink, homography, width, height),
+                contrasts, font, (x, y), ink,
                 [[0.0] * len(line) for line in outlines],
             )
         )  # fmt: skip
         if board.thing:
             self.things.append(board.thing)
-
-    def _cast(self, alpha: np.ndarray, at: tuple[int, int]) -> None:
-        """The shadow of a board on what is behind it; alpha [h, w] from 0 to 255."""
-        reach = max(1, round(float(self.rng.uniform(1, 7)) * self.scale))
-        across = round(float(self.rng.uniform(-1, 1)) * reach)
-        x, y = at[0] - 2 * reach + across, at[1] - 2 * reach + reach // 2
-        shade = cv2.GaussianBlur(np.pad(alpha, 2 * reach), (0, 0), 0.6 * reach)
-        high, wide = shade.shape
-        x0, y0, x1, y1 = max(0, x), max(0, y), min(self.width, x + wide), min(self.height, y + high)
-        strength = np.float32(self.rng.uniform(0.2, 0.65) / 255)
-        self.picture[y0:y1, x0:x1] *= 1 - strength * shade[y0 - y : y1 - y, x0 - x : x1 - x, None]
 
     def _blend(self, patch: np.ndarray, at: tuple[int, int], worn: float) -> None:
         """A warped board over the picture; `worn` = how much of the ground's texture shows."""

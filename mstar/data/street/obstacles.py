@@ -155,6 +155,9 @@ def _body(rng, mask, box, covered):
     at = (round(edge - reach if left else edge + reach), round((y0 + y1) / 2))
     axes = (round(reach), round(reach * float(rng.uniform(1.0, 1.8))))
     cv2.ellipse(mask, at, axes, 0, 0, 360, 1.0, -1, cv2.LINE_AA)
+    if rng.random() < 0.6:  # with a head
+        neck, half = at[1] - axes[1], round(0.45 * reach)
+        cv2.ellipse(mask, (at[0], neck), (half, round(1.3 * half)), 0, 0, 360, 1.0, -1, cv2.LINE_AA)
     mask = cv2.GaussianBlur(mask, (0, 0), float(rng.uniform(0.5, 2.0)))
     tone = surfaces.tone_of(rng, (40, 38, 40), (70, 80, 110), (120, 60, 55), (150, 140, 130))
     shade = 1 + 0.25 * surfaces.rough(rng, height, width, max(8.0, reach))

@@ -19,6 +19,7 @@ KINDS = {
 
 _FAINT_SHARE = 0.12  # of the boards: little contrast
 _FAINT = 0.62  # of the usual least contrast
+_LEAST_CHANGE = 24  # grey levels that paint has to make
 _SMOOTH = 50  # grey levels: on a ground that varies more, an engraving would be lost
 _FAINT_SIZE = 22  # px; under it, letters of little contrast would be none
 _PAIRS = (
@@ -159,6 +160,19 @@ def draw(
     return canvas, [abs(float(luma(np.array(colour))) - ground[1]) for colour in colours]
 
 
+def shows(ground: np.ndarray, patch: np.ndarray, ink: np.ndarray) -> bool:
+    """Whether paint changes its ground by more than the ground itself varies.
+
+    Args:
+        ground: grey levels [h, w].
+        patch: what `draw` made, as it lies in the picture [h, w, 4].
+        ink: uint8 [h, w].
+    """
+    changed = luma(patch[..., :3]) - ground * patch[..., 3] / 255
+    strong = np.abs(changed[ink > 127])
+    return strong.size == 0 or strong.mean() > max(_LEAST_CHANGE, 1.6 * ground.std())
+
+
 def ink_for(
     rng: np.random.Generator,
     ground: tuple[float, float, float],
@@ -288,7 +302,8 @@ def _carrier(rng, sheet, kind):
         slope = float(rng.uniform(-0.12, 0.12)) * np.linspace(-1, 1, height)[:, None]
         face = plate.astype(np.float32) * (1 + worn + slope.astype(np.float32))[..., None]
     if kind == "poster":
-        _illustrate(rng, face, sheet)
+        for rows in (face[: max(0, sheet.spans[0][0] - 3)], face[sheet.spans[-1][1] + 3 :]):
+            surfaces.print_on(rng, rows, [pair[0] for pair in _PAIRS], size)
     elif kind == "awning":
         stripe = max(3, round(float(rng.uniform(0.5, 1.5)) * size))
         above = sheet.spans[0][0] - round(0.3 * size)
@@ -332,25 +347,3 @@ def _edge(rng, face, mask, ink, kind, size):
         for x in (inset, width - inset):
             for y in (inset, height - inset):
                 cv2.circle(face, (x, y), max(1, inset // 3), (95, 95, 98), -1, cv2.LINE_AA)
-
-
-def _illustrate(rng, face, sheet):
-    """Blocks of colour and lines too small to read, away from the text."""
-    height, width, _ = face.shape
-    top, bottom = sheet.spans[0][0], sheet.spans[-1][1]
-    for first, last in ((0, top - 3), (bottom + 3, height)):
-        room = last - first
-        if room < 6 or width < 12:
-            continue
-        if rng.random() < 0.5:
-            tone = np.array(_PAIRS[int(rng.integers(len(_PAIRS)))][0], np.float32)
-            face[first:last] = tone
-            cv2.circle(face, (int(rng.integers(width)), (first + last) // 2), max(2, room // 2),
-                       tuple((255 - tone).tolist()), -1, cv2.LINE_AA)  # fmt: skip
-        else:
-            level = 40 if face.mean() > 128 else 210
-            for y in range(first + 2, last - 2, max(3, round(0.18 * sheet.size))):
-                dots = rng.random(width // 2) < 0.7
-                margin = width // 8
-                row = np.repeat(dots, 2)[: width - 2 * margin]
-                face[y, margin : margin + len(row)][row] = level

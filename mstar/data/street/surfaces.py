@@ -227,3 +227,26 @@ _PACKAGES = ((190, 50, 45), (225, 190, 60), (50, 90, 160), (60, 130, 80), (230, 
              (150, 90, 150), (220, 130, 60), (50, 45, 45))  # fmt: skip
 WALLS = (plaster, brick, stone, tiles, wood, metal, shutter)
 ALL = (*WALLS, asphalt, foliage, sky, paper, fabric, windows, goods)
+
+
+def print_on(rng, paper, tones, size):
+    """Pictures, or lines too small to read, on a part of a poster, in place.
+
+    Args:
+        paper: float32 [height, width, 3]; too small a part stays empty.
+        tones: colours to choose from.
+        size: nominal, of the text that can be read, px.
+    """
+    height, width, _ = paper.shape
+    if height < 6 or width < 12:
+        return
+    if rng.random() < 0.5:
+        tone = np.array(tones[int(rng.integers(len(tones)))], np.float32)
+        paper[...] = tone
+        at, other = (int(rng.integers(width)), height // 2), (255 - tone).tolist()
+        cv2.circle(paper, at, max(2, height // 2), other, -1, cv2.LINE_AA)
+        return
+    level = 40 if paper.mean() > 128 else 210
+    for y in range(2, height - 2, max(3, round(0.18 * size))):
+        row = np.repeat(rng.random(width // 2) < 0.7, 2)[: width - 2 * (width // 8)]
+        paper[y, width // 8 : width // 8 + len(row)][row] = level
