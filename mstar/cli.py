@@ -199,7 +199,8 @@ def report(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
 def sandbox(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
     """draw a contact sheet of rendered scenes"""
     add = parser.add_argument
-    add("--difficulty", choices=("easy", "hard", "crowd"), default="easy")
+    add("--difficulty", choices=("easy", "hard", "crowd", "street"), default="easy")
+    add("--backgrounds", metavar="FOLDER", help="photographs without text for street to stand on")
     add("--seed", type=int, default=0, metavar="N", help="(default: 0)")
     add("--count", type=int, default=24, metavar="N", help="scenes on the sheet (default: 24)")
     add("--polygons", action="store_true", help="outline every word")
@@ -219,7 +220,8 @@ def sandbox(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], N
         split = difficulty.splits[0]  # train where there is training, else test
         indices = tqdm(range(args.count), desc="scenes", leave=False)
         sheet = contact_sheet(
-            [scene(args.seed, i, split, difficulty) for i in indices], polygons=args.polygons
+            [scene(args.seed, i, split, difficulty, backgrounds=args.backgrounds) for i in indices],
+            polygons=args.polygons,
         )
         with files.replacing(args.out) as path:
             sheet.save(path, format="PNG")
