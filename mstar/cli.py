@@ -324,6 +324,7 @@ def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
 
         from . import training
         from .checkpoints import load_checkpoint
+        from .training.state import CHECKPOINT
 
         if args.threads is not None:
             torch.set_num_threads(args.threads)
@@ -353,7 +354,7 @@ def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
         try:
             trainer.run()
             if trainer.accelerator.is_main_process:
-                print(trainer.save_checkpoint(out / "checkpoint"))
+                print(trainer.save_checkpoint(out / CHECKPOINT))
         except training.TrainingStopped as error:
             sys.exit(f"mstar: error: {error}")  # code 1: the input was fine
 

@@ -1,7 +1,7 @@
 """Train on photographs for some minutes, and keep what was learnt as it goes.
 
     OUT/curve.jsonl      a line a step
-    OUT/checkpoint.tar   `checkpoint/`: the best weights so far, in half precision
+    OUT/checkpoint.tar   `checkpoint/`: the weights so far, in half precision
 
 The run itself lies elsewhere: its states are large. One file, moved into its place when it is
 whole, is never half a checkpoint.
@@ -51,43 +51,14 @@ def command(
     return [*given, "--out", str(out)]
 
 
-def keep(run: Path, init: Path, out: Path) -> str:
-    """Copy what a run has so far; says what the weights are.
-
-    The run's own `checkpoint/` is its best; before there is one, the newest state stands in.
-    """
+def keep(run: Path, out: Path) -> str:
+    """Copy what a run has so far; says what the weights are."""
     if (run / CURVE).is_file():
         _placed(out / CURVE, lambda part: shutil.copyfile(run / CURVE, part))
     if (run / "checkpoint" / "config.json").is_file():
         _packed(run / "checkpoint", out)
         return "the run's own checkpoint"
-    states = sorted((run / "checkpoints").glob("step-*"))
-    if not states:
-        return "none"
-    with tempfile.TemporaryDirectory() as folder:
-        _packed(export(states[-1], init, Path(folder, "checkpoint")), out)
-    return f"the state {states[-1].name}"
-
-
-def export(state: Path, init: Path, folder: Path) -> Path:
-    """The model of a training state as a checkpoint in half precision."""
-    from safetensors.torch import load_file
-
-    from mstar.checkpoints import load_checkpoint
-    from mstar.training.start import resize_images
-
-    stored = load_file(state / "model.safetensors")
-    prefix = "model."
-    weights = {k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)}
-    model, processor = load_checkpoint(init)
-    table = weights["vision.siglip.embeddings.position_embedding.weight"]
-    side = round(len(table) ** 0.5) * model.config.vision_config.patch_size
-    resize_images(model, side)
-    processor.image_processor.size = {"height": side, "width": side}
-    model.load_state_dict(weights)
-    model.half().save_pretrained(folder)
-    processor.save_pretrained(folder)
-    return folder
+    return "none"
 
 
 def _packed(checkpoint: Path, out: Path) -> None:
@@ -105,7 +76,7 @@ def _placed(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def train(
-    program: Sequence[str], given: list[str], run: Path, init: Path, out: Path, seconds: float
+    program: Sequence[str], given: list[str], run: Path, out: Path, seconds: float
 ) -> tuple[int, str]:
     """Run the command, copying as it goes; its exit code, and what the weights are.
 
@@ -117,7 +88,7 @@ def train(
         try:
             process.wait(min(EVERY, max(0.1, end - time.monotonic())))
         except subprocess.TimeoutExpired:
-            kept = _kept(run, init, out, kept)
+            kept = _kept(run, out, kept)
         if process.poll() is None and time.monotonic() > end:
             if stopped:
                 process.kill()
@@ -125,13 +96,13 @@ def train(
                 break
             process.send_signal(signal.SIGINT)
             end, stopped = time.monotonic() + 10, True
-    return process.returncode, _kept(run, init, out, kept)
+    return process.returncode, _kept(run, out, kept)
 
 
-def _kept(run: Path, init: Path, out: Path, before: str) -> str:
+def _kept(run: Path, out: Path, before: str) -> str:
     """A checkpoint that is just being replaced is copied the next time."""
     try:
-        return keep(run, init, out)
+        return keep(run, out)
     except (OSError, ValueError, RuntimeError, KeyError) as problem:
         print(f"not copied: {problem}", file=sys.stderr)
         return before
@@ -157,7 +128,7 @@ def main() -> None:
         # another program stands in where the path is tried
         program = os.environ.get("MSTAR_GPU_PROGRAM")
         program = [sys.executable, program] if program else [sys.executable, "-c", _MAIN]
-        code, kept = train(program, given, run, args.init, args.out, 60 * args.minutes + GRACE)
+        code, kept = train(program, given, run, args.out, 60 * args.minutes + GRACE)
     minutes = (time.monotonic() - began) / 60
     note = f"exit code {code}; {args.minutes:g} asked for; {CHECKPOINT}: {kept}"
     ok = code == 0 and kept != "none"
