@@ -215,7 +215,12 @@ class Gallery:
         return self._scores(*self._encoded(queries))
 
     def reranked_scores(self, queries: Sequence[Query], ratio: float | None = None) -> Tensor:
-        """Scores of the final ranking, float32 [Q, B]; see `search_many`."""
+        """Scores after re-ranking, float32 [Q, B], whatever a search does by itself.
+
+        Args:
+            ratio: as of `search_many`; None = the configuration's `rerank_ratio`.
+        """
+        ratio = self.model.config.rerank_ratio if ratio is None else ratio
         return self._ranked(queries, ratio).scores
 
     def search(
@@ -246,7 +251,8 @@ class Gallery:
         Args:
             k: how many; None = all.
             ratio: share of the gallery that is re-ranked, see `rerank_count`; 0 = none; None =
-                the configuration's.
+                the configuration's where its `rerank_weight` is above 0, else none. The matching
+                probability counts with that weight, and with 1 where it is 0.
         """
         if k is not None and k < 1:
             raise ValueError(f"k must be 1 or more; got {k}.")
@@ -302,7 +308,9 @@ class Gallery:
         return Explanation(asked, hit, kind, values, lead, words, trace)
 
     def _ranked(self, queries: Sequence[Query], ratio: float | None) -> Ranked:
-        ratio = self.model.config.rerank_ratio if ratio is None else ratio
+        config = self.model.config
+        if ratio is None:
+            ratio = config.rerank_ratio if config.rerank_weight else 0
         if not 0 <= ratio <= 1:
             raise ValueError(f"the share to re-rank is from 0 to 1; got {ratio}.")
         texts, is_word = self._encoded(queries)
@@ -318,7 +326,7 @@ class Gallery:
 
         with bar, evaluating(self.model):
             if ratio:
-                final = rerank(cosine, matched, ratio)
+                final = rerank(cosine, matched, ratio, config.rerank_weight or 1.0)
         return Ranked(self._vectors, self.names, texts, is_word, cosine, final, probability)
 
     def _encoded(self, queries: Sequence[Query]) -> tuple[TextEncoding, Tensor]:

@@ -47,7 +47,7 @@ def evaluate_sandbox(
     """Render a gallery from a seed, rank it, and measure where the model looked.
 
     Args:
-        difficulty: `easy`, `hard` or `crowd`.
+        difficulty: `easy`, `hard`, `crowd` or `street`.
         images: size of the gallery, see `judging_gallery`.
         steps: T; None = the configuration's.
         controls: also compare T = 0 with T = 1, with an empty mask and with a random one.
@@ -79,7 +79,9 @@ def evaluate_sandbox(
         compared = _controls(model, processor, pictures, queries, truth[asked], seed)
     return SandboxReport(
         about,
-        rankings(gallery.queries, truth, scores, seed),
+        rankings(
+            gallery.queries, truth, scores, seed, sandbox.DIFFICULTIES[gallery.difficulty].small
+        ),
         shortcuts(gallery.scenes, gallery.queries, truth, scores, by_text),
         _grounding(model, processor, gallery.scenes[:200], steps, seed),
         compared,
@@ -91,6 +93,7 @@ def rankings(
     truth: NDArray[np.bool_],
     scores: Array,
     seed: int,
+    limit: int = sandbox.SMALL,
 ) -> list[Ranking]:
     """MAP of all word queries, of parts of them, and of every other style.
 
@@ -100,6 +103,7 @@ def rankings(
         truth: bool [queries, images].
         scores: float [queries, images].
         seed: of the random ranking.
+        limit: px, under which the difficulty calls a text small.
     """
     chance = random_scores(scores.shape, seed)
     style = np.array([query.style for query in queries])
@@ -122,8 +126,8 @@ def rankings(
         whole("word", word),
         whole("word, seen", word & seen),
         whole("word, unseen", word & ~seen),
-        sized(f"word, small (< {sandbox.SMALL} px)", small=True),
-        sized(f"word, large (≥ {sandbox.SMALL} px)", small=False),
+        sized(f"word, small (< {limit} px)", small=True),
+        sized(f"word, large (≥ {limit} px)", small=False),
         *(whole(name, style == name) for name in sandbox.STYLES if name != "word"),
     ]
 

@@ -46,7 +46,7 @@ def test_every_command_has_a_help(command, capsys):
     assert capsys.readouterr().out.startswith(f"usage: mstar {command}")
 
 
-@pytest.mark.parametrize("difficulty", ["easy", "hard", "crowd"])
+@pytest.mark.parametrize("difficulty", ["easy", "hard", "crowd", "street"])
 def test_sandbox_draws_a_sheet(difficulty, tmp_path, capsys):
     path = tmp_path / "new" / "sheet.png"
     arguments = ["sandbox", "--difficulty", difficulty, "--count", "7", "--out", str(path)]

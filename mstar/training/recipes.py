@@ -262,7 +262,7 @@ def photographs(
     one_look = dict(pve_steps=0, decay_from=1.0)
     match = dict(matching_every=1, matching_weight=10.0, extra_words=96)
     stages = (
-        Stage("reread", read, 32, 1e-3, steps=1500, objective=READING, decay_from=0.3),
+        Stage("reread", read, 32, 1e-3, steps=700, objective=READING, decay_from=0.3),
         Stage("settle", mixed, 12, 6e-4, steps=150, tiles=(1, 2), frozen=phi, **_ONE_LOOK),
         Stage("open", mixed, 12, 5e-4, steps=3000, tiles=(1, 2), hardness=(0.0, 0.5), **match,
               **one_look),
