@@ -46,7 +46,7 @@ def test_a_mask_and_a_text_known_by_hand(tiny, benchmark):
 
     def left(salient, *, point):
         forced = torch.zeros_like(salient)
-        forced[:, :, : salient.shape[2] // 2] = True
+        forced[..., : salient.shape[-1] // 2] = True
         return forced
 
     sizes = [(40, 80), (200, 100), (64, 64)]  # (height, width) of photographs
