@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 from mstar.data.stream import Annotated, Rendered
-from mstar.training import Stage, continued, paper_multiquery, paper_word, sandbox
+from mstar.training import (
+    Stage,
+    continued,
+    mixed,
+    paper_multiquery,
+    paper_word,
+    photographs,
+    sandbox,
+)
 from mstar.training.recipes import READING, learning_rate
 
 LISTS = ((("syn.json", "images"),), (("real.json", "images"),))
@@ -105,3 +113,25 @@ def test_a_recipe_is_recorded_as_json_gives_it_back():
 def test_a_stage_that_makes_no_sense_is_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
         stage(**wrong)
+
+
+def test_photographs_take_their_share_of_scenes_alone():
+    recipe = mixed(sandbox(), (("a.json", "a"),), (("b.json", "b"),), 0.25)
+    before = sandbox().stages
+    for stage, plain in zip(recipe.stages, before, strict=True):
+        if plain.data.of == "strips":
+            assert stage == plain
+        else:
+            (rest, scenes), (one, complete), (other, partly) = stage.data.parts
+            assert scenes == plain.data and (rest, one, other) == (0.75, 0.125, 0.125)
+            assert complete.lists == (("a.json", "a"),) and not complete.incomplete
+            assert partly.incomplete == (("b.json", "b"),) and not partly.lists
+    assert mixed(sandbox(), (("a.json", "a"),), share=0.0) == mixed(sandbox(), ()) == sandbox()
+    with pytest.raises(ValueError, match="the share of photographs is from 0 to 1; got 2"):
+        mixed(sandbox(), (("a.json", "a"),), share=2)
+
+
+def test_photographs_alone_leave_no_rendered_scene():
+    stages = photographs((("a.json", "a"),), share=1.0).stages
+    assert [part.kind for _, part in stages[-1].data.parts] == ["photographs"]
+    assert photographs((("a.json", "a"),), share=0.0).stages[-1].data.kind == "rendered"
