@@ -16,7 +16,6 @@ from mstar.explain import (
 from mstar.matching import assign
 from mstar.trace import Trace
 
-
 WHOLE = torch.tensor([[[0.0, 0.0, 1.0, 1.0]]])
 
 

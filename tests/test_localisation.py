@@ -77,7 +77,9 @@ def test_no_more_images_at_once_than_asked_for(lit):
     ranked = order(QUARTER, np.random.default_rng(0))
     few = curves(counted, lit, WHOLE, ranked, GRID, batch_size=4)
     assert max(sizes) == 4 and sum(sizes) == 2 * len(SHARES)
-    assert all((a == b).all() for a, b in zip(few, curves(bright, lit, WHOLE, ranked, GRID), strict=True))
+    assert all(
+        (a == b).all() for a, b in zip(few, curves(bright, lit, WHOLE, ranked, GRID), strict=True)
+    )
 
 
 def test_a_right_map_is_told_from_a_wrong_one(lit):
