@@ -204,12 +204,13 @@ class MstarModel(PreTrainedModel):
         """
         by_word = self.scored_by_word(is_word)
         scores = images.features.new_empty(len(is_word), len(images.features))
-        scores[by_word] = _cosine(images.features, texts.features[by_word]).amax(dim=2).T
+        cosine = _cosine(images.features, texts.features[by_word])
+        scores[by_word] = cosine.amax(dim=2).T.to(scores)  # autocast makes them half
         if not by_word.all():
             rest = TextEncoding(texts.embeddings[~by_word], texts.features[~by_word])
             groups = self._multi_word_groups(images)
             conditioned = self.aggregator(rest.embeddings, groups)
-            scores[~by_word] = self._multi_word_scores(images, conditioned, rest).T
+            scores[~by_word] = self._multi_word_scores(images, conditioned, rest).T.to(scores)
         return scores
 
     def embedding_values(

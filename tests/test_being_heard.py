@@ -162,3 +162,15 @@ def test_the_released_explanation_names_what_the_score_saw(photos):
 
             with model.hooks({"pve.0.embeddings": named}):
                 assert model(**inputs).scores[number, 0] != out.scores[number, 0]
+
+
+def test_scores_under_autocast_are_those_without_it_but_for_rounding(photos):
+    model, processor = made()
+    inputs = processor(images=photos, text=TEXTS, styles=STYLES)
+    with torch.no_grad():
+        images = model(pixel_values=inputs["pixel_values"]).images
+        texts = model(**{n: inputs[n] for n in ("input_ids", "attention_mask")}).texts
+        plain = model.score(images, texts, inputs["is_word"])
+        with torch.autocast("cpu", torch.bfloat16):
+            half = model.score(images, texts, inputs["is_word"])
+    assert half.dtype == plain.dtype and torch.allclose(half, plain, atol=0.05)
