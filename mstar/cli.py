@@ -230,13 +230,13 @@ def sandbox(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], N
     return run
 
 
-_LISTED = ("real",)
-_PAPER = (*_LISTED, "synthetic", "siglip", "blip2", "tokenizer", "download", "epochs", "accumulate",
+_LISTED = ("real", "incomplete", "share")
+_PAPER = ("real", "synthetic", "siglip", "blip2", "tokenizer", "download", "epochs", "accumulate",
           "checkpoint_activations")  # fmt: skip
 #: What each recipe has a use for, beside what all have.
 _RECIPES = {
-    "sandbox": ("init",),
-    "photographs": ("init", *_LISTED, "incomplete", "crops", "backgrounds", "minutes"),
+    "sandbox": ("init", *_LISTED),
+    "photographs": ("init", *_LISTED, "crops", "backgrounds", "minutes"),
     "paper-word": _PAPER,
     "paper-multiquery": _PAPER,
 }
@@ -260,13 +260,22 @@ def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
         help="train on from this checkpoint (sandbox: with HARD images as well)",
     )
     lists = dict(nargs=2, action="append", default=[], metavar=("LIST", "ROOT"))
-    group = parser.add_argument_group("all but sandbox")
-    group.add_argument(
+    add = group.add_argument
+    add(
+        "--incomplete", help="as --real, of a list that leaves out some of what is written", **lists
+    )
+    add(
+        "--share",
+        type=float,
+        default=0.5,
+        metavar="X",
+        help="of photographs in a batch, beside rendered scenes (default: 0.5)",
+    )
+    parser.add_argument(
         "--real", help="an MSTAR-Training list and the folder of its images", **lists
     )
     group = parser.add_argument_group("photographs")
     add = group.add_argument
-    add("--incomplete", help="the same of a list that leaves out some of what is written", **lists)
     add("--crops", help="the same of single words cut out, for the reading warm-up", **lists)
     add("--backgrounds", metavar="FOLDER", help="photographs without text, to render on")
     add("--minutes", type=float, metavar="M", help="in all (default: the recipe's steps)")
@@ -371,9 +380,13 @@ def _recipe(args: argparse.Namespace, runs: int) -> "Recipe":
         recipe = training.sandbox()
         if args.init:  # with images not seen before
             recipe = training.continued(recipe.seed + runs)
+        lists = (tuple(map(tuple, of)) for of in (args.real, args.incomplete))
+        recipe = training.mixed(recipe, *lists, args.share)
     elif args.recipe == "photographs":
         lists = (tuple(map(tuple, of)) for of in (args.real, args.incomplete, args.crops))
-        recipe = training.photographs(*lists, args.backgrounds, minutes=args.minutes)
+        recipe = training.photographs(
+            *lists, args.backgrounds, minutes=args.minutes, share=args.share
+        )
     else:
         make = {"paper-word": training.paper_word, "paper-multiquery": training.paper_multiquery}
         lists = (tuple(map(tuple, given)) for given in (args.synthetic, args.real))

@@ -94,6 +94,17 @@ def _check(shard: Shard, model: MstarModel, about: About) -> None:
             )
 
 
+def _asked(queries: Sequence[str | Query]) -> list[Query]:
+    """Texts with their styles.
+
+    Raises:
+        ValueError: one text where several are asked for: its letters would be queries.
+    """
+    if isinstance(queries, (str, Query)):
+        raise ValueError(f"expected a list of queries; got {queries!r} alone: use search.")
+    return [as_query(query) for query in queries]
+
+
 class Gallery:
     """Images embedded once, and searched by text. Made by `embed` or `open`.
 
@@ -207,21 +218,21 @@ class Gallery:
         """Drop the image tokens that are kept for the next re-ranking."""
         self._tokens.clear()
 
-    def scores(self, queries: Sequence[Query]) -> Tensor:
+    def scores(self, queries: Sequence[str | Query]) -> Tensor:
         """Scores of the ranking by cosine, float32 [Q, B]: exact, over all steps.
 
         The embeddings are read a block at a time, once for all queries; give many at once.
         """
-        return self._scores(*self._encoded(queries))
+        return self._scores(*self._encoded(_asked(queries)))
 
-    def reranked_scores(self, queries: Sequence[Query], ratio: float | None = None) -> Tensor:
+    def reranked_scores(self, queries: Sequence[str | Query], ratio: float | None = None) -> Tensor:
         """Scores after re-ranking, float32 [Q, B], whatever a search does by itself.
 
         Args:
             ratio: as of `search_many`; None = the configuration's `rerank_ratio`.
         """
         ratio = self.model.config.rerank_ratio if ratio is None else ratio
-        return self._ranked(queries, ratio).scores
+        return self._ranked(_asked(queries), ratio).scores
 
     def search(
         self,
@@ -242,13 +253,14 @@ class Gallery:
         return self.search_many([as_query(query, style)], k, ratio)[0]
 
     def search_many(
-        self, queries: Sequence[Query], k: int | None = 10, ratio: float | None = None
+        self, queries: Sequence[str | Query], k: int | None = 10, ratio: float | None = None
     ) -> list[list[Hit]]:
         """The k best images of each query, best first, by cosine and then by the matching head.
 
         Equal scores are in the order of the images.
 
         Args:
+            queries: texts with their styles; a str is read as `search` reads it.
             k: how many; None = all.
             ratio: share of the gallery that is re-ranked, see `rerank_count`; 0 = none; None =
                 the configuration's where its `rerank_weight` is above 0, else none. The matching
@@ -256,7 +268,7 @@ class Gallery:
         """
         if k is not None and k < 1:
             raise ValueError(f"k must be 1 or more; got {k}.")
-        ranked = self._ranked(queries, ratio)
+        ranked = self._ranked(_asked(queries), ratio)
         k = len(self) if k is None else k
         best = [scores.argsort(descending=True, stable=True)[:k] for scores in ranked.scores]
         return [ranked.hits(i, images) for i, images in enumerate(best)]

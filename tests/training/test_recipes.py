@@ -12,6 +12,7 @@ from mstar.data.stream import Annotated, Rendered
 from mstar.training import (
     Stage,
     continued,
+    mixed,
     paper_multiquery,
     paper_word,
     photographs,
@@ -100,11 +101,11 @@ def test_photographs_come_in_tiles_with_rendered_scenes_beside_them():
     words = stages["reread"].data
     assert [type(data) for _, data in words.parts] == [Rendered, Crops]
     assert photographs(one).stages[0].data.of == "strips", "without crops rendered words alone"
-    mixed = stages["open"].data
-    assert isinstance(mixed, Mixed) and all(made.data == mixed for made in recipe.stages[1:])
-    (scenes, drawn), *lists = mixed.parts
-    assert scenes == 1 and drawn.street_share == 0.5 and drawn.backgrounds == "far"
-    assert [share for share, _ in lists] == [1 / 3] * 3, "half of a batch, each list alike"
+    both = stages["open"].data
+    assert isinstance(both, Mixed) and all(made.data == both for made in recipe.stages[1:])
+    (scenes, drawn), *lists = both.parts
+    assert scenes == 0.5 and drawn.street_share == 0.5 and drawn.backgrounds == "far"
+    assert [share for share, _ in lists] == pytest.approx([0.5 / 3] * 3), "each list alike"
     assert [data for _, data in lists] == [
         Photographs(one), Photographs(two), Photographs((), partly),
     ]  # fmt: skip
@@ -152,3 +153,25 @@ def test_a_recipe_is_recorded_as_json_gives_it_back():
 def test_a_stage_that_makes_no_sense_is_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
         stage(**wrong)
+
+
+def test_photographs_take_their_share_of_scenes_alone():
+    recipe = mixed(sandbox(), (("a.json", "a"),), (("b.json", "b"),), 0.25)
+    before = sandbox().stages
+    for stage, plain in zip(recipe.stages, before, strict=True):
+        if plain.data.of == "strips":
+            assert stage == plain
+        else:
+            (rest, scenes), (one, complete), (other, partly) = stage.data.parts
+            assert scenes == plain.data and (rest, one, other) == (0.75, 0.125, 0.125)
+            assert complete.lists == (("a.json", "a"),) and not complete.incomplete
+            assert partly.incomplete == (("b.json", "b"),) and not partly.lists
+    assert mixed(sandbox(), (("a.json", "a"),), share=0.0) == mixed(sandbox(), ()) == sandbox()
+    with pytest.raises(ValueError, match="the share of photographs is from 0 to 1; got 2"):
+        mixed(sandbox(), (("a.json", "a"),), share=2)
+
+
+def test_photographs_alone_leave_no_rendered_scene():
+    stages = photographs((("a.json", "a"),), share=1.0).stages
+    assert [part.kind for _, part in stages[-1].data.parts] == ["photographs"]
+    assert photographs((("a.json", "a"),), share=0.0).stages[-1].data.kind == "rendered"
