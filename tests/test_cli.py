@@ -88,7 +88,8 @@ PHOTOGRAPHS = ["--recipe", "photographs", "--init", "nowhere", "--real", *LIST]
         (["train", "--recipe", "paper-word"], "paper-word needs images: give --real LIST ROOT"),
         (
             ["train", "--epochs", "4", "--checkpoint-activations"],
-            "the recipe sandbox has no use for --epochs, --checkpoint-activations",
+            "the recipe sandbox has no use for --checkpoint-activations, --epochs: take "
+            "paper-multiquery or paper-word",
         ),
         (
             ["train", *PAPER, "--init", "x"],

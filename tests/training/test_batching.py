@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mstar import MstarConfig, MstarModel
+from mstar import MstarConfig, MstarModel, MstarProcessor
 from mstar.data import sandbox
 from mstar.training.batching import hard_negatives, make_batch, normalise, similar
 
@@ -47,6 +47,18 @@ def test_who_owns_what(tiny, rng):
     # the third image has both parts of the second's combined text
     implied = batch["positives"] & ~batch["own"]
     assert implied.nonzero().tolist() == [[2, 5]]
+
+
+def test_texts_that_read_the_same_are_one_text(tiny, rng):
+    """They would be wrong answers to themselves (official.md 10)."""
+    lists = [[("EXIT!", "word"), ("exit", "word"), ("Exit", "phrase")], [("exit.", "word")]]
+    batch = make_batch(lists, tiny[1], (), rng, 0)
+    assert batch["own"].int().tolist() == [[1, 1], [1, 0]]
+    assert batch["is_word"].tolist() == [True, False] and batch["positives"].all()
+    # a tokenizer of characters tells marks apart
+    plain = MstarProcessor.for_config(tiny[0].config, tiny[1].tokenizer, captions=False)
+    batch = make_batch(lists, plain, (), rng, 0)
+    assert batch["own"].int().tolist() == [[1, 1, 1, 0], [0, 0, 0, 1]]
 
 
 def test_equal_strings_match_whatever_their_styles(tiny, rng):
