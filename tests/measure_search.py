@@ -46,8 +46,9 @@ def make(folder: Path, images: int, repeated: bool = False) -> Path:
             features = torch.nn.functional.normalize(values, dim=-1).half()
         entries = [Entry(f"{number + i:06}.jpg", 0, 0, "") for i in range(count)]
         write_shard(gallery / f"{number // SHARD:05}.safetensors", entries,
-                    VisionEmbeddings(None, features))  # fmt: skip
-    write_about(gallery, About(str(checkpoint), checkpoint_hash(checkpoint), STEPS, "../photos"))
+                    VisionEmbeddings(None, features, tiles=1))  # fmt: skip
+    made_with = str(checkpoint), checkpoint_hash(checkpoint)
+    write_about(gallery, About(*made_with, STEPS, (1,), "../photos"))
     return gallery
 
 

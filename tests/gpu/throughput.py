@@ -192,7 +192,7 @@ def search_in_memory(part: Part) -> None:
     def search() -> torch.Tensor:
         with torch.no_grad():
             scores = [
-                model.score(VisionEmbeddings(None, rows), texts, is_word)
+                model.score(VisionEmbeddings(None, rows, tiles=1), texts, is_word)
                 for rows in stored.split(block)
             ]
             return torch.cat(scores, dim=1).topk(10, dim=1).indices
