@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from .. import distributed, files
+from ..data.mixed import Mixed
 from ..data.stream import Items, Positions, Stream, collate
 from ..matching import NotFinite
 from ..modeling import MstarModel
@@ -359,6 +360,7 @@ class Trainer:
             rng,
             stage.extra_words,
             *(distributed.gather_lists(batch[name]) for name in ("photographed", "complete")),
+            stage.data.lists_hold if isinstance(stage.data, Mixed) else (),
         )
         every = stage.matching_every
         return (
@@ -372,7 +374,8 @@ class Trainer:
     def _hardness(self, stage: Stage, step: int) -> float:
         """From the stage's first step to its last."""
         first, last = stage.hardness
-        return first + (last - first) * step / (self.progress.steps or 1)
+        steps = self.progress.steps or 1  # a stage of minutes is first measured
+        return first + (last - first) * min(1.0, step / max(1, steps - 1))
 
     def _window(self, pixels: Tensor, rng: np.random.Generator) -> tuple[int, int] | None:
         """A strip is laid at a random height of the position table: every row learns to read."""

@@ -92,7 +92,7 @@ def test_a_run_finishes_goes_on_and_saves_its_tiles(recipe, unjudged, one_thread
         parts = row["L_c"] + row["L_a"] + 10 * row.get("L_m", 0)
         assert row["loss"] == pytest.approx(parts, rel=1e-4)
     assert hardness[:2] == [("reread", None, 4), ("settle", 1.0, 5)]
-    assert [one for _, one, _ in hardness[2:]] == [0.0, 0.25, 0.5, 1.0]
+    assert [one for _, one, _ in hardness[2:]] == [0.0, 0.5, 0.5, 1.0]
 
     with pytest.raises(KeyboardInterrupt):
         trainer(tmp_path / "twice", recipe, save_every=1, callback=stop).run()
