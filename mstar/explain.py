@@ -154,10 +154,9 @@ def together(trace: Trace, maps: Tensor, image: int = 0, mean: bool = False) -> 
     joined = laid.sum(-3) / there.sum(-3)
     if mean:
         return joined
-    return (
-        joined
-        * (laid.sum((-3, -2, -1)) / tile_count(trace) / joined.sum((-2, -1)))[..., None, None]
-    )
+    found = joined.sum((-2, -1))  # 0 where heads are silenced
+    kept = laid.sum((-3, -2, -1)) / tile_count(trace) / torch.where(found == 0, 1, found)
+    return joined * kept[..., None, None]
 
 
 def summarise_looks(trace: Trace, image: int = 0) -> list[LookSummary]:

@@ -18,6 +18,7 @@ from mstar.retrieval import Gallery
 from widgets import figures
 from widgets.picture import Picture
 
+from .parameters import tiled
 from .provenance import provenance, write_metrics
 from .retrieval_parameters import CompareReport
 from .retrieval_report import by_run, difference, headline, movers, per_query, queries
@@ -36,6 +37,7 @@ def rank(settings: CompareReport) -> Compared:
     benchmark, runs = settings.load(), []
     for label, (folder, steps) in tqdm(settings.arms().items(), desc="arms"):
         model, processor = load_checkpoint(folder, default_device())
+        tiled(processor, settings.tiles)
         Gallery.embed(model, processor, benchmark.images[:1], steps=steps)  # else slower than later
         seconds, scores = timed(partial(_scores, settings, benchmark, model, processor, steps))
         runs.append(Run(label, scores, len(benchmark.images) / seconds))

@@ -25,7 +25,7 @@ from mstar.trace import Trace
 from widgets import figures
 from widgets.picture import Picture
 
-from .parameters import ImageReport
+from .parameters import ImageReport, tiled
 from .provenance import provenance, write_metrics
 
 _BATCH = 8  # images at once: at the size of the released model more would fill the memory
@@ -123,6 +123,7 @@ def subjects(settings: ImageReport) -> list[Subject]:
 def load(settings: ImageReport) -> tuple[MstarModel, MstarProcessor]:
     """Model and processor, on the GPU where there is one, at the size that was asked for."""
     model, processor = load_checkpoint(settings.folder, default_device())
+    tiled(processor, settings.tiles)
     if settings.size is not None:
         processor.image_processor.size = {"height": settings.size, "width": settings.size}
     return model, processor
@@ -207,12 +208,14 @@ def save(settings: ImageReport, model: MstarModel, studies: Sequence[Study]) -> 
         for number, one in enumerate(studies):
             one.trace.save(traces / str(number))
     grid, patch = studies[0].trace.grid, model.config.vision_config.patch_size
+    tiles = explain.tile_count(studies[0].trace)
     facts = {
         "semantics": model.config.semantics,
         "T": studies[0].trace.steps,
         "image size": f"{grid[0] * patch} × {grid[1] * patch} pixels, {grid[0]} × {grid[1]} tokens",
         "sample gallery": f"{len(embedded.gallery())} rendered images (python -m mstar.embedded)",
         "device": str(model.device),
+        **({"tiles": f"{tiles}, each of that size"} if tiles > 1 else {}),
         **{f"sha256 of {n}: {s.subject.name}": s.subject.sha256 for n, s in enumerate(studies)},
     }
     made = provenance(settings, **facts)

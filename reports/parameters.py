@@ -2,7 +2,7 @@
 
 import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self, get_type_hints
@@ -13,13 +13,15 @@ from mstar.checkpoints import load_config
 from mstar.configuration import MstarConfig
 from mstar.hooks import select
 from mstar.images import open_image
+from mstar.processing import MstarProcessor
 from mstar.queries import Query, parse_queries
+from mstar.tiles import check_tiles
 from mstar.tracing import reached_points
 
 from .options import fits, said, unknown
 
 #: More would not stay under 10 MB of HTML at the size of the released model.
-MAX_IMAGES, MAX_QUERIES, MAX_STEPS = 8, 24, 15
+MAX_IMAGES, MAX_QUERIES, MAX_STEPS, MAX_LEVEL = 8, 24, 15, 4
 #: Side in pixels; attention over the tokens of larger images outgrows the memory.
 MAX_SIZE = 2048
 
@@ -147,6 +149,7 @@ class ImageReport(Parameters):
             labels.
         checkpoint: a checkpoint folder; "" = the embedded one.
         steps: T; None = the checkpoint's.
+        tiles: levels, see `mstar.tiles`; none = the checkpoint's.
         size: side in pixels to which images are resized; None = the checkpoint's.
         record: further hook points to keep in the saved traces.
         seed: of torch, before each run.
@@ -159,6 +162,7 @@ class ImageReport(Parameters):
     words: list[str] = field(default_factory=list)
     checkpoint: str = ""
     steps: int | None = None
+    tiles: list[int] = field(default_factory=list)
     size: int | None = None
     record: list[str] = field(default_factory=list)
     seed: int = 0
@@ -198,6 +202,7 @@ class ImageReport(Parameters):
             if count > most:
                 raise ValueError(f"a report takes at most {most} {name}; got {count}.")
         check_steps(self.steps)
+        check_levels(self.tiles)
         config = self.config()
         patch = config.vision_config.patch_size
         if self.size is not None and (self.size <= 0 or self.size % patch):
@@ -215,6 +220,18 @@ def check_steps(steps: int | None) -> None:
     """T within what a report can show; raises ValueError."""
     if steps is not None and not 0 <= steps <= MAX_STEPS:
         raise ValueError(f"steps (T) must be from 0 to {MAX_STEPS}; got {steps}.")
+
+
+def check_levels(tiles: Sequence[int]) -> None:
+    """Levels of tiles, or none, and no more than a report can show; raises ValueError."""
+    if tiles and check_tiles(tiles)[-1] > MAX_LEVEL:
+        raise ValueError(f"a report shows at most {MAX_LEVEL} tiles along a side; got {tiles[-1]}.")
+
+
+def tiled(processor: MstarProcessor, tiles: Sequence[int]) -> None:
+    """Let a processor cut images into these levels; none = as its checkpoint says."""
+    if tiles:
+        processor.tiles = check_tiles(tiles)
 
 
 def is_embedded(checkpoint: Path) -> bool:

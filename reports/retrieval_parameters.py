@@ -9,7 +9,7 @@ from mstar.data.benchmarks import RENDERED, Benchmark, load
 from mstar.data.galleries import FEWEST
 from mstar.peers import check_kept, make_spotters
 
-from .parameters import Parameters, check_steps, checkpoint_folder, is_embedded
+from .parameters import Parameters, check_levels, check_steps, checkpoint_folder, is_embedded
 
 MAX_SHOWN = 20
 
@@ -65,6 +65,7 @@ class RetrievalReport(_OnBenchmark):
     Attributes:
         checkpoint: a checkpoint folder; "" = the embedded one.
         steps: T; None = the checkpoint's.
+        tiles: levels, see `mstar.tiles`; none = the checkpoint's.
         peers: what is ranked beside it, see `mstar.benchmark_evaluation.PEERS`.
         kept: a file in which what text spotters read is kept; "" = none.
         out: the folder of the report.
@@ -74,6 +75,7 @@ class RetrievalReport(_OnBenchmark):
 
     checkpoint: str = ""
     steps: int | None = None
+    tiles: list[int] = field(default_factory=list)
     peers: list[str] = field(default_factory=lambda: ["random"])
     kept: str = ""
     out: str = "out/retrieval"
@@ -89,6 +91,7 @@ class RetrievalReport(_OnBenchmark):
 
     def _check(self) -> None:
         check_steps(self.steps)
+        check_levels(self.tiles)
         unknown = [peer for peer in self.peers if peer not in PEERS]
         if unknown:
             raise ValueError(f"unknown peer {unknown[0]!r}: expected some of {', '.join(PEERS)}.")
@@ -107,6 +110,7 @@ class CompareReport(_OnBenchmark):
     Attributes:
         models: checkpoint folders; none = the embedded one.
         steps: values of T; none = each checkpoint's own.
+        tiles: levels for all of them, see `mstar.tiles`; none = each checkpoint's own.
         rerank: compare the rankings after re-ranking.
         out: the folder of the report.
     """
@@ -115,6 +119,7 @@ class CompareReport(_OnBenchmark):
 
     models: list[str] = field(default_factory=list)
     steps: list[int] = field(default_factory=lambda: [1, 0])
+    tiles: list[int] = field(default_factory=list)
     rerank: bool = False
     out: str = "out/compare"
 
@@ -138,6 +143,7 @@ class CompareReport(_OnBenchmark):
     def _check(self) -> None:
         for steps in self.steps:
             check_steps(steps)
+        check_levels(self.tiles)
         folders = [Path(model).resolve() for model in self.models]
         for name, values, told in (
             ("models", folders, self.models),

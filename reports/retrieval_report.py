@@ -28,9 +28,12 @@ from mstar.evaluation import (
     paired,
     precision_recall,
 )
+from mstar.tiles import tile_count
 from widgets import figures
+from widgets.figures.parts import place_said
 from widgets.picture import Picture
 
+from .parameters import tiled
 from .provenance import provenance, write_metrics
 from .retrieval_parameters import RetrievalReport
 
@@ -59,6 +62,7 @@ def rank(settings: RetrievalReport) -> RankedBenchmark:
         ImportError: a peer that is not installed.
     """
     model, processor = load_checkpoint(settings.checkpoints["checkpoint"], default_device())
+    tiled(processor, settings.tiles)
     return rank_benchmark(
         settings.load(),
         model,
@@ -160,6 +164,7 @@ def extremes(settings: RetrievalReport, ranked: RankedBenchmark) -> list[Picture
 def _reasons(ranked: RankedBenchmark, rows: Sequence[int]) -> Picture:
     """For some queries the first image that does not answer beside the first that does."""
     benchmark, scores = ranked.benchmark, ranked.runs[0].scores
+    tiles = tile_count(ranked.gallery.tiles)
     lines = []
     for row in rows:
         order = np.argsort(-scores[row], kind="stable")
@@ -175,7 +180,7 @@ def _reasons(ranked: RankedBenchmark, rows: Sequence[int]) -> Picture:
                     why.hit.name,
                     f"{why.hit.cosine_rank} → {why.hit.rank}",
                     f"{why.hit.cosine:.3f}",
-                    f"look {why.hit.step}, query {why.hit.query}",
+                    place_said(why.hit.step, why.hit.tile, why.hit.query, tiles),
                     f"{why.kind} {signed(why.lead)}",
                     words or "–",
                 ]

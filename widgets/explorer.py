@@ -19,20 +19,21 @@ class PveExplorer(View):
 
     >>> PveExplorer(trace, photo)
 
-    Traits: `overlay` (`map`, `salient`, `mask`, `difference`), `step`, `against`, `layer`, `head`,
-    `query`. See `figures.explore`. Of a base-size run the single heads of the chosen query are
-    drawn when it is chosen.
+    Traits: `overlay` (`map`, `salient`, `mask`, `difference`), `step`, `against`, `tile` (a number,
+    or `all`), `layer`, `head`, `query`. See `figures.explore`. Of a base-size run, or one on
+    several tiles, the single heads of the chosen query and tile are drawn when it is chosen.
     """
 
-    KEYS = ("overlay", "step", "against", "layer", "head", "query")
+    KEYS = ("overlay", "step", "against", "tile", "layer", "head", "query")
 
     overlay = traitlets.Enum(["map", "salient", "mask", "difference"], "map").tag(sync=True)
     step = traitlets.Int(0, min=0).tag(sync=True)
     against = traitlets.Int(0, min=0).tag(sync=True)
+    tile = Mean("all").tag(sync=True)
     layer = Mean().tag(sync=True)
     head = Mean().tag(sync=True)
     query = Mean().tag(sync=True)
-    known = traitlets.validate("step", "against", "layer", "head", "query")(View.known)
+    known = traitlets.validate("step", "against", "tile", "layer", "head", "query")(View.known)
 
     def __init__(
         self,
@@ -44,11 +45,15 @@ class PveExplorer(View):
     ):
         self.trace = trace
         self._draw = partial(figures.explore, trace, photo, words, image)
-        super().__init__(self._draw(_number(state.get("query"))), **state)
+        chosen = (_number(state.get(key)) for key in ("query", "tile"))
+        super().__init__(self._draw(*chosen), **state)
         if not has_all_maps(trace):
-            self.observe(lambda change: self.show(self._draw(_number(change.new))), "query")
+            self.observe(self._redraw, ["query", "tile"])
+
+    def _redraw(self, _: traitlets.Bunch) -> None:
+        self.show(self._draw(_number(self.query), _number(self.tile)))
 
 
-def _number(query: int | str | None) -> int | None:
-    """The trait `query` as `figures.explore` takes it: `mean` is no query."""
-    return query if isinstance(query, int) else None
+def _number(chosen: int | str | None) -> int | None:
+    """The trait `query` or `tile` as `figures.explore` takes it: `mean` and `all` are none."""
+    return chosen if isinstance(chosen, int) else None

@@ -8,9 +8,10 @@ import traitlets
 from PIL import Image
 
 from mstar import interventions
-from mstar.explain import NEEDED, query_count
+from mstar.explain import NEEDED, canvas, query_count, tile_count
 from mstar.modeling import MstarModel
 from mstar.processing import MstarProcessor
+from mstar.tiles import in_tiles
 from mstar.trace import Trace
 
 from . import figures
@@ -28,9 +29,9 @@ class MaskLab(View):
     >>> lab.run()
 
     Traits: `action` (`cover`, `mask`, `stop`, `ablate`), `tool`, `region` (numbers of image
-    tokens, row by row), `stop` (the last look), `ablate` (numbers of queries); and `overlay`,
-    `step`, `query` of the comparison. `before` and `after` are the traces, `after` is None until
-    `run`.
+    tokens, row by row; of several tiles, of cells of the canvas over the whole photograph), `stop`
+    (the last look), `ablate` (numbers of queries); and `overlay`, `step`, `query` of the
+    comparison. `before` and `after` are the traces, `after` is None until `run`.
     """
 
     KEYS = ("action", "tool", "region", "stop", "ablate", "overlay", "step", "query")
@@ -67,13 +68,15 @@ class MaskLab(View):
         photo = self.photo
         if self.action == "cover":
             region = self._region()
-            inputs["pixel_values"] = interventions.cover(inputs["pixel_values"], region)
+            inputs["pixel_values"] = interventions.cover(
+                inputs["pixel_values"], region, inputs["tile_boxes"]
+            )
             photo = self._covered(region)
             said = f"{len(self.region)} tokens were covered."
         elif self.action == "mask":
             if steps == 0:
                 raise ValueError("a model with T = 0 has no second look that a mask could steer.")
-            hooks = interventions.force_mask(0, self._region())
+            hooks = interventions.force_mask(0, self._in_tiles(self._region()))
             said = f"{len(self.region)} tokens, and no others, counted as seen after look 0."
         elif self.action == "stop":
             steps = min(self.stop, steps)
@@ -109,7 +112,7 @@ class MaskLab(View):
         return self.model.run_with_trace(inputs | chosen, list(NEEDED))[1]
 
     def _region(self) -> torch.Tensor:
-        height, width = self.before.grid
+        height, width = canvas(self.before)
         if self.region and max(self.region) >= height * width:
             raise ValueError(
                 f"the image has the tokens 0 to {height * width - 1}; got {max(self.region)}."
@@ -117,6 +120,13 @@ class MaskLab(View):
         region = torch.zeros(height * width, dtype=torch.bool)
         region[self.region] = True
         return region.view(height, width)
+
+    def _in_tiles(self, region: torch.Tensor) -> torch.Tensor:
+        """The region in the tokens of each tile, [V, grid_h, grid_w]."""
+        if tile_count(self.before) == 1:
+            return region
+        boxes = self.before.boxes[0].numpy()
+        return torch.from_numpy(in_tiles(region.numpy(), boxes, self.before.grid))
 
     def _covered(self, region: torch.Tensor) -> Image.Image:
         """The photograph as it is shown beside the run after: the region in grey."""
@@ -127,5 +137,5 @@ class MaskLab(View):
     def _drawn(self, said: str) -> Picture:
         queries = query_count(self.before)
         return figures.lab(
-            self.photo, self.before.grid, self.before.steps, queries, said, self._compared
+            self.photo, canvas(self.before), self.before.steps, queries, said, self._compared
         )

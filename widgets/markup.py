@@ -41,17 +41,30 @@ def photo_layer(alt: str = "", grey: bool = False) -> str:
     return f'<span class="mv-photo{" mv-grey" * grey}" {named}></span>'
 
 
-def map_layer(sprite: Sprite, index: int, alt: str, attributes: str = "") -> str:
-    return (
-        f'<span class="mv-map" role="img" aria-label="{text(alt)}" {attributes} '
-        f'style="{sprite.style(index)}"></span>'
+def map_layer(
+    sprite: Sprite, index: int, alt: str, attributes: str = "", box: str = "", css: str = ""
+) -> str:
+    """A map; `box` is CSS of the part of the photograph that it is of."""
+    drawn = (
+        f'<span class="mv-map{css and " " + css}" role="img" aria-label="{text(alt)}" '
+        f'{attributes} style="{sprite.style(index)}"></span>'
     )
+    return place(drawn, box, attributes) if box else drawn
+
+
+def place(layer: str, style: str, attributes: str = "") -> str:
+    """A layer that lies on a part of the photograph, with a frame; around it is dark.
+
+    Args:
+        style: CSS of the part, see `parts.tile_styles`.
+    """
+    return f'<span class="mv-place" {attributes} style="{style}">{layer}</span>'
 
 
 def chosen_map(
     table: str, content: Table, state: Mapping[str, str], name: str, fixed: str = "", css: str = ""
 ) -> str:
-    """A map that follows the state, see `tables`.
+    """A map that follows the state, see `tables`; hidden where the table has none for it.
 
     Args:
         table, content: the table's name, and the table.
@@ -61,13 +74,17 @@ def chosen_map(
         css: a further class.
     """
     key, _, value = fixed.partition(":")
-    at = content.at({**state, key: value})
+    try:
+        at, hidden = content.at({**state, key: value}), ""
+    except LookupError:
+        at, hidden = 0, "hidden "
     bound = f' data-fixed="{text(fixed)}"' if fixed else ""
-    return (
+    drawn = (
         f'<span class="mv-map {css}" role="img" aria-label="{text(name + content.says[at])}" '
-        f'data-map="{table}" data-name="{text(name)}"{bound} style="{content.sprite.style(at)}">'
-        "</span>"
+        f'{hidden}data-map="{table}" data-name="{text(name)}"{bound} '
+        f'style="{content.sprite.style(at)}"></span>'
     )
+    return place(drawn, content.boxes[at], hidden) if content.boxes else drawn
 
 
 def filled(table: str, first: str, fixed: str = "") -> str:
@@ -81,7 +98,8 @@ def select(label: str, key: str, options: Mapping[str, str], within: str = "") -
 
     Args:
         options: value -> what it is called; the first is chosen.
-        within: a table; the menu is switched off where it makes no difference to it.
+        within: tables, of which the first that has something for the state counts; the menu is
+            switched off where it makes no difference to it.
     """
     bound = f' data-within="{within}"' if within else ""
     items = "".join(f'<option value="{text(v)}">{text(n)}</option>' for v, n in options.items())
@@ -116,22 +134,26 @@ def svg_layer(region: np.ndarray, alt: str, attributes: str, paths: str) -> str:
     )
 
 
-def region_layer(region: np.ndarray, attributes: str, t: int, share: float) -> str:
+def region_layer(
+    region: np.ndarray, attributes: str, t: int, share: float, where: str = "of the image"
+) -> str:
     border = sprites.outline(region)
     paths = (
         f'<path class="mv-veil" d="{sprites.filling(~region)}"/>'
         f'<path class="mv-casing" d="{border}"/><path class="mv-border" d="{border}"/>'
     )
-    alt = f"Salient region of look {t}: {share:.0%} of the image."
+    alt = f"Salient region of look {t}: {share:.0%} {where}."
     return svg_layer(region, alt, attributes, paths)
 
 
-def mask_layer(attended: np.ndarray, attributes: str, t: int, share: float) -> str:
+def mask_layer(
+    attended: np.ndarray, attributes: str, t: int, share: float, where: str = "of the image"
+) -> str:
     paths = (
         f'<path class="mv-shade" d="{sprites.filling(attended)}"/>'
         f'<path class="mv-strokes" d="{sprites.hatching(attended)}"/>'
     )
-    alt = f"Mask after look {t}: {share:.0%} of the image is still neglected."
+    alt = f"Mask after look {t}: {share:.0%} {where} is still neglected."
     return svg_layer(attended, alt, attributes, paths)
 
 

@@ -12,6 +12,7 @@ from mstar.modeling import MstarModel
 from mstar.processing import MstarProcessor
 from mstar.queries import Query, as_query, guess_style
 from mstar.retrieval import Gallery, Hit
+from mstar.tiles import tile_count
 
 from . import figures
 from .explorer import PveExplorer
@@ -65,9 +66,16 @@ class Search(View):
             said += f": a guess from {guess_style(asked.text)[1]}"
         self.hits, self.asked_for = self.gallery.search(asked, k=None), asked
         self.chosen = -1
-        self.show(
-            figures.search(self.images, self.names, self.query, f"{said}.", self.hits, self.top)
+        found = figures.search(
+            self.images,
+            self.names,
+            self.query,
+            f"{said}.",
+            self.hits,
+            self.top,
+            tile_count(self.gallery.tiles),
         )
+        self.show(found)
         return self.hits
 
     def asked(self, name: str) -> None:

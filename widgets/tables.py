@@ -37,11 +37,13 @@ class Table:
         blocks: the combinations; their entries follow one another.
         says: one text an entry.
         sprite: one cell an entry.
+        boxes: CSS of where in the photograph each cell lies; empty = all of it.
     """
 
     blocks: Sequence[Block]
     says: Sequence[str]
     sprite: Sprite | None = None
+    boxes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if (entries := sum(map(len, self.blocks))) != len(self.says):
@@ -55,7 +57,7 @@ class Table:
         """
         first = 0
         for block in self.blocks:
-            if all(state[key] in values for key, values in block.when.items()):
+            if all(state.get(key) in values for key, values in block.when.items()):
                 index = 0
                 for key, values in block.by.items():
                     index = index * len(values) + list(values).index(state[key])
@@ -80,6 +82,10 @@ class Table:
                 "cell": list(sprite.cell),
                 "frame": sprite.frame,
             }
+        if self.boxes:
+            made["boxes"] = list(dict.fromkeys(self.boxes))
+            number = {box: i for i, box in enumerate(made["boxes"])}
+            made["box"] = [number[box] for box in self.boxes]
         return made
 
 

@@ -3,13 +3,16 @@
 // The markup comes from Python and is complete in its first state; this only connects it. A view
 // has a state: what its controls say, key by key, as strings.
 //   [data-chooses=KEY]            a range, select or search field that holds the value of KEY; with
-//       [data-says=LIST]          the words for each of its values; [data-within=TABLE] switched off
-//                                 where that table does not depend on it; [data-asks=NAME] asks the
+//       [data-says=LIST]          the words for each of its values; [data-within=TABLES] switched
+//                                 off where the first of them that has anything for the state does
+//                                 not depend on it; [data-asks=NAME] asks the
 //                                 kernel when Enter is pressed
 //   button[data-choose=KEY][data-value]   gives KEY that value (several keys: several values)
 //   button[data-toggle=KEY][data-value]   puts that value into the list that KEY holds, or out
 //   [data-when="KEY:A|B OTHER:C"] shown only while every key has one of its values
-//   [data-map=TABLE]              shows the cell of a sprite that the state names
+//   [data-map=TABLE]              shows the cell of a sprite that the state names, in a .mv-place
+//                                 where the table says that it lies
+//   [data-lacks=TABLES]           shown only while none of them has anything for the state
 //   [data-fill=TABLE]             says the text that the state names
 //   [data-bars=TABLE]             gives its <i data-of> the lengths that the state names, the
 //                                 largest full
@@ -52,11 +55,19 @@ function mstarView(root) {
     return null;
   }
 
+  // The same of the first of several tables that has something for the state.
+  function first(names) {
+    return names.split(' ').reduce((found, name) => found ?? entry(tables[name]), null);
+  }
+
   function showMap(part) {
     const table = tables[part.dataset.map];
     const found = entry(table, part.dataset.fixed);
+    const place = part.closest('.mv-place');
     part.toggleAttribute('hidden', !found);
+    place?.toggleAttribute('hidden', !found);
     if (!found) return;
+    if (place && table.boxes) place.style.cssText = table.boxes[table.box[found.index]];
     const { columns, rows, cell, frame } = table.sprite;
     const at = [found.index % columns, Math.floor(found.index / columns)];
     const places = [[columns, cell[1]], [rows, cell[0]]].map(([count, size], axis) => {
@@ -89,6 +100,9 @@ function mstarView(root) {
       part.toggleAttribute('hidden', !shown); // svg has no .hidden
     }
     for (const part of all('[data-map]')) showMap(part);
+    for (const part of all('[data-lacks]')) {
+      part.toggleAttribute('hidden', first(part.dataset.lacks) !== null);
+    }
     for (const part of all('[data-fill]')) {
       const table = tables[part.dataset.fill];
       const found = entry(table, part.dataset.fixed);
@@ -108,7 +122,7 @@ function mstarView(root) {
     }
     for (const control of controls) {
       if (control.dataset.within) {
-        const found = entry(tables[control.dataset.within]);
+        const found = first(control.dataset.within);
         control.disabled = found !== null && !found.by.includes(control.dataset.chooses);
       }
       const says = control.dataset.says && JSON.parse(control.dataset.says)[Number(control.value)];

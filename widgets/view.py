@@ -68,10 +68,10 @@ class View(anywidget.AnyWidget):
 
 
 class Mean(traitlets.Union):
-    """A number, or `mean`."""
+    """A number, or `mean` (or another name for what is not one of them)."""
 
-    def __init__(self) -> None:
-        super().__init__([traitlets.Int(min=0), traitlets.Enum(["mean"])], default_value="mean")
+    def __init__(self, name: str = "mean") -> None:
+        super().__init__([traitlets.Int(min=0), traitlets.Enum([name])], default_value=name)
 
 
 def _said(value: object) -> str:

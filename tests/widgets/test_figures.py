@@ -88,17 +88,17 @@ def test_the_looks_show_what_the_trace_holds(trace, photo):
 def test_heads_say_what_is_left_out(trace, photo):
     evidence = explain_words(trace, *zip(*QUERIES, strict=True))
     picture = figures.heads(trace, photo, evidence)
-    shown = {(row.step, row.query) for row in evidence}
+    shown = {(row.step, row.tile, row.query) for row in evidence}
     assert picture.body.count("<option") == 2 + len(shown)
     assert f"{8 - len(shown)} embeddings that no text has are in the means only" in picture.body
     assert picture.body.count('class="mv-pick"') == 2 * 2  # layers with cross-attention × heads
 
 
 def test_heads_of_a_large_model_stay_within_their_budget(photo):
-    noise = torch.rand(1, 12, 64, 50 * 50, generator=torch.manual_seed(0)).softmax(-1)
+    noise = torch.rand(1, 1, 12, 64, 50 * 50, generator=torch.manual_seed(0)).softmax(-1)
     names = [f"pve.{t}.layers.{layer}.cross_attention" for t in (0, 1) for layer in range(0, 12, 2)]
     large = Trace(dict.fromkeys(names, noise), (50, 50), 1)
-    evidence = [Evidence(f"w{q}", "word", "assigned", 1, q, 0.5, 0.1, 0.5) for q in range(10)]
+    evidence = [Evidence(f"w{q}", "word", "assigned", 1, 0, q, 0.5, 0.1, 0.5) for q in range(10)]
     for budget in (300_000, 160_000):  # the second takes several rounds of leaving out
         picture = figures.heads(large, photo, evidence, budget=budget)
         assert 100_000 < len(picture.markup) <= budget
@@ -108,7 +108,7 @@ def test_heads_of_a_large_model_stay_within_their_budget(photo):
 
 
 def test_words_of_no_embedding_are_named_as_such(trace, photo):
-    many = Trace(dict(trace.tensors), trace.grid, trace.steps, trace.meta)
+    many = Trace(dict(trace.tensors), trace.grid, trace.steps, trace.boxes, trace.meta)
     many.tensors["mim.assignment"] = torch.tensor([[3, -1, -1]])
     evidence = explain_words(many, *zip(*QUERIES, strict=True))
     assert [row.kind for row in evidence] == ["assigned", "none", "weighted"]

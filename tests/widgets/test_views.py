@@ -90,8 +90,8 @@ def test_the_page_opens_in_the_state_of_the_traits(recorded):
     explorer = PveExplorer(recorded.trace, recorded.photo, step=1, head=1, overlay="mask")
     start = explorer.picture.start
     assert start == {
-        "overlay": "mask", "step": "1", "against": "0", "layer": "mean", "head": "1",
-        "query": "mean",
+        "overlay": "mask", "step": "1", "against": "0", "tile": "all", "layer": "mean",
+        "head": "1", "query": "mean",
     }  # fmt: skip
     assert "data-start" in explorer.picture.html and "data-start" not in explorer.markup
 
@@ -118,7 +118,7 @@ def test_the_explorer_says_what_the_trace_holds(recorded, state):
     picture = figures.explore(recorded.trace, recorded.photo, recorded.words)
     chosen = dict(zip(("step", "layer", "head", "query"), state, strict=True))
     weights = np.stack(
-        [recorded.trace[f"pve.{step}.layers.{i}.cross_attention"][0].numpy() for i in (0, 2)]
+        [recorded.trace[f"pve.{step}.layers.{i}.cross_attention"][0, 0].numpy() for i in (0, 2)]
     )
     for axis, (value, values) in enumerate([(layer, [0, 2]), (head, [0, 1]), (query, range(4))]):
         pick = slice(None) if value == "mean" else [list(values).index(int(value))]
@@ -132,13 +132,13 @@ def test_the_explorer_says_what_the_trace_holds(recorded, state):
 
 
 def test_a_large_run_is_shown_in_part_and_says_so(recorded):
-    noise = torch.rand(1, 4, 64, 100, generator=torch.Generator().manual_seed(0)).softmax(-1)
+    noise = torch.rand(1, 1, 4, 64, 100, generator=torch.Generator().manual_seed(0)).softmax(-1)
     names = [f"pve.{t}.layers.{i}.cross_attention" for t in (0, 1) for i in range(0, 12, 2)]
     values = dict.fromkeys(names, noise)
     for t in (0, 1):
-        values[f"pve.{t}.attention_map"] = noise.mean((1, 2)).view(1, 10, 10)
-        values[f"pve.{t}.salient"] = torch.zeros(1, 10, 10, dtype=torch.bool)
-        values[f"pve.{t}.mask"] = torch.ones(1, 10, 10)
+        values[f"pve.{t}.attention_map"] = noise.mean((2, 3)).view(1, 1, 10, 10)
+        values[f"pve.{t}.salient"] = torch.zeros(1, 1, 10, 10, dtype=torch.bool)
+        values[f"pve.{t}.mask"] = torch.ones(1, 1, 10, 10)
     trace = Trace(values, (10, 10), 1)
     picture = figures.explore(trace, recorded.photo)
     assert "shown as means over layers and heads" in picture.body
@@ -152,7 +152,7 @@ def test_a_large_run_is_shown_in_part_and_says_so(recorded):
     explorer.query, explorer.step = 5, 1
     assert "of query 5 all heads are there" in explorer.markup
     found = tables(explorer.picture)["map"]
-    share = noise[0, 2, 5]
+    share = noise[0, 0, 2, 5]
     said = found["says"][entry(found, state | {"query": "5"})]
     assert said == f"highest {share.max() * 100:.1f} × even"
     assert entry(found, state | {"query": "63"}) == 2 * (2 * 7 * 5) + 64 + 63
@@ -185,7 +185,7 @@ def test_more_words_than_embeddings_is_shown_as_what_it_is(recorded):
     for t in (0, 1):
         for i in (0, 2):
             name = f"pve.{t}.layers.{i}.cross_attention"
-            tensors[name] = tensors[name][:, :, :1]
+            tensors[name] = tensors[name][:, :, :, :1]
     few = Trace(tensors, recorded.trace.grid, 1)
     body = figures.assignment(few, recorded.photo, recorded.texts, recorded.styles).body
     assert "none left" in body and "more words than embeddings" in body
@@ -237,7 +237,7 @@ def test_covering_changes_the_image_and_shows_both_runs(lab):
 
 def test_a_mask_is_forced(lab):
     lab.action, lab.region = "mask", [0, 1]
-    mask = lab.run()["pve.0.mask"][0]
+    mask = lab.run()["pve.0.mask"][0, 0]
     assert (mask == 0).sum() == 2 and mask[0, 0] == 0 and mask[0, 1] == 0
 
 

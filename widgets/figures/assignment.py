@@ -1,6 +1,7 @@
 """The assignment inspector: words against vision embeddings, and who got which."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
@@ -14,7 +15,37 @@ from .. import markup, sprites
 from ..picture import Picture, text
 from ..sprites import Scale
 from ..tables import Block, Table
-from .parts import number, over, times_even
+from .parts import name_of, number, over, tile_styles, times_even
+
+#: Columns of the matrix where images have several tiles; the other embeddings are left out.
+_MOST = 64
+
+
+@dataclass(frozen=True)
+class _Named:
+    """What the embeddings of an image are called.
+
+    Attributes:
+        tiles, queries: V and Q.
+        shown: the indices of those that have a column.
+    """
+
+    tiles: int
+    queries: int
+    shown: Sequence[int]
+
+    def __call__(self, index: int) -> str:
+        return name_of(index, self.tiles, self.queries)
+
+    def groups(self, size: int) -> list[tuple[int, int]]:
+        """(number, columns) of each run of `size` embeddings, those that have any."""
+        numbers = [index // size for index in self.shown]
+        return [(number, numbers.count(number)) for number in dict.fromkeys(numbers)]
+
+    def begins(self, column: int) -> bool:
+        """Whether a column is the first of a look, or of a tile."""
+        before, here = self.shown[column - 1], self.shown[column]
+        return column > 0 and before // self.queries != here // self.queries
 
 
 def assignment(
@@ -26,7 +57,9 @@ def assignment(
 ) -> Picture:
     """Cosines of an image's words with all vision embeddings, and the one-to-one assignment.
 
-    The state: `word` (row) and `embedding` (column, step · Q + query).
+    The state: `word` (row) and `embedding` (column; its index, (step · V + tile) · Q + query).
+
+    Of an image of several tiles the embeddings that are near no word have no column.
 
     Args:
         trace: with the points of `mstar.explain.NEEDED`.
@@ -45,23 +78,31 @@ def assignment(
     cosine = trace["mim.similarity"][image][rows].double()
     assigned = trace["mim.assignment"][image][rows]
     picks = explain.examine_assignment(assignable, assigned)
-    per_step = explain.query_count(trace)
+    tiles, total = explain.tile_count(trace), cosine.shape[1]
+    shown = range(total) if tiles == 1 else _nearest(cosine.numpy(), picks)
+    named = _Named(tiles, explain.query_count(trace), shown)
+    cosine = cosine[:, list(shown)].numpy()
 
-    maps = times_even(explain.embedding_maps(trace, image).numpy())
+    attention = explain.cross_attention(trace, image).mean((1, 3))  # [step, tile, query, …]
+    maps = times_even(attention.flatten(0, 2)[list(shown)].numpy())
     scale = Scale.of(maps)
     sprite = sprites.map_sprite(maps, scale)
-    tables = _tables(cosine.numpy(), words, picks, per_step, maps, sprite)
-    start = {"word": "0", "embedding": str(max(picks[0].index, 0))}
+    styles = tile_styles(trace, image)
+    boxes = [styles[index // named.queries % tiles] for index in shown] if styles else []
+    tables = _tables(cosine, words, picks, named, maps, sprite, boxes)
+    first = picks[0].index if picks[0].index != UNASSIGNED else shown[0]
+    start = {"word": "0", "embedding": str(first)}
     body = markup.figure(
         "Which embedding answers to which word",
         "Each row is a word, each column a vision embedding, brighter = nearer in cosine. ● marks "
         "the embedding that the Hungarian assignment gave the word (one to one, largest sum), ○ "
         "the one the word would have taken alone; press a cell to see where that embedding looked."
-        + " Only embeddings of the first look are assigned."
-        * (assignable.shape < cosine.shape),
+        + " Only embeddings of the first look are assigned." * (assignable.shape[1] < total)
+        + f" {total - len(shown)} embeddings that are near no word are left out."
+        * (len(shown) < total),
         markup.controls(markup.cover_slider())
         + '<div class="mv-plate">'
-        + _grid(cosine.numpy(), words, picks, per_step)
+        + _grid(cosine, words, picks, named)
         + '<div class="mv-panels mv-wide"><div class="mv-panel">'
         + markup.stack(
             markup.photo_layer("The image as the model was given it.", grey=True),
@@ -69,44 +110,47 @@ def assignment(
         )
         + f'</div><div class="mv-panel mv-side">{_details(tables, start)}</div></div>'
         + f"{markup.bar(scale)}</div>"
-        + _against_greedy(words, picks, per_step),
+        + _against_greedy(words, picks, named),
     )
-    picture = over(photo, body, tables=tables, map=sprite.uri)
+    picture = over(photo, body, tables=tables, tiles=tiles, map=sprite.uri)
     return Picture(picture.body, picture.images, picture.ratio, tables, start)
 
 
-def name_of(index: int, per_step: int) -> str:
-    """`query 3 of look 1`."""
-    if index == UNASSIGNED:
-        return "none"
-    step, query = divmod(index, per_step)
-    return f"query {query} of look {step}"
+def _nearest(cosine: np.ndarray, picks: Sequence[Pick]) -> list[int]:
+    """The embeddings that the picks name, and those that are nearest to a word, in their order."""
+    chosen = {i for pick in picks for i in (pick.index, pick.runner_up, pick.greedy) if i >= 0}
+    for index in np.argsort(-cosine.max(0), kind="stable").tolist():
+        if len(chosen) >= _MOST:
+            break
+        chosen.add(index)
+    return sorted(chosen)
 
 
-def _tables(cosine, words, picks: Sequence[Pick], per_step: int, maps, sprite) -> dict[str, Table]:
-    count = cosine.shape[1]
-    embeddings = {"embedding": [str(i) for i in range(count)]}
+def _tables(
+    cosine, words, picks: Sequence[Pick], name: _Named, maps, sprite, boxes
+) -> dict[str, Table]:
+    embeddings = {"embedding": [str(i) for i in name.shown]}
     rows = {"word": [str(i) for i in range(len(words))]}
     by_word, by_both = [Block(rows)], [Block(rows | embeddings)]
-    named = [name_of(i, per_step) for i in range(count)]
+    named = [name(i) for i in name.shown]
     looked = [
         f"{where}, highest {m.max():.1f} × even" for where, m in zip(named, maps, strict=True)
     ]
     second = [
-        f"{name_of(p.runner_up, per_step)}, {number(p.runner_up_value)}"
+        f"{name(p.runner_up)}, {number(p.runner_up_value)}"
         if p.runner_up >= 0
         else "there is no other"
         for p in picks
     ]
     given = [
-        f"{name_of(p.index, per_step)}, {number(p.value)}"
+        f"{name(p.index)}, {number(p.value)}"
         if p.index != UNASSIGNED
         else "none: the image has fewer embeddings than words"
         for p in picks
     ]
     margins = [number(p.margin) if p.index != UNASSIGNED else "–" for p in picks]
     return {
-        "map": Table([Block(embeddings)], looked, sprite),
+        "map": Table([Block(embeddings)], looked, sprite, boxes),
         "word": Table(by_word, list(words)),
         "where": Table([Block(embeddings)], named),
         "cosine": Table(by_both, [number(v) for v in cosine.ravel()]),
@@ -137,35 +181,42 @@ def _details(tables: dict[str, Table], start: dict[str, str]) -> str:
     )
 
 
-def _grid(cosine: np.ndarray, words, picks: Sequence[Pick], per_step: int) -> str:
+def _grid(cosine: np.ndarray, words, picks: Sequence[Pick], name: _Named) -> str:
     low, high = float(cosine.min()), float(cosine.max())
-    steps = cosine.shape[1] // per_step
-    head = "".join(
-        f'<span role="columnheader" aria-colspan="{per_step}" class="mv-head" '
-        f'style="grid-column:span {per_step}">'
-        f"look {t}</span>"
-        for t in range(steps)
-    )
+
+    def heads(groups: Sequence[tuple[int, int]], said: str) -> str:
+        return "".join(
+            f'<span role="columnheader" aria-colspan="{span}" class="mv-head" '
+            f'style="grid-column:span {span}">'
+            f"{said}{number}</span>"
+            for number, span in groups
+        )
+
+    looks = heads(name.groups(name.tiles * name.queries), "look ")
+    of_tiles = [(tile % name.tiles, span) for tile, span in name.groups(name.queries)]
     queries = "".join(
-        f'<span role="columnheader" class="mv-head">{q}</span>' for q in range(per_step)
+        f'<span role="columnheader" class="mv-head">{i % name.queries}</span>' for i in name.shown
     )
-    lines = [
-        f'<div role="row"><span role="columnheader"></span>{head}</div>',
-        '<div role="row"><span role="columnheader" class="mv-head">query</span>'
-        f"{queries * steps}</div>",
-    ]
+    lines = [f'<div role="row"><span role="columnheader"></span>{looks}</div>']
+    if name.tiles > 1:
+        lines.append(
+            '<div role="row"><span role="columnheader" class="mv-head">tile</span>'
+            f"{heads(of_tiles, '')}</div>"
+        )
+    lines.append(
+        f'<div role="row"><span role="columnheader" class="mv-head">query</span>{queries}</div>'
+    )
     for w, (word, pick) in enumerate(zip(words, picks, strict=True)):
         cells = "".join(
-            _cell(
-                w, word, e, cosine[w, e], (cosine[w, e] - low) / (high - low or 1), pick, per_step
-            )
-            for e in range(cosine.shape[1])
+            _cell(w, word, e, value, (value - low) / (high - low or 1), pick, name)
+            for e, value in enumerate(cosine[w])
         )
         lines.append(
             f'<div role="row"><span role="rowheader" class="mv-row"><bdi>{text(word)}</bdi></span>'
             f"{cells}</div>"
         )
-    columns = f"grid-template-columns:max-content repeat({steps * per_step},minmax(26px,44px))"
+    count = cosine.shape[1]
+    columns = f"grid-template-columns:max-content repeat({count},minmax(26px,44px))"
     return (
         f'<div class="mv-scroll"><div class="mv-grid" role="grid" style="{columns}" '
         f'aria-label="Cosine of each word with each vision embedding">{"".join(lines)}</div></div>'
@@ -174,12 +225,15 @@ def _grid(cosine: np.ndarray, words, picks: Sequence[Pick], per_step: int) -> st
     )
 
 
-def _cell(w: int, word: str, e: int, value: float, bright: float, pick: Pick, per: int) -> str:
+def _cell(
+    w: int, word: str, column: int, value: float, bright: float, pick: Pick, name: _Named
+) -> str:
+    e = name.shown[column]
     marks = "●" * (pick.index == e) + "○" * (pick.greedy == e and pick.index != e)
-    said = f"{word}, {name_of(e, per)}: {number(value)}"
+    said = f"{word}, {name(e)}: {number(value)}"
     said += ", assigned" * (pick.index == e) + ", best alone" * (pick.greedy == e)
     dark = " mv-dark" * bool(bright > 0.45)
-    edge = " mv-first" * (e % per == 0 and e > 0)
+    edge = " mv-first" * name.begins(column)
     return (
         f'<button type="button" role="gridcell" class="mv-cell{dark}{edge}" '
         f'data-choose="word embedding" data-value="{w} {e}" style="--bright:{bright:.2f}" '
@@ -187,15 +241,15 @@ def _cell(w: int, word: str, e: int, value: float, bright: float, pick: Pick, pe
     )
 
 
-def _against_greedy(words, picks: Sequence[Pick], per_step: int) -> str:
+def _against_greedy(words, picks: Sequence[Pick], name: _Named) -> str:
     """Each word's own favourite beside what the assignment gave it."""
     lines = []
     for word, pick in zip(words, picks, strict=True):
-        alone = f"{name_of(pick.greedy, per_step)}, {number(pick.greedy_value)}"
+        alone = f"{name(pick.greedy)}, {number(pick.greedy_value)}"
         if pick.index == UNASSIGNED:
             given, note = "none left", "more words than embeddings"
         else:
-            given = f"{name_of(pick.index, per_step)}, {number(pick.value)}"
+            given = f"{name(pick.index)}, {number(pick.value)}"
             note = "the same" if pick.index == pick.greedy else "gave way to another word"
         if pick.conflict:
             note += "; wanted by several words" if pick.index == pick.greedy else ""

@@ -13,7 +13,7 @@ from ..picture import Picture, text
 from ..sprites import Scale, Signed
 from ..tables import Block, Table
 from .explore import MEAN
-from .parts import number, regions, times_even
+from .parts import LONGEST, LONGEST_OF_TILES, joined, number, place_said, regions, times_even
 
 
 def compare(
@@ -33,7 +33,8 @@ def compare(
         texts, styles: the queries of both runs, in their order.
 
     Raises:
-        ValueError: the runs have different grids, so their maps cannot be subtracted.
+        ValueError: the runs have different grids, so their maps cannot be subtracted. (Runs of
+            different tiles can: a map on the coarser canvas is laid on the finer one.)
     """
     if traces[0].grid != traces[1].grid:
         raise ValueError(
@@ -42,11 +43,14 @@ def compare(
         )
     last = max(trace.steps for trace in traces)
     queries = min(map(explain.query_count, traces))
-    maps = [_maps(trace, image, last, queries) for trace in traces]  # [step, 1 + query, h, w]
-    flat = np.stack(maps).reshape(-1, *traces[0].grid)
+    canvas = max(explain.canvas(trace, image) for trace in traces)
+    maps = [  # [step, 1 + query, h, w]
+        _maps(trace, image, last, queries, canvas) for trace in traces
+    ]
+    flat = np.stack(maps).reshape(-1, *canvas)
     scale = Scale.of(flat)
     sprite = sprites.map_sprite(flat, scale)
-    change = (maps[1] - maps[0]).reshape(-1, *traces[0].grid)
+    change = (maps[1] - maps[0]).reshape(-1, *canvas)
     signed = Signed.of(change)
     changed = sprites.map_sprite(change, signed)
 
@@ -96,22 +100,25 @@ def compare(
         + f"{markup.bar(scale)}{markup.signed_bar(signed)}</div>"
         + _table(traces, names, texts, styles, image),
     )
+    longest = LONGEST_OF_TILES if max(map(explain.tile_count, traces)) > 1 else LONGEST
     images = {
-        "photo": sprites.photo_uri(photos[0]),
-        "second": sprites.photo_uri(photos[1]),
+        "photo": sprites.photo_uri(photos[0], longest),
+        "second": sprites.photo_uri(photos[1], longest),
         "map": sprite.uri,
         "change": changed.uri,
     }
     return Picture(body, images, photos[0].width / photos[0].height, tables)
 
 
-def _maps(trace: Trace, image: int, last: int, queries: int) -> np.ndarray:
-    """[step, 1 + query, grid_h, grid_w]; a run that ended earlier has nothing at later steps."""
-    maps = np.zeros((last + 1, 1 + queries, *trace.grid))
-    found = explain.embedding_maps(trace, image).numpy().reshape(trace.steps + 1, -1, *trace.grid)
-    maps[: trace.steps + 1, 0] = found.mean(1)
-    maps[: trace.steps + 1, 1:] = found[:, :queries]
-    return times_even(maps)
+def _maps(trace: Trace, image: int, last: int, queries: int, canvas: tuple[int, int]) -> np.ndarray:
+    """[step, 1 + query, rows, columns]; a run that ended earlier has nothing at later steps."""
+    maps = np.zeros((last + 1, 1 + queries, *canvas))
+    by_tile = explain.cross_attention(trace, image).mean((1, 3)).numpy()  # [step, tile, query, …]
+    by_tile = np.concatenate([by_tile.mean(2, keepdims=True), by_tile[:, :, :queries]], 2)
+    found = times_even(joined(trace, by_tile.swapaxes(1, 2), image))
+    cells = [np.arange(n) * was // n for n, was in zip(canvas, found.shape[-2:], strict=True)]
+    maps[: trace.steps + 1] = found[..., cells[0][:, None], cells[1]]
+    return maps
 
 
 #: What the markup shows.
@@ -133,7 +140,7 @@ def _run(trace: Trace, image: int, run: int, last: int, table: Table) -> str:
         '<span class="mv-over" data-when="overlay:map">'
         + markup.chosen_map("map", table, _START, "Attention; ", f"run:{run}")
         + "</span>",
-        *regions(trace, image),
+        *regions(trace, image, each=False),
         _no_look(trace.steps, last),
     )
 
@@ -148,9 +155,13 @@ def _table(traces, names, texts: Sequence[str], styles: Sequence[str], image: in
         cells = "".join(
             f'<td role="cell" class="mv-number" data-label="{text(name)}">'
             f"{number(row.score)}<br><span class=mv-quiet>"
-            + ("none" if row.kind == "none" else f"look {row.step}, query {row.query}")
+            + (
+                "none"
+                if row.kind == "none"
+                else place_said(row.step, row.tile, row.query, explain.tile_count(trace))
+            )
             + "</span></td>"
-            for name, row in zip(names, (one, two), strict=True)
+            for name, row, trace in zip(names, (one, two), traces, strict=True)
         )
         sign = "▲ +" if change > 0 else "▼ " if change < 0 else ""
         lines.append(

@@ -1,20 +1,29 @@
 """Attention layer by layer and head by head."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
 from mstar import explain
 from mstar.explain import Evidence
+from mstar.matching import Place
 from mstar.trace import Trace
 
 from .. import markup, sprites
 from ..picture import Picture
 from ..sprites import Scale
-from .parts import over, times_even
+from .parts import joined, over, said_of, tile_styles, times_even
 
-Source = tuple[str, np.ndarray]  # whose attention, and its maps [layer, head, grid_h, grid_w]
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Whose attention, and its maps [layer, head, …]: of the photograph, or of one tile of it."""
+
+    name: str
+    maps: np.ndarray
+    tile: int | None = None
 
 
 def heads(
@@ -32,58 +41,77 @@ def heads(
         budget: bytes of HTML; choices that do not fit are left out too, the last ones first.
     """
     sources = _head_sources(trace, evidence, image)
-    asked = len(sources)
-    picture = _heads(trace, photo, sources, asked)
+    asked, styles = len(sources), tile_styles(trace, image)
+    picture = _heads(trace, photo, sources, asked, styles)
     while budget and len(sources) > 1 and (size := len(picture.markup)) > budget:
         fit = min(int(len(sources) * budget / size), len(sources) - 1)
         sources = sources[: max(fit, 1)]
-        picture = _heads(trace, photo, sources, asked)
+        picture = _heads(trace, photo, sources, asked, styles)
     return picture
 
 
 def _head_sources(trace: Trace, evidence: Sequence[Evidence], image: int) -> list[Source]:
     """The choices of `heads`: each look's mean, then each embedding that a text is assigned."""
-    attention = times_even(explain.cross_attention(trace, image).numpy())
+    attention = explain.cross_attention(trace, image).numpy()
+    tiles = attention.shape[2]
+    means = joined(trace, attention.mean(4).swapaxes(2, 3), image)  # [step, layer, head, …]
     sources = [
-        (f"mean of all {attention.shape[3]} queries, look {t}", look.mean(2))
-        for t, look in enumerate(attention)
+        Source(f"mean of all {attention.shape[4]} queries, look {t}", times_even(look))
+        for t, look in enumerate(means)
     ]
-    for (step, query), rows in _by_embedding(evidence).items():
+    for place, rows in _by_embedding(evidence).items():
         names = "”, “".join(row.text for row in rows)
-        name = f"“{names}”: query {query} at look {step}"
-        sources.append((name, attention[step, :, :, query]))
+        step, tile, query = place
+        name = f"“{names}”: " + said_of(place, tiles).replace(" of ", " at ")
+        maps = times_even(attention[step, :, tile, :, query])
+        sources.append(Source(name, maps, tile if tiles > 1 else None))
     return sources
 
 
-def _heads(trace: Trace, photo: Image.Image, sources: Sequence[Source], asked: int) -> Picture:
-    maps = np.stack([one for _, one in sources])  # [source, layer, head, grid_h, grid_w]
-    scale = Scale.of(maps)
-    sprite = sprites.map_sprite(maps.reshape(-1, *maps.shape[-2:]), scale)
-    n_heads = maps.shape[2]
+def _heads(
+    trace: Trace, photo: Image.Image, sources: Sequence[Source], asked: int, styles: Sequence[str]
+) -> Picture:
+    scale = Scale.of(np.concatenate([one.maps.ravel() for one in sources]))
+    n_layers, n_heads = sources[0].maps.shape[:2]
+    of_all = [one for one in sources if one.tile is None]
+    of_tiles = [one for one in sources if one.tile is not None]
+    drawn = {
+        name: sprites.map_sprite(
+            np.concatenate([one.maps.reshape(-1, *one.maps.shape[2:]) for one in some]), scale
+        )
+        for name, some in (("map", of_all), ("part", of_tiles))
+        if some
+    }
     cells = ["<span></span>"] + [f'<span class="mv-head">head {h}</span>' for h in range(n_heads)]
     for row, layer in enumerate(explain.cross_layers(trace)):
         cells.append(f'<span class="mv-head mv-layer">layer {layer}</span>')
         for head in range(n_heads):
             name = f"Layer {layer}, head {head}"
-            layers = [
-                markup.map_layer(
-                    sprite,
-                    int(np.ravel_multi_index((source, row, head), maps.shape[:3])),
-                    f"{name}, {label}; highest {maps[source, row, head].max():.1f} × even.",
-                    f'data-when="source:{source}"' + (" hidden" if source else ""),
+            layers = []
+            for source, one in enumerate(sources):
+                kind, some = ("map", of_all) if one.tile is None else ("part", of_tiles)
+                layers.append(
+                    markup.map_layer(
+                        drawn[kind],
+                        (some.index(one) * n_layers + row) * n_heads + head,
+                        f"{name}, {one.name}; highest {one.maps[row, head].max():.1f} × even.",
+                        f'data-when="source:{source}"' + (" hidden" if source else ""),
+                        *(() if one.tile is None else (styles[one.tile], "mv-part")),
+                    )
                 )
-                for source, (label, _) in enumerate(sources)
-            ]
             stack = markup.stack(markup.photo_layer(grey=True), *layers)
             cells.append(markup.pick(f"{name}.", stack))
-    options = {str(i): name for i, (name, _) in enumerate(sources)}
-    left_out = _queries(trace) * (trace.steps + 1) - (asked - trace.steps - 1)
+    options = {str(i): one.name for i, one in enumerate(sources)}
+    tiles, queries = _embeddings(trace)
+    left_out = tiles * queries * (trace.steps + 1) - (asked - trace.steps - 1)
     caption = (
         "One small map for each head of each layer that looks at the image, all in one colour "
         "range: a bright spot is a head that looks there and nowhere else; choose whose attention "
         f"to see, and press a map to enlarge it. {left_out} embeddings that no text has are in the "
         "means only."
     )
+    if tiles > 1:
+        caption += " An embedding belongs to one tile: its maps are drawn there."
     if len(sources) < asked:
         caption += f" To keep the page small, {asked - len(sources)} more choices are left out."
     body = markup.figure(
@@ -97,17 +125,18 @@ def _heads(trace: Trace, photo: Image.Image, sources: Sequence[Source], asked: i
         f'grid-template-columns:max-content repeat({n_heads},minmax(56px,220px))">{"".join(cells)}'
         f"</div></div>{markup.bar(scale)}</div>{markup.DIALOG}",
     )
-    return over(photo, body, longest=400, map=sprite.uri)
+    return over(photo, body, longest=400, **{name: sprite.uri for name, sprite in drawn.items()})
 
 
-def _queries(trace: Trace) -> int:
+def _embeddings(trace: Trace) -> tuple[int, int]:
+    """(tiles, queries)"""
     name = next(n for n in trace if n.endswith(".cross_attention") and n.startswith("pve."))
-    return trace[name].shape[2]
+    return trace[name].shape[1], trace[name].shape[3]
 
 
-def _by_embedding(evidence: Sequence[Evidence]) -> dict[tuple[int, int], list[Evidence]]:
-    groups: dict[tuple[int, int], list[Evidence]] = {}
+def _by_embedding(evidence: Sequence[Evidence]) -> dict[Place, list[Evidence]]:
+    groups: dict[Place, list[Evidence]] = {}
     for row in evidence:
         if row.kind != "none":
-            groups.setdefault((row.step, row.query), []).append(row)
+            groups.setdefault(Place(row.step, row.tile, row.query), []).append(row)
     return groups

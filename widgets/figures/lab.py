@@ -27,7 +27,7 @@ _EXPLAINED = {
 
 def lab(
     photo: Image.Image,
-    grid: tuple[int, int],
+    canvas: tuple[int, int],
     steps: int,
     queries: int,
     said: str,
@@ -39,11 +39,12 @@ def lab(
     `ablate` (the numbers of silenced queries), and that of `result`.
 
     Args:
+        canvas: (rows, columns) of the tokens to draw, see `mstar.explain.canvas`.
         said: one sentence on what the last run did, or what to do first.
         result: what `compare` drew.
     """
-    height, width = grid
-    canvas = markup.stack(
+    height, width = canvas
+    drawn_on = markup.stack(
         markup.photo_layer("The image to draw on."),
         f'<svg class="mv-canvas" viewBox="0 0 {width} {height}" preserveAspectRatio="none" '
         'data-draws="region" role="application" aria-label="Draw on the image with '
@@ -78,7 +79,7 @@ def lab(
         '<div data-needs="kernel">'
         + markup.controls(markup.choices("What to change", "action", ACTIONS))
         + '</div><div class="mv-plate"><div class="mv-panels mv-wide"><div class="mv-panel">'
-        + canvas
+        + drawn_on
         + f'</div><div class="mv-panel mv-side">{explained}<div data-needs="kernel">{drawing}'
         '<p class="mv-actions"><button type="button" class="mv-choice mv-go" data-sends="run">Run'
         '</button> <button type="button" class="mv-choice" data-sends="clear">Clear</button></p>'

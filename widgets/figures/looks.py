@@ -8,12 +8,13 @@ from mstar.trace import Trace
 from .. import markup, sprites
 from ..picture import Picture
 from ..sprites import Scale
-from .parts import over, times_even
+from .parts import joined, over, region_layers, times_even
 
 
 def looks(trace: Trace, photo: Image.Image, image: int = 0) -> Picture:
     """What the model looked at in each step: map, σ's region and mask, with a slider over t."""
-    maps = times_even(trace.stack("pve.*.attention_map")[:, image].float().numpy())
+    attention = trace.stack("pve.*.attention_map")[:, image].float().numpy()
+    maps = times_even(joined(trace, attention, image))
     scale = Scale.of(maps, quantile=1)
     sprite = sprites.map_sprite(maps, scale)
     panels = [
@@ -32,10 +33,9 @@ def looks(trace: Trace, photo: Image.Image, image: int = 0) -> Picture:
                 sprite, t, f"Attention map of look {t}; highest {summary.peak:.1f} × even.", shown
             )
         )
-        salient = trace[f"pve.{t}.salient"][image].numpy()
-        mask = trace[f"pve.{t}.mask"][image].numpy()
-        layers["salient"].append(markup.region_layer(salient, shown, t, summary.salient))
-        layers["mask"].append(markup.mask_layer(mask < 0.5, shown, t, summary.neglected))
+        salient, mask = region_layers(trace, image, summary, shown, shown)
+        layers["salient"].append(salient)
+        layers["mask"].append(mask)
     panels += [
         markup.panel(
             "Attention C<sub>t</sub>",
@@ -53,24 +53,28 @@ def looks(trace: Trace, photo: Image.Image, image: int = 0) -> Picture:
             markup.stack(markup.photo_layer(), *layers["mask"]),
         ),
     ]
-    facts = "".join(_look_facts(s, maps[0].size) for s in explain.summarise_looks(trace, image))
+    tiles, tokens = explain.tile_count(trace), attention[0].size
+    facts = "".join(_look_facts(s, tokens, tiles) for s in explain.summarise_looks(trace, image))
     body = markup.figure(
         "What it looked at, look by look",
         "Left to right: the image, where the model looked (mean over layers, heads and queries), "
         "the part it counts as seen, and what is left for the next look; move the slider through "
-        "the looks.",
+        "the looks."
+        + f" The maps of all {tiles} tiles are laid back onto the photograph: where tiles overlap, "
+        "the mean of what they have there, and of regions what most of them have." * (tiles > 1),
         markup.controls(markup.step_slider(trace.steps), markup.cover_slider())
         + f'<div class="mv-plate"><div class="mv-panels">{"".join(panels)}</div>'
         + f"{markup.bar(scale)}</div>"
         + facts,
     )
-    return over(photo, body, map=sprite.uri)
+    return over(photo, body, tiles=tiles, map=sprite.uri)
 
 
-def _look_facts(summary: explain.LookSummary, tokens: int) -> str:
+def _look_facts(summary: explain.LookSummary, tokens: int, tiles: int) -> str:
+    whole = "the image" if tiles == 1 else f"the tokens of {tiles} tiles"
     rows = {
-        "Salient in this look": f"{summary.salient:.0%} of the image",
-        "Still neglected after it": f"{summary.neglected:.0%} of the image",
+        "Salient in this look": f"{summary.salient:.0%} of {whole}",
+        "Still neglected after it": f"{summary.neglected:.0%} of {whole}",
         "Entropy of the map": f"{summary.entropy:.2f} bits",
         "Attention is as if spread over": f"{summary.spread:.0f} of {tokens} tokens",
     }

@@ -12,9 +12,8 @@ from .. import markup, sprites
 from ..picture import Picture, text
 from ..sprites import Scale
 from ..tables import Block, Table
-from .assignment import name_of
 from .explore import MEAN
-from .parts import over, times_even
+from .parts import name_of, over, times_even
 
 
 def multi_word(
@@ -43,18 +42,26 @@ def multi_word(
         np.concatenate([v.mean(1, keepdims=True), v], 1) for v in (weights, carried)
     )
     maps = times_even(carried)  # [text, 1 + head, grid_h, grid_w]
-    flat = maps.reshape(-1, *trace.grid)
+    flat = maps.reshape(-1, *maps.shape[-2:])
     scale = Scale.of(flat)
     sprite = sprites.map_sprite(flat, scale)
     heads = [MEAN, *(str(h) for h in range(weights.shape[1] - 1))]
     numbers = [str(i) for i in range(len(chosen))]
     block = Block({"text": numbers, "head": heads})
     says = [f"highest {m.max():.1f} × even" for m in flat]
-    shares = weights.reshape(-1, trace.steps + 1, weights.shape[2] // (trace.steps + 1)).sum(2)
+    rows, tiles = weights.reshape(len(flat), -1), explain.tile_count(trace)
+    queries = explain.query_count(trace)
+    shares = rows.reshape(len(flat), trace.steps + 1, -1).sum(2)
+    # so many embeddings are no bars to be told apart: a bar for each tile
+    bars = rows if tiles == 1 else rows.reshape(len(flat), -1, queries).sum(2)
     tables = {
         "map": Table([block], says, sprite),
-        "weights": Table([block], [_percent(row) for row in weights.reshape(len(flat), -1)]),
+        "weights": Table([block], [_percent(row) for row in bars]),
     }
+    if tiles > 1:
+        best = [(int(row.argmax()), row.max()) for row in rows]
+        said = [f"{name_of(index, tiles, queries)}, {value:.1%}" for index, value in best]
+        tables["most"] = Table([block], said)
     for t in range(trace.steps + 1):
         tables[f"look{t}"] = Table(
             [block], [f"{share:.0%} of the weight" for share in shares[:, t]]
@@ -69,7 +76,9 @@ def multi_word(
     body = markup.figure(
         "What a text of several words draws on",
         "Such a text attends to all vision embeddings at once (Eq. 4): the bars are its weights, "
-        "and the map is the sum of where those embeddings looked, each by its weight.",
+        "and the map is the sum of where those embeddings looked, each by its weight."
+        + " A bar is a tile: what all its queries have of the weight."
+        * (tiles > 1),
         markup.controls(
             markup.select("Text", "text", names),
             markup.select("Head", "head", options),
@@ -80,21 +89,23 @@ def multi_word(
             markup.photo_layer("The image as the model was given it.", grey=True),
             markup.chosen_map("map", tables["map"], {"text": "0", "head": MEAN}, "Carried back; "),
         )
-        + f'</div><div class="mv-panel">{scores}{_bars(tables, trace.steps)}</div></div>'
+        + f'</div><div class="mv-panel">{scores}{_bars(tables, trace.steps, tiles)}</div></div>'
         + f"{markup.bar(scale)}</div>",
     )
-    return over(photo, body, tables=tables, map=sprite.uri)
+    return over(photo, body, tables=tables, tiles=tiles, map=sprite.uri)
 
 
 def _percent(weights: np.ndarray) -> str:
     return " ".join(f"{100 * weight:.1f}" for weight in weights)
 
 
-def _bars(tables: Mapping[str, Table], steps: int) -> str:
-    """Weights of all embeddings as bars, look by look; they follow the state."""
+def _bars(tables: Mapping[str, Table], steps: int, tiles: int) -> str:
+    """Weights of all embeddings (of all tiles) as bars, look by look; they follow the state."""
     values = [float(value) for value in tables["weights"].says[0].split()]
     per_step = len(values) // (steps + 1)
-    names = [name_of(i, per_step) for i in range(len(values))]
+    names = [name_of(i, 1, per_step) for i in range(len(values))]
+    if tiles > 1:
+        names = [name.replace("query", "tile") for name in names]
     bars = [
         f'<i data-of="{name}" style="height:{100 * value / max(values):.0f}%"></i>'
         for name, value in zip(names, values, strict=True)
@@ -105,7 +116,11 @@ def _bars(tables: Mapping[str, Table], steps: int) -> str:
         for t in range(steps + 1)
     )
     said = ", ".join(f"{name}: {value}%" for name, value in zip(names, values, strict=True))
+    most = ""
+    if "most" in tables:
+        first = markup.filled("most", tables["most"].says[0])
+        most = f'<p class="mv-name">The largest single weight: <b>{first}</b></p>'
     return (
         f'<div role="group" data-bars="weights" data-name="Weights; " aria-label="Weights; {said}">'
-        f"{groups}</div>"
+        f"{groups}</div>{most}"
     )

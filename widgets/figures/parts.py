@@ -1,16 +1,25 @@
-"""What several pictures share: units of attention, and a photograph under the maps."""
+"""What several pictures share: units of attention, tiles, and a photograph under the maps.
+
+With several tiles a map is either of all of them, laid back onto the photograph (`joined`), or of
+one, drawn at its own resolution where that tile lies (`tile_styles`).
+"""
 
 from collections.abc import Mapping
 
 import numpy as np
+import torch
 from PIL import Image
 
 from mstar import explain
+from mstar.matching import UNASSIGNED, Place, place_of
 from mstar.trace import Trace
 
 from .. import markup, sprites
 from ..picture import Picture
 from ..tables import Table
+
+#: Pixels of the longer side of a photograph; with several tiles small text is to be read.
+LONGEST, LONGEST_OF_TILES = 640, 1280
 
 
 def times_even(maps: np.ndarray) -> np.ndarray:
@@ -18,33 +27,108 @@ def times_even(maps: np.ndarray) -> np.ndarray:
     return maps * (maps.shape[-1] * maps.shape[-2])
 
 
+def joined(trace: Trace, maps: np.ndarray, image: int, mean: bool = False) -> np.ndarray:
+    """Maps of an image's tiles [..., V, grid_h, grid_w] as one, see `explain.together`."""
+    return explain.together(trace, torch.from_numpy(maps), image, mean).numpy()
+
+
+def region(trace: Trace, values: torch.Tensor, image: int) -> np.ndarray:
+    """A region of every tile [V, grid_h, grid_w] as one: where most tiles that are there say so."""
+    return explain.together(trace, values.float(), image, mean=True).numpy() > 0.5
+
+
+def tile_styles(trace: Trace, image: int) -> list[str]:
+    """CSS that lays a map of each tile where the tile is in the photograph; none for one tile."""
+    if explain.tile_count(trace) == 1:
+        return []
+    return [
+        f"left:{100 * left:.6g}%;top:{100 * top:.6g}%;"
+        f"width:{100 * (right - left):.6g}%;height:{100 * (bottom - top):.6g}%"
+        for left, top, right, bottom in trace.boxes[image].tolist()
+    ]
+
+
+def tile_names(count: int) -> list[str]:
+    """What the tiles are called."""
+    return ["tile 0 (whole)", *(f"tile {tile}" for tile in range(1, count))]
+
+
+def place_said(step: int, tile: int, query: int, tiles: int) -> str:
+    """`look 0, tile 3, query 5`; the tile only where there are several."""
+    return f"look {step}{f', tile {tile}' * (tiles > 1)}, query {query}"
+
+
+def name_of(index: int, tiles: int, queries: int) -> str:
+    """`query 3 of look 1`, or `query 3 of look 1, tile 2`."""
+    return "none" if index == UNASSIGNED else said_of(place_of(index, tiles, queries), tiles)
+
+
+def said_of(place: Place, tiles: int) -> str:
+    """As `name_of`, of a place."""
+    return f"query {place.query} of look {place.step}{f', tile {place.tile}' * (tiles > 1)}"
+
+
 def number(value: float) -> str:
     """A cosine or a difference of two, with a true minus."""
     return f"{value:.3f}".replace("-", "−")
 
 
-def regions(trace: Trace, image: int) -> list[str]:
-    """σ's region and the mask of every look, shown by `overlay` and `step`."""
-    layers = []
+def regions(trace: Trace, image: int, each: bool = True) -> list[str]:
+    """σ's region and the mask of every look, shown by `overlay`, `step` and, if any, `tile`.
+
+    Args:
+        each: also those of each tile by itself, where there are several.
+    """
+    layers, styles = [], tile_styles(trace, image) if each else []
     for summary in explain.summarise_looks(trace, image):
         t = summary.step
-        when = f'data-when="overlay:{{}} step:{t}" hidden'
-        salient = trace[f"pve.{t}.salient"][image].numpy()
-        attended = trace[f"pve.{t}.mask"][image].numpy() < 0.5
-        layers += [
-            markup.region_layer(salient, when.format("salient"), t, summary.salient),
-            markup.mask_layer(attended, when.format("mask"), t, summary.neglected),
-        ]
+        salient, attended = seen(trace, t)
+        when = f'data-when="overlay:{{}} step:{t}{" tile:all" * bool(styles)}" hidden'
+        layers += region_layers(trace, image, summary, when.format("salient"), when.format("mask"))
+        for tile, style in enumerate(styles):
+            where = f"of tile {tile}"
+            shown = f'data-when="overlay:{{}} step:{t} tile:{tile}" hidden'
+            one, two = salient[image, tile].numpy(), attended[image, tile].numpy()
+            for overlay, layer in (
+                ("salient", markup.region_layer(one, "", t, one.mean(), where)),
+                ("mask", markup.mask_layer(two, "", t, 1 - two.mean(), where)),
+            ):
+                layers.append(markup.place(layer, style, shown.format(overlay)))
     return layers
+
+
+def seen(trace: Trace, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """σ's region of a look, and what all looks up to it attended, bool [B, V, grid_h, grid_w]."""
+    return trace[f"pve.{step}.salient"], trace[f"pve.{step}.mask"] < 0.5
+
+
+def region_layers(
+    trace: Trace, image: int, summary: explain.LookSummary, salient: str, mask: str
+) -> tuple[str, str]:
+    """σ's region and the mask of a look over the whole photograph.
+
+    Args:
+        salient, mask: attributes of the two layers.
+    """
+    found = [region(trace, one[image], image) for one in seen(trace, summary.step)]
+    shares = [summary.salient, summary.neglected]
+    if explain.tile_count(trace) > 1:  # of the photograph as it is drawn, not of all tokens
+        shares = [found[0].mean(), 1 - found[1].mean()]
+    return (
+        markup.region_layer(found[0], salient, summary.step, shares[0]),
+        markup.mask_layer(found[1], mask, summary.step, shares[1]),
+    )
 
 
 def over(
     photo: Image.Image,
     body: str,
-    longest: int = 640,
+    longest: int | None = None,
     tables: Mapping[str, Table] | None = None,
+    tiles: int = 1,
     **images: str,
 ) -> Picture:
     """A picture whose maps lie over a photograph of at most `longest` pixels."""
+    longest = longest or (LONGEST if tiles == 1 else LONGEST_OF_TILES)
     uri = sprites.photo_uri(photo, longest)
     return Picture(body, {"photo": uri, **images}, photo.width / photo.height, tables or {})

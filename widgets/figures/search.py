@@ -9,7 +9,7 @@ from mstar.texts import STYLES
 
 from .. import markup, sprites
 from ..picture import Picture, text
-from .parts import number
+from .parts import number, place_said
 
 #: What may be chosen -> what it is called.
 CHOICES = {"auto": "guess"} | {style: style for style in STYLES}
@@ -22,6 +22,7 @@ def search(
     said: str = "Type a text and press Enter.",
     hits: Sequence[Hit] = (),
     top: int = 12,
+    tiles: int = 1,
 ) -> Picture:
     """A text field, and the best images for what was typed.
 
@@ -32,13 +33,15 @@ def search(
         said: what was searched for, in a sentence.
         hits: best first.
         top: how many are shown.
+        tiles: of an image.
     """
     shown = hits[:top]
     cells, sheet = "", None
     if shown:
         sheet = sprites.sheet([thumbnails[hit.image] for hit in shown], side=128)
         cells = "".join(
-            _hit(cell, hit, names[hit.image], sheet.style(cell)) for cell, hit in enumerate(shown)
+            _hit(cell, hit, names[hit.image], sheet.style(cell), tiles)
+            for cell, hit in enumerate(shown)
         )
     table = f'<ol class="mv-hits">{cells}</ol>' if shown else ""
     field = (
@@ -50,7 +53,7 @@ def search(
         "Search the gallery",
         "Images are sorted by cosine; the best few are looked at again together with the text by "
         "the matching head, which can move them (▲▼). Below each image: score, cosine, and the "
-        "look whose embedding counted most.",
+        + f"{'look, tile and query' if tiles > 1 else 'look'} whose embedding counted most.",
         '<div data-needs="kernel">'
         + markup.controls(
             field,
@@ -63,7 +66,7 @@ def search(
     return Picture(body, {"thumb": sheet.uri} if sheet else {})
 
 
-def _hit(cell: int, hit: Hit, name: str, style: str) -> str:
+def _hit(cell: int, hit: Hit, name: str, style: str, tiles: int) -> str:
     moved = hit.cosine_rank - hit.rank
     arrow = f"▲{moved}" if moved > 0 else f"▼{-moved}" if moved < 0 else ""
     reranked = hit.probability is not None
@@ -71,7 +74,7 @@ def _hit(cell: int, hit: Hit, name: str, style: str) -> str:
         ("score", number(hit.score)),
         ("cosine", number(hit.cosine)),
         ("matched", f"{hit.probability:.0%}" if reranked else "–"),
-        ("look", f"{hit.step}, query {hit.query}"),
+        ("look", place_said(hit.step, hit.tile, hit.query, tiles).removeprefix("look ")),
     ]
     items = "".join(f"<div><dt>{n}</dt><dd>{v}</dd></div>" for n, v in rows)
     said = f"Rank {hit.rank}, {name}, score {hit.score:.3f}"

@@ -7,12 +7,13 @@ from PIL import Image
 
 from mstar import explain
 from mstar.explain import Evidence
+from mstar.matching import Place
 from mstar.trace import Trace
 
 from .. import markup, sprites
 from ..picture import Picture, text
 from ..sprites import Scale, Sprite
-from .parts import over, times_even
+from .parts import over, place_said, said_of, tile_styles, times_even
 
 #: Whether texts draw on weighted embeddings -> what their two numbers are called, and a caption.
 _KINDS = {
@@ -40,15 +41,18 @@ def words(
         return Picture(
             markup.figure("Which embedding each text has", "No text was assigned an embedding.", "")
         )
-    every = explain.embedding_maps(trace, image).numpy()
-    per_step = explain.query_count(trace)
-    maps = times_even(np.stack([every[row.step * per_step + row.query] for row in found]))
+    every = explain.cross_attention(trace, image).mean((1, 3)).numpy()  # [step, tile, query, …]
+    maps = times_even(np.stack([every[row.step, row.tile, row.query] for row in found]))
     scale = Scale.of(maps)
+    styles = tile_styles(trace, image)
     sprite = sprites.map_sprite(maps, scale)
     parts = []
     for is_weighted, (names, caption) in _KINDS.items():
         if rows := [row for row in evidence if (row.kind == "weighted") == is_weighted]:
-            parts.append(_cards(rows, found, sprite, maps, names, caption))
+            caption += " It belongs to one tile, the part of the photograph that is framed." * bool(
+                styles
+            )
+            parts.append(_cards(rows, found, sprite, maps, styles, names, caption))
     body = markup.figure(
         "Which embedding each text has",
         "",
@@ -57,7 +61,7 @@ def words(
         + f'<div class="mv-plate mv-legend">{markup.bar(scale)}</div>'
         + markup.DIALOG,
     )
-    return over(photo, body, map=sprite.uri)
+    return over(photo, body, longest=None if not styles else 800, map=sprite.uri)
 
 
 def _cards(
@@ -65,10 +69,11 @@ def _cards(
     found: Sequence[Evidence],
     sprite: Sprite,
     maps: np.ndarray,
+    styles: Sequence[str],
     names: tuple[str, str],
     caption: str,
 ) -> str:
-    cards = []
+    cards, tiles = [], max(1, len(styles))
     for row in rows:
         name = (
             f'<p class="mv-query"><bdi>{text(row.text)}</bdi> '
@@ -81,15 +86,19 @@ def _cards(
             )
             continue
         index = found.index(row)
-        where = f"“{row.text}” has query {row.query} of look {row.step}"
+        place = Place(row.step, row.tile, row.query)
+        where = f"“{row.text}” has {said_of(place, tiles)}"
+        box = styles[row.tile] if styles else ""
         alt = f"{where}; highest {maps[index].max():.1f} × even."
         picture = markup.pick(
             f"{where}.",
-            markup.stack(markup.photo_layer(grey=True), markup.map_layer(sprite, index, alt)),
+            markup.stack(
+                markup.photo_layer(grey=True), markup.map_layer(sprite, index, alt, box=box)
+            ),
         )
         meter = f'<i style="width:{100 * min(max(row.value, 0), 1):.0f}%"></i>'
         shown = {
-            "Embedding": f"look {row.step}, query {row.query}",
+            "Embedding": place_said(*place, tiles),
             names[0]: f'{row.value:.3f} <span class="mv-meter" aria-hidden="true">{meter}</span>',
             names[1]: f"{row.lead:+.3f}".replace("-", "−"),
         }
