@@ -96,7 +96,11 @@ def draw(spec: Print, width: float, height: float) -> tuple[Image.Image, list[Pl
     placed = []
     for number, line in enumerate(spec.lines):
         for word, x, baseline, face in _layout(line, *size):
-            left, top, right, bottom = face.getbbox(word, anchor="ls")
+            # `getbbox` begins at the pen, not at the ink.
+            mask, (right_by, down_by) = face.getmask2(word, mode="L", anchor="ls")
+            left, top, right, bottom = mask.getbbox()
+            left, right = left + right_by, right + right_by
+            top, bottom = top + down_by, bottom + down_by
             pen.text((x, baseline), word, fill=line.colour, font=face, anchor="ls")
             box = (
                 (x + left) / size[0],

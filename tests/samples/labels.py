@@ -12,6 +12,11 @@ from mstar.data.labels import runs, semantic
 
 from .plan import Scene, Thing
 
+_SMALL_WORDS = {
+    "and", "by", "each", "every", "for", "from", "no", "not", "of", "on", "only", "or", "the", "this",
+    "to", "up", "with",
+}  # fmt: skip
+
 Lines = list[tuple[str, tuple[str, ...]]]  # the thing's name and the words, line by line
 
 
@@ -48,15 +53,25 @@ def answers_combined(all_lines: Lines, parts: list[str]) -> bool:
 def proposals(scene: Scene) -> list[str]:
     """A few combined texts of a scene: of 2, 3 and 4 lines, drawn by the scene's name."""
     chance = random.Random(scene.name)
-    distinct = list(dict.fromkeys(words for _, words in lines(scene)))
+    distinct = dict.fromkeys(words for _, words in lines(scene))
+    # What somebody would ask for: at most two words, and no "of" or "the" among them.
+    asked = [
+        [text for text in runs(words, 1) if text.count(" ") < 2 and _telling(text)]
+        for words in distinct
+    ]
+    asked = [texts for texts in asked if texts]
     texts = []
     for count in (2, 2, 3, 4):
-        if count <= len(distinct):
-            chosen = chance.sample(distinct, count)
-            # Whole lines are long: of most only one or two words are asked for.
-            parts = [chance.choice([text for text in runs(words, 1)][:4]) for words in chosen]
-            texts.append(", ".join(parts))
+        if count <= len(asked):
+            parts = [chance.choice(texts) for texts in chance.sample(asked, count)]
+            if len(set(parts)) == count:
+                texts.append(", ".join(parts))
     return list(dict.fromkeys(texts))
+
+
+def _telling(text: str) -> bool:
+    """Whether each of the words says something by itself."""
+    return all(len(word) > 1 and word not in _SMALL_WORDS for word in text.split())
 
 
 def labels(scene: Scene, combined: Iterable[str]) -> tuple[list[str], list[str]]:

@@ -81,28 +81,38 @@ def develop(image: Image.Image, seed: int) -> Image.Image:
     return Image.fromarray(pixels.clip(0, 255).round().astype(np.uint8))
 
 
+def set_up(scene: Scene, stage: Stage) -> bpy.types.Object:
+    """Put things, light and camera into the empty scene; returns the camera."""
+    for thing in scene.things:
+        build(stage, thing)
+    set_light(scene.light)
+    camera = set_camera(scene.camera)
+    bpy.context.view_layer.update()
+    return camera
+
+
+def outlines(stage: Stage, camera: bpy.types.Object, size: tuple[int, int]) -> list[dict]:
+    """Every word of the stage with its corners in pixels of an image of that size."""
+    return [
+        {"word": word.word, "thing": word.thing, "points": _outline(word, camera, size)}
+        for word in stage.words
+    ]
+
+
 def render(scene: Scene, samples: int = SAMPLES, percent: int = 100, threads: int = 1) -> Rendered:
     """Build and trace a scene; `percent` makes it smaller, for a look while it is being made."""
     start = time.perf_counter()
     bpy.ops.wm.read_factory_settings(use_empty=True)
     _settings(scene, samples, percent, threads)
     stage = Stage(scene.name)
-    for thing in scene.things:
-        build(stage, thing)
-    set_light(scene.light)
-    camera = set_camera(scene.camera)
-    bpy.context.view_layer.update()
+    camera = set_up(scene, stage)
     path = stage.next_file()
     bpy.context.scene.render.filepath = str(path)
     bpy.ops.render.render(write_still=True)
     with Image.open(path) as traced:
         image = develop(traced, len(scene.name))
     shutil.rmtree(stage.folder)
-    outlines = [
-        {"word": word.word, "thing": word.thing, "points": _outline(word, camera, image.size)}
-        for word in stage.words
-    ]
-    return Rendered(image, outlines, time.perf_counter() - start)
+    return Rendered(image, outlines(stage, camera, image.size), time.perf_counter() - start)
 
 
 def save(image: Image.Image, path: Path) -> None:

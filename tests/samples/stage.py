@@ -143,6 +143,7 @@ class Frame:
         """A round rod through points."""
         curve = bpy.data.curves.new("tube", "CURVE")
         curve.dimensions, curve.bevel_depth, curve.use_fill_caps = "3D", radius, True
+        curve.bevel_resolution = 14 if radius > 0.04 else 4  # a wheel, or a wire
         spline = curve.splines.new("POLY")
         spline.points.add(len(points) - 1)
         for knot, point in zip(spline.points, points, strict=True):

@@ -75,7 +75,7 @@ def _jar(at, turn: float, kind: str, fill: str) -> Thing:
         (
             Line("Home Made", 0.2, 0.1, "#6b4a2a", _SERIF, width=0.6),
             Line(kind, 0.52, 0.2, "#3a2418", _SERIF, width=0.62),
-            Line("green farm", 0.82, 0.09, "#2d5b3a", _HEAVY, width=0.6),
+            Line("mill farm", 0.82, 0.09, "#2d5b3a", _HEAVY, width=0.6),
         ),
         "#f1e8d2",
         (("frame", 0.03, 0.04, 0.97, 0.96, "#a8804a"),),

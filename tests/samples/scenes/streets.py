@@ -157,7 +157,7 @@ SCENES = (
                 Line("trains to Green Hill", 0.78, 0.16, "#f2cf4a", _GROTESK, x=0.68)),),),
                 look={"size": (1.9, 0.5), "colour": "#1f3f66", "hang": 0.9, "thick": 0.05,
                       "bolts": False}),
-            Thing("sign", (0.95, 1.4, 1.5), -14, (Print("front", (
+            Thing("sign", (0.76, 1.4, 1.5), -12, (Print("front", (
                 Line("Way out", 0.3, 0.26, "#22303f", _HEAVY, x=0.1, align="l"),
                 Line("Market Square", 0.7, 0.2, "#22303f", _HEAVY, x=0.1, align="l",
                      width=0.84)),),),
@@ -174,7 +174,7 @@ SCENES = (
             Thing("display", (0, -0.5, 2.1), 0, (Print("front", (
                 Line("DEPARTURES", 0.12, 0.1, "#f4f0e2", _HEAVY, x=0.05, align="l"),
                 *(line for row, (time, place, track) in enumerate((
-                    ("0815", "Green Hill", "2"), ("0824", "Old Harbour", "4"),
+                    ("0815", "North Bridge", "2"), ("0824", "Old Harbour", "4"),
                     ("0840", "Market Street", "1"),
                     ("0852", "Night Train", "7")))
                   for line in (Line(time, 0.34 + 0.17 * row, 0.085, "#ffb838", _HEAVY, x=0.05,

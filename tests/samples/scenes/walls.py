@@ -60,7 +60,7 @@ SCENES = (
                 Line("fresh bread", 0.31, 0.055, "#7a3f1c", _SERIF),
                 Line("sweet apples", 0.4, 0.055, "#7a3f1c", _SERIF),
                 Line("Sunday", 0.8, 0.08, "#f6efdc", _HEAVY),
-                Line("Green Street", 0.92, 0.045, "#f6efdc", _HEAVY)), "#ecdfbd",
+                Line("Mill Street", 0.92, 0.045, "#f6efdc", _HEAVY)), "#ecdfbd",
                 (("box", 0, 0.72, 1, 1, "#5f7f3a"), ("oval", 0.2, 0.48, 0.48, 0.68, "#b8402a"),
                  ("oval", 0.46, 0.5, 0.74, 0.69, "#c98f2c"))),),
                 look={"size": (0.48, 0.64)}),

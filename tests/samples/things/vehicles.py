@@ -43,10 +43,10 @@ def bus(frame: Frame, thing: Thing) -> None:
     tyre, rim = plain("#17171a", 0.85, bump=0.002, bump_grain=30), plain("#83868a", 0.35, 0.9)
     for x in (2.35, long - 2.3):
         for y in (-wide / 2 - 0.004, wide / 2 - 0.28):
-            frame.tube([(x, y - 0.002, 0.5), (x, y + 0.1, 0.5)], 0.58, black)
-            frame.tube([(x, y - 0.03, 0.47), (x, y + 0.25, 0.47)], 0.47, tyre)
-            frame.tube([(x, y - 0.045, 0.47), (x, y, 0.47)], 0.27, rim)
-            frame.tube([(x, y - 0.06, 0.47), (x, y, 0.47)], 0.1, black)
+            frame.tube([(x, y - 0.002, 0.5), (x, y + 0.1, 0.5)], 0.56, black)
+            frame.tube([(x, y - 0.012, 0.46), (x, y + 0.25, 0.46)], 0.46, tyre)
+            frame.tube([(x, y - 0.022, 0.46), (x, y, 0.46)], 0.27, rim)
+            frame.tube([(x, y - 0.035, 0.46), (x, y, 0.46)], 0.1, black)
     front = Face(lambda u, v, up: Vector((-0.015 - up, wide / 2 - 0.3 - u * (wide - 0.6),
                                           2.46 + 0.33 * v)), wide - 0.6, 0.33,
                                         lift=0.003)  # fmt: skip
