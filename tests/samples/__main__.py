@@ -23,8 +23,8 @@ def _entries(folder: Path) -> dict[str, dict]:
     return {entry["file"]: entry for entry in json.loads(path.read_text("utf-8"))["images"]}
 
 
-def _write(folder: Path, entries: dict[str, dict], samples: int) -> None:
-    how = f"Blender {bpy.app.version_string}, Cycles, {samples} samples, OpenImageDenoise"
+def _write(folder: Path, entries: dict[str, dict]) -> None:
+    how = f"Blender {bpy.app.version_string}, Cycles, OpenImageDenoise"
     about = {"made_by": "python -m tests.samples", "renderer": how}
     images = [entries[name] for s in SCENES if (name := f"{s.name}.jpg") in entries]
     # One image a line: indented, eight numbers a word would be most of the file.
@@ -63,12 +63,13 @@ def main() -> None:
         entries[name] = {
             "file": name,
             "size": list(image.size),
+            "samples": options.samples,
             "seconds": round(seconds),
             "texts": texts,
             "styles": styles,
             "outlines": outlines,
         }
-        _write(options.folder, entries, options.samples)
+        _write(options.folder, entries)
         print(f"{name}: {seconds:.0f} s, {(options.folder / name).stat().st_size / 1000:.0f} kB")
         if options.outlined:
             options.outlined.mkdir(parents=True, exist_ok=True)

@@ -13,8 +13,8 @@ from mstar.data.labels import runs, semantic
 from .plan import Scene, Thing
 
 _SMALL_WORDS = {
-    "and", "by", "each", "every", "for", "from", "no", "not", "of", "on", "only", "or", "the", "this",
-    "to", "up", "with",
+    "and", "by", "each", "every", "for", "from", "no", "not", "of", "on", "only", "or", "the",
+    "this", "to", "up", "with",
 }  # fmt: skip
 
 Lines = list[tuple[str, tuple[str, ...]]]  # the thing's name and the words, line by line

@@ -165,7 +165,6 @@ SCENES = (
                 Print("strip1", (Line("tomato soup 2", 0.5, 0.42, "#a8201c", _HEAVY, x=0.345),
                                  Line("sweet corn 3", 0.5, 0.42, "#a8201c", _HEAVY, x=0.485),
                                  Line("salted nuts 4", 0.5, 0.42, "#a8201c", _HEAVY, x=0.635))),
-                Print("strip0", (Line("sale today", 0.5, 0.5, "#a8201c", _HEAVY, x=0.4),)),
             )),
             _tin((-0.17, -0.05, 0.26), 5, "Tomato", "Soup", "#a3271f", "#a3271f", "400 g"),
             _tin((-0.065, -0.06, 0.26), 0, "Sweet", "Corn", "#c08a1c", "#7a4a10", "300 g"),

@@ -130,7 +130,7 @@ SCENES = (
                 Line("coffee", 0.64, 0.18, "#efe6d0", _HEAVY, width=0.66)),),),
                 look={"colour": "#2f3f3a", "drink": "#4a2c18", "handle_turn": 20}),
         ),
-        Camera((0.05, -0.44, 0.36), (0.03, 0.0, 0.015), 48, 5.6),
+        Camera((0.05, -0.44, 0.36), (0.022, 0.0, 0.015), 45, 5.6),
         Light("room", 40, -50),
     ),
     Scene(
