@@ -234,7 +234,7 @@ class Frame:
         depth = look.get("depth", 0.05)
         # Scaled to the box; depth and tubes are set in the letters' own units.
         if neon:
-            # Only now: what has no filling and no tube has no bounding box to be measured by.
+            # Only now: bare outlines have a bounding box that is larger by 1 on every side.
             curve.fill_mode = "NONE"
             curve.bevel_depth, curve.bevel_resolution = capital * 0.04 / high, 3
         else:
