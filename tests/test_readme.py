@@ -100,7 +100,7 @@ def test_the_examples_run(tiny_checkpoint, tmp_path, monkeypatch, capsys):
     exec("\n".join(examples), names := {})
     assert (names["explorer"].step, names["explorer"].query) == (1, 3)
     printed = capsys.readouterr().out
-    assert str(torch.Size([3, 1, 16, 16])) in printed  # T = 2
+    assert str(torch.Size([3, 1, 1, 16, 16])) in printed  # T = 2
 
 
 def test_every_file_that_skips_is_listed():

@@ -50,7 +50,8 @@ function mstarView(root) {
       for (const [key, values] of block.by) {
         index = index * values.length + Math.max(0, values.indexOf(now[key]));
       }
-      return { index: block.first + index, by: block.by.map(([key]) => key) };
+      return { index: block.first + index,
+        by: [...Object.keys(block.when), ...block.by.map(([key]) => key)] };
     }
     return null;
   }

@@ -32,6 +32,8 @@ BAD = {
     "unknown hook": (["--record", "pve.0.maks"], "near matches: pve.0.mask"),
     "step beyond T": (["--steps", "0", "--record", "pve.1.mask"], "no hook point is called"),
     "T < 0": (["--steps", "-1"], "got -1"),
+    "tiles": (["--tiles", "2"], "rising from the whole: (1,), (1, 2) or (1, 2, 3); got [2]"),
+    "small tiles": (["--tiles", "1", "5"], "at most 4 tiles along a side; got 5"),
     "size": (["--size", "66"], "66 is not a multiple of the patch size 4"),
     "huge size": (["--size", "800000"], "up to 2048 pixels; got 800000"),
     "pairs": (["--record", "itm.*"], "no hook point is called 'itm.*'"),

@@ -18,7 +18,7 @@ from reports import compare_report, retrieval_report
 from reports.compare_report import Compared
 from reports.retrieval_parameters import RetrievalReport
 
-from .test_retrieval_report import compare, photos  # noqa: F401  (fixtures)
+from .test_retrieval_report import compare, photos, reordering  # noqa: F401  (fixtures)
 
 #: Three queries, four images; by cosine every ranking is n0 n1 n2 n3.
 RELEVANT = np.array([[1, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 1]], dtype=bool)
@@ -32,7 +32,7 @@ class Searched:
     """A gallery that explains by heart, and takes its time over re-ranking."""
 
     model = SimpleNamespace(device="cpu")
-    steps = 1
+    steps, tiles = 1, (1,)
 
     def forget(self):
         pass
@@ -44,7 +44,7 @@ class Searched:
         return [
             SimpleNamespace(
                 query=query,
-                hit=Hit(image, f"n{image}", image + 11, 0.5, image + 1, 0.25, None, 1, 2),
+                hit=Hit(image, f"n{image}", image + 11, 0.5, image + 1, 0.25, None, 1, 3, 2),
                 kind="cosine",
                 lead=-0.5,
                 words=(SimpleNamespace(word="a", added=-0.00004),),
@@ -105,6 +105,12 @@ def test_the_reasons_are_of_the_first_wrong_and_the_first_right_image(ranked):
     said = words(reasons)
     assert "c ✗ n0 1 → 11 0.250 look 1, query 2 cosine −0.500 a 0.000" in said
     assert "c ✓ n3 4 → 14 0.250" in said
+
+
+def test_the_reasons_name_the_tile_where_there_are_several(ranked, monkeypatch):
+    monkeypatch.setattr(Searched, "tiles", (1, 2))
+    _, reasons, _ = retrieval_report.extremes(RetrievalReport(shown=1), ranked)
+    assert "c ✗ n0 1 → 11 0.250 look 1, tile 3, query 2 cosine" in words(reasons)
 
 
 def test_what_reranking_changed_is_told_the_right_way_round(ranked):
@@ -189,8 +195,8 @@ def _point(body: str) -> tuple[float, float]:
     return tuple(float(at) for at in re.search(r'cx="([\d.]+)" cy="([\d.]+)"', body).groups())
 
 
-def test_reranked_arms_are_reranked(compare, photos, tiny_checkpoint):  # noqa: F811
-    model, processor = load_checkpoint(tiny_checkpoint)
+def test_reranked_arms_are_reranked(compare, photos, reordering):  # noqa: F811
+    model, processor = load_checkpoint(reordering)
     asked = load("mqtr-phrase", photos)
     gallery = Gallery.embed(model, processor, asked.images, steps=2)
     found = [query["AP"]["T = 2"] for query in compare.metrics["queries"]]

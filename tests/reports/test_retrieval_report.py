@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from mstar import cli, peers
+from mstar import MstarConfig, MstarModel, MstarProcessor, cli, peers
+from mstar.characters import character_tokenizer
 from reports import retrieval_report
 from reports.retrieval_parameters import CompareReport, RetrievalReport
 
@@ -54,11 +56,22 @@ def retrieval(photos, tiny_checkpoint, tmp_path_factory) -> Page:
 
 
 @pytest.fixture(scope="session")
-def compare(photos, tiny_checkpoint, tmp_path_factory) -> Page:
+def reordering(tmp_path_factory) -> Path:
+    """A checkpoint of random weights whose re-ranking changes the ranking of `photos`."""
+    folder = tmp_path_factory.mktemp("reordering")
+    torch.manual_seed(2)
+    config = MstarConfig.tiny(steps=2, initializer_range=0.2)
+    MstarModel(config).save_pretrained(folder)
+    MstarProcessor.for_config(config, character_tokenizer()).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def compare(photos, reordering, tmp_path_factory) -> Page:
     folder = tmp_path_factory.mktemp("out") / "compare"
     run_report(
         ["compare", "--benchmark", "mqtr-phrase", "--folder", str(photos), "--rerank",
-         "--models", str(tiny_checkpoint), "--steps", "2", "0", "--out", str(folder)]
+         "--models", str(reordering), "--steps", "2", "0", "--out", str(folder)]
     )  # fmt: skip
     return Page(folder)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -26,15 +27,28 @@ class Recorded:
 @pytest.fixture(scope="session")
 def recorded() -> Recorded:
     """A tiny random model (T = 1) on a rendered image with words, a phrase and a hostile query."""
+    scene = sandbox.scene(1, 0, "test", sandbox.EASY)
+    words = [(region.word, region.polygon) for region in scene.regions]
+    return _record(Image.fromarray(scene.image), words)
+
+
+@pytest.fixture(scope="session")
+def tiled() -> Recorded:
+    """The same of a photograph of 16 : 9 in five tiles: the whole and 2 × 2 parts."""
+    scene = sandbox.scene(1, 0, "test", sandbox.EASY)
+    size = np.array([192, 108]) / scene.image.shape[1::-1]
+    words = [(region.word, np.asarray(region.polygon) * size) for region in scene.regions]
+    return _record(Image.fromarray(scene.image).resize((192, 108)), words, (1, 2))
+
+
+def _record(photo: Image.Image, words: list, tiles: tuple[int, ...] = (1,)) -> Recorded:
     torch.manual_seed(0)
     config = MstarConfig.tiny(steps=1)
     model = MstarModel(config).eval()
     processor = MstarProcessor.for_config(config, character_tokenizer())
-    scene = sandbox.scene(1, 0, "test", sandbox.EASY)
-    photo = Image.fromarray(scene.image)
+    processor.tiles = tiles
     texts = ["exit", "<b>way</b>", "open", "one way", "exit, open"]
     styles = ["word", "word", "word", "phrase", "combined"]
     inputs = processor(images=[photo], text=texts, styles=styles)
     _, trace = model.run_with_trace(inputs, list(NEEDED))
-    words = [(region.word, region.polygon) for region in scene.regions]
     return Recorded(model, processor, photo, texts, styles, words, trace)
