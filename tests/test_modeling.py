@@ -113,7 +113,7 @@ def test_base_is_the_papers():
         (dict(semantics="mine"), "semantics must be one of paper, released; got 'mine'"),
         (dict(sigma="otsu"), "sigma must be one of none, threshold, watershed, released"),
         (dict(word_scoring="both"), "word_scoring must be one of word, multi_word; got 'both'"),
-        (dict(steps=-1), r"steps \(T\) must be 0 or more; got -1"),
+        (dict(steps=-1), r"steps \(T\) must be from 0 to 64; got -1"),
         (dict(rerank_ratio=0.0), r"rerank_ratio must be in \(0, 1\]; got 0.0"),
         (dict(rerank_weight=-0.5), "rerank_weight must be 0 or more; got -0.5"),
         (dict(tiles=(2,)), r"rising from the whole: \(1,\), \(1, 2\) or \(1, 2, 3\); got \(2,\)"),
@@ -380,7 +380,7 @@ def test_a_window_of_the_position_table(tiny):
 
 
 def test_wrong_calls(tiny, inputs):
-    with pytest.raises(ValueError, match=r"steps \(T\) must be 0 or more; got -1"):
+    with pytest.raises(ValueError, match=r"steps \(T\) must be from 0 to 64; got -1"):
         tiny[0](**inputs, steps=-1)
     with pytest.raises(ValueError, match="give pixel_values, input_ids, or both"):
         tiny[0]()

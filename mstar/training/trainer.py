@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from .. import distributed, files
+from ..checkpoints import quiet
 from ..data.mixed import Mixed
 from ..data.stream import Items, Positions, Stream, collate
 from ..matching import NotFinite
@@ -176,7 +177,8 @@ class Trainer:
             model = copy.deepcopy(self.model)
             if weights is not None:
                 model.load_state_dict({name: weights[name] for name in model.state_dict()})
-            model.half().save_pretrained(made)
+            with quiet():  # the bar is the stage's
+                model.half().save_pretrained(made)
             self.processor.save_pretrained(made)
             record = json.dumps([*self.history, run], indent=1)
             (made / RECORD).write_text(record + "\n", encoding="utf-8")

@@ -210,7 +210,7 @@ def half_precision(part: Part) -> None:
 
 def _agreement(part: Part, name: str, one: Any, other: Any, least: float) -> None:
     """Cosines between the features of two runs, look by look, and how masks agree."""
-    queries = one.images.looks[0].embeddings.shape[1]
+    queries = one.images.looks[0].embeddings.shape[2]
     cosine = F.cosine_similarity(one.images.features.float(), other.images.features.float(), dim=-1)
     size = "tiny" if part.tiny else "base size, 512 px"
     for t, of_look in enumerate(cosine.split(queries, dim=1)):
