@@ -27,7 +27,7 @@ from .inference import encode_texts, evaluating
 from .modeling import MstarModel
 from .outputs import ImageEncoding
 from .processing import MstarProcessor
-from .queries import Query
+from .queries import Query, as_query
 from .tiles import canvas_grid, in_tiles, laid_back
 from .trace import Trace
 
@@ -284,7 +284,7 @@ def attribute(
     model: MstarModel,
     processor: MstarProcessor,
     image: Any,
-    queries: Sequence[Query],
+    queries: str | Query | Sequence[str | Query],
     methods: Sequence[str] = tuple(METHODS),
     steps: int | None = None,
     batch_size: int = 16,
@@ -293,7 +293,8 @@ def attribute(
 
     Args:
         image: as the processor takes it.
-        queries: words, phrases, combined and semantic texts; each is scored as in a ranking.
+        queries: words, phrases, combined and semantic texts, each scored as in a ranking; a str is
+            read as `queries.parse_query` reads it, and one alone is one query.
         steps: T; None = the configuration's.
         batch_size: changed images that pass through the model at once, which bounds the memory.
 
@@ -305,6 +306,8 @@ def attribute(
             gradient where a hook cuts its way.
     """
     known(methods)
+    alone = isinstance(queries, (str, Query))
+    queries = [as_query(query) for query in ([queries] if alone else queries)]
     if not queries:
         raise ValueError("give at least one query.")
     if batch_size < 1:

@@ -91,12 +91,13 @@ def sweep(
             f"a sweep needs an image and a query at least; got {len(images)} and {len(queries)}."
         )
     steps = model.config.steps_from(steps)
-    pixels = pixels_of(model, processor, images)
+    given = processor(images=list(images)).to(model.device)
+    pixels, boxes = given["pixel_values"].to(model.dtype), given["tile_boxes"]
     plain = scores(model, processor, pixels, queries, Change("none", steps=steps))
     rows = []
     for change in tqdm(changes, desc="changes", leave=False, delay=2):
         own = replace(change, steps=steps) if change.steps is None else change
-        changed = scores(model, processor, pixels, queries, own)
+        changed = scores(model, processor, pixels, queries, own, boxes)
         rows += [
             Row(change.name, image, query.text, query.style, float(changed[n, image]),
                 float(changed[n, image] - plain[n, image]))
@@ -113,10 +114,16 @@ def scores(
     pixels: Tensor,
     queries: Sequence[Query],
     change: Change,
+    boxes: Tensor | None = None,
 ) -> Tensor:
-    """Scores with a change, [N, B]; pixels [B, 3, H, W]."""
+    """Scores with a change, [N, B].
+
+    Args:
+        pixels: [B, V, 3, H, W].
+        boxes: where the tiles lie, [B, V, 4]; None = one tile, the whole.
+    """
     if change.covered is not None:
-        pixels = cover(pixels, change.covered)
+        pixels = cover(pixels, change.covered, boxes)
     with evaluating(model), model.hooks(change.hooks) if change.hooks else nullcontext():
         texts, is_word = encode_texts(model, processor, queries)
         images = model(pixel_values=pixels, steps=change.steps).images

@@ -55,6 +55,13 @@ def index(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
     add("--checkpoint", metavar="FOLDER", help="default: the embedded checkpoint")
     add("--steps", type=int, metavar="T", help="looks after the first (default: the checkpoint's)")
     add("--batch-size", type=int, default=16, metavar="N", help="images at once (default 16)")
+    add(
+        "--tiles",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help="parts along a side, level by level, as 1 2 3 (default: the checkpoint's)",
+    )
     add("--json", action="store_true", help="print one JSON object instead of sentences")
 
     def run(args: argparse.Namespace) -> None:
@@ -65,7 +72,12 @@ def index(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
         from .index import index_folder
 
         done = index_folder(
-            args.checkpoint or checkpoint(), args.images, args.gallery, args.steps, args.batch_size
+            args.checkpoint or checkpoint(),
+            args.images,
+            args.gallery,
+            args.steps,
+            args.batch_size,
+            args.tiles,
         )
         if args.json:
             print(json.dumps(asdict(done)))
@@ -84,15 +96,20 @@ def search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
     """rank the images of a gallery by the text written in them"""
     parser.epilog = (
         'A query may name its style: phrase:"way out", combined:stop+go, '
-        "semantic:\"'dream big' on a shirt\"; else it is guessed. The best images are looked at "
-        "again by the matching head, which can move them."
+        "semantic:\"'dream big' on a shirt\"; else it is guessed. With --rerank the best images "
+        "are looked at again by the matching head, which can move them."
     )
     add = parser.add_argument
     add("gallery", help="a folder that `mstar index` made")
     add("queries", nargs="+", metavar="query", help="texts to look for")
     add("--style", default="auto", help="word, phrase, combined or semantic, for all queries")
     add("--top", type=int, default=10, metavar="K", help="images a query (default 10)")
-    add("--no-rerank", action="store_true", help="by cosine alone")
+    add(
+        "--rerank",
+        action=argparse.BooleanOptionalAction,
+        help="look at the best images again, or "
+        "go by cosine alone (default: as the checkpoint's configuration says)",
+    )
     add("--checkpoint", metavar="FOLDER", help="where the gallery's checkpoint is now")
     add("--images", metavar="FOLDER", help="where the gallery's images are now")
     add("--json", action="store_true", help="print one JSON object instead of tables")
@@ -108,7 +125,8 @@ def search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
             raise ValueError(f"top must be 1 or more; got {args.top}.")
         queries = [as_query(query, args.style) for query in args.queries]
         gallery = Gallery.open(args.gallery, args.checkpoint, args.images)
-        ratio = 0 if args.no_rerank else None
+        asked = {True: gallery.model.config.rerank_ratio, False: 0, None: None}
+        ratio = asked[args.rerank]
         found = gallery.search_many(queries, args.top, ratio)
         if args.json:
             rows = [
@@ -181,7 +199,8 @@ def report(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
 def sandbox(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
     """draw a contact sheet of rendered scenes"""
     add = parser.add_argument
-    add("--difficulty", choices=("easy", "hard", "crowd"), default="easy")
+    add("--difficulty", choices=("easy", "hard", "crowd", "street"), default="easy")
+    add("--backgrounds", metavar="FOLDER", help="photographs without text for street to stand on")
     add("--seed", type=int, default=0, metavar="N", help="(default: 0)")
     add("--count", type=int, default=24, metavar="N", help="scenes on the sheet (default: 24)")
     add("--polygons", action="store_true", help="outline every word")
@@ -201,7 +220,8 @@ def sandbox(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], N
         split = difficulty.splits[0]  # train where there is training, else test
         indices = tqdm(range(args.count), desc="scenes", leave=False)
         sheet = contact_sheet(
-            [scene(args.seed, i, split, difficulty) for i in indices], polygons=args.polygons
+            [scene(args.seed, i, split, difficulty, backgrounds=args.backgrounds) for i in indices],
+            polygons=args.polygons,
         )
         with files.replacing(args.out) as path:
             sheet.save(path, format="PNG")
@@ -210,13 +230,13 @@ def sandbox(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], N
     return run
 
 
-_LISTED = ("real",)
-_PAPER = (*_LISTED, "synthetic", "siglip", "blip2", "tokenizer", "download", "epochs", "accumulate",
+_LISTED = ("real", "incomplete", "share")
+_PAPER = ("real", "synthetic", "siglip", "blip2", "tokenizer", "download", "epochs", "accumulate",
           "checkpoint_activations")  # fmt: skip
 #: What each recipe has a use for, beside what all have.
 _RECIPES = {
-    "sandbox": ("init",),
-    "photographs": ("init", *_LISTED, "incomplete", "crops", "backgrounds", "minutes"),
+    "sandbox": ("init", *_LISTED),
+    "photographs": ("init", *_LISTED, "crops", "backgrounds", "minutes"),
     "paper-word": _PAPER,
     "paper-multiquery": _PAPER,
 }
@@ -240,13 +260,22 @@ def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
         help="train on from this checkpoint (sandbox: with HARD images as well)",
     )
     lists = dict(nargs=2, action="append", default=[], metavar=("LIST", "ROOT"))
-    group = parser.add_argument_group("all but sandbox")
-    group.add_argument(
+    add = group.add_argument
+    add(
+        "--incomplete", help="as --real, of a list that leaves out some of what is written", **lists
+    )
+    add(
+        "--share",
+        type=float,
+        default=0.5,
+        metavar="X",
+        help="of photographs in a batch, beside rendered scenes (default: 0.5)",
+    )
+    parser.add_argument(
         "--real", help="an MSTAR-Training list and the folder of its images", **lists
     )
     group = parser.add_argument_group("photographs")
     add = group.add_argument
-    add("--incomplete", help="the same of a list that leaves out some of what is written", **lists)
     add("--crops", help="the same of single words cut out, for the reading warm-up", **lists)
     add("--backgrounds", metavar="FOLDER", help="photographs without text, to render on")
     add("--minutes", type=float, metavar="M", help="in all (default: the recipe's steps)")
@@ -304,6 +333,7 @@ def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
 
         from . import training
         from .checkpoints import load_checkpoint
+        from .training.state import CHECKPOINT
 
         if args.threads is not None:
             torch.set_num_threads(args.threads)
@@ -333,7 +363,7 @@ def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
         try:
             trainer.run()
             if trainer.accelerator.is_main_process:
-                print(trainer.save_checkpoint(out / "checkpoint"))
+                print(trainer.save_checkpoint(out / CHECKPOINT))
         except training.TrainingStopped as error:
             sys.exit(f"mstar: error: {error}")  # code 1: the input was fine
 
@@ -350,9 +380,13 @@ def _recipe(args: argparse.Namespace, runs: int) -> "Recipe":
         recipe = training.sandbox()
         if args.init:  # with images not seen before
             recipe = training.continued(recipe.seed + runs)
+        lists = (tuple(map(tuple, of)) for of in (args.real, args.incomplete))
+        recipe = training.mixed(recipe, *lists, args.share)
     elif args.recipe == "photographs":
         lists = (tuple(map(tuple, of)) for of in (args.real, args.incomplete, args.crops))
-        recipe = training.photographs(*lists, args.backgrounds, minutes=args.minutes)
+        recipe = training.photographs(
+            *lists, args.backgrounds, minutes=args.minutes, share=args.share
+        )
     else:
         make = {"paper-word": training.paper_word, "paper-multiquery": training.paper_multiquery}
         lists = (tuple(map(tuple, given)) for given in (args.synthetic, args.real))

@@ -226,7 +226,7 @@ def _named(parser: argparse.ArgumentParser) -> None:
 
 
 def _rendered(parser: argparse.ArgumentParser, images: int, what: str) -> None:
-    parser.add_argument("--difficulty", choices=("easy", "hard", "crowd"), default="easy")
+    parser.add_argument("--difficulty", choices=("easy", "hard", "crowd", "street"), default="easy")
     _seed(parser.add_argument, "of what is rendered or drawn at random")
     _images(parser.add_argument, images, what)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from transformers import Blip2QFormerConfig, PreTrainedConfig, SiglipVisionConfig
 
+from .hooks import MOST_STEPS
 from .tiles import check_tiles
 
 SIGMA_VARIANTS = ("none", "threshold", "watershed", "released")
@@ -165,11 +166,11 @@ class MstarConfig(PreTrainedConfig):
         """T as asked for; None = this configuration's.
 
         Raises:
-            ValueError: less than 0.
+            ValueError: less than 0, or more than `MOST_STEPS`.
         """
         steps = self.steps if steps is None else steps
-        if steps < 0:
-            raise ValueError(f"steps (T) must be 0 or more; got {steps}.")
+        if not 0 <= steps <= MOST_STEPS:
+            raise ValueError(f"steps (T) must be from 0 to {MOST_STEPS}; got {steps}.")
         return steps
 
     def check(self) -> None:

@@ -8,6 +8,7 @@ as fine as the smallest tile's tokens (`canvas`); with one tile that is the tile
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from scipy.optimize import linear_sum_assignment
@@ -107,6 +108,11 @@ def tile_count(trace: Trace) -> int:
     return 1 if trace.boxes is None else trace.boxes.shape[1]
 
 
+def _config(trace: Trace) -> dict[str, Any]:
+    """Of the model that was recorded, as far as the trace knows it."""
+    return trace.meta.get("config", {})
+
+
 def canvas(trace: Trace, image: int = 0) -> tuple[int, int]:
     """(rows, columns) of the grid over the whole photograph on which maps are laid back."""
     if tile_count(trace) == 1:
@@ -201,6 +207,8 @@ def explain_words(
             kind = "weighted"
             # [head, query]; with one attention per step, a step's weights sum to 1 of their own
             values = trace["mim.aggregator_attention"][image, n].double().mean(0)
+            if _config(trace).get("multi_word_scoring_steps") == "first":
+                values[tiles * queries :] = 0  # the score does not see them
             index = int(values.argmax())
         value, lead = _value_and_lead(values, index) if kind != "none" else (0.0, 0.0)
         place = place_of(index, tiles, queries) if kind != "none" else NO_PLACE
@@ -253,7 +261,7 @@ def assigned_words(trace: Trace, styles: Sequence[str], image: int = 0) -> tuple
     assignment = trace["mim.assignment"][image]
     rows = [n for n, style in enumerate(styles) if style == "word" or assignment[n] != UNASSIGNED]
     cosine = trace["mim.similarity"][image][rows]
-    first = trace.meta.get("config", {}).get("assignment_steps") == "first"
+    first = _config(trace).get("assignment_steps") == "first"
     return rows, cosine[:, : tile_count(trace) * query_count(trace)] if first else cosine
 
 

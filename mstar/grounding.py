@@ -6,17 +6,23 @@ covers, so that attention (one value a token) can be summed inside the word.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from tqdm.auto import tqdm
 
+from .data.benchmarks import Benchmark
+from .data.benchmarks.texts import can_be_asked, text_filter
 from .data.scenes import Scene
-from .explain import canvas, embedding_maps, tile_count, together
+from .evaluation import Estimate, estimate
+from .explain import canvas, cross_attention, tile_count, together
 from .inference import evaluating
-from .matching import UNASSIGNED, assign_per_image
+from .matching import UNASSIGNED, assign_per_image, place_of
 from .modeling import MstarModel
 from .processing import MstarProcessor
+from .sandbox_report import Measure
 
 _FINE = 4  # samples along each side of a token
 
@@ -104,8 +110,8 @@ class Grounding:
     Attributes:
         word_mass: share of the assigned query's cross-attention inside the word; the query is
             assigned among the words of the image (Hungarian), the map is the mean over layers and
-            heads at the query's step.
-        word_area: share of the image that the word takes: what even attention would reach.
+            heads at the query's step, of the tile that it looked at.
+        word_area: share of that tile that the word takes: what even attention would reach.
         pointing, touched: the pointing game of the assigned query's map, and the share of tokens
             with any of the word in them, which a map without sense would reach.
         distinct, distinct_queries: `distinct_share` of images with at least two words, counted by
@@ -132,16 +138,73 @@ class Grounding:
     random_mask: list[float]
 
 
+class Outlined(NamedTuple):
+    """An image with the places of its words; what stands there several times does so here.
+
+    Attributes:
+        image: as the processor takes it.
+        words: texts, and their outlines [points, 2] of (x, y) in px.
+        unread: outlines of text that is no word to ask for.
+    """
+
+    image: Any
+    words: tuple[tuple[str, NDArray[np.float64]], ...]
+    unread: tuple[NDArray[np.float64], ...] = ()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in px."""
+        image = self.image
+        return (image.height, image.width) if hasattr(image, "height") else image.shape[:2]
+
+
+def outlined_scene(scene: Scene) -> Outlined:
+    """A rendered scene."""
+    return Outlined(scene.image, tuple((one.word, one.polygon) for one in scene.regions))
+
+
+class OutlinedPhotographs(Sequence[Outlined]):
+    """The photographs of a benchmark with their words, each opened when asked for.
+
+    Raises:
+        ValueError: the benchmark does not outline its text.
+    """
+
+    def __init__(self, benchmark: Benchmark):
+        if not benchmark.polygons or not any(benchmark.polygons):
+            raise ValueError(
+                f"{benchmark.name} does not outline all of its text: take icdar2003, icdar2015, "
+                "total-text, ctw1500 or a rendered one."
+            )
+        self.benchmark = benchmark
+        self.places = [i for i, polygons in enumerate(benchmark.polygons) if polygons]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: int) -> Outlined:
+        place, benchmark = self.places[index], self.benchmark
+        words, unread = [], []
+        pairs = zip(benchmark.transcriptions[place], benchmark.polygons[place], strict=True)
+        for text, polygon in pairs:
+            word = text_filter(text)
+            if len(word) > 2 and len(word.split()) == 1 and can_be_asked(word):
+                words.append((word, polygon))
+            else:
+                unread.append(polygon)
+        return Outlined(benchmark.images[place], tuple(words), tuple(unread))
+
+
 @torch.no_grad()
 def ground(
     model: MstarModel,
     processor: MstarProcessor,
-    scenes: Sequence[Scene],
+    images: Sequence[Outlined],
     steps: int | None = None,
     seed: int = 0,
     batch_size: int = 25,
 ) -> Grounding:
-    """Measure attention and masks on scenes whose word polygons are known.
+    """Measure attention and masks on images whose words' places are known.
 
     Args:
         steps: T; None = the configuration's.
@@ -150,22 +213,24 @@ def ground(
     found = Grounding(*([] for _ in Grounding.__dataclass_fields__))
     rng = np.random.default_rng(seed)
     with evaluating(model):
-        for start in range(0, len(scenes), batch_size):
-            _ground_batch(model, processor, scenes[start : start + batch_size], steps, rng, found)
+        for start in tqdm(range(0, len(images), batch_size), desc="attention", leave=False):
+            batch = [images[i] for i in range(start, min(start + batch_size, len(images)))]
+            _ground_batch(model, processor, batch, steps, rng, found)
     return found
 
 
 def _ground_batch(
     model: MstarModel,
     processor: MstarProcessor,
-    scenes: Sequence[Scene],
+    images: Sequence[Outlined],
     steps: int | None,
     rng: np.random.Generator,
     found: Grounding,
 ) -> None:
-    words = sorted({region.word for scene in scenes for region in scene.regions})
-    own = torch.tensor([[w in {r.word for r in scene.regions} for w in words] for scene in scenes])
-    inputs = processor(images=[scene.image for scene in scenes], text=words).to(model.device)
+    words = sorted({word for one in images for word, _ in one.words}) or ["a"]
+    written = [{word for word, _ in one.words} for one in images]
+    own = torch.tensor([[word in texts for word in words] for texts in written])
+    inputs = processor(images=[one.image for one in images], text=words).to(model.device)
     points = ["pve.*.layers.*.cross_attention", "pve.0.attention_map", "pve.0.salient"]
     _, trace = model.run_with_trace({**inputs, "steps": steps}, [*points, "mim.similarity"])
     cosine = trace["mim.similarity"]
@@ -173,13 +238,13 @@ def _ground_batch(
     first_look = tile_count(trace) * count
     assignable = cosine[..., :first_look] if model.config.assignment_steps == "first" else cosine
     assignment = assign_per_image(assignable, own)
-    for i, scene in enumerate(scenes):
-        size, grid = scene.image.shape[:2], canvas(trace, i)
-        maps = embedding_maps(trace, i).numpy()
-        for region in scene.regions:
-            index = int(assignment[i, words.index(region.word)])
-            covered = coverage([region.polygon], size, grid)
+    for i, one in enumerate(images):
+        maps = cross_attention(trace, i).mean((1, 3)).flatten(0, 2).numpy()  # [(T+1)·V·Q, …]
+        for word, polygon in one.words:
+            index = int(assignment[i, words.index(word)])
             if index != UNASSIGNED:
+                tile = place_of(index, tile_count(trace), count).tile
+                covered = _in_tile(polygon, one.size, trace.boxes[i, tile].numpy(), trace.grid)
                 found.word_mass.append(mass_inside(maps[index], covered))
                 found.word_area.append(float(covered.mean()))
                 found.pointing.append(pointing_game(maps[index], covered))
@@ -188,7 +253,8 @@ def _ground_batch(
         if len(chosen) >= 2:
             found.distinct.append(distinct_share(chosen))
             found.distinct_queries.append(distinct_share(chosen, count))
-        text = coverage([region.polygon for region in scene.regions], size, grid)
+        grid = canvas(trace, i)
+        text = coverage([*(polygon for _, polygon in one.words), *one.unread], one.size, grid)
         first = together(trace, trace["pve.0.attention_map"][i], i).numpy()
         found.text_mass.append(mass_inside(first, text))
         found.text_area.append(float(text.mean()))
@@ -198,3 +264,44 @@ def _ground_batch(
         shuffled = rng.permutation(salient.ravel()).reshape(grid)
         found.mask.append(mask_iou(salient, text))
         found.random_mask.append(mask_iou(shuffled, text))
+
+
+def _in_tile(
+    polygon: NDArray[np.float64],
+    size: tuple[int, int],
+    box: NDArray[np.float32],
+    grid: tuple[int, int],
+) -> NDArray[np.float64]:
+    """How much of each token of a tile a word covers, [grid_h, grid_w].
+
+    Args:
+        size: (height, width) of the photograph.
+        box: of the tile, in shares of it.
+    """
+    left, top, right, bottom = box.astype(float) * [size[1], size[0], size[1], size[0]]
+    return coverage([polygon - [left, top]], (bottom - top, right - left), grid)
+
+
+def measures(found: Grounding) -> list[Measure]:
+    """What `ground` found, with what each number is to be held against."""
+
+    def percent(values: list[float]) -> Estimate:
+        return estimate(100 * np.array(values))
+
+    half = percent([iou >= 0.5 for iou in found.mask])
+    return [
+        Measure("assigned query's attention inside its word", percent(found.word_mass),
+                "area of the word", percent(found.word_area)),
+        Measure("its largest attention on the word (pointing game)", percent(found.pointing),
+                "share of such tokens", percent(found.touched)),
+        Measure("words that choose an embedding of their own", percent(found.distinct)),
+        Measure("words that choose a query of their own", percent(found.distinct_queries)),
+        Measure("attention C₀ on text", percent(found.text_mass),
+                "area of text", percent(found.text_area)),
+        Measure("attention C₀ on tokens with text", percent(found.touched_mass),
+                "share of such tokens", percent(found.touched_area)),
+        Measure("IoU of the mask σ(C₀) with text", percent(found.mask),
+                "random mask of that area", percent(found.random_mask)),
+        Measure("images whose mask has IoU ≥ 0.5", half,
+                "random mask of that area", percent([iou >= 0.5 for iou in found.random_mask])),
+    ]  # fmt: skip

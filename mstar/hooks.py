@@ -24,6 +24,9 @@ from torch import Tensor
 if TYPE_CHECKING:
     from .configuration import MstarConfig
 
+#: Largest T. The paper goes to 3; a mistyped number should not run for hours.
+MOST_STEPS = 64
+
 #: Which points to take: an exact name, a glob, a list of either, or a predicate on the name.
 Names = str | Iterable[str] | Callable[[str], bool]
 
@@ -290,7 +293,10 @@ def hooks(model: object, functions: Hooks) -> Iterator[Run]:
     listed = pairs(functions)
     for name, _ in listed:
         t = re.match(r"pve\.(\d+)\.", name)
-        steps = max(model.config.steps, int(t.group(1)) if t else 0)
+        step = int(t.group(1)) if t and len(t.group(1)) < 9 else 0
+        if t and not step <= MOST_STEPS:
+            raise HookError(f"{name!r} is of step {step}; T is at most {MOST_STEPS}.")
+        steps = max(model.config.steps, step)
         select(name, point_names(model.config, steps))
     run = Run(hooks=listed)
     with listening(model, run):

@@ -5,12 +5,15 @@ Everything runs under the model's hooks. What the scores are worth is the matter
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from . import hooks as hooking
@@ -22,16 +25,41 @@ from .queries import Query
 _TEXTS_AT_ONCE = 256
 
 
+@dataclass
+class _Evaluating:
+    """How many blocks a model is in, and which of its modules train outside of them."""
+
+    blocks: int = 0
+    training: list[nn.Module] = field(default_factory=list)
+
+
+_LOCK = Lock()
+_EVALUATING: WeakKeyDictionary[nn.Module, _Evaluating] = WeakKeyDictionary()
+
+
 @contextmanager
 def evaluating(model: MstarModel) -> Iterator[None]:
-    """The model in evaluation mode inside the block, and as it was after it."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
+    """The model in evaluation mode inside the block, and as it was after it.
+
+    The mode belongs to the model: of several threads inside such blocks the last to leave puts it
+    back.
+    """
+    with _LOCK:
+        inside = _EVALUATING.setdefault(model, _Evaluating())
+        if not inside.blocks:
+            # one by one: a frozen part may not be training
+            inside.training = [module for module in model.modules() if module.training]
+            model.eval()
+        inside.blocks += 1
     try:
         yield
     finally:
-        for module in training:  # one by one: a frozen part may not have been
-            module.training = True
+        with _LOCK:
+            inside.blocks -= 1
+            if not inside.blocks:
+                for module in inside.training:
+                    module.training = True
+                inside.training = []
 
 
 @contextmanager

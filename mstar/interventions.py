@@ -222,7 +222,7 @@ def cover(pixel_values: Tensor, region: Tensor, tile_boxes: Tensor | None = None
     both = torch.stack([region.bool(), around if around.any() else torch.ones_like(around)]).cpu()
     painted = []
     for image, boxes in zip(tiled, tile_boxes, strict=True):
-        placed = in_tiles(both.numpy(), boxes.cpu().numpy(), (height, width))
+        placed = in_tiles(both.numpy(), boxes.float().cpu().numpy(), (height, width))
         inside, surroundings = torch.from_numpy(placed).to(image.device)  # [V, H, W] each
         colour = image[0][:, surroundings[0]].mean(-1)  # of the whole, [3]
         painted.append(torch.where(inside[:, None], colour[:, None, None], image))

@@ -168,7 +168,7 @@ def evaluate_localisation(
     """Measure every method on queries of all styles, on rendered scenes.
 
     Args:
-        difficulty: `easy`, `hard` or `crowd`.
+        difficulty: `easy`, `hard`, `crowd` or `street`.
         seed: of the scenes, of random maps and of shuffled weights.
         images: of the gallery from which the queries come.
         per_style: queries of each style, as far as the gallery has them.

@@ -17,10 +17,11 @@ from tqdm.auto import tqdm
 from .data.benchmarks import Benchmark
 from .evaluation import FEW, FEW_SAID, Estimate, estimate, paired, without_nan
 from .explain import canvas, together
-from .grounding import coverage, mask_iou
+from .grounding import OutlinedPhotographs, coverage, ground, mask_iou, measures
 from .inference import computed_as, evaluating
 from .modeling import MstarModel
 from .processing import MstarProcessor
+from .sandbox_report import Measure, measure_lines
 from .trace import Trace
 from .versions import versions
 
@@ -60,11 +61,13 @@ class MaskReport:
         about: where it comes from; `images` are those with any text outlined.
         text: share of an image that text covers, in %.
         lines: by variant and look.
+        attention: of the assigned query tokens and of C₀, against the places of words and text.
     """
 
     about: dict[str, Any]
     text: Estimate
     lines: list[MaskLine]
+    attention: list[Measure]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -85,6 +88,7 @@ class MaskReport:
             name = line.name if line.look is None else f"{line.name}, look {line.look}"
             values = (line.masked, line.iou, line.random_iou, line.difference, line.half)
             head.append(f"{name:20}" + "".join(f"{v!s:22}" for v in values) + str(line.random_half))
+        head += measure_lines(self.attention)
         if self.text.count < FEW:
             head += ["", FEW_SAID]
         return "\n".join(head)
@@ -127,15 +131,11 @@ def evaluate_masks(
         ValueError: the benchmark does not outline its text, or steps out of range.
     """
     steps = model.config.steps_from(steps)
-    if benchmark.polygons is None or not any(benchmark.polygons):
-        raise ValueError(
-            f"{benchmark.name} does not outline all of its text, against which masks are measured: "
-            "take icdar2003, icdar2015, total-text, ctw1500 or a rendered one."
-        )
+    outlined = OutlinedPhotographs(benchmark)
     rng = np.random.default_rng(seed)
     found: dict[tuple[str, int | None], list[tuple[float, ...]]] = {}
     shares, grid = [], (0, 0)
-    shown = [i for i, polygons in enumerate(benchmark.polygons) if polygons]
+    shown = outlined.places
     batches = [shown[at : at + batch_size] for at in range(0, len(shown), batch_size)]
     with evaluating(model):
         for batch in tqdm(batches, desc="masks", leave=False):
@@ -168,7 +168,8 @@ def evaluate_masks(
         "versions": versions(),
     }
     lines = [_line(*of, np.array(values)) for of, values in found.items()]
-    return MaskReport(about, estimate(100 * np.array(shares)), lines)
+    attention = measures(ground(model, processor, outlined, steps, seed, batch_size))
+    return MaskReport(about, estimate(100 * np.array(shares)), lines, attention)
 
 
 def _salient(model: MstarModel, inputs: dict[str, Any], steps: int) -> Iterator[tuple[str, Trace]]:

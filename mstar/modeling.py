@@ -64,6 +64,11 @@ class MstarModel(PreTrainedModel):
         (loaded[0] if isinstance(loaded, tuple) else loaded).freeze()
         return loaded
 
+    def set_attn_implementation(self, *args: Any, **kwargs: Any) -> None:
+        """As in transformers, for φ; ψ keeps its own, which lets its attention be heard."""
+        super().set_attn_implementation(*args, **kwargs)
+        self.multimodal.keep_attention()
+
     def freeze(self) -> None:
         """Keep what the configuration does not train: τ, φ's last norm, or neither."""
         if not self.config.learn_temperature:
@@ -123,7 +128,9 @@ class MstarModel(PreTrainedModel):
         Args:
             input_ids, attention_mask: int64 [N, L]; 1 = real token.
         """
-        if self.training and run is None:
+        layers = range(self.config.qformer_config.num_hidden_layers)
+        heard = run is not None and any(run.wants(f"text.layers.{i}.hidden") for i in layers)
+        if self.training and not heard:  # whoever listens there is given all texts at once
             embeddings = self._read_by_length(input_ids, attention_mask)
         else:
             embeddings = self.multimodal.read(input_ids, attention_mask, run)[:, 0]
@@ -165,16 +172,16 @@ class MstarModel(PreTrainedModel):
         """
         config = self.config
         words = is_word if config.multi_word_branch else torch.ones_like(is_word)
-        cosine = _cosine(images.features, texts.features)
+        made = cosine = _cosine(images.features, texts.features)
         if run is not None:
-            cosine = run("mim.similarity", cosine)
+            cosine = run("mim.similarity", made)
         count = cosine.shape[2] if config.assignment_steps == "all" else self.look_size(images)
         assignment = self._assign(cosine, count, words, own, run)
         at = assignment if own is not None else torch.full_like(assignment, -1)
 
         # Each direction may train only its own side; the values are the same.
         v2t_cosine = t2v_cosine = cosine
-        if config.stop_gradient and torch.is_grad_enabled() and run is None:
+        if config.stop_gradient and torch.is_grad_enabled() and cosine is made:
             v2t_cosine = _cosine(images.features, texts.features.detach())
             t2v_cosine = _cosine(images.features.detach(), texts.features)
         v2t, t2v = (self._word_logits(one, at, count) for one in (v2t_cosine, t2v_cosine))
@@ -197,12 +204,13 @@ class MstarModel(PreTrainedModel):
         """
         by_word = self.scored_by_word(is_word)
         scores = images.features.new_empty(len(is_word), len(images.features))
-        scores[by_word] = _cosine(images.features, texts.features[by_word]).amax(dim=2).T
+        cosine = _cosine(images.features, texts.features[by_word])
+        scores[by_word] = cosine.amax(dim=2).T.to(scores)  # autocast makes them half
         if not by_word.all():
             rest = TextEncoding(texts.embeddings[~by_word], texts.features[~by_word])
             groups = self._multi_word_groups(images)
             conditioned = self.aggregator(rest.embeddings, groups)
-            scores[~by_word] = self._multi_word_scores(images, conditioned, rest).T
+            scores[~by_word] = self._multi_word_scores(images, conditioned, rest).T.to(scores)
         return scores
 
     def embedding_values(
@@ -335,6 +343,12 @@ class MstarModel(PreTrainedModel):
         run = hooking.active(self)
         if pixel_values is None and input_ids is None:
             raise ValueError("give pixel_values, input_ids, or both.")
+        _check_shapes(
+            pixel_values,
+            input_ids,
+            {"attention_mask": attention_mask, "is_word": is_word},
+            {"own": own, "positives": positives, "unknown": unknown},
+        )
         out = MstarOutput()
         if pixel_values is not None:
             out.images = self.encode_images(pixel_values, steps, run, window)
@@ -438,11 +452,11 @@ class MstarModel(PreTrainedModel):
         if split:
             # each side gathered without a gradient, as released
             t2v = _best_cosine(
-                self.aggregator(texts.embeddings, [group.detach() for group in groups]),
+                self.aggregator(texts.embeddings, [group.detach() for group in groups], run),
                 texts.features,
                 self.vision_projection,
             )
-            conditioned = self.aggregator(texts.embeddings.detach(), groups)
+            conditioned = self.aggregator(texts.embeddings.detach(), groups, run)
         if split or not config.multi_word_projected:
             sides = texts.features if config.multi_word_projected else texts.embeddings
             project = self.vision_projection if config.multi_word_projected else nn.Identity()
@@ -521,6 +535,40 @@ def _joined(images: ImageEncoding, texts: TextEncoding) -> tuple[ImageEncoding, 
         replace(images, embeddings=joined(images.embeddings), features=joined(images.features)),
         TextEncoding(joined(texts.embeddings), joined(texts.features)),
     )
+
+
+def _check_shapes(
+    pixel_values: Tensor | None,
+    input_ids: Tensor | None,
+    of_texts: Mapping[str, Tensor | None],
+    of_pairs: Mapping[str, Tensor | None],
+) -> None:
+    """See that what is given fits together, as broadcasting would hide what does not.
+
+    Raises:
+        ValueError: with what was expected and what came.
+    """
+
+    def check(name: str, value: Tensor | None, expected: tuple[int | None, ...]) -> None:
+        if value is None:
+            return
+        shape = tuple(value.shape)
+        if len(shape) != len(expected) or any(
+            e is not None and e != s for e, s in zip(expected, shape, strict=True)
+        ):
+            said = ", ".join("any" if size is None else str(size) for size in expected)
+            raise ValueError(f"{name} should have the shape [{said}]; got {list(shape)}.")
+
+    if pixel_values is not None and not len(pixel_values):
+        raise ValueError("pixel_values hold no image.")
+    if input_ids is None:
+        return
+    check("input_ids", input_ids, (None, None))
+    texts, length = input_ids.shape
+    check("attention_mask", of_texts["attention_mask"], (texts, length))
+    check("is_word", of_texts["is_word"], (texts,))
+    for name, value in of_pairs.items():
+        check(name, value, (None, texts))
 
 
 def _cosine(vision: Tensor, text: Tensor) -> Tensor:

@@ -96,11 +96,15 @@ class MultimodalEncoder(nn.Module):
     def __init__(self, config: MstarConfig):
         super().__init__()
         self.qformer = Blip2QFormerModel(config.qformer_config)
-        self.qformer.config._attn_implementation = "mstar_explicit"
+        self.keep_attention()
         self.text_embeddings = Blip2TextEmbeddings(config.qformer_config)
         self.query_tokens = nn.Parameter(
             torch.zeros(1, config.num_query_tokens, config.qformer_config.hidden_size)
         )
+
+    def keep_attention(self) -> None:
+        """ψ's attention is `explicit_attention`, whatever the rest of the model has."""
+        self.qformer.config._attn_implementation = "mstar_explicit"
 
     def look(
         self, image: Tensor, prefix: str, run: TiledRun | None = None

@@ -68,7 +68,7 @@ class MstarProcessor(ProcessorMixin):
     def __call__(
         self,
         images: Any = None,
-        text: Sequence[str] | None = None,
+        text: str | Sequence[str] | None = None,
         styles: str | Sequence[str] = "word",
         tiles: Sequence[int] | None = None,
     ) -> BatchFeature:
@@ -76,7 +76,7 @@ class MstarProcessor(ProcessorMixin):
 
         Args:
             images: PIL images or uint8 arrays [H, W, 3].
-            text: N queries as a user writes them.
+            text: N queries as a user writes them; a str is one.
             styles: one style for all of them, or one each.
             tiles: levels, see `mstar.tiles`; None = the checkpoint's.
 
@@ -92,7 +92,8 @@ class MstarProcessor(ProcessorMixin):
         if images is not None:
             data |= self._tiled(images, self.tiles if tiles is None else check_tiles(tiles))
         if text is not None:
-            texts, styles = list(text), self._styles(text, styles)
+            texts = [text] if isinstance(text, str) else list(text)
+            styles = self._styles(texts, styles)
             prompted = [self.instruct(*pair) for pair in zip(texts, styles, strict=True)]
             data |= self.tokenizer(prompted, padding=True, truncation=True, return_tensors="pt")
             data.pop("token_type_ids", None)

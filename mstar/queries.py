@@ -16,7 +16,9 @@ class Query(NamedTuple):
 
 def guess_style(text: str) -> tuple[str, str]:
     """The style that a text most likely has, and why: (style, reason)."""
-    if re.search(r"['\"‘“].+['\"’”]\s+(on|in|at|of)\b", text):
+    opened = re.search("['\"‘“]", text)
+    # from the first mark on, once: to try every mark would be quadratic in a text of marks
+    if opened and re.search(r"['\"’”]\s+(?:on|in|at|of)\b", text[opened.end() + 1 :]):
         return "semantic", "a text in quotation marks, and where it stands"
     number = re.fullmatch(r"\d+(,\d{3})+(\.\d+)?", text)
     if not number and re.search(r"[^\s,+]\s*[,+]\s*[^\s,+]", text):
@@ -81,12 +83,12 @@ def quoted(text: str) -> Quoted | None:
     The first closing mark at the end of a word counts: `'it's open' on the baker's door`.
     """
     found = re.fullmatch(
-        r"\s*(?:(['‘])(.+?)(['’])|([\"“])(.+?)([\"”]))(?!\w)\s*(.*?)\s*", text, re.DOTALL
+        r"(?:(['‘])(.+?)(['’])|([\"“])(.+?)([\"”]))(?!\w)(.*)", text.strip(), re.DOTALL
     )
     if not found:
         return None
     opening, inside, closing = found.groups()[:3] if found[1] else found.groups()[3:6]
-    return Quoted(opening, inside, closing, found[7])
+    return Quoted(opening, inside, closing, found[7].strip())
 
 
 def words_of(query: Query) -> tuple[str, ...]:

@@ -52,8 +52,9 @@ class SalientAttentionShift(nn.Module):
         dropout = self.attention_dropout if self.training else 0.0
         name = f"pve.{t}.sas_attention"
         if run is not None and run.wants(name):
-            logits = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5 + bias
-            weights = run(name, logits.softmax(-1))
+            # in full precision, as SDPA does inside: half has no room for logits beside the bias
+            logits = query.float() @ key.float().transpose(-1, -2) * query.shape[-1] ** -0.5
+            weights = run(name, (logits + bias.float()).softmax(-1).to(query.dtype))
             mixed = nn.functional.dropout(weights, dropout) @ value
         else:
             mixed = nn.functional.scaled_dot_product_attention(

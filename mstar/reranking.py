@@ -21,7 +21,10 @@ def rerank_count(images: int, ratio: float) -> int:
 
 
 def rerank(
-    scores: Tensor, probability: Tensor | Callable[[int, Tensor], Tensor], ratio: float
+    scores: Tensor,
+    probability: Tensor | Callable[[int, Tensor], Tensor],
+    ratio: float,
+    weight: float = 1.0,
 ) -> Tensor:
     """Add the matching probability to each text's best images (official.md 12).
 
@@ -30,6 +33,7 @@ def rerank(
         probability: softmax of the matching logits, class 1, as [N, B]; or a function of a text's
             index and the indices of its k best images, best first, that computes them, [k].
         ratio: share of the gallery that is re-ranked, see `rerank_count`.
+        weight: of the probability; 1 as released.
 
     Returns:
         [N, B]; the scores of all other images are unchanged.
@@ -41,7 +45,7 @@ def rerank(
         added = probability.gather(1, best)
     else:
         added = torch.stack([probability(text, images) for text, images in enumerate(best)])
-    return scores.scatter_add(1, best, added.to(scores))
+    return scores.scatter_add(1, best, weight * added.to(scores))
 
 
 class TokenCache:

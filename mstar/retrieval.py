@@ -94,6 +94,17 @@ def _check(shard: Shard, model: MstarModel, about: About) -> None:
             )
 
 
+def _asked(queries: Sequence[str | Query]) -> list[Query]:
+    """Texts with their styles.
+
+    Raises:
+        ValueError: one text where several are asked for: its letters would be queries.
+    """
+    if isinstance(queries, (str, Query)):
+        raise ValueError(f"expected a list of queries; got {queries!r} alone: use search.")
+    return [as_query(query) for query in queries]
+
+
 class Gallery:
     """Images embedded once, and searched by text. Made by `embed` or `open`.
 
@@ -207,16 +218,21 @@ class Gallery:
         """Drop the image tokens that are kept for the next re-ranking."""
         self._tokens.clear()
 
-    def scores(self, queries: Sequence[Query]) -> Tensor:
+    def scores(self, queries: Sequence[str | Query]) -> Tensor:
         """Scores of the ranking by cosine, float32 [Q, B]: exact, over all steps.
 
         The embeddings are read a block at a time, once for all queries; give many at once.
         """
-        return self._scores(*self._encoded(queries))
+        return self._scores(*self._encoded(_asked(queries)))
 
-    def reranked_scores(self, queries: Sequence[Query], ratio: float | None = None) -> Tensor:
-        """Scores of the final ranking, float32 [Q, B]; see `search_many`."""
-        return self._ranked(queries, ratio).scores
+    def reranked_scores(self, queries: Sequence[str | Query], ratio: float | None = None) -> Tensor:
+        """Scores after re-ranking, float32 [Q, B], whatever a search does by itself.
+
+        Args:
+            ratio: as of `search_many`; None = the configuration's `rerank_ratio`.
+        """
+        ratio = self.model.config.rerank_ratio if ratio is None else ratio
+        return self._ranked(_asked(queries), ratio).scores
 
     def search(
         self,
@@ -237,20 +253,22 @@ class Gallery:
         return self.search_many([as_query(query, style)], k, ratio)[0]
 
     def search_many(
-        self, queries: Sequence[Query], k: int | None = 10, ratio: float | None = None
+        self, queries: Sequence[str | Query], k: int | None = 10, ratio: float | None = None
     ) -> list[list[Hit]]:
         """The k best images of each query, best first, by cosine and then by the matching head.
 
         Equal scores are in the order of the images.
 
         Args:
+            queries: texts with their styles; a str is read as `search` reads it.
             k: how many; None = all.
             ratio: share of the gallery that is re-ranked, see `rerank_count`; 0 = none; None =
-                the configuration's.
+                the configuration's where its `rerank_weight` is above 0, else none. The matching
+                probability counts with that weight, and with 1 where it is 0.
         """
         if k is not None and k < 1:
             raise ValueError(f"k must be 1 or more; got {k}.")
-        ranked = self._ranked(queries, ratio)
+        ranked = self._ranked(_asked(queries), ratio)
         k = len(self) if k is None else k
         best = [scores.argsort(descending=True, stable=True)[:k] for scores in ranked.scores]
         return [ranked.hits(i, images) for i, images in enumerate(best)]
@@ -302,7 +320,9 @@ class Gallery:
         return Explanation(asked, hit, kind, values, lead, words, trace)
 
     def _ranked(self, queries: Sequence[Query], ratio: float | None) -> Ranked:
-        ratio = self.model.config.rerank_ratio if ratio is None else ratio
+        config = self.model.config
+        if ratio is None:
+            ratio = config.rerank_ratio if config.rerank_weight else 0
         if not 0 <= ratio <= 1:
             raise ValueError(f"the share to re-rank is from 0 to 1; got {ratio}.")
         texts, is_word = self._encoded(queries)
@@ -318,7 +338,7 @@ class Gallery:
 
         with bar, evaluating(self.model):
             if ratio:
-                final = rerank(cosine, matched, ratio)
+                final = rerank(cosine, matched, ratio, config.rerank_weight or 1.0)
         return Ranked(self._vectors, self.names, texts, is_word, cosine, final, probability)
 
     def _encoded(self, queries: Sequence[Query]) -> tuple[TextEncoding, Tensor]:

@@ -15,7 +15,6 @@ from torch import Tensor
 from .data import sandbox
 from .data.labels import parse_semantic
 from .evaluation import (
-    Estimate,
     average_precision,
     average_precisions,
     estimate,
@@ -24,12 +23,12 @@ from .evaluation import (
     random_scores,
     scale_average_precisions,
 )
-from .grounding import ground
+from .grounding import ground, measures, outlined_scene
 from .inference import rank_gallery
 from .modeling import MstarModel
 from .processing import MstarProcessor
 from .queries import Query, words_of
-from .sandbox_report import Comparison, Measure, Ranking, SandboxReport
+from .sandbox_report import Comparison, Ranking, SandboxReport
 from .versions import versions
 
 Array = NDArray[np.float64]
@@ -47,7 +46,7 @@ def evaluate_sandbox(
     """Render a gallery from a seed, rank it, and measure where the model looked.
 
     Args:
-        difficulty: `easy`, `hard` or `crowd`.
+        difficulty: `easy`, `hard`, `crowd` or `street`.
         images: size of the gallery, see `judging_gallery`.
         steps: T; None = the configuration's.
         controls: also compare T = 0 with T = 1, with an empty mask and with a random one.
@@ -79,9 +78,13 @@ def evaluate_sandbox(
         compared = _controls(model, processor, pictures, queries, truth[asked], seed)
     return SandboxReport(
         about,
-        rankings(gallery.queries, truth, scores, seed),
+        rankings(
+            gallery.queries, truth, scores, seed, sandbox.DIFFICULTIES[gallery.difficulty].small
+        ),
         shortcuts(gallery.scenes, gallery.queries, truth, scores, by_text),
-        _grounding(model, processor, gallery.scenes[:200], steps, seed),
+        measures(
+            ground(model, processor, [*map(outlined_scene, gallery.scenes[:200])], steps, seed)
+        ),
         compared,
     )
 
@@ -91,6 +94,7 @@ def rankings(
     truth: NDArray[np.bool_],
     scores: Array,
     seed: int,
+    limit: int = sandbox.SMALL,
 ) -> list[Ranking]:
     """MAP of all word queries, of parts of them, and of every other style.
 
@@ -100,6 +104,7 @@ def rankings(
         truth: bool [queries, images].
         scores: float [queries, images].
         seed: of the random ranking.
+        limit: px, under which the difficulty calls a text small.
     """
     chance = random_scores(scores.shape, seed)
     style = np.array([query.style for query in queries])
@@ -122,8 +127,8 @@ def rankings(
         whole("word", word),
         whole("word, seen", word & seen),
         whole("word, unseen", word & ~seen),
-        sized(f"word, small (< {sandbox.SMALL} px)", small=True),
-        sized(f"word, large (≥ {sandbox.SMALL} px)", small=False),
+        sized(f"word, small (< {limit} px)", small=True),
+        sized(f"word, large (≥ {limit} px)", small=False),
         *(whole(name, style == name) for name in sandbox.STYLES if name != "word"),
     ]
 
@@ -198,37 +203,6 @@ def _comparison(first_name: str, second_name: str, first: Array, second: Array) 
     return Comparison(first_name, second_name, found.first, found.second, found.difference)
 
 
-def _grounding(
-    model: MstarModel,
-    processor: MstarProcessor,
-    scenes: Sequence[sandbox.Scene],
-    steps: int,
-    seed: int,
-) -> list[Measure]:
-    found = ground(model, processor, scenes, steps, seed)
-
-    def percent(values: list[float]) -> Estimate:
-        return estimate(100 * np.array(values))
-
-    half = percent([iou >= 0.5 for iou in found.mask])
-    return [
-        Measure("assigned query's attention inside its word", percent(found.word_mass),
-                "area of the word", percent(found.word_area)),
-        Measure("its largest attention on the word (pointing game)", percent(found.pointing),
-                "share of such tokens", percent(found.touched)),
-        Measure("words that choose an embedding of their own", percent(found.distinct)),
-        Measure("words that choose a query of their own", percent(found.distinct_queries)),
-        Measure("attention C₀ on text", percent(found.text_mass),
-                "area of text", percent(found.text_area)),
-        Measure("attention C₀ on tokens with text", percent(found.touched_mass),
-                "share of such tokens", percent(found.touched_area)),
-        Measure("IoU of the mask σ(C₀) with text", percent(found.mask),
-                "random mask of that area", percent(found.random_mask)),
-        Measure("images whose mask has IoU ≥ 0.5", half,
-                "random mask of that area", percent([iou >= 0.5 for iou in found.random_mask])),
-    ]  # fmt: skip
-
-
 def _controls(
     model: MstarModel,
     processor: MstarProcessor,
@@ -244,7 +218,7 @@ def _controls(
         return torch.ones_like(mask)
 
     def shuffled(mask: Tensor, *, point: str) -> Tensor:
-        places = rng.permuted(mask.flatten(1).cpu().numpy(), axis=1)
+        places = rng.permuted(mask.flatten(-2).cpu().numpy(), axis=-1)
         return torch.from_numpy(places).view_as(mask).to(mask)
 
     def precisions(steps: int, listen: AbstractContextManager | None = None) -> Array:

@@ -1,5 +1,6 @@
 """What an evaluation on the sandbox found: a table to print, or JSON."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -83,8 +84,13 @@ def _lines(report: SandboxReport) -> list[str]:
         for row in rows:
             name = f"{row.first_name} − {row.second_name}"
             lines.append(f"{name:44} {row.first!s:22} {row.second!s:22} {row.difference}")
-    lines += ["", f"{'places, in %':44} {'model':22} held against"]
-    for row in report.grounding:
+    return [*lines, *measure_lines(report.grounding)]
+
+
+def measure_lines(measures: Sequence[Measure]) -> list[str]:
+    """Measures as a table."""
+    lines = ["", f"{'places, in %':44} {'model':22} held against"]
+    for row in measures:
         against = f"{row.reference}  {row.reference_name}" if row.reference else ""
         lines.append(f"{row.name:44} {row.model!s:22} {against}".rstrip())
     return lines

@@ -78,7 +78,10 @@ class Trace(Mapping[str, Tensor]):
         """Write `trace.safetensors` and `trace.json` into a folder; returns the folder."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        tensors = {name: value.detach().cpu().contiguous() for name, value in self.tensors.items()}
+        # copies: values that were not detached may be parts of one another
+        tensors = {
+            n: value.detach().cpu().clone().contiguous() for n, value in self.tensors.items()
+        }
         about = {
             "grid": self.grid,
             "steps": self.steps,

@@ -51,6 +51,13 @@ def run_with_trace(
     steps = inputs.get("steps")
     steps = model.config.steps_from(steps)
     given = [inputs.get(name) is not None for name in ("pixel_values", "input_ids", "pairs")]
+    pixels = inputs.get("pixel_values")
+    tiles = pixels.shape[1] if pixels is not None and pixels.ndim == 5 else 1
+    if tiles > 1 and inputs.get("tile_boxes") is None:
+        raise ValueError(
+            f"the images have {tiles} tiles each and nothing says where they lie: give tile_boxes, "
+            "as the processor does."
+        )
     chosen = hooking.select(names, reached_points(model.config, steps, *given))
     _check_budget(model, inputs, chosen, steps, budget)
     if seed is not None:
@@ -82,20 +89,11 @@ def run_with_trace(
 
 
 def _boxes(inputs: Mapping[str, Any], out: "MstarOutput") -> Tensor | None:
-    """Where the tiles of each image lie, [B, V, 4]; one tile is the whole, wherever it came from.
-
-    Raises:
-        ValueError: there are several tiles, and nobody said where they lie.
-    """
+    """Where the tiles of each image lie, [B, V, 4]; one tile is the whole unless it is said."""
     if out.images is None:
         return None
     if inputs.get("tile_boxes") is not None:
         return inputs["tile_boxes"].detach().cpu()
-    if out.images.tiles > 1:
-        raise ValueError(
-            f"the images have {out.images.tiles} tiles each and nothing says where they lie: give "
-            "tile_boxes, as the processor does."
-        )
     return torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(len(out.images.features), 1, 4).clone()
 
 

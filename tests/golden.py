@@ -32,6 +32,7 @@ from mstar.matching import assign, assign_per_image, word_scores
 from mstar.official import load_released, load_tokenizer, our_name, resize_positions, resize_queries
 from mstar.outputs import MstarOutput
 from mstar.processing import MstarProcessor
+from mstar.recycling import Look
 from mstar.reranking import rerank
 from mstar.texts import clean_caption
 
@@ -222,19 +223,35 @@ class LargestWeight:
 Ours = Mapping[str, Tensor | tuple[Tensor, Tensor]]
 
 
+def _of_the_whole(value: Tensor) -> Tensor:
+    """[B, 1, …] -> [B, …]: the reference has no tiles, and here the whole is all."""
+    assert value.shape[1] == 1
+    return value[:, 0]
+
+
+def looks_of(out: MstarOutput) -> list[Look]:
+    """The looks as the reference has them, without an axis of tiles."""
+    return [
+        Look(**{name: _of_the_whole(value) for name, value in vars(look).items()})
+        for look in out.images.looks
+    ]
+
+
 def ours_image(seed: Seed, report: Report) -> Ours:
-    tokens = seed.looks[0].images.tokens
+    tokens = _of_the_whole(seed.looks[0].images.tokens)
     return {"visual_output": tokens, "image_embeds": seed.model.vision.project(tokens)}
 
 
 def ours_qformer(seed: Seed, report: Report) -> Ours:
     out, trace = seed.looks
     model, batch = seed.model, seed.batch
-    first = out.images.looks[0].embeddings
+    first = looks_of(out)[0].embeddings
     return {
         "query_output": first,
         "image_feats_raw": model.vision_projection(first),
-        "cross_probs_headmean": torch.stack([value.mean(1) for value in trace.values()]),
+        "cross_probs_headmean": torch.stack(
+            [_of_the_whole(value).mean(1) for value in trace.values()]
+        ),
         "text_hidden": model.multimodal.read(batch["input_ids"], batch["attention_mask"]),
         "text_cls": out.texts.embeddings,
         "text_proj_raw": model.text_projection(out.texts.embeddings),
@@ -242,7 +259,7 @@ def ours_qformer(seed: Seed, report: Report) -> Ours:
 
 
 def ours_steps(seed: Seed, report: Report) -> Ours:
-    looks, ours = seed.looks[0].images.looks, {}
+    looks, ours = looks_of(seed.looks[0]), {}
     undecided = torch.zeros(len(seed.own), dtype=torch.bool)
     for step, (seen, after) in enumerate(pairwise(looks)):
         where = f"{seed.root.name}/{seed.method} mask of step {step}, image "
@@ -259,7 +276,7 @@ def ours_steps(seed: Seed, report: Report) -> Ours:
 
 
 def ours_pooled(seed: Seed, report: Report) -> Ours:
-    looks = seed.looks[0].images.looks[1:]
+    looks = looks_of(seed.looks[0])[1:]
     return {f"pooled_visual_step{step}": look.tokens for step, look in enumerate(looks)}
 
 
@@ -381,7 +398,7 @@ def _multi_word_similarities(seed: Seed, out: MstarOutput) -> Ours:
         recycled = cosine[..., count:].amax(2)
         ours |= {"word_sim_i2t_r_notemp": recycled, "word_sim_t2i_r_notemp": recycled.T}
     texts, features = out.texts.embeddings[~words], out.texts.features[~words]
-    groups = [look.embeddings for look in out.images.looks]
+    groups = [look.embeddings for look in looks_of(out)]
     for step, conditioned in enumerate(model.aggregator(texts, groups)):
         projected = F.cosine_similarity(model.vision_projection(conditioned), features, dim=-1)
         ours |= {
@@ -420,7 +437,7 @@ def ours_infer(seed: Seed, report: Report, steps: int) -> Ours:
             "img_out": model.vision_projection(images.embeddings),
             "text_out": model.text_projection(texts.embeddings),
         }
-    (conditioned,) = model.aggregator(texts.embeddings, [images.looks[0].embeddings])
+    (conditioned,) = model.aggregator(texts.embeddings, [_of_the_whole(images.looks[0].embeddings)])
     return ours | {
         "img_out": images.embeddings,
         "text_out": texts.embeddings,
@@ -587,7 +604,8 @@ def compare_preprocessing(folder: Path, report: Report) -> None:
     for name, value in golden.items():
         if found := re.fullmatch(r"(img\d+)_processed_(\d+)", name):
             pixels = _processor(int(found[2]))(images=[golden[f"{found[1]}_u8_hwc"].numpy()])
-            report.compare("extra preprocessing", pixels["pixel_values"][0], value)
+            whole = _of_the_whole(pixels["pixel_values"])
+            report.compare("extra preprocessing", whole[0], value)
         elif found := re.fullmatch(r"(pos_\d+to(\d+))_out", name):
             ours = resize_positions(golden[f"{found[1]}_in"], int(found[2]))
             report.compare("extra position table", ours, value)

@@ -25,8 +25,12 @@ from mstar.shards import About, Entry, write_about, write_shard
 QUERIES, STEPS, DIM, SHARD = 64, 1, 256, 1000
 
 
-def make(folder: Path, images: int) -> Path:
-    """A gallery of noise, and a small checkpoint whose vectors have its shape."""
+def make(folder: Path, images: int, repeated: bool = False) -> Path:
+    """A gallery of noise, and a small checkpoint whose vectors have its shape.
+
+    Args:
+        repeated: the same noise in every shard, which is drawn sooner and searched alike.
+    """
     checkpoint, gallery = folder / "checkpoint", folder / "gallery"
     config = MstarConfig.tiny(
         num_query_tokens=QUERIES, embed_dim=DIM, steps=STEPS, multi_word_branch=False
@@ -34,15 +38,17 @@ def make(folder: Path, images: int) -> Path:
     MstarModel(config).save_pretrained(checkpoint)
     MstarProcessor.for_config(config, character_tokenizer()).save_pretrained(checkpoint)
     gallery.mkdir()
-    generator = torch.Generator().manual_seed(0)
+    generator, features = torch.Generator().manual_seed(0), None
     for number in tqdm(range(0, images, SHARD), desc="writing", unit="shard"):
         count = min(SHARD, images - number)
-        values = torch.randn(count, (STEPS + 1) * QUERIES, DIM, generator=generator)
-        features = torch.nn.functional.normalize(values, dim=-1).half()
+        if features is None or not repeated or count != len(features):
+            values = torch.randn(count, (STEPS + 1) * QUERIES, DIM, generator=generator)
+            features = torch.nn.functional.normalize(values, dim=-1).half()
         entries = [Entry(f"{number + i:06}.jpg", 0, 0, "") for i in range(count)]
         write_shard(gallery / f"{number // SHARD:05}.safetensors", entries,
-                    VisionEmbeddings(None, features))  # fmt: skip
-    write_about(gallery, About(str(checkpoint), checkpoint_hash(checkpoint), STEPS, "../photos"))
+                    VisionEmbeddings(None, features, tiles=1))  # fmt: skip
+    made_with = str(checkpoint), checkpoint_hash(checkpoint)
+    write_about(gallery, About(*made_with, STEPS, (1,), "../photos"))
     return gallery
 
 

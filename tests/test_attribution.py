@@ -77,11 +77,11 @@ def test_grad_cam_by_hand(tiny, images, query):
     with torch.enable_grad(), tiny[0].hooks({"vision.tokens": keep}):
         score = score_of(tiny, query, 1)(pixels_of(tiny, images[0]))
     (slope,) = torch.autograd.grad(score, kept[0])
-    channels = slope.mean(1, keepdim=True)  # one weight a channel, over all tokens
-    expected = (kept[0] * channels).sum(2).clamp(min=0).detach()[0].view(GRID)
+    channels = slope.mean(2, keepdim=True)  # one weight a channel, over all tokens
+    expected = (kept[0] * channels).sum(3).clamp(min=0).detach()[0, 0].view(GRID)
     (found,) = attribute(*tiny, images[0], [query], ["grad_cam"], steps=1)
     torch.testing.assert_close(found["grad_cam"].values, expected, atol=1e-7, rtol=1e-4)
-    by_token = (kept[0] * slope).sum(2).clamp(min=0).detach()[0].view(GRID)
+    by_token = (kept[0] * slope).sum(3).clamp(min=0).detach()[0, 0].view(GRID)
     assert not torch.allclose(by_token, expected, rtol=0.1), "weights per token are another thing"
 
 
@@ -109,11 +109,11 @@ def test_attention_times_its_gradient_by_hand(tiny, images):
         slopes = torch.autograd.grad(out.scores[0, 0], list(trace.values()))
     looks = torch.zeros(2, 256)
     for (name, attention), slope in zip(trace.items(), slopes, strict=True):
-        _, heads, count, _ = attention.shape
+        _, _, heads, count, _ = attention.shape
         for head in range(heads):
             for query in range(count):
-                positive = slope[0, head, query].clamp(min=0)
-                looks[int(name.split(".")[1])] += attention[0, head, query] * positive / heads
+                positive = slope[0, 0, head, query].clamp(min=0)
+                looks[int(name.split(".")[1])] += attention[0, 0, head, query] * positive / heads
     looks = looks.detach() / len(model.config.cross_attention_layers)
     (found,) = attribute(*tiny, images[0], [QUERIES[1]], ["attention_gradient"])
     torch.testing.assert_close(
@@ -126,7 +126,7 @@ def test_attention_times_its_gradient_by_hand(tiny, images):
 def test_integrated_gradients_add_up_to_the_change_of_the_score(trained, query, steps):
     scene = sandbox.scene(5, 3, "test")
     pixels = pixels_of(trained, scene.image)
-    even = pixels.mean((2, 3), keepdim=True).expand_as(pixels)
+    even = pixels.mean((3, 4), keepdim=True).expand_as(pixels)
     score = score_of(trained, query, steps)
     with torch.no_grad():
         change = float(score(pixels) - score(even))
@@ -140,7 +140,7 @@ def test_integrated_gradients_by_hand(tiny, images):
     """Along the straight line from the even image's f₀ to this one's, by the trapezoidal rule."""
     model, _ = tiny
     pixels = pixels_of(tiny, images[0])
-    even = pixels.mean((2, 3), keepdim=True).expand_as(pixels)
+    even = pixels.mean((3, 4), keepdim=True).expand_as(pixels)
     score = score_of(tiny, QUERIES[1], 0)
     _, ends = model.run_with_trace(
         {"pixel_values": torch.cat([even, pixels]), "steps": 0}, "vision.tokens"
@@ -153,7 +153,7 @@ def test_integrated_gradients_by_hand(tiny, images):
             (slope,) = torch.autograd.grad(score(pixels), tokens)
         slopes.append(slope[0])
     mean = torch.trapezoid(torch.stack(slopes), dx=1 / 400, dim=0)
-    expected = (mean * (end - start)).sum(1).view(GRID)
+    expected = (mean * (end - start)).sum(2).view(GRID)
     (found,) = attribute(*tiny, images[0], [QUERIES[1]], ["integrated_gradients"], steps=0)
     values = found["integrated_gradients"].values
     assert torch.corrcoef(torch.stack([values.flatten(), expected.flatten()]))[0, 1] > 0.99
@@ -162,7 +162,7 @@ def test_integrated_gradients_by_hand(tiny, images):
 
 def test_occlusion_by_hand(tiny, images):
     pixels = pixels_of(tiny, images[0])
-    even = pixels.mean((2, 3), keepdim=True)
+    even = pixels.mean((3, 4), keepdim=True)
     patch, score = tiny[0].config.vision_config.patch_size, score_of(tiny, QUERIES[0], 1)
     lost, times = torch.zeros(GRID), torch.zeros(GRID)
     with torch.no_grad():

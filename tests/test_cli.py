@@ -2,6 +2,8 @@
 
 import json
 import string
+import subprocess
+import sys
 from dataclasses import replace
 from unittest.mock import Mock
 
@@ -46,7 +48,7 @@ def test_every_command_has_a_help(command, capsys):
     assert capsys.readouterr().out.startswith(f"usage: mstar {command}")
 
 
-@pytest.mark.parametrize("difficulty", ["easy", "hard", "crowd"])
+@pytest.mark.parametrize("difficulty", ["easy", "hard", "crowd", "street"])
 def test_sandbox_draws_a_sheet(difficulty, tmp_path, capsys):
     path = tmp_path / "new" / "sheet.png"
     arguments = ["sandbox", "--difficulty", difficulty, "--count", "7", "--out", str(path)]
@@ -68,6 +70,7 @@ def test_sandbox_obeys_its_seed_and_outlines_words(tmp_path):
 
 LIST = ["a-file", "."]
 PAPER = ["--recipe", "paper-word", "--real", *LIST, "--synthetic", *LIST]
+PHOTOGRAPHS = ["--recipe", "photographs", "--init", "nowhere", "--real", *LIST]
 
 
 @pytest.mark.parametrize(
@@ -85,12 +88,29 @@ PAPER = ["--recipe", "paper-word", "--real", *LIST, "--synthetic", *LIST]
         (["train", "--recipe", "paper-word"], "paper-word needs images: give --real LIST ROOT"),
         (
             ["train", "--epochs", "4", "--checkpoint-activations"],
-            "the recipe sandbox has no use for --epochs, --checkpoint-activations",
+            "the recipe sandbox has no use for --checkpoint-activations, --epochs: take "
+            "paper-multiquery or paper-word",
         ),
         (
             ["train", *PAPER, "--init", "x"],
-            "--init goes on with the sandbox",
+            "the recipe paper-word has no use for --init: take photographs or sandbox",
         ),
+        (
+            ["train", "--minutes", "5", "--crops", *LIST],
+            "the recipe sandbox has no use for --crops, --minutes: take photographs",
+        ),
+        (
+            ["train", *PHOTOGRAPHS, "--siglip", "x", "--epochs", "3"],
+            "the recipe photographs has no use for --epochs, --siglip: take paper-multiquery or "
+            "paper-word",
+        ),
+        (
+            ["train", "--recipe", "photographs", "--real", *LIST],
+            "photographs goes on from a checkpoint and needs images: give --init FOLDER and --real",
+        ),
+        (["train", "--recipe", "photographs", "--init", "x"], "needs images: give --init FOLDER"),
+        (["train", *PHOTOGRAPHS, "--minutes", "0"], "minutes must be above 0; got 0.0"),
+        (["train", *PHOTOGRAPHS], "nowhere"),
         (
             ["train", *PAPER],
             "name a folder that holds the vocab.txt of bert-base-uncased",
@@ -115,9 +135,11 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
 @pytest.fixture
 def no_stages(monkeypatch):
     """Recipes without a stage: what is around the loop runs in no time."""
-    for name in ("sandbox", "continued"):
+    for name in ("sandbox", "continued", "photographs"):
         real = getattr(training, name)
-        monkeypatch.setattr(training, name, lambda *a, r=real: replace(r(*a), stages=()))
+        monkeypatch.setattr(
+            training, name, lambda *a, r=real, **given: replace(r(*a, **given), stages=())
+        )
 
 
 def test_train_writes_a_checkpoint_that_loads(no_stages, tmp_path, capsys):
@@ -144,6 +166,36 @@ def test_train_goes_on_from_a_checkpoint(no_stages, tmp_path):
     )
     runs = training.training_record(second / "checkpoint")
     assert [run["recipe"]["seed"] for run in runs] == [1, 2]  # the second sees other images
+
+
+def test_what_photographs_lack_is_said_before_torch_is_loaded():
+    """In no time, as a run of hours is asked for by somebody who waits for its first line."""
+    script = (
+        "import sys; from mstar import cli; "
+        "print(cli.main(['train', '--recipe', 'photographs', *sys.argv[1:]]), "
+        "'torch' in sys.modules)"
+    )
+    for arguments in ([], ["--init", "x"], ["--real", *LIST], ["--init", "x", "--epochs", "2"]):
+        ran = subprocess.run(
+            [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True
+        )
+        assert ran.stdout == "2 False\n" and ran.stderr.count("mstar: error") == 1
+
+
+def test_photographs_go_on_from_a_smaller_checkpoint(no_stages, paper_files, tmp_path):
+    first = ["train", "--out", str(tmp_path / "first")]
+    assert cli.main(first) == 0
+    lists = ["--real", str(tmp_path / "list.json"), str(tmp_path)]
+    command = ["train", "--recipe", "photographs", "--init", str(tmp_path / "first/checkpoint")]
+    assert cli.main([*command, *lists, "--out", str(tmp_path / "second")]) == 0
+    model, processor = load_checkpoint(tmp_path / "second" / "checkpoint")
+    assert tuple(model.config.tiles) == processor.tiles == (1, 2, 3)
+    assert model.config.num_query_tokens == 16 and not processor.captions
+    smaller, _ = load_checkpoint(tmp_path / "first" / "checkpoint")
+    taken = model.multimodal.query_tokens[:, :8]
+    assert torch.equal(taken, smaller.multimodal.query_tokens)
+    runs = training.training_record(tmp_path / "second" / "checkpoint")
+    assert [run["recipe"]["size"] for run in runs] == ["sandbox", "photographs"]
 
 
 def test_a_run_that_stops_is_one_sentence_and_exit_code_1(no_stages, tmp_path, monkeypatch):

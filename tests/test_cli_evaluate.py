@@ -37,7 +37,7 @@ def test_a_table_and_json_of_the_same(name, tiny_checkpoint, capsys):
     ("arguments", "said"),
     [
         (["salience", "--images", "0"], "images must be 1 or more; got 0"),
-        (["salience", "--steps", "-1"], "steps (T) must be 0 or more; got -1"),
+        (["salience", "--steps", "-1"], "steps (T) must be from 0 to 64; got -1"),
         (["salience", "--seed", "-1"], "whole number from 0 to"),
         (["patching", "--images", "1"], "patching needs two pairs at least; got 1"),
         (["importance", "heads", "--images", "60", "--per-style", "0"], "per-style must be 1 or"),
@@ -46,7 +46,7 @@ def test_a_table_and_json_of_the_same(name, tiny_checkpoint, capsys):
         (["localisation", "--images", "60", "--per-style", "0"], "per-style must be 1 or more"),
         (["masks", "sandbox"], "unknown benchmark 'sandbox'"),
         (["masks", "icdar2015"], "icdar2015 needs the folder of its data set"),
-        (["masks", "sandbox-easy", "--images", "40", "--steps", "-1"], "steps (T) must be 0 or"),
+        (["masks", "sandbox-easy", "--images", "40", "--steps", "-1"], "steps (T) must be from 0 to 64"),
         (["semantics", "--steps", "0"], "steps (T) must be 1 or more; got 0"),
         (["semantics", "--images", "3"], "images must be 40 or more; got 3"),
     ],

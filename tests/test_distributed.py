@@ -26,8 +26,9 @@ CONFIGS = {
     "paper": still(),
     "paper, stem": still(conv_stem=[(8, 2), (8, 2)]),  # its norm is over the batch
     "released": still(semantics="released"),
+    "paper, tiles": still(),
 }
-TEXTS = {"paper": 9, "paper, stem": 5, "released": 7}
+TEXTS = {"paper": 9, "paper, stem": 5, "released": 7, "paper, tiles": 7}
 
 
 def model_of(name: str) -> MstarModel:
@@ -54,6 +55,10 @@ def batch_of(texts: int) -> dict[str, torch.Tensor]:
 def losses_and_gradients(name: str) -> dict[str, torch.Tensor]:
     # in double precision nothing but a mistake is larger than the tolerance
     model, batch = model_of(name).double(), batch_of(TEXTS[name])
+    if name.endswith("tiles"):  # the quarters of each image
+        quarters = batch["pixel_values"].unfold(2, 32, 32).unfold(3, 32, 32)
+        batch["pixel_values"] = quarters.flatten(2, 3).transpose(1, 2)
+        batch["unknown"] = batch["own"].roll(1, 0) & ~batch["own"]
     pixels = batch.pop("pixel_values")[distributed.share(IMAGES)].double()
     objective = Objective(model, head=None, assigned_weight=0.7)
     if distributed.processes()[1] > 1:

@@ -16,26 +16,28 @@ from mstar.explain import (
 from mstar.matching import assign
 from mstar.trace import Trace
 
+WHOLE = torch.tensor([[[0.0, 0.0, 1.0, 1.0]]])
+
 
 @pytest.fixture
 def trace() -> Trace:
-    """T = 1, two queries, two layers (0 and 2), one head, a grid of 1 × 4."""
+    """T = 1, one tile, two queries, two layers (0 and 2), one head, a grid of 1 × 4."""
     attention = torch.tensor([[0.5, 0.5, 0, 0], [0, 0, 0, 1.0]])  # [query, token]
-    cross = attention[None, None]  # [batch, head, query, token]
+    cross = attention[None, None, None]  # [batch, tile, head, query, token]
     values = {
         "pve.0.layers.0.cross_attention": cross,
         "pve.0.layers.2.cross_attention": cross.flip(-1),
-        "pve.0.attention_map": torch.tensor([[[0.25, 0.25, 0.25, 0.25]]]),
-        "pve.0.salient": torch.tensor([[[True, False, False, False]]]),
-        "pve.0.mask": torch.tensor([[[0.0, 1, 1, 1]]]),
-        "pve.1.attention_map": torch.tensor([[[0.5, 0.5, 0, 0]]]),
-        "pve.1.salient": torch.tensor([[[True, True, False, False]]]),
-        "pve.1.mask": torch.tensor([[[0.0, 0, 1, 1]]]),
+        "pve.0.attention_map": torch.tensor([[[[0.25, 0.25, 0.25, 0.25]]]]),
+        "pve.0.salient": torch.tensor([[[[True, False, False, False]]]]),
+        "pve.0.mask": torch.tensor([[[[0.0, 1, 1, 1]]]]),
+        "pve.1.attention_map": torch.tensor([[[[0.5, 0.5, 0, 0]]]]),
+        "pve.1.salient": torch.tensor([[[[True, True, False, False]]]]),
+        "pve.1.mask": torch.tensor([[[[0.0, 0, 1, 1]]]]),
         "mim.similarity": torch.tensor([[[0.1, 0.7, 0.2, 0.9], [0.3, 0.2, 0.1, 0.8]]]),
         "mim.assignment": torch.tensor([[1, 3]]),
         "scores": torch.tensor([[0.9], [0.8]]),
     }
-    return Trace(values, (1, 4), 1)
+    return Trace(values, (1, 4), 1, WHOLE)
 
 
 def test_looks_in_numbers(trace):
@@ -47,7 +49,7 @@ def test_looks_in_numbers(trace):
 
 def test_an_assigned_word_may_have_a_negative_lead(trace):
     one, two = explain_words(trace, ["exit", "way"], ["word", "word"])
-    assert (one.kind, one.step, one.query) == ("assigned", 0, 1)
+    assert (one.kind, one.step, one.tile, one.query) == ("assigned", 0, 0, 1)
     assert (one.value, one.lead, one.score) == pytest.approx((0.7, -0.2, 0.9))
     assert (two.step, two.query, two.lead) == (1, 1, pytest.approx(0.5))
 
@@ -65,7 +67,7 @@ def test_a_phrase_rests_on_its_heaviest_embedding(trace):
 def test_a_word_that_got_none(trace):
     trace.tensors["mim.assignment"] = torch.tensor([[-1, 3]])
     row = explain_words(trace, ["exit", "way"], ["word", "word"])[0]
-    assert (row.kind, row.step, row.query) == ("none", -1, -1)
+    assert (row.kind, row.step, row.tile, row.query) == ("none", -1, -1, -1)
 
 
 def test_as_many_texts_as_were_traced(trace):
@@ -78,9 +80,9 @@ def test_maps_of_heads_and_of_embeddings(trace):
         name = f"pve.{{}}.layers.{layer}.cross_attention"
         trace.tensors[name.format(1)] = trace.tensors[name.format(0)]
     attention = cross_attention(trace)
-    assert attention.shape == (2, 2, 1, 2, 1, 4)  # step, layer, head, query, grid
+    assert attention.shape == (2, 2, 1, 1, 2, 1, 4)  # step, layer, tile, head, query, grid
     expected = torch.tensor([[0, 0, 0, 1.0], [1.0, 0, 0, 0]])
-    torch.testing.assert_close(attention[0, :, 0, 1, 0], expected)
+    torch.testing.assert_close(attention[0, :, 0, 0, 1, 0], expected)
     torch.testing.assert_close(embedding_maps(trace)[1], torch.tensor([[0.5, 0, 0, 0.5]]))
 
 
@@ -157,7 +159,7 @@ def test_a_text_of_several_words_is_carried_back_by_its_weights(trace):
     values = dict(trace.tensors) | {"mim.aggregator_attention": weights[None, None]}
     for layer in (0, 2):
         values[f"pve.1.layers.{layer}.cross_attention"] = values["pve.0.layers.0.cross_attention"]
-    recorded = Trace(values, (1, 4), 1)
+    recorded = Trace(values, (1, 4), 1, WHOLE)
     maps = embedding_maps(recorded)
     assert maps.shape == (4, 1, 4)
     torch.testing.assert_close(maps[0], torch.tensor([[0.25, 0.25, 0.25, 0.25]]))

@@ -7,7 +7,18 @@ import torch
 from mstar import MstarConfig, MstarModel, MstarProcessor
 from mstar.characters import character_tokenizer
 from mstar.data import sandbox
-from mstar.grounding import coverage, distinct_share, ground, mask_iou, mass_inside, pointing_game
+from mstar.data.benchmarks import Benchmark
+from mstar.grounding import (
+    Outlined,
+    OutlinedPhotographs,
+    coverage,
+    distinct_share,
+    ground,
+    mask_iou,
+    mass_inside,
+    outlined_scene,
+    pointing_game,
+)
 
 
 def test_coverage_of_whole_and_partial_tokens():
@@ -62,7 +73,7 @@ def test_even_attention_has_the_area_of_the_word(tiny):
 
     scenes = [sandbox.scene(3, i, "test") for i in range(5)]
     with tiny[0].hooks({"pve.*.layers.*.cross_attention": even}):
-        found = ground(*tiny, scenes, batch_size=2)
+        found = ground(*tiny, [*map(outlined_scene, scenes)], batch_size=2)
     words = sum(len(scene.regions) for scene in scenes)
     assert len(found.word_mass) == words > 5
     assert found.word_mass == pytest.approx(found.word_area)
@@ -83,12 +94,51 @@ def test_attention_on_one_word_is_inside_it_and_no_other(tiny):
         return onto
 
     with tiny[0].hooks({"pve.*.layers.*.cross_attention": stare}):
-        found = ground(*tiny, [scene])
+        found = ground(*tiny, [outlined_scene(scene)])
     assert found.word_mass == [covered.max()] + [0] * (len(scene.regions) - 1)
     assert found.text_mass == [covered.max()] and found.touched_mass == [1]
 
 
 def test_random_masks_repeat(tiny):
-    scenes = [sandbox.scene(4, i, "test") for i in range(3)]
+    scenes = [outlined_scene(sandbox.scene(4, i, "test")) for i in range(3)]
     assert ground(*tiny, scenes) == ground(*tiny, scenes)
     assert ground(*tiny, scenes).random_mask != ground(*tiny, scenes, seed=1).random_mask
+
+
+def test_a_word_is_looked_for_in_the_tile_that_was_looked_at():
+    """One token of every tile's grid holds all attention: the word lies there in one tile alone."""
+    config = MstarConfig.tiny(tiles=(1, 2))
+    model = MstarModel(config)
+    processor = MstarProcessor.for_config(config, character_tokenizer())
+    photo = np.zeros((100, 100, 3), np.uint8)
+    # the last part spans 40 … 100 in both directions: its lower right token is 96.25 … 100
+    word = np.array([(96.25, 96.25), (100, 96.25), (100, 100), (96.25, 100)])
+
+    def last_token(attention, *, point):
+        onto = torch.zeros_like(attention)
+        onto[..., -1] = 1
+        return onto
+
+    def last_tile(cosine, *, point):
+        chosen = torch.full_like(cosine, -1)
+        chosen[..., 4 * config.num_query_tokens] = 1  # look 0, tile 4
+        return chosen
+
+    changes = {"pve.*.layers.*.cross_attention": last_token, "mim.similarity": last_tile}
+    with model.hooks(changes):
+        found = ground(model, processor, [Outlined(photo, (("exit", word),))], steps=0)
+    assert found.word_mass == pytest.approx([1], abs=1e-6)
+    assert found.word_area == pytest.approx([1 / 256], abs=1e-6) and found.pointing == [1]
+
+
+def test_a_benchmarks_words_are_those_that_can_be_asked():
+    box = np.array([(0, 0), (9, 0), (9, 9), (0, 9)])
+    texts = (("EXIT", "###", "to", "way out"), ())
+    shown = Benchmark(
+        "made up", [np.zeros((9, 9, 3), np.uint8)] * 2, ("a", "b"), (), np.zeros((0, 2), bool),
+        np.zeros((0, 2)), ((box,) * 4, ()), texts,
+    )  # fmt: skip
+    photographs = OutlinedPhotographs(shown)
+    assert len(photographs) == 1
+    assert [word for word, _ in photographs[0].words] == ["exit"]
+    assert len(photographs[0].unread) == 3 and photographs[0].size == (9, 9)

@@ -27,20 +27,20 @@ DOWNSTREAM = {
     "itm.logits": "itm.logits",
 }
 
-#: Sizes of the fixtures, by axis: B = 2, N = 16 · 16, Q = 4, (T+1)·Q = 12, three pairs.
+#: Sizes of the fixtures, by axis: B = 2, V = 1, N = 16 · 16, Q = 4, (T+1)·V·Q = 12, three pairs.
 SHAPES = {
-    "vision.layers.{l}.hidden": (2, 256, 32),
-    "vision.tokens": (2, 256, 32),
-    "pve.{t}.sas_attention": (2, 2, 256, 256),
-    "pve.{t}.tokens": (2, 256, 32),
-    "pve.{t}.layers.{l}.self_attention": (2, 2, 4, 4),
-    "pve.{t}.layers.{l}.cross_attention": (2, 2, 4, 256),
-    "pve.{t}.layers.{l}.hidden": (2, 4, 32),
-    "pve.{t}.embeddings": (2, 4, 32),
-    "pve.{t}.features": (2, 4, 16),
-    "pve.{t}.attention_map": (2, 16, 16),
-    "pve.{t}.salient": (2, 16, 16),
-    "pve.{t}.mask": (2, 16, 16),
+    "vision.layers.{l}.hidden": (2, 1, 256, 32),
+    "vision.tokens": (2, 1, 256, 32),
+    "pve.{t}.sas_attention": (2, 1, 2, 256, 256),
+    "pve.{t}.tokens": (2, 1, 256, 32),
+    "pve.{t}.layers.{l}.self_attention": (2, 1, 2, 4, 4),
+    "pve.{t}.layers.{l}.cross_attention": (2, 1, 2, 4, 256),
+    "pve.{t}.layers.{l}.hidden": (2, 1, 4, 32),
+    "pve.{t}.embeddings": (2, 1, 4, 32),
+    "pve.{t}.features": (2, 1, 4, 16),
+    "pve.{t}.attention_map": (2, 1, 16, 16),
+    "pve.{t}.salient": (2, 1, 16, 16),
+    "pve.{t}.mask": (2, 1, 16, 16),
     "text.layers.{l}.hidden": (3, 10, 32),
     "text.embeddings": (3, 32),
     "text.features": (3, 16),
@@ -48,7 +48,7 @@ SHAPES = {
     "mim.assignment": (2, 3),
     "mim.aggregator_attention": (2, 3, 2, 12),
     "scores": (3, 2),
-    "itm.layers.{l}.cross_attention": (3, 2, 4, 256),
+    "itm.layers.{l}.cross_attention": (3, 1, 2, 4, 256),
     "itm.logits": (3, 2),
 }
 
@@ -113,7 +113,7 @@ def test_axes_and_sizes_are_those_of_the_table(model, full, recorded):
 def test_axes_agree_on_an_oblong_image(model):
     out, trace = model.run_with_trace({"pixel_values": torch.randn(1, 3, 32, 128)}, "*.mask")
     assert out.images.grid == trace.grid == (8, 32)
-    assert trace.stack("pve.*.mask").shape == (2, 1, 8, 32)
+    assert trace.stack("pve.*.mask").shape == (2, 1, 1, 8, 32)
 
 
 def test_steps_are_the_configurations_unless_given(model):
@@ -149,7 +149,7 @@ def test_a_run_that_only_records_is_a_plain_run(model, full, names):
 def test_asking_for_the_attention_of_s_changes_the_last_bits_at_most(model, full):
     out, trace = model.run_with_trace(full, "pve.*.sas_attention")
     torch.testing.assert_close(out.scores, plain(model, full).scores, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(trace["pve.1.sas_attention"].sum(-1), torch.ones(2, 2, 256))
+    torch.testing.assert_close(trace["pve.1.sas_attention"].sum(-1), torch.ones(2, 1, 2, 256))
 
 
 def test_the_record_is_what_the_output_holds(recorded):
@@ -166,8 +166,8 @@ def test_the_record_is_what_the_output_holds(recorded):
 def test_the_attention_map_is_the_mean_of_the_cross_attention(recorded):
     _, trace = recorded
     for t in range(STEPS + 1):
-        maps = trace.stack(f"pve.{t}.layers.*.cross_attention").mean(dim=(0, 2, 3))
-        torch.testing.assert_close(maps, trace[f"pve.{t}.attention_map"].flatten(1))
+        maps = trace.stack(f"pve.{t}.layers.*.cross_attention").mean(dim=(0, 3, 4))
+        torch.testing.assert_close(maps, trace[f"pve.{t}.attention_map"].flatten(2))
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_a_forced_mask_is_what_s_cannot_see(model, full):
 
     with model.hooks({"pve.0.mask": left_half}):
         _, trace = model.run_with_trace(full, ["pve.1.sas_attention", "pve.1.mask"])
-    keys = trace["pve.1.sas_attention"].sum(dim=(0, 1, 2)).view(16, 16)
+    keys = trace["pve.1.sas_attention"].sum(dim=(0, 1, 2, 3)).view(16, 16)
     assert (keys[:, :8] == 0).all() and (keys[:, 8:] > 0).all()
     assert (trace["pve.1.mask"][..., :8] == 0).all(), "the history holds the forced mask"
 
@@ -348,7 +348,7 @@ def test_a_name_like_no_other_points_at_the_list(model, full):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda v: v[:1], r"pve.0.embeddings must keep shape \[2, 4, 32\]; got \[1, 4, 32\]"),
+        (lambda v: v[:1], r"pve.0.embeddings must keep shape \[2, 1, 4, 32\]; got \[1, 1, 4, 32\]"),
         (lambda v: v.double(), "pve.0.embeddings must keep dtype torch.float32; got torch.float64"),
         (lambda v: v.to("meta"), "pve.0.embeddings must keep device cpu; got meta"),
         (lambda v: v.numpy(), "pve.0.embeddings must return a tensor or None; got ndarray"),
@@ -524,7 +524,7 @@ def test_gradient_checkpointing_records_once_and_keeps_the_gradients(tiny, full)
 
 
 def test_a_compiled_model_agrees_and_hooks_take_the_eager_path():
-    torch.manual_seed(0)
+    torch.manual_seed(2)
     small = MstarConfig.tiny(initializer_range=0.2, multi_word_branch=False, sigma="threshold")
     small.vision_config.num_hidden_layers = 1
     small.qformer_config.num_hidden_layers = 1

@@ -185,8 +185,10 @@ def test_another_checkpoint_is_refused_with_both_names(checkpoint, photos, tmp_p
             attempt()
         for said in (str(checkpoint), str(other), *hashes):
             assert said in str(refused.value)
-    with pytest.raises(ValueError, match=r"T = 1, not with .*, T = 0"):
+    with pytest.raises(ValueError, match=r"T = 1, tiles 1, not with .*, T = 0, tiles 1:"):
         index_folder(checkpoint, photos, gallery, steps=0)
+    with pytest.raises(ValueError, match=r"T = 1, tiles 1, not with .*, T = 1, tiles 1, 2: give"):
+        index_folder(checkpoint, photos, gallery, tiles=(1, 2))
     with pytest.raises(ValueError, match="is of the images in"):
         index_folder(checkpoint, photos / "sub", gallery)
 
@@ -208,7 +210,16 @@ def test_what_is_no_gallery_is_refused(checkpoint, photos, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"format": 2}', '{"format": 1, "steps": 1}', "[" * 10**5]
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"format": 2}',
+        '{"format": 3, "steps": 1}',
+        '{"format": 2, "tiles": [2], "steps": 1}',
+        "[" * 10**5,
+    ],
 )
 def test_a_broken_list_is_said(checkpoint, photos, tmp_path, content):
     index_folder(checkpoint, photos, tmp_path / "gallery")
@@ -237,7 +248,7 @@ def test_a_broken_shard_is_said(checkpoint, photos, tmp_path):
 def test_a_shard_of_another_gallery_is_said(checkpoint, photos, tmp_path, name, change):
     index_folder(checkpoint, photos, tmp_path / "gallery")
     (shard,) = read_shards(tmp_path / "gallery")
-    other = type(shard.vision)(*change(shard.vision))
+    other = type(shard.vision)(*change(shard.vision), 1)
     shards.write_shard(tmp_path / "gallery/00001.safetensors", shard.entries, other)
     with pytest.raises(ValueError, match=rf"00001\.safetensors has {name} of shape .* delete it"):
         Gallery.open(tmp_path / "gallery")
@@ -327,7 +338,8 @@ def test_of_a_name_in_two_shards_the_newest_counts(checkpoint, photos, tmp_path)
     index_folder(checkpoint, photos, gallery)
     (shard,) = read_shards(gallery)
     shutil.copy(shard.path, gallery / "00000 (copy).safetensors")  # no shard: never read
-    marked = type(shard.vision)(shard.vision.embeddings, torch.zeros_like(shard.vision.features))
+    nothing = torch.zeros_like(shard.vision.features)
+    marked = type(shard.vision)(shard.vision.embeddings, nothing, shard.vision.tiles)
     shards.write_shard(gallery / "100000.safetensors", shard.entries, marked)
     # newer than 99999, which a sorting by name would put last
     shards.write_shard(gallery / "99999.safetensors", shard.entries[:2], _first(shard.vision, 2))
@@ -345,7 +357,7 @@ def test_of_a_name_in_two_shards_the_newest_counts(checkpoint, photos, tmp_path)
     assert (done.images, done.kept, done.embedded, done.dropped) == (5, 5, 0, 0)
     left = {path.name for path in shards.shard_paths(gallery)}
     assert left == {"00001.safetensors", "100000.safetensors"}
-    assert len(shards._read_shard(gallery / "00001.safetensors", 1).entries) == 3
+    assert len(shards._read_shard(gallery / "00001.safetensors", read_about(gallery)).entries) == 3
     picture(photos / "new.png", 5)
     index_folder(checkpoint, photos, gallery)
     assert (gallery / "100001.safetensors").is_file()
@@ -353,7 +365,7 @@ def test_of_a_name_in_two_shards_the_newest_counts(checkpoint, photos, tmp_path)
 
 def _first(vision, count):
     embeddings = None if vision.embeddings is None else vision.embeddings[:count]
-    return type(vision)(embeddings, vision.features[:count])
+    return type(vision)(embeddings, vision.features[:count], vision.tiles)
 
 
 def test_what_is_stopped_just_after_writing_is_not_written_twice(
@@ -497,7 +509,7 @@ def test_the_numbers_of_a_shard_are_checked(tmp_path, tensors):
 
 
 def _refused(gallery, listed, tensors=None):
-    shards.write_about(gallery, shards.About("c", "0", 1, "."))
+    shards.write_about(gallery, shards.About("c", "0", 1, (1,), "."))
     good = {"features": torch.zeros(1, 4, 8), "embeddings": torch.zeros(1, 4, 6)}
     save_file(good, gallery / "00000.safetensors", {"images": json.dumps([ENTRY])})
     assert len(read_shards(gallery)) == 1

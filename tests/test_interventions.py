@@ -34,10 +34,10 @@ def test_a_forced_mask_is_used_by_the_next_look(tiny, inputs):
     _, plain = model.run_with_trace(inputs | {"steps": 1}, names)
     with model.hooks(force_mask(0, seen)):
         _, forced = model.run_with_trace(inputs | {"steps": 1}, names)
-    assert torch.equal(forced["pve.0.mask"][1], (~seen).float())
+    assert torch.equal(forced["pve.0.mask"][1, 0], (~seen).float())
     assert torch.equal(forced["pve.0.embeddings"], plain["pve.0.embeddings"])
     assert not torch.equal(forced["pve.1.embeddings"], plain["pve.1.embeddings"])
-    assert (forced["pve.1.mask"][:, seen] == 0).all()  # the history keeps it
+    assert (forced["pve.1.mask"][:, :, seen] == 0).all()  # the history keeps it
 
 
 def test_a_mask_of_another_grid_is_refused(tiny, inputs):
@@ -68,7 +68,7 @@ def test_several_act_together_also_at_one_point(tiny, inputs):
 
     embeddings = seen(ablate_queries([1]) | ablate_queries([3]), "pve.*.embeddings")
     for value in embeddings.values():
-        assert (value[:, [1, 3]] == 0).all() and value[:, [0, 2]].any()
+        assert (value[:, :, [1, 3]] == 0).all() and value[:, :, [0, 2]].any()
     attention = seen(ablate_heads([0]) | ablate_heads([1]), "pve.*.layers.*.cross_attention")
     assert all((value == 0).all() for value in attention.values())
     hidden = seen(skip_layer("pve", 1) | skip_layer("pve", 2), "pve.0.layers.*.hidden")
@@ -117,7 +117,7 @@ def test_random_masks_have_the_area_of_the_own_ones(tiny, inputs):
         with model.hooks(random_masks(seed)):
             _, dealt = model.run_with_trace(inputs | {"steps": 1}, names)
         seen.append(dealt["pve.0.salient"])
-        assert torch.equal(seen[-1].sum((1, 2)), plain["pve.0.salient"].sum((1, 2)))
+        assert torch.equal(seen[-1].sum((2, 3)), plain["pve.0.salient"].sum((2, 3)))
         assert torch.equal(dealt["pve.0.mask"], (~seen[-1]).float())
     assert torch.equal(seen[0], seen[1])
     assert not torch.equal(seen[0], seen[2]) and not torch.equal(seen[0], plain["pve.0.salient"])
@@ -155,8 +155,9 @@ def test_some_tokens_patched_leave_the_others(tiny, inputs):
     with model.hooks(patch(trace, "vision.*", tokens)):
         _, patched = model.run_with_trace(inputs, "vision.tokens")
     here = tokens.flatten()
-    assert torch.equal(patched["vision.tokens"][:, here], trace["vision.tokens"][:, here])
-    assert torch.equal(patched["vision.tokens"][:, ~here], plain["vision.tokens"][:, ~here])
+    found, theirs, ours = (one["vision.tokens"] for one in (patched, trace, plain))
+    assert torch.equal(found[:, :, here], theirs[:, :, here])
+    assert torch.equal(found[:, :, ~here], ours[:, :, ~here])
 
 
 def test_patches_that_cannot_be_are_refused(tiny, inputs):
@@ -170,7 +171,7 @@ def test_patches_that_cannot_be_are_refused(tiny, inputs):
         patch(trace, lambda name: False)
     three = inputs | {"pixel_values": inputs["pixel_values"][[0, 1, 0]]}
     with (
-        pytest.raises(ValueError, match=r"\[3, 256, 32\] here and \[2, 256, 32\] in the trace"),
+        pytest.raises(ValueError, match=r"\[3, 1, 256, 32\] here and \[2, 1, 256, 32\] in"),
         model.hooks(patch(trace, "vision.tokens")),
     ):
         model(**three)
@@ -185,12 +186,12 @@ def test_silenced_heads_read_nothing(tiny, inputs):
     layer, *_, last = model.config.cross_attention_layers
     with model.hooks(ablate_heads([0])):
         _, trace = model.run_with_trace(inputs, names)
-    assert all((value[:, 0] == 0).all() for value in trace.values())
+    assert all((value[:, :, 0] == 0).all() for value in trace.values())
     first = f"pve.0.layers.{layer}.cross_attention"
-    assert torch.equal(trace[first][:, 1:], plain[first][:, 1:])
+    assert torch.equal(trace[first][:, :, 1:], plain[first][:, :, 1:])
     with model.hooks(ablate_heads([0], last)):
         _, trace = model.run_with_trace(inputs, names)
-    assert (trace[f"pve.0.layers.{last}.cross_attention"][:, 0] == 0).all()
+    assert (trace[f"pve.0.layers.{last}.cross_attention"][:, :, 0] == 0).all()
     assert torch.equal(trace[first], plain[first])
     with (
         pytest.raises(ValueError, match="heads are numbered 0 to 1; got"),
@@ -237,6 +238,33 @@ def test_all_of_an_image_may_be_covered():
     torch.testing.assert_close(covered, pixels.mean((2, 3), keepdim=True).expand_as(pixels))
 
 
-def test_a_cover_must_divide_the_image():
-    with pytest.raises(ValueError, match=r"8×8 px does not divide into \[3, 3\] tokens"):
-        cover(torch.rand(1, 3, 8, 8), torch.ones(3, 3, dtype=torch.bool))
+def test_a_cover_need_not_divide_the_image():
+    """A pixel belongs to the cell in which its middle lies."""
+    pixels = torch.rand(1, 3, 8, 8)
+    region = torch.zeros(3, 3, dtype=torch.bool)
+    region[:, 0] = True  # up to 8/3 px: the pixels 0 and 1, and 2, whose middle is at 2.5
+    changed = (cover(pixels, region) != pixels).any(1)[0]
+    assert torch.equal(changed, (torch.arange(8) < 3).expand(8, 8))
+
+
+@pytest.mark.parametrize("shape", [(9, 8), (8, 9), (2, 4, 4)])
+def test_a_cover_is_no_finer_than_the_image(shape):
+    with pytest.raises(ValueError, match=r"a region of a 8×8 px image has as many rows and colum"):
+        cover(torch.rand(1, 3, 8, 8), torch.ones(shape, dtype=torch.bool))
+
+
+def test_a_cover_of_several_tiles_asks_where_they_lie():
+    pixels, region = torch.rand(1, 2, 3, 8, 8), torch.ones(4, 4, dtype=torch.bool)
+    with pytest.raises(ValueError, match="give tile_boxes: the images have 2 tiles each"):
+        cover(pixels, region)
+    region[:, 1:] = False  # the left quarter: none of it in the right half
+    boxes = torch.tensor([[[0.0, 0.0, 1.0, 1.0], [0.5, 0.0, 1.0, 1.0]]])
+    covered = cover(pixels, region, boxes)
+    assert torch.equal(covered[:, 1], pixels[:, 1])
+    assert torch.equal(covered[:, 0], cover(pixels[:, 0], region))
+    left = torch.tensor([[[0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 0.5, 1.0]]])
+    covered = cover(pixels, region, left)[0]
+    colour = pixels[0, 0, :, :, 2:4].mean((1, 2))  # of the whole's cells beside the region
+    expected = colour[:, None, None].expand(3, 8, 4)
+    torch.testing.assert_close(covered[1, :, :, :4], expected)
+    assert torch.equal(covered[1, :, :, 4:], pixels[0, 1, :, :, 4:])

@@ -32,16 +32,17 @@ GRID = (4, 4)
 
 def bright(pixels: torch.Tensor) -> torch.Tensor:
     """A model whose score is the brightness of the lower right quarter."""
-    return pixels[:, :, 16:, 16:].mean((1, 2, 3))[:, None]
+    return pixels[:, 0, :, 16:, 16:].mean((1, 2, 3))[:, None]
 
 
 @pytest.fixture
 def lit() -> torch.Tensor:
-    pixels = torch.zeros(1, 3, 32, 32)
-    pixels[:, :, 16:, 16:] = 1
+    pixels = torch.zeros(1, 1, 3, 32, 32)
+    pixels[..., 16:, 16:] = 1
     return pixels
 
 
+WHOLE = torch.tensor([[[0.0, 0.0, 1.0, 1.0]]])
 QUARTER = np.pad(np.ones((2, 2)), ((2, 0), (2, 0)))
 
 
@@ -55,13 +56,13 @@ def test_equal_values_are_ordered_by_lot():
 
 def test_curves_run_from_one_image_to_the_other(lit):
     ranked = order(QUARTER, np.random.default_rng(0))
-    deletion, insertion = curves(bright, lit, ranked, GRID)
+    deletion, insertion = curves(bright, lit, WHOLE, ranked, GRID)
     assert len(deletion) == len(insertion) == len(SHARES)
     assert deletion[0] == insertion[-1] == 1  # the image itself
     assert deletion[-1] == insertion[0] == pytest.approx(0.25)  # its mean colour everywhere
     after = next(n for n, share in enumerate(SHARES) if round(16 * share) >= 4)
     assert (deletion[after:] == pytest.approx(0.25)) and (insertion[after:] == pytest.approx(1))
-    reverse_deletion, _ = curves(bright, lit, ranked[::-1].copy(), GRID)
+    reverse_deletion, _ = curves(bright, lit, WHOLE, ranked[::-1].copy(), GRID)
     before = next(n for n, share in enumerate(SHARES) if round(16 * share) > 12)
     assert reverse_deletion[:before] == pytest.approx(1)
 
@@ -74,14 +75,16 @@ def test_no_more_images_at_once_than_asked_for(lit):
         return bright(pixels)
 
     ranked = order(QUARTER, np.random.default_rng(0))
-    few = curves(counted, lit, ranked, GRID, batch_size=4)
+    few = curves(counted, lit, WHOLE, ranked, GRID, batch_size=4)
     assert max(sizes) == 4 and sum(sizes) == 2 * len(SHARES)
-    assert all((a == b).all() for a, b in zip(few, curves(bright, lit, ranked, GRID), strict=True))
+    assert all(
+        (a == b).all() for a, b in zip(few, curves(bright, lit, WHOLE, ranked, GRID), strict=True)
+    )
 
 
 def test_a_right_map_is_told_from_a_wrong_one(lit):
     right, wrong = (
-        measure(values, QUARTER, bright, lit, np.random.default_rng(0))
+        measure(values, QUARTER, bright, lit, WHOLE, np.random.default_rng(0))
         for values in (QUARTER, 1 - QUARTER)
     )
     assert (right.pointing, right.iou) == (1, 1)
@@ -93,7 +96,7 @@ def test_a_right_map_is_told_from_a_wrong_one(lit):
 def test_a_text_smaller_than_a_token_takes_one_token(lit):
     covered = np.zeros(GRID)
     covered[3, 3] = 0.2
-    found = measure(covered, covered, bright, lit, np.random.default_rng(0))
+    found = measure(covered, covered, bright, lit, WHOLE, np.random.default_rng(0))
     assert found.pointing == 1 and found.iou == pytest.approx(0.2)
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from mstar.data import sandbox
 from mstar.data.benchmarks import rendered
-from mstar.grounding import ground, mask_iou
+from mstar.grounding import ground, mask_iou, outlined_scene
 from mstar.mask_quality import SIGMAS, best_mask, evaluate_masks
 
 
@@ -34,7 +34,7 @@ def test_every_variant_and_look_has_a_line(report):
 
 def test_the_first_mask_is_the_one_that_grounding_measures(tiny, report):
     gallery = sandbox.judging_gallery("easy", 3, 40)
-    looked = ground(*tiny, gallery.scenes, steps=0)
+    looked = ground(*tiny, [*map(outlined_scene, gallery.scenes)], steps=0)
     first = report.lines[1]
     assert np.isclose(first.iou.value, 100 * np.mean(looked.mask))
     assert np.isclose(first.half.value, 100 * np.mean(np.array(looked.mask) >= 0.5))
@@ -46,7 +46,7 @@ def test_a_mask_and_a_text_known_by_hand(tiny, benchmark):
 
     def left(salient, *, point):
         forced = torch.zeros_like(salient)
-        forced[:, :, : salient.shape[2] // 2] = True
+        forced[..., : salient.shape[-1] // 2] = True
         return forced
 
     sizes = [(40, 80), (200, 100), (64, 64)]  # (height, width) of photographs
@@ -56,7 +56,8 @@ def test_a_mask_and_a_text_known_by_hand(tiny, benchmark):
         for (h, w), part in zip(sizes, parts, strict=True)
     )
     photographs = [Image.new("RGB", (w, h), "grey") for h, w in sizes]
-    shown = replace(benchmark, images=photographs, polygons=polygons)
+    said = tuple(("exit",) * len(one) for one in polygons)
+    shown = replace(benchmark, images=photographs, polygons=polygons, transcriptions=said)
     model, processor = tiny
     with model.hooks({"pve.0.salient": left}):
         found = evaluate_masks(model, processor, shown, steps=0, seed=1)

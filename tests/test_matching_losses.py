@@ -100,6 +100,44 @@ def test_contrastive_loss_by_hand():
     assert found.loss.item() == pytest.approx(expected, rel=1e-6)
 
 
+def test_unknown_pairs_are_no_candidates():
+    """Image 0 may show text 1 although its list does not say so: two candidates are left to it."""
+    v2t = torch.tensor([[2.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
+    positives = torch.tensor([[YES, NO, NO], [NO, YES, NO]])
+    unknown = torch.tensor([[NO, YES, NO], [NO, NO, NO]])
+    found = contrastive_loss(v2t, v2t.T, positives, 1.5, 1.0, unknown)
+
+    def row(values, positive):
+        total = sum(exp(v) for v in values)
+        weights = [0.1 / len(values) + 0.9 * (i == positive) for i in range(len(values))]
+        return -sum(w * log(exp(v) / total) for w, v in zip(weights, values, strict=True))
+
+    images = [row([2, 1], 0), row([0, 1, 0], 1)]
+    texts = [row([2, 0], 0), row([1], 0)]
+    torch.testing.assert_close(found.v2t, torch.tensor(images))
+    torch.testing.assert_close(found.t2v, torch.tensor([*texts, 0.0]))
+    expected = 1.5 * sum(texts) / 2 + sum(images) / 2
+    assert found.loss.item() == pytest.approx(expected, rel=1e-6)
+    # whatever the logit of what is unknown is, it moves nothing, and it is not moved
+    logits = v2t.clone()
+    logits[0, 1] = 50
+    logits.requires_grad_()
+    other = contrastive_loss(logits, logits.T, positives, 1.5, 1.0, unknown)
+    assert other.loss.item() == pytest.approx(expected, rel=1e-6)
+    (gradient,) = torch.autograd.grad(other.loss, logits)
+    assert gradient[0, 1] == 0 and (gradient[:, [0, 2]] != 0).all()
+
+
+def test_where_nothing_is_unknown_the_loss_is_the_same():
+    generator = torch.Generator().manual_seed(0)
+    v2t = torch.randn(4, 6, generator=generator)
+    positives = torch.rand(4, 6, generator=generator) < 0.3
+    plain = contrastive_loss(v2t, v2t.T, positives, 1.5, 1.0)
+    found = contrastive_loss(v2t, v2t.T, positives, 1.5, 1.0, torch.zeros_like(positives))
+    for name in ("loss", "v2t", "t2v"):
+        assert torch.equal(getattr(found, name), getattr(plain, name)), name
+
+
 def test_an_image_without_text_is_no_row_but_a_candidate():
     v2t, t2v = torch.tensor([[1.0], [3.0]]), torch.tensor([[1.0, 3.0]])
     found = contrastive_loss(v2t, t2v, torch.tensor([[YES], [NO]]), 1.0, 1.0)
@@ -129,6 +167,30 @@ def test_the_hardest_pairs_are_drawn():
     pairs = matching_pairs(v2t, v2t.T, torch.ones(3), own, own)
     expected = [(0, 0), (1, 1), (2, 2), (1, 0), (2, 1), (0, 2), (0, 2), (1, 0), (2, 1)]
     assert list(zip(pairs.images.tolist(), pairs.texts.tolist(), strict=True)) == expected
+
+
+def test_negatives_are_drawn_evenly_by_a_hardness_of_0():
+    """With 1 the one that tempts most is always drawn, with 0 each of them as often."""
+    own = torch.eye(4, dtype=torch.bool)
+    v2t = torch.tensor([[0.0, 0, 0, 99]] * 3 + [[99.0, 0, 0, 0]])
+    torch.manual_seed(0)
+    drawn = {0.0: torch.zeros(4, 4), 0.5: torch.zeros(4, 4), 1.0: torch.zeros(4, 4)}
+    for hardness, counts in drawn.items():
+        for _ in range(300):
+            pairs = matching_pairs(v2t, v2t.T, torch.ones(4), own, own, hardness)
+            assert pairs.labels.tolist() == [1] * 4 + [0] * 8
+            texts = pairs.texts[8:]  # those of image 0, 1, 2, 3
+            counts[torch.arange(4), texts] += 1
+    assert torch.equal(drawn[1.0][:, 3], torch.tensor([300.0, 300, 300, 0]))
+    assert torch.equal(drawn[0.5], drawn[1.0])
+    assert (drawn[0.0].diagonal() == 0).all()
+    assert (drawn[0.0][~own] > 60).all() and (drawn[0.0][~own] < 140).all()
+    for seed in (0, 1):  # unless asked for, as before
+        by_default, hard = (
+            (torch.manual_seed(seed), matching_pairs(v2t, v2t.T, torch.rand(4), own, own, *given))
+            for given in ((), (1.0,))
+        )
+        assert torch.equal(by_default[1].texts, hard[1].texts)
 
 
 def test_the_positive_text_with_the_larger_loss_is_drawn():

@@ -48,6 +48,7 @@ def test_the_presets_are_these():
             "t2v_weight": 1.5,
             "v2t_weight": 1.0,
             "rerank_ratio": 0.02,
+            "rerank_weight": 1.0,
         },
         "released": {
             "sigma": "released",
@@ -62,6 +63,7 @@ def test_the_presets_are_these():
             "t2v_weight": 5 / 7,
             "v2t_weight": 0.5,
             "rerank_ratio": 0.05,
+            "rerank_weight": 1.0,
         },
     }
 
@@ -111,8 +113,11 @@ def test_base_is_the_papers():
         (dict(semantics="mine"), "semantics must be one of paper, released; got 'mine'"),
         (dict(sigma="otsu"), "sigma must be one of none, threshold, watershed, released"),
         (dict(word_scoring="both"), "word_scoring must be one of word, multi_word; got 'both'"),
-        (dict(steps=-1), r"steps \(T\) must be 0 or more; got -1"),
+        (dict(steps=-1), r"steps \(T\) must be from 0 to 64; got -1"),
         (dict(rerank_ratio=0.0), r"rerank_ratio must be in \(0, 1\]; got 0.0"),
+        (dict(rerank_weight=-0.5), "rerank_weight must be 0 or more; got -0.5"),
+        (dict(tiles=(2,)), r"rising from the whole: \(1,\), \(1, 2\) or \(1, 2, 3\); got \(2,\)"),
+        (dict(tiles=(1, 9)), "tiles cut a side into 8 parts at most; got 9"),
         (dict(sigma_low=0.9, sigma_high=0.5), "low <= high < 1; got 0.9 and 0.5"),
         (dict(vision_config=dict(image_size=65, patch_size=4)), "size 65 is not a multiple .* 4"),
         (dict(conv_stem=[(8, 2), (8, 4)]), r"multiply to the patch size 4; got \[2, 4\]"),
@@ -292,14 +297,14 @@ def test_shapes_of_every_step(tiny, inputs, steps):
     assert found.similarity.cosine.shape == (2, 3, 4 * (steps + 1))
     assert found.scores.shape == (3, 2)
     for look in images.looks:
-        assert look.tokens.shape == (2, 256, 32) and look.mask.shape == (2, 16, 16)
-        torch.testing.assert_close(look.attention_map.sum((1, 2)), torch.ones(2))
+        assert look.tokens.shape == (2, 1, 256, 32) and look.mask.shape == (2, 1, 16, 16)
+        torch.testing.assert_close(look.attention_map.sum((2, 3)), torch.ones(2, 1))
 
 
 def test_what_was_attended_stays_attended(tiny, inputs):
     with torch.no_grad():
         looks = tiny[0](**inputs, steps=3).images.looks
-    seen = torch.zeros(2, 16, 16, dtype=torch.bool)
+    seen = torch.zeros(2, 1, 16, 16, dtype=torch.bool)
     for look in looks:
         seen |= look.salient
         assert torch.equal(look.mask == 0, seen) and torch.equal(look.mask == 1, ~seen)
@@ -327,7 +332,7 @@ def test_any_size_that_is_a_multiple_of_the_patch(size, stem):
     with torch.no_grad():
         images = model.encode_images(torch.randn(1, 3, *size))
     assert images.grid == (size[0] // 4, size[1] // 4)
-    assert images.tokens.shape[1] == images.grid[0] * images.grid[1]
+    assert images.tokens.shape[2] == images.grid[0] * images.grid[1]
     assert torch.isfinite(images.features).all()
 
 
@@ -375,7 +380,7 @@ def test_a_window_of_the_position_table(tiny):
 
 
 def test_wrong_calls(tiny, inputs):
-    with pytest.raises(ValueError, match=r"steps \(T\) must be 0 or more; got -1"):
+    with pytest.raises(ValueError, match=r"steps \(T\) must be from 0 to 64; got -1"):
         tiny[0](**inputs, steps=-1)
     with pytest.raises(ValueError, match="give pixel_values, input_ids, or both"):
         tiny[0]()
@@ -490,8 +495,8 @@ def test_a_processor_comes_back(tmp_path, tiny, images, offline):
 def test_pixels_are_normalised_as_clips(tiny):
     colour = (255, 128, 0)
     pixels = tiny[1](images=[Image.new("RGB", (10, 30), colour)])["pixel_values"]
-    assert pixels.shape == (1, 3, 64, 64), "the aspect ratio is not kept"
-    for channel, value, mean, std in zip(pixels[0], colour, CLIP_MEAN, CLIP_STD, strict=True):
+    assert pixels.shape == (1, 1, 3, 64, 64), "the aspect ratio is not kept"
+    for channel, value, mean, std in zip(pixels[0, 0], colour, CLIP_MEAN, CLIP_STD, strict=True):
         expected = torch.full((64, 64), (value / 255 - mean) / std)
         torch.testing.assert_close(channel, expected, rtol=0, atol=1e-5)
 

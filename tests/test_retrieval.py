@@ -194,7 +194,7 @@ def test_a_single_vision_embedding_has_no_lead(images):
     model = MstarModel(config).eval()
     processor = MstarProcessor.for_config(config, character_tokenizer())
     why = Gallery.embed(model, processor, images).explain("exit", 0)
-    assert why.values.shape == (1, 1) and math.isnan(why.lead)
+    assert why.values.shape == (1, 1, 1) and math.isnan(why.lead)
 
 
 def test_equal_images_say_which_of_them_were_matched(tiny, images):
@@ -223,7 +223,7 @@ def test_what_reranking_moved_keeps_its_place_by_cosine(tiny, images, monkeypatc
     gallery = Gallery.embed(*tiny, images)
     plain = gallery.search("exit", ratio=0)
     swap = torch.tensor([0.1, 0.9])  # of the two best
-    monkeypatch.setattr(gallery, "_match", lambda query, best: swap)
+    monkeypatch.setattr(gallery, "_match", lambda query, best, tiles: swap)
     hits = gallery.search("exit", ratio=0.02)
     assert [hit.image for hit in hits[:2]] == [plain[1].image, plain[0].image]
     assert [(hit.rank, hit.cosine_rank) for hit in hits[:3]] == [(1, 2), (2, 1), (3, 3)]
@@ -313,8 +313,8 @@ def test_an_explained_word_names_the_embedding_that_made_its_score(tiny, images)
         why = gallery.explain("exit", hit.name)
         assert (why.query, why.kind, why.words) == (Query("exit", "word"), "cosine", ())
         assert (why.hit.rank, why.hit.cosine_rank) == (hit.rank, hit.cosine_rank)
-        assert why.values.shape == (2, 4)
-        best = why.values[why.hit.step, why.hit.query]
+        assert why.values.shape == (2, 1, 4)
+        best = why.values[why.hit.step, why.hit.tile, why.hit.query]
         assert best == why.values.max() == pytest.approx(why.hit.cosine, abs=1e-6)
         second = why.values.flatten().sort().values[-2]
         assert why.lead == pytest.approx(float(best - second), abs=1e-6)

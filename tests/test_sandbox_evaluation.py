@@ -119,7 +119,7 @@ def test_command_prints_one_json_object(folder, capsys):
     ("options", "message"),
     [
         (["--seed", "-1"], "seed must be a whole number"),
-        (["--steps", "-1"], "steps (T) must be 0 or more; got -1"),
+        (["--steps", "-1"], "steps (T) must be from 0 to 64; got -1"),
         (["--images", "10"], "images must be 40 or more; got 10"),
         (["--checkpoint", "no/such/folder"], "there is no checkpoint folder"),
     ],

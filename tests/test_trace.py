@@ -15,13 +15,14 @@ from mstar.hooks import HookError
 def trace() -> Trace:
     """Values in an order that no sorting would give."""
     values = {
-        "pve.1.mask": torch.tensor([[[1.0, 0.0], [0.5, 1.0]]]),
-        "pve.0.mask": torch.ones(1, 2, 2),
-        "pve.0.salient": torch.tensor([[[True, False], [False, False]]]),
+        "pve.1.mask": torch.tensor([[[[1.0, 0.0], [0.5, 1.0]]]]),
+        "pve.0.mask": torch.ones(1, 1, 2, 2),
+        "pve.0.salient": torch.tensor([[[[True, False], [False, False]]]]),
         "mim.assignment": torch.tensor([[3, -1]]),
         "scores": torch.tensor([[0.25], [-1.0]], dtype=torch.bfloat16),
     }
-    return Trace(values, (2, 2), 1, {"texts": ["exit", "süß"], "seed": None})
+    boxes = torch.tensor([[[0.0, 0.0, 1.0, 1.0]]])
+    return Trace(values, (2, 2), 1, boxes, {"texts": ["exit", "süß"], "seed": None})
 
 
 def test_a_trace_is_a_mapping(trace):
@@ -47,21 +48,21 @@ def test_a_glob_is_no_name_of_one_value(trace):
 
 
 def test_axes(trace):
-    assert trace.axes("pve.1.mask") == ("batch", "grid_h", "grid_w")
+    assert trace.axes("pve.1.mask") == ("batch", "tile", "grid_h", "grid_w")
     assert trace.axes("scores") == ("text", "image")
 
 
 def test_stack_adds_a_first_axis(trace):
     stacked = trace.stack("pve.*.mask")
-    assert stacked.shape == (2, 1, 2, 2)
+    assert stacked.shape == (2, 1, 1, 2, 2)
     assert torch.equal(stacked[0], trace["pve.1.mask"])
-    assert torch.equal(trace.stack(["pve.0.mask"]), torch.ones(1, 1, 2, 2))
+    assert torch.equal(trace.stack(["pve.0.mask"]), torch.ones(1, 1, 1, 2, 2))
 
 
 def test_stack_follows_the_steps(tiny, inputs):
     _, trace = tiny[0].run_with_trace(inputs | {"steps": 3}, "pve.*.mask")
     stacked = trace.stack("pve.*.mask")
-    assert stacked.shape == (4, 2, 16, 16)
+    assert stacked.shape == (4, 2, 1, 16, 16)
     for t in range(4):
         assert torch.equal(stacked[t], trace[f"pve.{t}.mask"])
 
@@ -71,7 +72,7 @@ def test_stack_follows_the_steps(tiny, inputs):
     [
         ("pve.*.maks", "no hook point is called"),
         (lambda name: False, "no recorded value matches"),
-        (["pve.0.mask", "scores"], r"different shapes: \[\(1, 2, 2\), \(2, 1\)\]"),
+        (["pve.0.mask", "scores"], r"different shapes: \[\(1, 1, 2, 2\), \(2, 1\)\]"),
     ],
 )
 def test_what_cannot_be_stacked(trace, names, message):
@@ -87,8 +88,9 @@ def test_save_and_load(trace, tmp_path):
         assert loaded[name].dtype == value.dtype
         assert torch.equal(loaded[name], value)
     assert (loaded.grid, loaded.steps, loaded.meta) == (trace.grid, trace.steps, trace.meta)
+    assert torch.equal(loaded.boxes, trace.boxes)
     about = json.loads((folder / "trace.json").read_text(encoding="utf-8"))
-    assert about["values"]["pve.1.mask"] == ["batch", "grid_h", "grid_w"]
+    assert about["values"]["pve.1.mask"] == ["batch", "tile", "grid_h", "grid_w"]
 
 
 def test_a_run_comes_back_from_its_folder(tiny, inputs, tmp_path):
@@ -98,6 +100,7 @@ def test_a_run_comes_back_from_its_folder(tiny, inputs, tmp_path):
     assert list(loaded) == list(trace)
     assert all(torch.equal(loaded[name], value) for name, value in trace.items())
     assert loaded.grid == (16, 16) and loaded.steps == 1
+    assert torch.equal(loaded.boxes, inputs["tile_boxes"])
     assert loaded.meta["config"]["sigma"] == "watershed"
     assert loaded.meta["seed"] == 3
     assert loaded.meta["versions"]["transformers"] == transformers.__version__
@@ -116,7 +119,16 @@ def test_values_with_a_gradient_and_views_are_saved(tmp_path):
     base = torch.arange(12.0).view(3, 4).requires_grad_()
     trace = Trace({"scores": base.T}, None, 0)
     loaded = Trace.load(trace.save(tmp_path))
-    assert torch.equal(loaded["scores"], base.detach().T) and loaded.grid is None
+    assert torch.equal(loaded["scores"], base.detach().T)
+    assert loaded.grid is None and loaded.boxes is None
+
+
+def test_a_trace_of_before_tiles_is_refused(trace, tmp_path):
+    about = json.loads((trace.save(tmp_path) / "trace.json").read_text(encoding="utf-8"))
+    del about["boxes"]
+    (tmp_path / "trace.json").write_text(json.dumps(about), encoding="utf-8")
+    with pytest.raises(ValueError, match="recorded before images had tiles: record it anew"):
+        Trace.load(tmp_path)
 
 
 @pytest.mark.parametrize("missing", ["trace.json", "trace.safetensors"])
@@ -141,7 +153,7 @@ def test_a_failing_save_keeps_the_old_trace(trace, tmp_path, monkeypatch, meta):
         path.write_bytes(b"half")
         raise OSError("the disk is full")
 
-    changed = Trace({"scores": torch.zeros(1, 1)}, (9, 9), 1, meta)
+    changed = Trace({"scores": torch.zeros(1, 1)}, (9, 9), 1, None, meta)
     if meta == {"a": 1}:
         monkeypatch.setattr("mstar.trace.save_file", half)
     with pytest.raises((OSError, TypeError)):

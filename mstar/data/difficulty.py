@@ -31,7 +31,7 @@ class Difficulty:
     font_role: str
     contrast: float
     rotation: float  # degrees either way
-    keystone: float  # fraction by which perspective squeezes an end or an edge
+    keystone: float  # fraction by which perspective squeezes an end or an edge; flat looks only
     blur: float  # largest Gaussian, px
     noise: int  # largest amplitude, grey levels
     thing_share: float  # of the scenes: something stands there, mostly with a text on it
@@ -61,7 +61,7 @@ STREET = Difficulty(
     "street", tuple(range(1, 11)),
     (0.13, 0.15, 0.15, 0.13, 0.11, 0.09, 0.08, 0.07, 0.05, 0.04), (11, 210),
     ("upper", "capitalised", "lower", "mixed"), fonts.HARD,
-    contrast=45, rotation=14, keystone=0.5, blur=1.3, noise=13, thing_share=0.2,
+    contrast=45, rotation=14, keystone=0.0, blur=1.3, noise=13, thing_share=0.2,
     base=448, small=24, look=STREET_LOOK,
 )  # fmt: skip
 DIFFICULTIES = {difficulty.name: difficulty for difficulty in (EASY, HARD, CROWD, STREET)}

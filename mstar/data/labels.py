@@ -24,8 +24,10 @@ class Region:
     """One drawn word: for evaluation only, never part of a training batch."""
 
     word: str  # lower case
-    drawn: str  # as drawn: upper, lower or capitalised
-    polygon: np.ndarray  # float [4, 2] (x, y) px: the word's ink, clockwise from its top left
+    drawn: str  # as drawn: upper, lower, capitalised or mixed
+    # float [points, 2] (x, y) px: the word's ink, clockwise from its top left; four corners, and
+    # more where a line is bent
+    polygon: np.ndarray
     line: int  # words with one number stand on one line, in reading order
     font: str
     size: float  # nominal font size in px: a capital is 0.7 of it

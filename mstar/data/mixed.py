@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import accumulate
 
 import numpy as np
 
+from mstar.data.photographs import Photographs
 from mstar.data.scenes import BLOCK
 from mstar.data.stream import GOLDEN_RATIO, Data, Item, Items
 
@@ -25,10 +27,16 @@ class Mixed:
         if not self.parts or any(not share > 0 for share, _ in self.parts):
             raise ValueError(f"a mixture needs parts with shares above 0; got {self.parts}.")
 
-    @property
+    @cached_property
     def lexicon(self) -> tuple[str, ...]:
         """Words that further wrong answers may be made of, of all parts."""
         return tuple(sorted({word for _, data in self.parts for word in data.lexicon}))
+
+    @cached_property
+    def lists_hold(self) -> frozenset[str]:
+        """All words of photographs' lists."""
+        lists = [data for _, data in self.parts if isinstance(data, Photographs)]
+        return frozenset(word for data in lists for word in data.lexicon)
 
     def open(self, seed: int, size: int, tiles: Sequence[int] = (1,)) -> Items:
         return _Mixed(self, seed, size, tiles)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mstar.data.difficulty import BASE, EASY, Difficulty
+from mstar.data.difficulty import BASE, EASY, FLAT, Difficulty
 from mstar.data.labels import Region
 from mstar.data.layout import Setting, Text
 from mstar.data.lexicon import LONGEST
@@ -35,9 +35,14 @@ def pair(
 ) -> Pair:
     """Pair number `index` of the stream that `seed`, `split` and `difficulty` name.
 
-    Raises ValueError as `scene` does.
+    Raises ValueError as `scene` does, and for STREET, which is not drawn flat.
     """
     check(split, difficulty)
+    if difficulty.look != FLAT:
+        raise ValueError(
+            f"There are no pairs of {difficulty.name.upper()}: they are drawn flat, "
+            "so that nothing but a word differs."
+        )
     rng = generator("pair", split, difficulty, seed, index)
     while True:
         layout = lay_out(rng, difficulty, split != "train", word_source(split), (), size)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageOps
 
-from mstar.tiles import tile_boxes
+from mstar.tiles import cut, tile_boxes
 
 _SHEAR, _SHIFT, _TURN = 0.15, 5, 15  # level 5 of 10: a factor, pixels, degrees
 _GREY = (128, 128, 128)
@@ -68,9 +68,10 @@ def tiled(photo: Image.Image, size: int, tiles: Sequence[int]) -> np.ndarray:
 
     Of the whole alone [size, size, 3].
     """
-    boxes = tile_boxes(*photo.size, tiles).tolist()
-    cut = [photo.resize((size, size), Image.Resampling.BICUBIC, box=tuple(b)) for b in boxes]
-    return np.stack([np.asarray(one) for one in cut]) if len(cut) > 1 else np.array(cut[0])
+    # cut out first, as the processor does: resizing a box would also read what lies outside of it
+    parts = cut(photo, tile_boxes(*photo.size, tiles))
+    resized = [np.asarray(p.resize((size, size), Image.Resampling.BICUBIC)) for p in parts]
+    return np.stack(resized) if len(parts) > 1 else np.array(resized[0])
 
 
 def _random_box(

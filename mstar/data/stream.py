@@ -195,7 +195,8 @@ class Stream(Dataset):
                 if not self.skip_unreadable or len(skipped) == _TRIES:
                     return {"error": str(problem)}
                 skipped.append(str(problem))
-                index = int(rng.integers(self.items.count))
+                if self.items.count is not None:  # else the same place draws another by itself
+                    index = int(rng.integers(self.items.count))
 
     def _index(self, position: int) -> int:
         if self.items.count is None:

@@ -3,7 +3,7 @@
 Nothing here knows where a text is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 
 import numpy as np
@@ -29,6 +29,7 @@ def make_batch(
     extra_words: int,
     photographed: Sequence[bool] | None = None,
     complete: Sequence[bool] | None = None,
+    lists_hold: Collection[str] = (),
 ) -> dict[str, Tensor]:
     """The texts of a batch, and whose they are.
 
@@ -38,11 +39,12 @@ def make_batch(
             cheap, and more wrong answers make each step teach more. Empty = no negative is made.
         photographed, complete: of each image, whether it is a photograph, and whether its list is
             all that is written there; None = no photograph, and it is.
+        lists_hold: all words of photographs' lists, which may be among the drawn ones.
 
     Returns:
         what `MstarModel.forward` takes beside images: input_ids, attention_mask int64 [N, L];
         is_word bool [N]; own, positives, unknown bool [B, N]. What an image that is not listed
-        completely shares with other photographs' lists is unknown.
+        completely may share with other photographs' lists is unknown.
     """
     # texts are the same if the model reads the same (official.md 10), and each counts once
     texts = [[(processor.read_as(text), style) for text, style in own] for own in texts]
@@ -50,7 +52,6 @@ def make_batch(
     for own in texts:
         for text in own:
             index.setdefault(text, len(index))
-    seen = len(index)
     if lexicon:
         wrong = [n for text in list(index) for n in hard_negatives(text, lexicon, rng)]
         wrong += [(str(word), "word") for word in rng.choice(lexicon, extra_words, replace=False)]
@@ -70,8 +71,8 @@ def make_batch(
     if photographed is not None:
         photos = torch.tensor(photographed, dtype=torch.bool)
     partly = ~torch.tensor(complete, dtype=torch.bool) if complete is not None else ~photos & photos
-    elsewhere = own[photos].any(dim=0)
-    elsewhere[seen:] = False
+    held = torch.tensor([style == "word" and text in lists_hold for text, style in listed])
+    elsewhere = own[photos].any(dim=0) | held
     unknown = partly[:, None] & elsewhere & ~positives
     return dict(data) | {"own": own, "positives": positives, "unknown": unknown}
 

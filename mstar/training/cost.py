@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..configuration import MstarConfig
 from ..modeling import MstarModel
+from ..tiles import tile_count
 from .recipes import Stage
 
 #: Of L_m, for each image: its own text, a hard text, and a hard image for its text.
@@ -27,7 +28,7 @@ def training_flops(
     out.
 
     Args:
-        config: of the model; its image size gives way to the stage's.
+        config: of the model; its image size and tiles give way to the stage's.
         stage: of the retrieval objective.
         texts: on an image's list.
         length: tokens of a text, its instruction included.
@@ -38,12 +39,13 @@ def training_flops(
     tokens, (height, width) = model.vision(image)
     mask = torch.ones(1, height * width, device="meta")
     read, match = (_texts(count, length) for count in (texts, _PAIRS))
+    tiles = tile_count(stage.tiles)
     forward = {
-        "φ": _flops(model.vision, image),
-        "S": stage.pve_steps * _flops(model.sas, tokens, mask, 1),
-        "ψ looks": (1 + stage.pve_steps) * _flops(_look, model, tokens),
+        "φ": tiles * _flops(model.vision, image),
+        "S": tiles * stage.pve_steps * _flops(model.sas, tokens, mask, 1),
+        "ψ looks": tiles * (1 + stage.pve_steps) * _flops(_look, model, tokens),
         "ψ reads": _flops(model.encode_texts, *read),
-        "ψ matches": _flops(model.match, tokens.expand(_PAIRS, -1, -1), *match)
+        "ψ matches": _flops(model.match, _looked_at(tokens, tiles), *match)
         * (1 / stage.matching_every if stage.matching_every else 0),
     }
     there_and_back = 4 if stage.checkpoint_activations else 3
@@ -69,7 +71,8 @@ def training_bytes(config: MstarConfig, stage: Stage, length: int = 16) -> tuple
     held = sum(p.numel() * (16 if p.requires_grad else 4) for p in model.parameters())
     model.bfloat16()
     pixels = model.config.vision_config.image_size
-    image = torch.empty(1, 3, pixels, pixels, device="meta", dtype=torch.bfloat16)
+    tiles = tile_count(stage.tiles)
+    image = torch.empty(tiles, 3, pixels, pixels, device="meta", dtype=torch.bfloat16)
     count = (pixels // model.config.vision_config.patch_size) ** 2
     kept: dict[StorageWeakRef, int] = {}
     weights = {StorageWeakRef(p.untyped_storage()) for p in model.parameters()}
@@ -85,10 +88,11 @@ def training_bytes(config: MstarConfig, stage: Stage, length: int = 16) -> tuple
         tokens, grid = model.vision(image)
         graphs = [_look(model, tokens)]
         for t in range(stage.pve_steps):
-            moved = model.sas(tokens, torch.ones(1, grid[0] * grid[1], device="meta"), t + 1)
+            moved = model.sas(tokens, torch.ones(tiles, grid[0] * grid[1], device="meta"), t + 1)
             graphs.append(_look(model, moved))
         if stage.matching_every:
-            graphs.append(model.match(tokens.expand(_PAIRS, -1, -1), *_texts(_PAIRS, length)))
+            looked_at = _looked_at(tokens[:1], tiles)
+            graphs.append(model.match(looked_at, *_texts(_PAIRS, length)))
         size = sum(nbytes for storage, nbytes in kept.items() if storage not in weights)
     return float(held), float(size)
 
@@ -99,6 +103,11 @@ def _hollow(config: MstarConfig, stage: Stage) -> MstarModel:
     config.vision_config.image_size = stage.image_size or config.vision_config.image_size
     with torch.device("meta"):
         return MstarModel(config).eval()
+
+
+def _looked_at(tokens: Tensor, tiles: int) -> Tensor:
+    """f₀ of one tile -> of those that the matching pass looks at for an image's pairs."""
+    return tokens.expand(_PAIRS, min(2, tiles), -1, -1)
 
 
 def _look(model: MstarModel, tokens: Tensor) -> Tensor:

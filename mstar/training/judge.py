@@ -77,7 +77,10 @@ def photograph_map(
     A word counts as absent where a list does not have it, also of incomplete lists.
     """
     found = [entry for data in lists for entry, _ in replace(data, held_out=True).found()]
-    written = [{processor.read_as(text) for text in entry.texts} for entry in found]
+    written = [
+        {processor.read_as(t) for t, s in zip(one.texts, one.styles, strict=True) if s == "word"}
+        for one in found
+    ]
     words = sorted({word for one in written for word in one if len(word) >= 3})
     if not words:
         return float("nan")

@@ -55,7 +55,9 @@ class Objective(nn.Module):
         losses = {"loss": out.loss, "L_c": out.contrastive_loss}
         cosine, assignment = out.similarity.cosine, out.similarity.assignment
         is_word, temperature = batch["is_word"], self.model.temp
-        excluded = batch["positives"] & ~is_word | batch["unknown"]
+        excluded = batch["positives"] & ~is_word
+        if batch.get("unknown") is not None:
+            excluded = excluded | batch["unknown"]
         if self.assigned_weight:
             losses["L_a"] = assigned_loss(cosine, assignment, excluded, temperature)
             losses["loss"] = losses["loss"] + self.assigned_weight * losses["L_a"]

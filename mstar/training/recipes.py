@@ -230,6 +230,33 @@ def continued(seed: int = 2) -> Recipe:
     )
 
 
+def with_photographs(scenes: Data, real: Lists, incomplete: Lists = (), share: float = 0.5) -> Data:
+    """Rendered scenes with a share of photographs in every batch, of each list alike.
+
+    Args:
+        real, incomplete: lists of photographs, see `data.photographs`.
+        share: of photographs, from 0 to 1.
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"the share of photographs is from 0 to 1; got {share}.")
+    lists = [Photographs((one,)) for one in real] + [Photographs((), (one,)) for one in incomplete]
+    if not lists or not share:
+        return scenes
+    photos = [(share / len(lists), one) for one in lists]
+    return Mixed(tuple(photos) if share == 1 else ((1 - share, scenes), *photos))
+
+
+def mixed(recipe: Recipe, real: Lists, incomplete: Lists = (), share: float = 0.5) -> Recipe:
+    """A recipe whose stages of full scenes see photographs as well."""
+    stages = tuple(
+        replace(stage, data=with_photographs(stage.data, real, incomplete, share))
+        if stage.data.of == "scenes"
+        else stage
+        for stage in recipe.stages
+    )
+    return replace(recipe, stages=stages)
+
+
 def photographs(
     real: Lists,
     incomplete: Lists = (),
@@ -237,6 +264,7 @@ def photographs(
     backgrounds: str | None = None,
     seed: int = 3,
     minutes: float | None = None,
+    share: float = 0.5,
 ) -> Recipe:
     """What a sandbox checkpoint goes on with to read photographs; hours on two cores, box-free.
 
@@ -244,31 +272,31 @@ def photographs(
     from photographs; from `open` on, lists of photographs are mixed with rendered scenes, in the
     whole and 2 × 2 tiles, and L_m sees any text of another image before it sees look-alikes
     (its head starts from nothing); `finer` adds 3 × 3 tiles, and `recycle` T = 1 with the rate
-    falling to nothing. Half of a batch is photographs, of each list alike however long it is.
+    falling to nothing. Each list has the same part in a batch, however long it is.
 
     Args:
         real, incomplete: lists of photographs, see `data.photographs`.
         crops: lists of single words, for reading alone.
         backgrounds: a folder of photographs without text.
         minutes: in all, shared out over the stages; None = the recipe's steps.
+        share: of photographs in a batch.
     """
     street = dict(backgrounds=backgrounds)
     words = Rendered("strips", 0.2, 0.6, strip_size=(48, 192), **street)
     read = Mixed(((0.5, words), (0.5, Crops(crops)))) if crops else words
     scenes = Rendered(hard_share=0.3, street_share=0.5, topic_share=0.5, **street)
-    lists = [Photographs((one,)) for one in real] + [Photographs((), (one,)) for one in incomplete]
-    mixed = Mixed(((1.0, scenes), *((1 / len(lists), one) for one in lists)))
+    both = with_photographs(scenes, real, incomplete, share)
     phi = ("vision.siglip",)
     one_look = dict(pve_steps=0, decay_from=1.0)
     match = dict(matching_every=1, matching_weight=10.0, extra_words=96)
     stages = (
-        Stage("reread", read, 32, 1e-3, steps=1500, objective=READING, decay_from=0.3),
-        Stage("settle", mixed, 12, 6e-4, steps=150, tiles=(1, 2), frozen=phi, **_ONE_LOOK),
-        Stage("open", mixed, 12, 5e-4, steps=3000, tiles=(1, 2), hardness=(0.0, 0.5), **match,
+        Stage("reread", read, 32, 1e-3, steps=700, objective=READING, decay_from=0.3),
+        Stage("settle", both, 12, 6e-4, steps=150, tiles=(1, 2), frozen=phi, **_ONE_LOOK),
+        Stage("open", both, 12, 5e-4, steps=3000, tiles=(1, 2), hardness=(0.0, 0.5), **match,
               **one_look),
-        Stage("finer", mixed, 8, 4e-4, steps=1500, tiles=(1, 2, 3), hardness=(0.5, 1.0), **match,
+        Stage("finer", both, 8, 4e-4, steps=1500, tiles=(1, 2, 3), hardness=(0.5, 1.0), **match,
               **one_look),
-        Stage("recycle", mixed, 8, 4e-4, steps=1500, tiles=(1, 2, 3), decay_from=0.0, **match),
+        Stage("recycle", both, 8, 4e-4, steps=1500, tiles=(1, 2, 3), decay_from=0.0, **match),
     )  # fmt: skip
     if minutes is not None:  # as the steps share them on two cores
         parts = (0.05, 0.02, 0.33, 0.25, 0.35)

@@ -113,6 +113,8 @@ def grown(
                 if name.startswith(_SILENCED[part]):
                     given[f"{layers}{number}.{name}"].zero_()
     before, after = (p.tokenizer.get_vocab() for p in (processor, pieces))
+    if missing := sorted(ours.keys() - given.keys()):
+        raise ValueError(f"the smaller model has no {missing[0]}, which the larger has.")
     for name, value in given.items():
         target = ours.get(name)
         if target is None:

@@ -2,6 +2,7 @@
 
     RUN/checkpoints/step-00001500/   weights, optimiser, random numbers and `progress.json`
     RUN/curve.jsonl                  one line a step: stage, step, losses
+    RUN/checkpoint/                  what can be loaded: the mean of the present stage's weights
 
 A checkpoint is written beside its place and then moved into it, and only then the oldest goes.
 """
@@ -16,13 +17,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import Accelerator
 from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
 
 from .. import files
 from .recipes import same_recipe
 
 CHECKPOINTS, CURVE, PROGRESS = "checkpoints", "curve.jsonl", "progress.json"
+#: What can be loaded, made anew after every save.
+CHECKPOINT = "checkpoint"
 
 
 class TrainingStopped(RuntimeError):
@@ -155,6 +161,24 @@ class RunFolder:
                 "the disk is full, free some space; then run the same command again; "
                 f"{self.last_good()}."
             ) from problem
+
+    def mean_weights(self, stage: int) -> dict[str, Tensor]:
+        """The mean of the objective's weights over the checkpoints that stay, of this stage alone.
+
+        While the rate is high the mean of weights is better than each of them (Izmailov et al.
+        2018, "Averaging weights leads to wider optima"). Counters are those of the newest.
+        """
+        found = []
+        for place in sorted(self.checkpoints.glob("step-*")):
+            record = json.loads((place / PROGRESS).read_text(encoding="utf-8"))
+            if record["progress"]["stage"] == stage:
+                found.append(load_file(place / "model.safetensors"))
+        return {
+            name: torch.stack([one[name] for one in found]).mean(0)
+            if newest.is_floating_point()
+            else newest
+            for name, newest in found[-1].items()
+        }
 
     def last_good(self) -> str:
         """A clause that names the checkpoint to go on from."""

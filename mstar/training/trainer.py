@@ -19,6 +19,8 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from .. import distributed, files
+from ..checkpoints import quiet
+from ..data.mixed import Mixed
 from ..data.stream import Items, Positions, Stream, collate
 from ..matching import NotFinite
 from ..modeling import MstarModel
@@ -29,7 +31,7 @@ from .judge import judge
 from .objectives import Objective
 from .recipes import READING, Recipe, Stage, learning_rate
 from .start import resize_images
-from .state import Guard, Progress, RunFolder, TrainingStopped
+from .state import CHECKPOINT, Guard, Progress, RunFolder, TrainingStopped
 
 RECORD = "training.json"
 #: Steps between two looks at how good the model is; the end of a stage is always looked at.
@@ -148,8 +150,20 @@ class Trainer:
             self.kept.save(self.accelerator, self.progress)
         return self.model
 
-    def save_checkpoint(self, folder: str | Path) -> Path:
+    def _save(self) -> None:
+        """A state to go on from, and beside it weights that can be used meanwhile."""
+        self.kept.save(self.accelerator, self.progress)
+        if self.accelerator.is_main_process:
+            mean = self.kept.mean_weights(self.progress.stage)
+            own = {name.removeprefix("model."): value for name, value in mean.items()}
+            self.save_checkpoint(self.folder / CHECKPOINT, own)
+        self.accelerator.wait_for_everyone()
+
+    def save_checkpoint(self, folder: str | Path, weights: dict[str, Tensor] | None = None) -> Path:
         """What `from_pretrained` loads, in half precision, and `training.json`: how it was made.
+
+        Args:
+            weights: of the model, by name; None = as it stands.
 
         Raises:
             TrainingStopped: the disk is full; what was in the folder stays.
@@ -160,7 +174,11 @@ class Trainer:
             self.kept.written("the trained model", folder),
             files.replacing_folder(folder) as made,
         ):
-            copy.deepcopy(self.model).half().save_pretrained(made)
+            model = copy.deepcopy(self.model)
+            if weights is not None:
+                model.load_state_dict({name: weights[name] for name in model.state_dict()})
+            with quiet():  # the bar is the stage's
+                model.half().save_pretrained(made)
             self.processor.save_pretrained(made)
             record = json.dumps([*self.history, run], indent=1)
             (made / RECORD).write_text(record + "\n", encoding="utf-8")
@@ -189,10 +207,12 @@ class Trainer:
         model.freeze()
         for name in stage.frozen:
             model.get_submodule(name).requires_grad_(False)
+        # transformers called it gradient checkpointing until 5.17 at least
+        kind = "activation" if hasattr(model, "activation_checkpointing_enable") else "gradient"
         if stage.checkpoint_activations:
-            model.activation_checkpointing_enable({"use_reentrant": False})
+            getattr(model, f"{kind}_checkpointing_enable")({"use_reentrant": False})
         else:
-            model.activation_checkpointing_disable()
+            getattr(model, f"{kind}_checkpointing_disable")()
         if self.prepared is not None:  # or each stage would wrap the last one's autocast
             self.accelerator.unwrap_model(self.prepared, keep_fp32_wrapper=False)
         self.accelerator.free_memory()
@@ -240,7 +260,7 @@ class Trainer:
             if self.callback is not None:
                 self.callback(self.model, self.processor, row | {"learning rate": rate})
             if progress.step % self.save_every == 0 and progress.step < progress.steps:
-                self.kept.save(self.accelerator, progress)
+                self._save()
 
     def _train_mode(self, stage: Stage) -> None:
         """Dropout and batch statistics, except where a part is frozen."""
@@ -342,6 +362,7 @@ class Trainer:
             rng,
             stage.extra_words,
             *(distributed.gather_lists(batch[name]) for name in ("photographed", "complete")),
+            stage.data.lists_hold if isinstance(stage.data, Mixed) else (),
         )
         every = stage.matching_every
         return (
@@ -355,7 +376,8 @@ class Trainer:
     def _hardness(self, stage: Stage, step: int) -> float:
         """From the stage's first step to its last."""
         first, last = stage.hardness
-        return first + (last - first) * step / (self.progress.steps or 1)
+        steps = self.progress.steps or 1  # a stage of minutes is first measured
+        return first + (last - first) * min(1.0, step / max(1, steps - 1))
 
     def _window(self, pixels: Tensor, rng: np.random.Generator) -> tuple[int, int] | None:
         """A strip is laid at a random height of the position table: every row learns to read."""

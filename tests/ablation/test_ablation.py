@@ -51,7 +51,8 @@ def test_features_know_no_position_and_no_held_out_word(experiment):
     items = Cached(str(experiment.folder / "features-1")).open(1, 128)
     assert items.count == TINY.images
     item = items.item(5, np.random.default_rng(0))
-    assert item.keys() == {"image", "texts", "styles", "source"}
+    assert item.keys() == {"image", "texts", "styles", "photographed", "complete", "source"}
+    assert not item["photographed"] and item["complete"]
     assert item["image"].shape == (256, 128) and set(item["styles"]) == {"word"}
     seen = Stream(Rendered(multi_word=False).open(1, 128), 1)
     assert [items.item(i, np.random.default_rng(0))["texts"] for i in range(24)] == [

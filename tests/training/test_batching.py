@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mstar import MstarConfig, MstarModel
+from mstar import MstarConfig, MstarModel, MstarProcessor
 from mstar.data import sandbox
 from mstar.training.batching import hard_negatives, make_batch, normalise, similar
 
@@ -25,7 +25,10 @@ def rng() -> np.random.Generator:
 
 def test_a_batch_knows_no_position(tiny, rng):
     batch = make_batch(LISTS, tiny[1], LEXICON, rng, 2)
-    assert batch.keys() == {"input_ids", "attention_mask", "is_word", "own", "positives"}
+    assert batch.keys() == {
+        "input_ids", "attention_mask", "is_word", "own", "positives", "unknown",
+    }  # fmt: skip
+    assert not batch["unknown"].any(), "rendered images are listed completely"
     assert all(isinstance(value, torch.Tensor) for value in batch.values())
     for kind in (sandbox.StripDataset, sandbox.SceneDataset):
         assert kind(sandbox.EASY, 0)[0].keys() == {"image", "texts", "styles"}
@@ -44,6 +47,18 @@ def test_who_owns_what(tiny, rng):
     # the third image has both parts of the second's combined text
     implied = batch["positives"] & ~batch["own"]
     assert implied.nonzero().tolist() == [[2, 5]]
+
+
+def test_texts_that_read_the_same_are_one_text(tiny, rng):
+    """They would be wrong answers to themselves (official.md 10)."""
+    lists = [[("EXIT!", "word"), ("exit", "word"), ("Exit", "phrase")], [("exit.", "word")]]
+    batch = make_batch(lists, tiny[1], (), rng, 0)
+    assert batch["own"].int().tolist() == [[1, 1], [1, 0]]
+    assert batch["is_word"].tolist() == [True, False] and batch["positives"].all()
+    # a tokenizer of characters tells marks apart
+    plain = MstarProcessor.for_config(tiny[0].config, tiny[1].tokenizer, captions=False)
+    batch = make_batch(lists, plain, (), rng, 0)
+    assert batch["own"].int().tolist() == [[1, 1, 1, 0], [0, 0, 0, 1]]
 
 
 def test_equal_strings_match_whatever_their_styles(tiny, rng):
@@ -125,7 +140,51 @@ def test_negatives_are_wrong_and_of_seen_words(rng):
 def test_images_are_normalised_as_the_processor_does(tiny):
     images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8))
     expected = tiny[1](images=[image.numpy() for image in images])["pixel_values"]
-    torch.testing.assert_close(normalise(images), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(normalise(images), expected[:, 0], rtol=1e-5, atol=1e-5)
+    in_tiles = images[:, None].expand(-1, 3, -1, -1, -1)
+    assert torch.equal(normalise(in_tiles), normalise(images)[:, None].expand(-1, 3, -1, -1, -1))
+
+
+def test_what_an_incomplete_list_may_leave_out_is_unknown(tiny, rng):
+    """A rendering, a photograph of a complete list, and one of an incomplete one."""
+    lists = [
+        [("drawn", "word"), ("exit", "word")],
+        [("cafe", "word"), ("bar", "word")],
+        [("shop", "word"), ("bar", "word")],
+    ]
+    batch = make_batch(lists, tiny[1], LEXICON, rng, 3, [False, True, True], [True, True, False])
+    listed = ["drawn", "exit", "cafe", "bar", "shop"]
+    assert batch["own"][:, :5].int().tolist() == [[1, 1, 0, 0, 0], [0, 0, 1, 1, 0], [0, 0, 0, 1, 1]]
+    unknown = [[text for text, is_so in zip(listed, row, strict=False) if is_so]
+               for row in batch["unknown"].tolist()]  # fmt: skip
+    assert unknown == [[], [], ["cafe"]], "no rendering's text, none of its own, no made-up one"
+    assert not batch["unknown"][:, 5:].any() and batch["unknown"].shape == batch["own"].shape
+    # all photographs of incomplete lists: each may have what the others list
+    both = make_batch(lists[1:], tiny[1], (), rng, 0, [True, True], [False, False])
+    assert both["unknown"].int().tolist() == [[0, 0, 1], [1, 0, 0]]
+    none = make_batch(lists[1:], tiny[1], (), rng, 0, [True, True], [True, True])
+    assert not none["unknown"].any()
+
+
+def test_alike_words_are_those_of_the_dense_way():
+    """Block by block the same as all pairs at once."""
+    lexicon = tuple(sandbox.words("train")[:1100])  # more than two blocks
+    features = [
+        {f" {word} "[i : i + n] for n in (1, 2) for i in range(len(word) + 3 - n)}
+        for word in lexicon
+    ]
+    names = {name: i for i, name in enumerate(sorted(set().union(*features)))}
+    dense = np.zeros((len(lexicon), len(names)))
+    for row, has in zip(dense, features, strict=True):
+        row[[names[name] for name in has]] = 1
+    dense /= np.linalg.norm(dense, axis=1, keepdims=True)
+    cosine = dense @ dense.T
+    np.fill_diagonal(cosine, -1)
+    place = {word: i for i, word in enumerate(lexicon)}
+    for word, others in similar(lexicon).items():
+        found = cosine[place[word], [place[other] for other in others]]
+        expected = np.sort(cosine[place[word]])[::-1][:8]  # equal ones may change places
+        np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
 def test_one_batch_can_be_learnt_by_heart(tiny, rng):

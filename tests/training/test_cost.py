@@ -47,6 +47,19 @@ def test_texts_and_matching_count_as_often_as_they_happen(config):
     assert never["ψ matches"] == 0
 
 
+def test_every_tile_costs_as_much_as_an_image(config):
+    plain = cost.training_flops(config, replace(STAGE, pve_steps=1))
+    tiled = cost.training_flops(config, replace(STAGE, pve_steps=1, tiles=(1, 2)))
+    for part in ("φ", "S", "ψ looks"):
+        assert tiled[part] == 5 * plain[part]
+    assert tiled["ψ reads"] == plain["ψ reads"] and tiled["ψ matches"] == 2 * plain["ψ matches"]
+    once, five = (
+        cost.training_bytes(config, replace(STAGE, image_size=None, matching_every=0, tiles=tiles))
+        for tiles in ((1,), (1, 2))
+    )
+    assert five[0] == once[0] and five[1] == pytest.approx(5 * once[1], rel=0.01)
+
+
 def test_memory_of_what_is_trained(config):
     count = sum(p.numel() for p in MstarModel(config).parameters())
     held, kept = cost.training_bytes(config, replace(STAGE, image_size=None))

@@ -6,8 +6,18 @@ import math
 import numpy as np
 import pytest
 
+from mstar.data.mixed import Mixed
+from mstar.data.photographs import Crops, Photographs
 from mstar.data.stream import Annotated, Rendered
-from mstar.training import Stage, continued, paper_multiquery, paper_word, sandbox
+from mstar.training import (
+    Stage,
+    continued,
+    mixed,
+    paper_multiquery,
+    paper_word,
+    photographs,
+    sandbox,
+)
 from mstar.training.recipes import READING, learning_rate
 
 LISTS = ((("syn.json", "images"),), (("real.json", "images"),))
@@ -74,6 +84,43 @@ def test_the_sandbox_learns_to_read_first_and_looks_twice_last():
     assert [s.entropy_weight > 0 for s in further] == [False, False, False, False, True]
 
 
+def test_photographs_come_in_tiles_with_rendered_scenes_beside_them():
+    one, two, partly = (("a.json", "a"),), (("b.json", "b"),), (("c.json", "c"),)
+    recipe = photographs(one + two, partly, crops=(("d.json", "d"),), backgrounds="far")
+    stages = {made.name: made for made in recipe.stages}
+    assert list(stages) == ["reread", "settle", "open", "finer", "recycle"]
+    assert [made.tiles for made in recipe.stages] == [
+        (1,), (1, 2), (1, 2), (1, 2, 3), (1, 2, 3),
+    ]  # fmt: skip
+    assert [made.pve_steps for made in recipe.stages[1:]] == [0, 0, 0, 1]
+    assert [made.hardness for made in recipe.stages[2:]] == [(0.0, 0.5), (0.5, 1.0), (1.0, 1.0)]
+    assert stages["reread"].objective == READING and stages["settle"].frozen == ("vision.siglip",)
+    assert all(
+        made.matching_weight == 10 and made.matching_every == 1 for made in recipe.stages[2:]
+    )
+    words = stages["reread"].data
+    assert [type(data) for _, data in words.parts] == [Rendered, Crops]
+    assert photographs(one).stages[0].data.of == "strips", "without crops rendered words alone"
+    both = stages["open"].data
+    assert isinstance(both, Mixed) and all(made.data == both for made in recipe.stages[1:])
+    (scenes, drawn), *lists = both.parts
+    assert scenes == 0.5 and drawn.street_share == 0.5 and drawn.backgrounds == "far"
+    assert [share for share, _ in lists] == pytest.approx([0.5 / 3] * 3), "each list alike"
+    assert [data for _, data in lists] == [
+        Photographs(one), Photographs(two), Photographs((), partly),
+    ]  # fmt: skip
+    assert recipe.size == "photographs" and recipe.seed == 3
+
+
+def test_the_minutes_of_photographs_are_shared_out():
+    recipe = photographs((("a.json", "a"),), minutes=200.0)
+    assert all(made.steps is None for made in recipe.stages)
+    assert sum(made.minutes for made in recipe.stages) == pytest.approx(200)
+    assert [made.name for made in recipe.stages] == [
+        made.name for made in photographs((("a.json", "a"),)).stages
+    ]
+
+
 def test_seeds_that_cannot_be_are_refused():
     for seed in (-1, 4294967):
         with pytest.raises(ValueError, match=rf"seed must be .* 0 to 4294966; got {seed}"):
@@ -84,7 +131,7 @@ def test_seeds_that_cannot_be_are_refused():
 
 
 def test_a_recipe_is_recorded_as_json_gives_it_back():
-    for recipe in (sandbox(3), paper_word(*LISTS)):
+    for recipe in (sandbox(3), paper_word(*LISTS), photographs(LISTS[1], LISTS[0])):
         record = recipe.record()
         assert json.loads(json.dumps(record)) == record
     assert sandbox(3).record() != sandbox(4).record()
@@ -100,8 +147,31 @@ def test_a_recipe_is_recorded_as_json_gives_it_back():
         ({"steps": 3, "decay": "cosine"}, "a cosine by epochs needs epochs"),
         ({"steps": 3, "decay": "stairs"}, "got 'stairs' and 'retrieval'"),
         ({"steps": 3, "accumulate": 3}, "a multiple of accumulate; got 4 and 3"),
+        ({"steps": 3, "tiles": (2,)}, r"rising from the whole: \(1,\), .* got \(2,\)"),
     ],
 )
 def test_a_stage_that_makes_no_sense_is_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
         stage(**wrong)
+
+
+def test_photographs_take_their_share_of_scenes_alone():
+    recipe = mixed(sandbox(), (("a.json", "a"),), (("b.json", "b"),), 0.25)
+    before = sandbox().stages
+    for stage, plain in zip(recipe.stages, before, strict=True):
+        if plain.data.of == "strips":
+            assert stage == plain
+        else:
+            (rest, scenes), (one, complete), (other, partly) = stage.data.parts
+            assert scenes == plain.data and (rest, one, other) == (0.75, 0.125, 0.125)
+            assert complete.lists == (("a.json", "a"),) and not complete.incomplete
+            assert partly.incomplete == (("b.json", "b"),) and not partly.lists
+    assert mixed(sandbox(), (("a.json", "a"),), share=0.0) == mixed(sandbox(), ()) == sandbox()
+    with pytest.raises(ValueError, match="the share of photographs is from 0 to 1; got 2"):
+        mixed(sandbox(), (("a.json", "a"),), share=2)
+
+
+def test_photographs_alone_leave_no_rendered_scene():
+    stages = photographs((("a.json", "a"),), share=1.0).stages
+    assert [part.kind for _, part in stages[-1].data.parts] == ["photographs"]
+    assert photographs((("a.json", "a"),), share=0.0).stages[-1].data.kind == "rendered"

@@ -11,9 +11,10 @@ from transformers import (
     SiglipVisionModel,
 )
 
-from mstar import MstarConfig, MstarModel
+from mstar import MstarConfig, MstarModel, MstarProcessor, characters
+from mstar.characters import character_tokenizer
 from mstar.official import resize_positions, resize_queries
-from mstar.training import fresh, paper_word, sandbox, warm_start
+from mstar.training import fresh, grown, paper_word, photographs, sandbox, warm_start
 from mstar.training.start import resize_images
 
 QUERIES = "multimodal.query_tokens"
@@ -152,3 +153,137 @@ def test_a_larger_image_has_a_larger_table(model):
     assert model.vision.siglip.embeddings.position_embedding.weight is now
     with pytest.raises(ValueError, match="image size 97 is not a multiple of the patch size 4"):
         resize_images(model, 97)
+
+
+# A smaller model grows
+
+CHARACTERS = "multimodal.text_embeddings.word_embeddings.weight"
+RECIPE = photographs((("real.json", "."),))
+
+
+def sized(**changed) -> MstarConfig:
+    """The sandbox's kind of model, in a tenth of its time."""
+    small = MstarConfig.sandbox()
+    vision = dict(hidden_size=32, intermediate_size=48, num_attention_heads=2, image_size=64)
+    qformer = dict(hidden_size=32, intermediate_size=48, num_attention_heads=2)
+    qformer |= dict(encoder_hidden_size=32)
+    more = {name: changed.pop(name) for name in ("image_size", "layers") if name in changed}
+    if "layers" in more:
+        vision["num_hidden_layers"] = qformer["num_hidden_layers"] = more["layers"]
+    vision["image_size"] = more.get("image_size", 64)
+    return MstarConfig.sandbox(
+        vision_config=small.vision_config.to_dict() | vision,
+        qformer_config=small.qformer_config.to_dict() | qformer,
+        conv_stem=[(8, 2), (8, 2), (8, 2)],
+        **{"embed_dim": 16} | changed,
+    )
+
+
+@pytest.fixture
+def larger(monkeypatch):
+    """`larger(…)`: what the recipe grows to."""
+
+    def set_to(**changed):
+        monkeypatch.setattr(MstarConfig, "photographs", lambda **own: sized(**changed | own))
+
+    return set_to
+
+
+def smaller(**changed) -> tuple[MstarModel, MstarProcessor]:
+    config = sized(**changed)
+    torch.manual_seed(0)
+    model = MstarModel(config).eval()
+    return model, MstarProcessor.for_config(config, character_tokenizer(), captions=False)
+
+
+def test_a_model_grows_and_sees_as_before(larger):
+    """More layers, queries and tiles, the same pixels: φ gives the same tokens, bit for bit."""
+    larger(layers=4, num_query_tokens=13, tiles=(1, 2))
+    model, processor = smaller()
+    made, pieces = grown(RECIPE, model, processor)
+    made.eval()
+    assert made.config.vision_config.num_hidden_layers == 4
+    assert pieces.tiles == (1, 2) and not pieces.captions
+    pixels = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        (before, grid), (after, same) = model.vision(pixels), made.vision(pixels)
+        assert torch.equal(before, after) and grid == same
+        assert torch.equal(model.vision.project(before), made.vision.project(after))
+    given, ours = model.state_dict(), made.state_dict()
+    queries = ours[QUERIES]
+    assert torch.equal(queries[:, :8], given[QUERIES])
+    beside = (queries[:, 8:] - given[QUERIES][:, :5]).std() / given[QUERIES].std()
+    assert 0.2 < beside < 0.4, "new ones begin beside old ones"
+    assert torch.equal(ours[CHARACTERS][:67], given[CHARACTERS][:67])  # no text has the others
+    for name, value in given.items():
+        assert name in (QUERIES, CHARACTERS) or torch.equal(ours[name], value), name
+    images = made.encode_images(pixels[:, None], steps=1)
+    assert images.features.isfinite().all() and images.features.shape == (2, 26, 16)
+
+
+def test_a_new_layer_of_psi_begins_silent(larger):
+    """Near the identity: its last norms come after, so only the scale of what it is given moves."""
+    larger(layers=3)
+    model, processor = smaller()
+    made, _ = grown(RECIPE, model, processor)
+    layer = made.multimodal.qformer.encoder.layer[2]
+    silenced = [layer.attention.output.dense, layer.crossattention.output.dense,
+                layer.output.dense, layer.output_query.dense]  # fmt: skip
+    assert all(not p.any() for part in silenced for p in part.parameters())
+    last = model.multimodal.qformer.encoder.layer[1]
+    assert torch.equal(layer.crossattention.attention.key.weight,
+                       last.crossattention.attention.key.weight)  # fmt: skip
+    inputs = processor(text=["exit", "one way"], styles=["word", "phrase"])
+    ids = inputs["input_ids"], inputs["attention_mask"]
+    with torch.no_grad():
+        before, after = (one.eval().encode_texts(*ids).embeddings for one in (model, made))
+    assert torch.cosine_similarity(before, after, dim=1).min() > 0.95
+
+
+def test_a_larger_image_has_stretched_positions(larger):
+    larger(image_size=96)
+    model, processor = smaller()
+    made, pieces = grown(RECIPE, model, processor)
+    table = model.state_dict()[POSITIONS]
+    assert torch.equal(made.state_dict()[POSITIONS], resize_positions(table, 12))
+    assert pieces.image_processor.size["height"] == 96
+    assert made.config.vision_config.image_size == 96
+
+
+def test_characters_keep_their_embedding_whatever_their_number(larger, monkeypatch):
+    """The old alphabet was shorter and in another order."""
+    larger()
+    with monkeypatch.context() as patched:
+        patched.setattr(characters, "ALPHABET", characters.ALPHABET[40:3:-1])
+        model, processor = smaller()
+        known = processor.tokenizer.get_vocab()
+    made, pieces = grown(RECIPE, model, processor)
+    (unlike,) = (fresh(RECIPE)[0].state_dict()[name] for name in [CHARACTERS])
+    vocabulary = pieces.tokenizer.get_vocab()
+    assert len(vocabulary) == 67 > len(known) and known["z"] != vocabulary["z"]
+    theirs, ours = model.state_dict()[CHARACTERS], made.state_dict()[CHARACTERS]
+    for character, number in vocabulary.items():
+        if character in known:
+            assert torch.equal(ours[number], theirs[known[character]]), character
+        else:
+            assert torch.equal(ours[number], unlike[number]), character
+    assert torch.equal(ours[67:], unlike[67:])
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (dict(embed_dim=24), r"vision_projection.weight is \[16, 32\] in the smaller model and"),
+        (dict(layers=1), "the smaller model has vision.siglip.encoder.layers.1.*the larger does"),
+    ],
+)
+def test_what_differs_in_more_than_size_does_not_grow(larger, changed, message):
+    larger(**changed)
+    with pytest.raises(ValueError, match=message):
+        grown(RECIPE, *smaller())
+
+
+def test_the_preset_for_photographs_grows_from_the_sandboxs():
+    made, pieces = grown(RECIPE, *fresh(sandbox()))
+    assert made.config.num_query_tokens == 16 and made.config.tiles == (1, 2, 3)
+    assert made.config.vision_config.image_size == pieces.image_processor.size["height"] == 192

@@ -64,7 +64,9 @@ LOADERS: Mapping[str, Callable[[str | Path], Benchmark]] = MappingProxyType(
 
 
 #: The name of every rendered benchmark -> its difficulty.
-RENDERED = MappingProxyType({f"sandbox-{level}": level for level in ("easy", "hard", "crowd")})
+RENDERED = MappingProxyType(
+    {f"sandbox-{level}": level for level in ("easy", "hard", "crowd", "street")}
+)
 
 
 def load(

@@ -55,6 +55,7 @@ class Benchmark:
             NaN where the image does not match, and everywhere if the set has no positions.
         polygons: for each image every outlined text, read or not, [points, 2] of (x, y) in px;
             None where the set does not outline all text of an image.
+        transcriptions: what each of them says; `###` where nobody could read it.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Benchmark:
     relevant: NDArray[np.bool_]
     areas: NDArray[np.float64]
     polygons: tuple[Polygons, ...] | None = None
+    transcriptions: tuple[tuple[str, ...], ...] | None = None
 
 
 def assemble(
@@ -72,12 +74,12 @@ def assemble(
     texts: Mapping[Path, Texts],
     asked: Iterable[str],
     style: str = "word",
-    polygons: Iterable[Polygons] | None = None,
+    outlines: Iterable[Iterable[tuple[NDArray[np.float64], str]]] | None = None,
 ) -> Benchmark:
     """A benchmark from what each photograph shows, in the order of `texts` and of `asked`.
 
     Args:
-        polygons: in the order of `texts`, see `Benchmark`.
+        outlines: polygons and what they say of each photograph, in the order of `texts`.
 
     Raises:
         ValueError: there is nothing to ask.
@@ -94,5 +96,9 @@ def assemble(
                 relevant[rows[text], column] = True
                 areas[rows[text], column] = share
     names = tuple(path.relative_to(folder).as_posix() for path in texts)
-    outlined = None if polygons is None else tuple(polygons)
-    return Benchmark(name, Photographs(texts), names, queries, relevant, areas, outlined)
+    images = Photographs(texts)
+    if outlines is None:
+        return Benchmark(name, images, names, queries, relevant, areas)
+    found = [tuple(one) for one in outlines]
+    polygons, said = (tuple(tuple(pair[n] for pair in one) for one in found) for n in (0, 1))
+    return Benchmark(name, images, names, queries, relevant, areas, polygons, said)

@@ -107,7 +107,7 @@ def _most_frequent(
         outline: the points and the text of an entry; ValueError says what was expected.
     """
 
-    texts, polygons = {}, []
+    texts, outlines = {}, []
     for image, file in files.items():
         size, found = pixels(image), []
         for number, entry in entries(file):
@@ -115,14 +115,14 @@ def _most_frequent(
                 found.append(outline(entry))
             except ValueError as problem:
                 raise ValueError(f"{file}, line {number}: {problem}") from None
-        polygons.append(tuple(np.array(points, dtype=float) for points, _ in found))
+        outlines.append([(np.array(points, dtype=float), text) for points, text in found])
         texts[image] = largest(
             word
             for points, text in found
             for word in words(text, share(polygon_area(points), size))
         )
     asked = most_frequent(texts.values(), most)
-    return assemble(name, folder, texts, asked, polygons=polygons)
+    return assemble(name, folder, texts, asked, outlines=outlines)
 
 
 def _quadrangle(line: str) -> Outline:

@@ -72,9 +72,9 @@ def icdar2003(folder: str | Path, most: int = 100) -> Benchmark:
         path: largest(pair for one in found for pair in words(one.tag, one.area))
         for path, found in tags.items()
     }
-    polygons = (tuple(one.polygon for one in found) for found in tags.values())
+    outlines = ([(one.polygon, one.tag) for one in found] for found in tags.values())
     asked = most_frequent(texts.values(), most)
-    return assemble("ICDAR 2003", folder, texts, asked, polygons=polygons)
+    return assemble("ICDAR 2003", folder, texts, asked, outlines=outlines)
 
 
 class _Tagged(NamedTuple):

@@ -37,4 +37,5 @@ def rendered(difficulty: str = "easy", seed: int = 0, images: int = 1000) -> Ben
         relevant,
         areas,
         tuple(tuple(region.polygon for region in scene.regions) for scene in gallery.scenes),
+        tuple(tuple(region.word for region in scene.regions) for scene in gallery.scenes),
     )

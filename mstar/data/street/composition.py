@@ -1,23 +1,20 @@
 """A whole scene: a ground, boards in their places, what hides them, light over all of it."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from mstar.data import fonts, lexicon, things
+from mstar.data import fonts, lexicon
 from mstar.data.difficulty import Difficulty
 from mstar.data.labels import Region
 from mstar.data.layout import Text
 from mstar.data.lexicon import WordSource
 from mstar.data.render import luma
-from mstar.data.street import letters, light, plates, pose, surfaces, writing
-from mstar.data.street.photographs import photographs
+from mstar.data.street import letters, light, obstacles, plates, pose, writing
+from mstar.data.street.grounds import ground
+from mstar.data.street.obstacles import HALF_HIDDEN, HIDDEN, READABLE, Placed
 from mstar.data.street.writing import Board
-
-HIDDEN = 0.2
-"""A word of which more ink is hidden is no label."""
 
 _UNSEEN_FONT_SHARE = 0.2  # of the boards of an evaluation image
 _NUMBER_SHARE = 0.1  # of the strips
@@ -26,23 +23,10 @@ _HALF_HIDDEN_SHARE = 0.18  # of the scenes: something stands before a word, whic
 _HIDDEN_SHARE = 0.1  # of the scenes: a further word that nobody can read
 _LOOKS = 40  # places tried for a board before it is drawn smaller
 _SHRINK = 0.75
-_RESTLESS = 90  # grey levels: a ground that varies more cannot be painted on
+_RESTLESS = 75  # grey levels: a ground that varies more cannot be painted on
+_LARGEST_ON_THING = 70  # px at the difficulty's base
+_THING_TILT = 0.4  # things stand upright
 _COARSE = 4  # px: grounds are judged on pictures smaller by that
-
-
-@dataclass
-class _Placed:
-    """A board in the picture: its words with their outlines, line by line, and its ink."""
-
-    board: Board
-    drawn: tuple[tuple[str, ...], ...]
-    outlines: list[list[np.ndarray]]
-    sizes: list[list[float]]
-    contrasts: list[float]
-    font: str
-    at: tuple[int, int]
-    ink: np.ndarray  # uint8, its top left corner `at`
-    hidden: list[list[bool]] = field(default_factory=list)
 
 
 def compose(
@@ -57,7 +41,7 @@ def compose(
     """The regions, pixels uint8 [size, size, 3], and things of a scene with the required texts.
 
     Raises:
-        ValueError: `backgrounds` is no folder with images, or holds a broken one.
+        ValueError: see `ground`.
     """
     words = int(rng.choice(difficulty.words, p=difficulty.shares))
     while True:
@@ -71,15 +55,6 @@ def compose(
             continue
         scene.obstruct(source)
         return scene.finish()
-
-
-def ground(
-    rng: np.random.Generator, height: int, width: int, backgrounds: str | Path | None
-) -> np.ndarray:
-    """What a scene stands on: float32 [height, width, 3] from a photograph, or made up."""
-    if backgrounds is None:
-        return np.ascontiguousarray(surfaces.world(rng, height, width), np.float32)
-    return photographs(backgrounds).crop(rng, height, width).astype(np.float32)
 
 
 class _Scene:
@@ -96,7 +71,7 @@ class _Scene:
         coarse = (max(1, self.width // _COARSE), max(1, self.height // _COARSE))
         self.levels = luma(cv2.resize(picture, coarse, interpolation=cv2.INTER_AREA))
         self.taken = np.zeros((0, 4))
-        self.placed: list[_Placed] = []
+        self.placed: list[Placed] = []
         self.things: list[str] = []
 
     # Placing
@@ -107,9 +82,13 @@ class _Scene:
             return self._place_bare(board.thing)
         font, drawn = self._face(board)
         kind = "thing" if board.thing else self._kind(board)
-        size = self._size(board)
-        lines = self._lettering(board, drawn, font, size)
-        sheet, picture = self._sheet(lines, kind, board.thing)
+        size = min(self._size(board), _LARGEST_ON_THING * self.scale if board.thing else np.inf)
+        flat, least = letters.drawn_size(size), 1.15 * self.difficulty.sizes[0] * self.scale
+        lines = letters.lettered(self.rng, drawn, font, flat, least, free=board.thing is None)
+        if board.thing:
+            sheet, picture = plates.carried(self.rng, lines[0], board.thing)
+        else:
+            sheet, picture = plates.arrange(self.rng, lines, kind), None
         smallest = self.difficulty.sizes[0] * self.scale
         while True:
             found = self._fit(sheet, size / lines[0].size, smallest, kind)
@@ -167,56 +146,14 @@ class _Scene:
         size = np.exp(self.rng.uniform(np.log(low), np.log(high)))
         return float(size) * self.scale
 
-    def _lettering(self, board: Board, drawn, font: str, size: float) -> list[letters.Lettering]:
-        rng = self.rng
-        flat = letters.drawn_size(size)
-        spacing = 0.0
-        if rng.random() < 0.3:
-            spacing = float(rng.uniform(-0.03, 0.3))
-        stretch = float(rng.uniform(0.75, 1.3)) if rng.random() < 0.3 else 1.0
-        alone = len(board.lines) == 1 and board.thing is None
-        lot = rng.random()
-        if alone and lot < 0.05 and len(drawn[0]) == 1:
-            return [letters.stacked(drawn[0][0].upper(), font, flat)]
-        lines = []
-        for number, words in enumerate(drawn):
-            # the lines of a sign differ in size, the first is the largest as a rule
-            share = 1.0 if number == 0 or rng.random() < 0.5 else float(rng.uniform(0.6, 1.0))
-            one = max(flat * share, min(flat, self.difficulty.sizes[0] * self.scale * 1.15))
-            lines.append(letters.straight(words, font, round(one), spacing, stretch))
-        if alone and lot < 0.12:
-            return [letters.turned(lines[0], upwards=bool(rng.random() < 0.6))]
-        height, width = lines[0].ink.shape
-        if alone and lot < 0.28 and width > 2.5 * height:
-            # as far as letters at the ends do not lie on their sides, and not on a dot
-            largest = min(2.2, 0.3 * width / height)
-            angle = float(rng.uniform(0.3, largest)) * (1 if rng.random() < 0.7 else -1)
-            return [letters.bent(lines[0], angle)]
-        return lines
-
-    def _sheet(self, lines, kind: str, thing: str | None):
-        """The flat board, and the picture of the thing that carries it."""
-        if thing is None:
-            return plates.arrange(self.rng, lines, kind), None
-        height, width = lines[0].ink.shape
-        shape = things.plan(self.rng, thing, width, height, lines[0].size / 16)
-        picture = np.asarray(things.picture(self.rng, shape)).astype(np.float32)
-        picture[..., :3] *= picture[..., 3:] / 255
-        ink = np.zeros((shape.height, shape.width), np.uint8)
-        x = max(0, round(shape.text_at[0] - width / 2))
-        y = max(0, round(shape.text_at[1] - height / 2))
-        ink[y : y + height, x : x + width] = lines[0].ink
-        outlines = tuple(one + np.array((x, y)) for one in lines[0].outlines)
-        return plates.Sheet(ink, (outlines,), ((y, y + height),), lines[0].size), picture
-
     def _fit(self, sheet: plates.Sheet, scale: float, smallest: float, kind: str):
         """A pose and a place: (corners [4, 2], x, y, width, height), or None."""
         rng = self.rng
         height, width = sheet.ink.shape
         # Small letters seen from the side are no letters.
-        tilt = min(1.0, max(0.2, scale * sheet.size / (26 * self.scale)))
+        tilt = min(1.0, max(0.25, scale * sheet.size / (20 * self.scale)))
         if kind == "thing":
-            tilt *= 0.4
+            tilt *= _THING_TILT
         quad = pose.corners(rng, width, height, self.difficulty.rotation, tilt)
         quad *= (self.squeeze * scale, scale)
         homography = pose.matrix(width, height, quad)
@@ -270,19 +207,17 @@ class _Scene:
         ]
 
     def _place_bare(self, thing: str) -> bool:
-        wide, high = self.rng.uniform(60, 150) * self.scale, 34 * self.scale
-        shape = things.plan(self.rng, thing, wide, high, self.scale * 448 / 128)
-        picture = np.asarray(things.picture(self.rng, shape)).astype(np.float32)
-        picture[..., :3] *= picture[..., 3:] / 255
-        quad = pose.corners(self.rng, shape.width, shape.height, self.difficulty.rotation, 0.4)
+        size = self.rng.uniform(60, 150) * self.scale
+        picture = plates.bare(self.rng, thing, size, 34 * self.scale)
+        flat = picture.shape[1::-1]
+        quad = pose.corners(self.rng, *flat, self.difficulty.rotation, _THING_TILT)
         quad[:, 0] *= self.squeeze
-        quad -= quad.min(axis=0)
-        width, height = (np.ceil(quad.max(axis=0)).astype(int) + 2).tolist()
+        quad += 1 - quad.min(axis=0)
+        width, height = (np.ceil(quad.max(axis=0)).astype(int) + 1).tolist()
         place = self._find_room(width, height, calm=False)
         if place is None:
             return False
-        homography = pose.matrix(shape.width, shape.height, quad + 1)
-        self._blend(pose.warp(picture, homography, width, height), place, 0.0)
+        self._blend(pose.warp(picture, pose.matrix(*flat, quad), width, height), place, 0.0)
         self.things.append(thing)
         return True
 
@@ -292,24 +227,35 @@ class _Scene:
         rng = self.rng
         while picture is None and np.ptp(quad[:, 0]) < 0.6 * sheet.ink.shape[1]:
             sheet = sheet.halved()  # drawn much larger than it is seen, thin lines would break
-        under = self._under(x, y, width, height)
-        levels = plates.levels_of(under)
+        view = luma(self.picture[y : y + height, x : x + width])
+        levels = plates.levels_of(view[::2, ::2])
         if kind == plates.PAINTED and levels[2] - levels[0] > _RESTLESS:
             kind = "plate"
-        canvas, contrasts = plates.draw(rng, sheet, kind, levels, self.difficulty.contrast, picture)
         homography = pose.matrix(sheet.ink.shape[1], sheet.ink.shape[0], quad)
-        worn = float(rng.uniform(0.2, 0.8)) if kind == plates.PAINTED else 0.0
-        self._blend(pose.warp(canvas, homography, width, height), (x, y), worn)
+        ink = pose.warp(sheet.ink, homography, width, height)
+        # The texture of a wall shows through the paint, but wears small letters away.
+        worn = float(rng.uniform(0.2, 0.8)) * min(1.0, sheet.size / (44 * self.scale))
+        while True:
+            canvas, contrasts = plates.draw(
+                rng, sheet, kind, levels, self.difficulty.contrast, picture
+            )
+            patch = pose.warp(canvas, homography, width, height)
+            if kind != plates.PAINTED or plates.shows(view, patch, ink):
+                break
+            kind = "plate"
+        if kind != plates.PAINTED and rng.random() < 0.6:
+            light.cast(rng, self.picture, patch[..., 3], (x, y), 7 * self.scale)
+        self._blend(patch, (x, y), worn if kind == plates.PAINTED else 0.0)
         outlines = [
             [pose.project(homography, one) + np.array((x, y)) for one in line]
             for line in sheet.outlines
         ]
         sizes = iter(self._sizes(sheet, homography))
         self.placed.append(
-            _Placed(
+            Placed(
                 board, drawn, outlines, [[float(next(sizes)) for _ in line] for line in outlines],
-                contrasts, font, (x, y), pose.warp(sheet.ink, homography, width, height),
-                [[False] * len(line) for line in outlines],
+                contrasts, font, (x, y), ink,
+                [[0.0] * len(line) for line in outlines],
             )
         )  # fmt: skip
         if board.thing:
@@ -331,8 +277,16 @@ class _Scene:
     # Hiding
 
     def obstruct(self, source: WordSource) -> None:
-        """Put things before words, as far as the words stay readable."""
-        return
+        """Put things before words: most stay readable, and the others are no labels."""
+        rng = self.rng
+        if rng.random() < _HALF_HIDDEN_SHARE:
+            one = self.placed[int(rng.integers(len(self.placed)))]
+            obstacles.hide(rng, self.picture, self.placed, one, *HALF_HIDDEN)
+        if rng.random() < _HIDDEN_SHARE:
+            taken = {word for one in self.placed for line in one.board.lines for word in line}
+            if self.place(Board(((source.draw(rng, lexicon.LONGEST, taken),),))):
+                # Where nothing hides it well enough, it is a word like every other.
+                obstacles.hide(rng, self.picture, self.placed, self.placed[-1], *HIDDEN)
 
     # Finishing
 
@@ -352,7 +306,7 @@ class _Scene:
             for i, words in enumerate(one.board.lines):
                 number += 1
                 for j, word in enumerate(words):
-                    if one.hidden[i][j]:
+                    if one.hidden[i][j] > READABLE:
                         number += 1  # what is left of the line and right of it are two texts
                         continue
                     regions.append(

@@ -14,6 +14,10 @@ WORD_GAP = 0.42  # between words, in units of the nominal size
 _SIZES = (14, 18, 22, 28, 35, 44, 55, 70, 88, 110, 138, 170, 210)
 
 
+# Of the lines alone: up to where in a lot from 0 to 1.
+_STACKED, _TURNED, _BENT = 0.05, 0.12, 0.3
+
+
 @dataclass(frozen=True)
 class Lettering:
     """A line drawn flat.
@@ -29,9 +33,73 @@ class Lettering:
     size: float
 
 
+@dataclass(frozen=True)
+class Sheet:
+    """Lines in their places on a flat board.
+
+    Attributes:
+        ink: uint8 [height, width], 255 = ink.
+        outlines: of each line and each of its words, float [points, 2] px.
+        spans: (first row, row after the last) of each line.
+        size: smallest nominal size, px.
+    """
+
+    ink: np.ndarray
+    outlines: tuple[tuple[np.ndarray, ...], ...]
+    spans: tuple[tuple[int, int], ...]
+    size: float
+
+    def halved(self) -> "Sheet":
+        """Half as large."""
+        height, width = (max(1, side // 2) for side in self.ink.shape)
+        rows, columns = height / self.ink.shape[0], width / self.ink.shape[1]
+        return Sheet(
+            cv2.resize(self.ink, (width, height), interpolation=cv2.INTER_AREA),
+            tuple(tuple(one * (columns, rows) for one in line) for line in self.outlines),
+            tuple((int(a * rows), int(b * rows)) for a, b in self.spans),
+            self.size * math.sqrt(rows * columns),
+        )
+
+
 def drawn_size(size: float) -> int:
     """The nominal size at which letters that are to be `size` px large are drawn."""
     return next((one for one in _SIZES if one >= 1.1 * size), _SIZES[-1])
+
+
+def lettered(
+    rng: np.random.Generator,
+    lines: tuple[tuple[str, ...], ...],
+    font: str,
+    size: int,
+    least: float,
+    free: bool,
+) -> list[Lettering]:
+    """The lines of a board, in one hand.
+
+    Args:
+        size: nominal, of the first line, px. The others are smaller at times, but not under
+            `least` px.
+        free: whether a line alone may be bent, stacked or turned.
+    """
+    spacing = float(rng.uniform(-0.03, 0.3)) if rng.random() < 0.3 else 0.0
+    stretch = float(rng.uniform(0.75, 1.3)) if rng.random() < 0.3 else 1.0
+    free = free and len(lines) == 1
+    lot = rng.random()
+    if free and lot < _STACKED and len(lines[0]) == 1:
+        return [stacked(lines[0][0].upper(), font, size)]
+    made = []
+    for number, words in enumerate(lines):
+        share = 1.0 if number == 0 or rng.random() < 0.5 else float(rng.uniform(0.6, 1.0))
+        one = round(max(size * share, min(size, least)))
+        made.append(straight(words, font, one, spacing, stretch))
+    if free and lot < _TURNED:
+        return [turned(made[0], upwards=bool(rng.random() < 0.6))]
+    height, width = made[0].ink.shape
+    if free and lot < _BENT and width > 2.5 * height:
+        # as far as letters at the ends do not lie on their sides, and not on a dot
+        angle = float(rng.uniform(0.3, min(2.2, 0.3 * width / height)))
+        return [bent(made[0], angle if rng.random() < 0.7 else -angle)]
+    return made
 
 
 def straight(

@@ -54,6 +54,30 @@ def _glare(rng, picture):
     picture += (250 - picture) * mask
 
 
+def cast(
+    rng: np.random.Generator,
+    picture: np.ndarray,
+    alpha: np.ndarray,
+    at: tuple[int, int],
+    reach: float,
+) -> None:
+    """The shadow of a board on what is behind it, in place.
+
+    Args:
+        picture: float32 [height, width, 3].
+        alpha: opacity of the board [h, w] from 0 to 255, its top left corner `at` (x, y).
+        reach: how far the shadow falls at most, px.
+    """
+    fall = max(1, round(float(rng.uniform(0.15, 1)) * reach))
+    across = round(float(rng.uniform(-1, 1)) * fall)
+    x, y = at[0] - 2 * fall + across, at[1] - 2 * fall + fall // 2
+    shade = cv2.GaussianBlur(np.pad(alpha, 2 * fall), (0, 0), 0.6 * fall)
+    x0, y0 = max(0, x), max(0, y)
+    view = picture[y0 : y + shade.shape[0], x0 : x + shade.shape[1]]
+    shade = shade[y0 - y :, x0 - x :][: view.shape[0], : view.shape[1], None]
+    view *= 1 - np.float32(rng.uniform(0.2, 0.65) / 255) * shade
+
+
 def develop(
     rng: np.random.Generator, picture: np.ndarray, smallest: float, blur: float, noise: float
 ) -> np.ndarray:
@@ -66,7 +90,9 @@ def develop(
         noise: largest deviation, grey levels.
     """
     colour = 1 + 0.05 * rng.normal(0, 1, 3)
-    exposure = float(np.exp(rng.normal(0, 0.16)))
+    # Nobody keeps a picture that is all black or all white.
+    level = max(1.0, float(picture.mean()))
+    exposure = float(np.clip(np.exp(rng.normal(0, 0.16)), min(2.5, 50 / level), 190 / level))
     haze = float(rng.uniform(0, 40)) if rng.random() < 0.3 else 0.0
     picture *= np.asarray(colour * exposure * (1 - haze / 255), np.float32)
     if haze:
@@ -77,7 +103,8 @@ def develop(
     if rng.random() < 0.2:
         picture = _moved(rng, picture, float(rng.uniform(0.4, 1)) * min(6 * blur, 0.15 * smallest))
     if rng.random() < 0.75:
-        _noise(rng, picture, float(rng.uniform(0.04, 1)) ** 2 * noise)
+        bearable = noise * min(1.0, smallest / 30)
+        _noise(rng, picture, float(rng.uniform(0.04, 1)) ** 2 * bearable)
     pixels = np.clip(picture, 0, 255).astype(np.uint8)
     if rng.random() < 0.7:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(40, 96))]

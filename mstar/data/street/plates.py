@@ -1,13 +1,12 @@
 """What carries a text, and how the ink lies on it: plates, banners, neon, engraving, paint."""
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 
+from mstar.data import things
 from mstar.data.render import luma
 from mstar.data.street import surfaces
-from mstar.data.street.letters import Lettering
+from mstar.data.street.letters import Lettering, Sheet
 
 PAINTED = "painted"
 """On what is there already; every other kind brings its own ground."""
@@ -20,6 +19,9 @@ KINDS = {
 
 _FAINT_SHARE = 0.12  # of the boards: little contrast
 _FAINT = 0.62  # of the usual least contrast
+_LEAST_CHANGE = 24  # grey levels that paint has to make
+_SMOOTH = 50  # grey levels: on a ground that varies more, an engraving would be lost
+_FAINT_SIZE = 22  # px; under it, letters of little contrast would be none
 _PAIRS = (
     ((245, 245, 242), (20, 20, 22)), ((28, 28, 30), (240, 240, 235)),
     ((190, 30, 35), (250, 250, 248)), ((30, 70, 150), (250, 250, 250)),
@@ -45,34 +47,6 @@ _GLOWS = (
     (255, 90, 230),
     (255, 245, 220),
 )
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """Lines in their places on a flat board.
-
-    Attributes:
-        ink: uint8 [height, width], 255 = ink.
-        outlines: of each line and each of its words, float [points, 2] px.
-        spans: (first row, row after the last) of each line.
-        size: smallest nominal size, px.
-    """
-
-    ink: np.ndarray
-    outlines: tuple[tuple[np.ndarray, ...], ...]
-    spans: tuple[tuple[int, int], ...]
-    size: float
-
-    def halved(self) -> "Sheet":
-        """Half as large."""
-        height, width = (max(1, side // 2) for side in self.ink.shape)
-        rows, columns = height / self.ink.shape[0], width / self.ink.shape[1]
-        return Sheet(
-            cv2.resize(self.ink, (width, height), interpolation=cv2.INTER_AREA),
-            tuple(tuple(one * (columns, rows) for one in line) for line in self.outlines),
-            tuple((int(a * rows), int(b * rows)) for a, b in self.spans),
-            self.size * rows,
-        )
 
 
 def arrange(rng: np.random.Generator, lines: list[Lettering], kind: str) -> Sheet:
@@ -106,6 +80,36 @@ def arrange(rng: np.random.Generator, lines: list[Lettering], kind: str) -> Shee
     return Sheet(ink, tuple(outlines), tuple(spans), size)
 
 
+def carried(rng: np.random.Generator, line: Lettering, thing: str) -> tuple[Sheet, np.ndarray]:
+    """A line on a thing, and the thing's picture float32 [height, width, 4] for `draw`."""
+    height, width = line.ink.shape
+    shape = things.plan(rng, thing, width, height, line.size / 16)
+    ink = np.zeros((shape.height, shape.width), np.uint8)
+    x = max(0, round(shape.text_at[0] - width / 2))
+    y = max(0, round(shape.text_at[1] - height / 2))
+    ink[y : y + height, x : x + width] = line.ink
+    outlines = tuple(one + np.array((x, y)) for one in line.outlines)
+    return Sheet(ink, (outlines,), ((y, y + height),), line.size), _pictured(rng, shape)
+
+
+def bare(rng: np.random.Generator, thing: str, width: float, height: float) -> np.ndarray:
+    """A thing float32 [height, width, 4] around a text of that size that is not there."""
+    return _pictured(rng, things.plan(rng, thing, width, height, height / 10))
+
+
+def _pictured(rng, shape):
+    """A thing in the colours that things have: rarely pure, lit from one side, a little worn."""
+    picture = np.asarray(things.picture(rng, shape)).astype(np.float32)
+    colour, alpha = picture[..., :3], picture[..., 3:]
+    grey = np.float32(rng.uniform(0.1, 0.65))
+    colour += (colour.mean(axis=2, keepdims=True) - colour) * grey
+    height, width = shape.height, shape.width
+    light = float(rng.uniform(-0.2, 0.2)) * np.linspace(-1, 1, width, dtype=np.float32)[None]
+    colour *= (1 + light + 0.08 * surfaces.rough(rng, height, width, height / 2))[..., None]
+    colour[...] = np.clip(colour, 0, 255) * alpha / 255
+    return picture
+
+
 def draw(
     rng: np.random.Generator,
     sheet: Sheet,
@@ -125,7 +129,7 @@ def draw(
         float32 [height, width, 4]: RGB times opacity, and the opacity, from 0 to 255; and of each
         line the difference in grey level between its ink and its ground before any light.
     """
-    if rng.random() < _FAINT_SHARE:
+    if rng.random() < _FAINT_SHARE and sheet.size >= _FAINT_SIZE:
         contrast *= _FAINT
     height, width = sheet.ink.shape
     if picture is not None:
@@ -136,7 +140,7 @@ def draw(
     else:
         canvas, ink = _carrier(rng, sheet, kind)
         ground = _ground(canvas, sheet)
-    style = _style(rng, kind, ground[1])
+    style = _style(rng, kind, ground)
     first = ink_for(rng, ground, contrast, ink)
     colours = [first]
     for _ in sheet.spans[1:]:
@@ -156,6 +160,19 @@ def draw(
     return canvas, [abs(float(luma(np.array(colour))) - ground[1]) for colour in colours]
 
 
+def shows(ground: np.ndarray, patch: np.ndarray, ink: np.ndarray) -> bool:
+    """Whether paint changes its ground by more than the ground itself varies.
+
+    Args:
+        ground: grey levels [h, w].
+        patch: what `draw` made, as it lies in the picture [h, w, 4].
+        ink: uint8 [h, w].
+    """
+    changed = luma(patch[..., :3]) - ground * patch[..., 3] / 255
+    strong = np.abs(changed[ink > 127])
+    return strong.size == 0 or strong.mean() > max(_LEAST_CHANGE, 1.6 * ground.std())
+
+
 def ink_for(
     rng: np.random.Generator,
     ground: tuple[float, float, float],
@@ -172,44 +189,37 @@ def ink_for(
     for i in rng.permutation(len(_INKS))[:6]:
         choices.append(np.clip(np.array(_INKS[i]) + rng.integers(-20, 21, 3), 0, 255))
     low, mean, high = ground
+    dark = min(low - 0.5 * contrast, mean - contrast)
+    light = max(high + 0.5 * contrast, mean + contrast)
     for colour in choices:
-        level = float(luma(np.asarray(colour, float)))
-        if level < min(low - 0.5 * contrast, mean - contrast) or level > max(
-            high + 0.5 * contrast, mean + contrast
-        ):
-            return np.asarray(colour, float)
+        if not dark <= luma(colour) <= light:
+            return colour
     return np.full(3, 12.0 if mean > 118 else 246.0)
 
 
 def _ground(canvas: np.ndarray, sheet: Sheet) -> tuple[float, float, float]:
     """Darkest, mean and lightest grey level around the text of a board."""
     everything = np.concatenate([one for line in sheet.outlines for one in line])
-    x0, y0 = np.floor(everything.min(axis=0)).astype(int)
-    x1, y1 = np.ceil(everything.max(axis=0)).astype(int)
+    (x0, y0), (x1, y1) = everything.min(axis=0).astype(int), everything.max(axis=0).astype(int)
     step = max(1, (y1 - y0) // 24)
-    levels = luma(canvas[max(0, y0) : y1 : step, max(0, x0) : x1 : step, :3])
-    return levels_of(levels)
+    return levels_of(luma(canvas[y0 : y1 + 1 : step, x0 : x1 + 1 : step, :3]))
 
 
 def levels_of(levels: np.ndarray) -> tuple[float, float, float]:
     """Darkest, mean and lightest of grey levels, without the outermost twentieths."""
-    ordered = np.sort(levels, axis=None)
-    return (
-        float(ordered[ordered.size // 20]),
-        float(ordered.mean()),
-        float(ordered[-1 - ordered.size // 20]),
-    )
+    ordered, end = np.sort(levels, axis=None), levels.size // 20
+    return float(ordered[end]), float(ordered.mean()), float(ordered[-1 - end])
 
 
-def _style(rng: np.random.Generator, kind: str, level: float) -> str:
+def _style(rng: np.random.Generator, kind: str, ground: tuple[float, float, float]) -> str:
     if kind == "lightbox":
         return "neon" if rng.random() < 0.65 else "plain"
     if kind == "slab":
         return "relief" if rng.random() < 0.45 else "plain"
     lot = rng.random()
-    if kind == PAINTED and level < 80 and lot < 0.2:
+    if kind == PAINTED and lot < 0.2 and ground[1] < 80:
         return "neon"
-    if kind == PAINTED and 70 < level < 215 and lot < 0.1:
+    if kind == PAINTED and lot < 0.12 and 70 < ground[1] < 215 and ground[2] - ground[0] < _SMOOTH:
         return "relief"
     return "outlined" if lot > 0.88 else "shadow" if lot > 0.74 else "plain"
 
@@ -292,7 +302,8 @@ def _carrier(rng, sheet, kind):
         slope = float(rng.uniform(-0.12, 0.12)) * np.linspace(-1, 1, height)[:, None]
         face = plate.astype(np.float32) * (1 + worn + slope.astype(np.float32))[..., None]
     if kind == "poster":
-        _illustrate(rng, face, sheet)
+        for rows in (face[: max(0, sheet.spans[0][0] - 3)], face[sheet.spans[-1][1] + 3 :]):
+            surfaces.print_on(rng, rows, [pair[0] for pair in _PAIRS], size)
     elif kind == "awning":
         stripe = max(3, round(float(rng.uniform(0.5, 1.5)) * size))
         above = sheet.spans[0][0] - round(0.3 * size)
@@ -301,6 +312,8 @@ def _carrier(rng, sheet, kind):
         face[max(0, above - 2) : max(0, above)] *= 0.7
     elif kind in ("plate", "sticker", "lightbox"):
         _edge(rng, face, mask, ink, kind, size)
+        if mask[sheet.ink > 0].min() < 0.5:  # the text is too wide for these corners
+            mask[...] = 1
     canvas = np.empty((height, width, 4), np.float32)
     canvas[..., :3] = np.clip(face, 0, 255) * mask[..., None]
     canvas[..., 3] = 255 * mask
@@ -311,7 +324,6 @@ def _edge(rng, face, mask, ink, kind, size):
     """Round corners, a frame, screws; a sticker is round or oval at times."""
     height, width = mask.shape
     if kind == "sticker" and rng.random() < 0.4:
-        # The box of the text has to fit into the oval: it may lose only its corners.
         mask[...] = 0
         cv2.ellipse(mask, (width // 2, height // 2), (round(0.52 * width), round(0.62 * height)),
                     0, 0, 360, 1.0, -1, cv2.LINE_AA)  # fmt: skip
@@ -335,25 +347,3 @@ def _edge(rng, face, mask, ink, kind, size):
         for x in (inset, width - inset):
             for y in (inset, height - inset):
                 cv2.circle(face, (x, y), max(1, inset // 3), (95, 95, 98), -1, cv2.LINE_AA)
-
-
-def _illustrate(rng, face, sheet):
-    """Blocks of colour and lines too small to read, away from the text."""
-    height, width, _ = face.shape
-    top, bottom = sheet.spans[0][0], sheet.spans[-1][1]
-    for first, last in ((0, top - 3), (bottom + 3, height)):
-        room = last - first
-        if room < 6 or width < 12:
-            continue
-        if rng.random() < 0.5:
-            tone = np.array(_PAIRS[int(rng.integers(len(_PAIRS)))][0], np.float32)
-            face[first:last] = tone
-            cv2.circle(face, (int(rng.integers(width)), (first + last) // 2), max(2, room // 2),
-                       tuple((255 - tone).tolist()), -1, cv2.LINE_AA)  # fmt: skip
-        else:
-            level = 40 if face.mean() > 128 else 210
-            for y in range(first + 2, last - 2, max(3, round(0.18 * sheet.size))):
-                dots = rng.random(width // 2) < 0.7
-                margin = width // 8
-                row = np.repeat(dots, 2)[: width - 2 * margin]
-                face[y, margin : margin + len(row)][row] = level

@@ -17,13 +17,13 @@ def corners(
         tilt: 1 = up to 60° away from the camera sideways and 35° up or down, 0 = frontal.
     """
     kind = rng.random()
-    reach = 0.25 if kind < 0.4 else 0.6 if kind < 0.8 else 1.0
+    reach = 0.25 if kind < 0.3 else 0.6 if kind < 0.65 else 1.0
     yaw = math.radians(float(rng.uniform(-60, 60))) * reach * tilt
     pitch = math.radians(float(rng.uniform(-35, 35))) * reach * tilt
     angle = math.radians(float(rng.normal(0, roll / 3)))
     if rng.random() < 0.1:
         angle = math.radians(float(rng.uniform(-3, 3)) * roll * max(tilt, 0.3))
-    distance = float(rng.uniform(1.1, 3.0)) * max(width, height)
+    distance = float(rng.uniform(0.8, 2.5)) * max(width, height)
     x = np.array([-0.5, 0.5, 0.5, -0.5]) * width
     y = np.array([-0.5, -0.5, 0.5, 0.5]) * height
     x, depth = x * math.cos(yaw), x * math.sin(yaw)

@@ -1,4 +1,4 @@
-"""The procedural world: textures of walls, grounds and goods, and pictures made of them.
+"""Textures: walls, grounds, cloth, goods, the sky.
 
 A texture is a function of random numbers, height and width, and returns float32 [height, width, 3].
 """
@@ -30,11 +30,13 @@ def rough(rng: np.random.Generator, height: int, width: int, coarse: float) -> n
     )
 
 
-def _shaded(colour, shade: np.ndarray) -> Texture:
+def shaded(colour, shade: np.ndarray) -> Texture:
     return np.asarray(colour, np.float32) * (1 + shade[..., None])
 
 
-def _tone(rng: np.random.Generator, *colours: tuple[int, int, int], spread: int = 18) -> np.ndarray:
+def tone_of(
+    rng: np.random.Generator, *colours: tuple[int, int, int], spread: int = 18
+) -> np.ndarray:
     """One of the colours, a little changed."""
     one = np.array(colours[int(rng.integers(len(colours)))], np.float32)
     return np.clip(
@@ -43,9 +45,9 @@ def _tone(rng: np.random.Generator, *colours: tuple[int, int, int], spread: int 
 
 
 def plaster(rng, height, width):
-    tone = _tone(rng, (214, 205, 188), (190, 190, 186), (225, 215, 170), (170, 150, 135),
+    tone = tone_of(rng, (214, 205, 188), (190, 190, 186), (225, 215, 170), (170, 150, 135),
                  (205, 170, 150), (150, 165, 175))  # fmt: skip
-    return _shaded(
+    return shaded(
         tone, 0.12 * rough(rng, height, width, height / 3) + _grain(rng, height, width, 0.05)
     )
 
@@ -69,27 +71,29 @@ def _courses(rng, height, width, down, across, joint, stagger):
 def _masonry(rng, height, width, tone, down, across, joint, stagger, spread, joint_tone):
     number, joints = _courses(rng, height, width, down, across, joint, stagger)
     each = rng.uniform(-spread, spread, 251).astype(np.float32)[number]
-    face = _shaded(tone, each + 0.1 * rough(rng, height, width, down * 1.5))
+    face = shaded(tone, each + 0.1 * rough(rng, height, width, down * 1.5))
     joints = cv2.GaussianBlur(joints, (3, 3), 0)[..., None]
     return face * (1 - joints) + np.asarray(joint_tone, np.float32) * joints
 
 
 def brick(rng, height, width):
-    tone = _tone(rng, (150, 75, 55), (165, 95, 70), (175, 140, 105), (120, 60, 50), (190, 180, 170))
+    tone = tone_of(
+        rng, (150, 75, 55), (165, 95, 70), (175, 140, 105), (120, 60, 50), (190, 180, 170)
+    )
     down = int(rng.integers(8, 30))
     return _masonry(rng, height, width, tone, down, int(down * 2.6), max(1, down // 7), 0.5, 0.2,
                     tone * 0.4 + (90, 88, 84))  # fmt: skip
 
 
 def stone(rng, height, width):
-    tone = _tone(rng, (160, 152, 138), (130, 128, 125), (190, 175, 150))
+    tone = tone_of(rng, (160, 152, 138), (130, 128, 125), (190, 175, 150))
     down = int(rng.integers(28, 90))
     return _masonry(rng, height, width, tone, down, int(down * float(rng.uniform(1.2, 2.4))),
                     2, 0.5, 0.12, tone * 0.6)  # fmt: skip
 
 
 def tiles(rng, height, width):
-    tone = _tone(
+    tone = tone_of(
         rng, (225, 225, 222), (190, 205, 210), (120, 140, 150), (205, 190, 160), (70, 90, 95)
     )
     down = int(rng.integers(14, 80))
@@ -99,14 +103,16 @@ def tiles(rng, height, width):
 
 
 def wood(rng, height, width):
-    tone = _tone(rng, (150, 105, 65), (110, 70, 40), (190, 150, 105), (85, 60, 45), (165, 160, 150))
+    tone = tone_of(
+        rng, (150, 105, 65), (110, 70, 40), (190, 150, 105), (85, 60, 45), (165, 160, 150)
+    )
     plank = int(rng.integers(30, 140))
     grain = 0.16 * noise(rng, height, width, 3, width / 2) + 0.1 * noise(
         rng, height, width, 9, width
     )
     number, joints = _courses(rng, height, width, plank, 10 * width, 2, 0)
     each = rng.uniform(-0.12, 0.12, 251).astype(np.float32)[number]
-    made = _shaded(tone, grain + each - 0.4 * joints)
+    made = shaded(tone, grain + each - 0.4 * joints)
     return (
         np.ascontiguousarray(made.transpose(1, 0, 2))
         if height == width and rng.random() < 0.4
@@ -115,8 +121,8 @@ def wood(rng, height, width):
 
 
 def asphalt(rng, height, width):
-    tone = _tone(rng, (95, 95, 98), (120, 118, 114), (70, 70, 74))
-    return _shaded(
+    tone = tone_of(rng, (95, 95, 98), (120, 118, 114), (70, 70, 74))
+    return shaded(
         tone, 0.1 * rough(rng, height, width, height / 2) + _grain(rng, height, width, 0.22)
     )
 
@@ -124,12 +130,12 @@ def asphalt(rng, height, width):
 def foliage(rng, height, width):
     leaf = float(rng.uniform(4, 16))
     light = noise(rng, height, width, leaf) + 0.7 * noise(rng, height, width, leaf * 4)
-    tone = _tone(rng, (70, 100, 45), (50, 85, 40), (100, 120, 60), (120, 100, 50))
-    return np.clip(_shaded(tone, 0.75 * light), 4, 240)
+    tone = tone_of(rng, (70, 100, 45), (50, 85, 40), (100, 120, 60), (120, 100, 50))
+    return np.clip(shaded(tone, 0.75 * light), 4, 240)
 
 
 def sky(rng, height, width):
-    top = _tone(rng, (90, 140, 205), (150, 180, 215), (180, 185, 190), (60, 80, 120))
+    top = tone_of(rng, (90, 140, 205), (150, 180, 215), (180, 185, 190), (60, 80, 120))
     low = np.clip(top * 0.5 + 115, 0, 250)
     fade = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
     cloud = noise(rng, height, width, height / 3, width / 2)
@@ -139,43 +145,47 @@ def sky(rng, height, width):
 
 
 def metal(rng, height, width):
-    tone = _tone(
+    tone = tone_of(
         rng, (160, 163, 168), (120, 125, 130), (190, 190, 188), (90, 100, 120), (175, 150, 100)
     )
     brushed = 0.06 * noise(rng, height, width, 1.5, width / 3)
     sheen = 0.25 * np.sin(np.linspace(0, float(rng.uniform(2, 7)), width, dtype=np.float32)
                           + float(rng.uniform(0, 6)))[None]  # fmt: skip
-    return _shaded(tone, brushed + sheen)
+    return shaded(tone, brushed + sheen)
 
 
 def paper(rng, height, width):
-    tone = _tone(rng, (235, 232, 222), (240, 240, 240), (215, 195, 160), (230, 220, 150), spread=8)
-    return _shaded(
+    tone = tone_of(
+        rng, (235, 232, 222), (240, 240, 240), (215, 195, 160), (230, 220, 150), spread=8
+    )
+    return shaded(
         tone, 0.05 * noise(rng, height, width, height / 3) + _grain(rng, height, width, 0.02)
     )
 
 
 def fabric(rng, height, width):
-    tone = _tone(rng, (150, 50, 50), (50, 70, 120), (190, 185, 175), (60, 100, 80), (40, 40, 44),
+    tone = tone_of(rng, (150, 50, 50), (50, 70, 120), (190, 185, 175), (60, 100, 80), (40, 40, 44),
                  (200, 160, 70))  # fmt: skip
     folds = 0.22 * noise(rng, height, width, height / 2, width / 9)
     weave = 0.06 * np.sin(np.arange(width, dtype=np.float32) * 1.9)[None] * np.sin(
         np.arange(height, dtype=np.float32) * 1.9)[:, None]  # fmt: skip
-    return _shaded(tone, folds + weave)
+    return shaded(tone, folds + weave)
 
 
 def shutter(rng, height, width):
-    tone = _tone(rng, (150, 155, 155), (60, 90, 120), (110, 60, 50), (200, 200, 195), (60, 80, 60))
+    tone = tone_of(
+        rng, (150, 155, 155), (60, 90, 120), (110, 60, 50), (200, 200, 195), (60, 80, 60)
+    )
     step = int(rng.integers(6, 22))
     slats = (np.arange(height) % step / step).astype(np.float32)[:, None]
-    return _shaded(tone, 0.3 * slats - 0.2 + 0.06 * rough(rng, height, width, height / 3))
+    return shaded(tone, 0.3 * slats - 0.2 + 0.06 * rough(rng, height, width, height / 3))
 
 
 def windows(rng, height, width):
     """A house front: panes that mirror the sky in a wall."""
     wall = WALLS[int(rng.integers(len(WALLS)))](rng, height, width)
     across, down = (int(rng.integers(40, 150)) for _ in range(2))
-    frame = _tone(rng, (230, 230, 228), (70, 60, 55), (40, 60, 50))
+    frame = tone_of(rng, (230, 230, 228), (70, 60, 55), (40, 60, 50))
     edge = max(2, across // 18)
     for y in range(int(rng.integers(0, down)), height, int(down * 1.6)):
         for x in range(int(rng.integers(0, across)), width, int(across * 1.5)):
@@ -192,16 +202,16 @@ def windows(rng, height, width):
 
 def goods(rng, height, width):
     """Shelves with packages."""
-    made = _shaded(
-        _tone(rng, (110, 95, 80), (200, 198, 192), (60, 60, 62)), np.zeros((height, width))
+    made = shaded(
+        tone_of(rng, (110, 95, 80), (200, 198, 192), (60, 60, 62)), np.zeros((height, width))
     )
     step = int(rng.integers(34, 90))
     for top in range(-int(rng.integers(0, step)), height, step):
         x = -int(rng.integers(0, 20))
-        wide, tone = 20, _tone(rng, *_PACKAGES, spread=40)
+        wide, tone = 20, tone_of(rng, *_PACKAGES, spread=40)
         while x < width:
             if rng.random() < 0.4:  # a few of one kind stand side by side
-                wide, tone = int(rng.integers(10, 44)), _tone(rng, *_PACKAGES, spread=40)
+                wide, tone = int(rng.integers(10, 44)), tone_of(rng, *_PACKAGES, spread=40)
             high = int(step * float(rng.uniform(0.55, 0.82)))
             y0, y1 = max(0, top + step - 5 - high), max(0, top + step - 5)
             made[y0:y1, max(0, x) : max(0, x + wide)] = tone
@@ -219,78 +229,24 @@ WALLS = (plaster, brick, stone, tiles, wood, metal, shutter)
 ALL = (*WALLS, asphalt, foliage, sky, paper, fabric, windows, goods)
 
 
-def world(rng: np.random.Generator, height: int, width: int) -> Texture:
-    """A background: one surface near by, a house front between sky and street, or a room."""
-    kind = rng.random()
-    if kind < 0.3:
-        near = (*WALLS, paper, fabric, asphalt)
-        picture = near[int(rng.integers(len(near)))](rng, height, width)
-    elif kind < 0.7:
-        picture = _street(rng, height, width)
-    else:
-        picture = _room(rng, height, width)
+def print_on(rng, paper, tones, size):
+    """Pictures, or lines too small to read, on a part of a poster, in place.
+
+    Args:
+        paper: float32 [height, width, 3]; too small a part stays empty.
+        tones: colours to choose from.
+        size: nominal, of the text that can be read, px.
+    """
+    height, width, _ = paper.shape
+    if height < 6 or width < 12:
+        return
     if rng.random() < 0.5:
-        _stand_around(rng, picture)
-    if rng.random() < 0.4:  # the background of a picture is often out of focus
-        picture = cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(0.6, 2.5)) * height / 448)
-    return picture
-
-
-def _street(rng, height, width):
-    picture = sky(rng, height, width)
-    horizon = int(height * float(rng.uniform(0.5, 0.9)))
-    x = 0
-    while x < width:
-        wide = int(width * float(rng.uniform(0.2, 0.9)))
-        top = int(horizon * float(rng.uniform(0, 0.45)))
-        kind = (windows, windows, brick, plaster, shutter, foliage, goods)[int(rng.integers(7))]
-        made = kind(rng, max(16, horizon - top), max(16, min(wide, width - x)))
-        picture[top : top + made.shape[0], x : x + made.shape[1]] = made[:, : width - x]
-        x += made.shape[1]
-    ground = (asphalt, stone, tiles, foliage)[int(rng.choice(4, p=(0.5, 0.2, 0.2, 0.1)))]
-    picture[horizon:] = ground(rng, height, width)[: height - horizon]
-    return picture
-
-
-def _room(rng, height, width):
-    wall = (plaster, tiles, wood, goods, metal, windows)[int(rng.integers(6))]
-    picture = wall(rng, height, width)
-    for kind, share in ((goods, 0.6), (fabric, 0.3), (wood, 0.4)):
-        if rng.random() < share:
-            high, wide = (rng.uniform(0.25, 0.7, 2) * (height, width)).astype(int).tolist()
-            y, x = int(rng.integers(0, height - high)), int(rng.integers(0, width - wide))
-            picture[y : y + high, x : x + wide] = kind(rng, high, wide)
-    for _ in range(int(rng.integers(0, 4))):  # lamps
-        at = (int(rng.integers(0, width)), int(rng.integers(0, height // 4)))
-        axes = (int(rng.integers(6, 40)), int(rng.integers(3, 10)))
-        cv2.ellipse(picture, at, axes, 0, 0, 360, (255, 250, 225), -1, cv2.LINE_AA)
-    return picture
-
-
-def _stand_around(rng, picture):
-    """Posts, cars, people: dark or coloured shapes on the ground."""
-    height, width, _ = picture.shape
-    for _ in range(int(rng.integers(1, 5))):
-        tone = tuple(
-            _tone(rng, (45, 45, 50), (60, 70, 100), (140, 50, 45), (180, 175, 165)).tolist()
-        )
-        x, foot = int(rng.integers(0, width)), int(height * float(rng.uniform(0.75, 1.05)))
-        kind = rng.random()
-        if kind < 0.4:  # a post
-            cv2.line(picture, (x, 0), (x, foot), tone, int(rng.integers(2, 9)), cv2.LINE_AA)
-        elif kind < 0.75:  # somebody
-            high = int(height * float(rng.uniform(0.15, 0.5)))
-            cv2.ellipse(picture, (x, foot - high // 2), (high // 6, high // 2), 0, 0, 360, tone, -1)
-            head = (
-                int(rng.integers(90, 220)),
-                int(rng.integers(70, 170)),
-                int(rng.integers(60, 140)),
-            )
-            cv2.circle(picture, (x, foot - high), high // 9, head, -1, cv2.LINE_AA)
-        else:  # a car
-            wide = int(width * float(rng.uniform(0.15, 0.4)))
-            cv2.rectangle(picture, (x, foot - wide // 4), (x + wide, foot), tone, -1)
-            cv2.ellipse(picture, (x + wide // 2, foot - wide // 4), (wide // 3, wide // 5), 0, 180,
-                        360, (60, 70, 80), -1, cv2.LINE_AA)  # fmt: skip
-            for wheel in (x + wide // 5, x + 4 * wide // 5):
-                cv2.circle(picture, (wheel, foot), wide // 10, (25, 25, 25), -1, cv2.LINE_AA)
+        tone = np.array(tones[int(rng.integers(len(tones)))], np.float32)
+        paper[...] = tone
+        at, other = (int(rng.integers(width)), height // 2), (255 - tone).tolist()
+        cv2.circle(paper, at, max(2, height // 2), other, -1, cv2.LINE_AA)
+        return
+    level = 40 if paper.mean() > 128 else 210
+    for y in range(2, height - 2, max(3, round(0.18 * size))):
+        row = np.repeat(rng.random(width // 2) < 0.7, 2)[: width - 2 * (width // 8)]
+        paper[y, width // 8 : width // 8 + len(row)][row] = level
