@@ -423,7 +423,7 @@ def _shallow(image: Image.Image, name: object) -> tuple[Image.Image, list[str]]:
         return image, []
     values, tiff = np.asarray(image), image.format == "TIFF" and hasattr(image, "tag_v2")
     notes: list[str] = []
-    if image.mode.startswith("I;16") or image.format == "PPM" and image.mode == "I":
+    if image.mode.startswith("I;16") or (image.format == "PPM" and image.mode == "I"):
         depth = 12 if tiff and _tag(image, 258) == 12 else 16
         grey = (values >> (depth - 8)).astype(np.uint8)
     else:
@@ -431,7 +431,7 @@ def _shallow(image: Image.Image, name: object) -> tuple[Image.Image, list[str]]:
             values = values.view(np.uint32)
         finite = values[np.isfinite(values)] if image.mode == "F" else values
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-        if image.mode == "F" and 0 <= low and high <= 1:
+        if image.mode == "F" and low >= 0 and high <= 1:
             low, high = 0.0, 1.0
         else:
             notes.append(
