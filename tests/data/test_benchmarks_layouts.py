@@ -18,10 +18,12 @@ from mstar.data.benchmarks import (
     load,
     mqtr,
     pstr,
+    readable,
     svt,
     total_text,
     word_lists,
 )
+from mstar.images import UnreadableImage
 
 NAN = np.nan
 
@@ -247,7 +249,15 @@ def test_another_encoding_is_named(incidental):
 
 def test_a_broken_picture_is_named(incidental):
     text(incidental / "ch4_test_images/img_9.jpg", "")
-    with pytest.raises(ValueError, match=r"img_9\.jpg should be a picture"):
+    found = icdar2015(incidental)
+    (name,) = found.left_out
+    assert name == "ch4_test_images/img_9.jpg" and name not in found.names
+    assert f"{incidental / name} cannot be read as an image" in found.left_out[name]
+    with pytest.raises(UnreadableImage, match=r"img_9\.jpg cannot be read"):
+        readable(found, strict=True)
+    for picture in (incidental / "ch4_test_images").iterdir():
+        picture.write_text("")
+    with pytest.raises(UnreadableImage, match=r"no photograph of ICDAR 2015 test .* can be read"):
         icdar2015(incidental)
 
 
@@ -519,7 +529,7 @@ def several(tmp_path):
     for style in ("word", "phrase", "combined", "semantic"):
         for name in ("0007.jpg", "0001.PNG", "0112.png"):
             picture(tmp_path / style / "images" / name)
-        for stray in (".DS_Store", "0009.jpeg", "._0007.jpg"):
+        for stray in (".DS_Store", "0009.txt", "._0007.jpg"):
             text(tmp_path / style / "images" / stray, "stray")
         queries = {f"A {style}!": ["0112.png", "0007.jpg"], "open": ["0001.PNG"]}
         text(tmp_path / style / "text_queries.json", json.dumps(queries))
@@ -557,7 +567,7 @@ def test_mqtr_of_another_kind(several, content, problem):
 def test_mqtr_half_unpacked(several):
     listing = text(
         several / "word/text_queries.json",
-        '{"a": ["0007.jpg", "../../x.jpg", "0007.jpg"], "b": ["0009.jpeg", "0112.png"]}',
+        '{"a": ["0007.jpg", "../../x.jpg", "0007.jpg"], "b": ["0009.txt", "0112.png"]}',
     )
     picture(several / "x.jpg")  # is there, but no image of this gallery
     with pytest.raises(FileNotFoundError) as caught:
