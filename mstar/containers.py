@@ -220,7 +220,7 @@ def complete_jpeg(data: bytes) -> list[bytes]:
     If all of them have the same pixels, then none of the pixels comes from how it was ended, and
     it is whole. Empty if a scan is missing.
     """
-    end = 2
+    marker, begin, end = 0, 2, 2
     components: dict[int, list[int | None]] = {}  # each coefficient's last bit that is there
     for marker, begin, end in _segments(data):
         head = data[begin + 4 : end]
@@ -235,4 +235,8 @@ def complete_jpeg(data: bytes) -> list[bytes]:
     if not components or any(bit != 0 for bits in components.values() for bit in bits):
         return []
     body = data[:end].rstrip(b"\xff")
-    return [body + filling + b"\xff\xd9" for filling in _FILLINGS]
+    # where a scan restarts every so often, it goes on with the next of eight marks
+    scan = body[begin:] if marker == 0xDA else b""
+    restart = b"\xff" + bytes([0xD0 + len(re.findall(rb"\xff[\xd0-\xd7]", scan)) % 8])
+    fillings = (*_FILLINGS, restart + _FILLINGS[1])
+    return [body + filling + b"\xff\xd9" for filling in fillings]

@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 import struct
+import unicodedata
+import warnings
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -555,6 +557,189 @@ def test_a_gallery_without_a_shard_may_become_another(checkpoint, photos, tmp_pa
     assert (made.steps, made.folder, made.unreadable) == (1, "../photos", {})
     with pytest.raises(ValueError, match="was made with"):
         index_folder(checkpoint, photos, gallery, steps=0)
+
+
+# What lies in a folder of photographs, and in a gallery
+
+
+def test_every_image_is_indexed_and_what_is_not_opened_is_named(checkpoint, tmp_path, capsys):
+    folder, elsewhere = tmp_path / "photos", tmp_path / "elsewhere"
+    kinds = dict.fromkeys(("a.jpg", "d.jfif", "e.mpo", "f.jpe"), "JPEG") | {
+        "c.avif": "AVIF", "g.jp2": "JPEG2000", "h.ppm": "PPM", "IMG_2": "PNG", "i.jpg!big": "WEBP",
+    }  # fmt: skip
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8))
+    folder.mkdir()
+    for name, kind in kinds.items():
+        noise.save(folder / name, kind)
+    for name in ("b.jpg", "deep/b.png"):
+        picture(elsewhere / name, 1)
+    (folder / "2019").symlink_to(elsewhere)
+    (folder / "again").symlink_to(elsewhere)  # each folder once
+    (folder / "deep").symlink_to(elsewhere / "deep")
+    (elsewhere / "back").symlink_to(folder)
+    (folder / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    (folder / "IMG_3.jpg").write_bytes(b"\0\0\0\x18ftypheic")
+    (folder / "gone").symlink_to("nowhere")
+    for name in ("notes.txt", "list.txt", "film.mp4", "Makefile"):
+        (folder / name).write_text("no picture")
+    os.mkfifo(folder / "pipe")
+    expected = sorted([*kinds, "2019/b.jpg", "2019/deep/b.png"])
+    assert sorted({*index.image_names(folder)} - {"gone", "IMG_3.jpg"}) == expected
+
+    arguments = ["index", str(folder), str(tmp_path / "gallery"), "--checkpoint", str(checkpoint)]
+    assert cli.main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert f"{len(expected)} images; {len(expected)} embedded now" in printed
+    assert "3 unreadable" in printed and "no images: 2 without a suffix, 1 .mp4, 2 .txt" in printed
+    for said in ("IMG_1.HEIC is HEIC: convert it", "IMG_3.jpg cannot be read as an image: it is HE",
+                 "No such file or directory: "):  # fmt: skip
+        assert f"left out: {folder}/{said}" in printed or said in printed
+    gallery = Gallery.open(tmp_path / "gallery")
+    assert list(gallery.names) == expected
+    again = index_folder(checkpoint, folder, tmp_path / "gallery")
+    assert (again.kept, again.embedded, len(again.unreadable)) == (len(expected), 0, 3)
+    assert again.others == {"": 2, ".mp4": 1, ".txt": 2}
+
+
+def test_a_folder_at_its_own_place_comes_before_a_link_to_it(photos):
+    (photos / "0").symlink_to("sub")
+    assert index.image_names(photos) == NAMES
+
+
+def test_a_folder_of_nothing_that_is_opened_is_refused(checkpoint, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/a.txt").write_text("")
+    with pytest.raises(FileNotFoundError, match=r"no image in .*photos, but 1 \.txt: expected"):
+        index_folder(checkpoint, tmp_path / "photos", tmp_path / "g")
+    (tmp_path / "photos/a.heic").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"none of the 1 images .*a\.heic is HEIC: convert it"):
+        index_folder(checkpoint, tmp_path / "photos", tmp_path / "g")
+    assert not (tmp_path / "g").exists()
+
+
+def test_a_name_in_nfc_is_found_in_nfd(checkpoint, tmp_path):
+    composed, apart = (unicodedata.normalize(form, "café.png") for form in ("NFC", "NFD"))
+    picture(tmp_path / "photos" / apart, 1)
+    index_folder(checkpoint, tmp_path / "photos", tmp_path / "gallery")
+    gallery = Gallery.open(tmp_path / "gallery")
+    assert gallery.explain("exit", composed, ratio=0).hit.name == apart
+    (tmp_path / "photos" / apart).rename(tmp_path / "photos" / composed)  # copied elsewhere
+    assert gallery.search("exit")[0].probability is not None
+
+
+@pytest.mark.parametrize("kind", ["link to nowhere", "link", "folder", "pipe", "no permission"])
+@pytest.mark.parametrize("name", ["00001.safetensors", "gallery.json", ".lock"])
+def test_what_is_no_file_of_a_gallery_is_named(checkpoint, photos, tmp_path, kind, name):
+    gallery = tmp_path / "gallery"
+    index_folder(checkpoint, photos, gallery)
+    path = gallery / name
+    if path.exists():
+        path.rename(tmp_path / "aside")
+    else:
+        shutil.copy(gallery / "00000.safetensors", tmp_path / "aside")
+    if kind == "no permission":
+        if os.geteuid() == 0:
+            pytest.skip("everything is permitted to root")
+        shutil.copy(tmp_path / "aside", path)
+        path.chmod(0)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(tmp_path / ("aside" if kind == "link" else "nowhere"))
+    before = {one.name for one in gallery.iterdir()}
+    for attempt in (
+        lambda: Gallery.open(gallery),
+        lambda: index_folder(checkpoint, photos, gallery),
+    ):
+        if name == ".lock" and attempt.__code__.co_names[0] == "Gallery":
+            continue  # it only reads
+        with pytest.raises((ValueError, PermissionError)) as refused:
+            attempt()
+        assert str(path) in str(refused.value) or "holds no gallery" in str(refused.value)
+    assert {one.name for one in gallery.iterdir()} == before
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_shard_that_cannot_be_opened_is_named(checkpoint, photos, tmp_path, monkeypatch):
+    index_folder(checkpoint, photos, tmp_path / "gallery")
+    opened = Path.open
+
+    def denied(path, *arguments, **options):
+        if path.parent.name == "gallery" and path.suffix == ".safetensors":
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", denied)
+    for attempt in (
+        lambda: Gallery.open(tmp_path / "gallery"),
+        lambda: index_folder(checkpoint, photos, tmp_path / "gallery"),
+    ):
+        with pytest.raises(ValueError, match=r"00000\.safetensors cannot be opened \(permission"):
+            attempt()
+
+
+def test_what_else_lies_in_a_gallery_is_named_and_passed_over(checkpoint, photos, tmp_path):
+    gallery = tmp_path / "gallery"
+    index_folder(checkpoint, photos, gallery)
+    (gallery / "old").mkdir()
+    (gallery / "link.txt").symlink_to(photos)
+    for attempt in (
+        lambda: Gallery.open(gallery),
+        lambda: index_folder(checkpoint, photos, gallery),
+    ):
+        with pytest.warns(UserWarning, match=r"holds link\.txt, old, which are no files of a"):
+            attempt()
+
+
+def test_a_run_that_fails_leaves_no_folder_that_it_made(checkpoint, photos, tmp_path, monkeypatch):
+    broken = tmp_path / "broken"
+    shutil.copytree(checkpoint, broken)
+    (broken / "model.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="is broken"):
+        index_folder(broken, photos, tmp_path / "new/deep/gallery")
+    assert not (tmp_path / "new").exists()
+    monkeypatch.setattr(index, "encode_images", Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        index_folder(checkpoint, photos, tmp_path / "new/deep/gallery")
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        index_folder(checkpoint, photos, tmp_path / "mine")
+    assert (tmp_path / "mine").is_dir()
+
+
+# Searching when photographs are gone
+
+
+def test_a_search_goes_on_when_a_photograph_is_gone(checkpoint, photos, tmp_path, capsys):
+    index_folder(checkpoint, photos, tmp_path / "gallery")
+    gallery = Gallery.open(tmp_path / "gallery")
+    by_cosine, whole = gallery.search("exit", ratio=0), gallery.search("exit", ratio=1)
+    assert [len(gallery.images[some]) for some in (slice(2), slice(1, None, 2))] == [2, 2]
+    assert gallery.images[:2][1].size == (60, 40)
+    first = by_cosine[0].name
+    (photos / first).unlink()
+    for fresh in (gallery, Gallery.open(tmp_path / "gallery")):
+        fresh.forget()
+        with pytest.warns(UserWarning, match=rf"1 of the best images .*{first} is gone or has"):
+            found = fresh.search("exit", ratio=1)
+        (lost,) = (hit for hit in found if hit.name == first)
+        assert lost.probability is None and lost.score == lost.cosine and lost.cosine_rank == 1
+        others = {hit.name: hit.score for hit in whole if hit.name != first}
+        assert {h.name: h.score for h in found if h.name != first} == pytest.approx(others)
+    with pytest.raises(ValueError, match=f"{first} is gone or has changed"):
+        gallery.explain("exit", first, ratio=0)
+    with pytest.warns(UserWarning):
+        assert gallery.explain("exit", by_cosine[1].name, ratio=1).hit.probability > 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        asked = ["search", str(tmp_path / "gallery"), "exit", "stop", "--rerank"]
+        assert cli.main(asked) == 0
+    printed = capsys.readouterr()
+    assert printed.err.count("mstar: 1 of the best images could not be looked at again") == 1
+    assert f"gallery/../photos/{first} is gone or has changed" in printed.err
 
 
 # The command line
