@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .data.benchmarks import Benchmark
+from .data.benchmarks import Benchmark, readable, said_of
 from .evaluation import (
     FEW,
     FEW_SAID,
@@ -134,6 +134,7 @@ class BenchmarkReport:
             rate = "" if line.rate is None else f"{line.rate:8.1f} images/s"
             head.append(f"  {line.run:28} {line.precision_at_best!s:22} {rate}".rstrip())
         head.append(f"  {'the most there can be':28} {self.most_at_best}")
+        head += said_of(about.get("left_out", {}))
         if any(0 < value.count < FEW for value in self.lines[0].groups.values()):
             head += ["", FEW_SAID]
         return "\n".join(head)
@@ -164,6 +165,8 @@ class RankedBenchmark:
             "seed": self.seed,
             "versions": versions(),
         }
+        if self.benchmark.left_out:
+            about["left_out"] = self.benchmark.left_out
         found = groups(self.benchmark)
         lines = [
             Line(
@@ -213,17 +216,21 @@ def rank_benchmark(
     peers: Sequence[str] = ("random",),
     seed: int = 0,
     kept: Path | None = None,
+    strict: bool = False,
 ) -> RankedBenchmark:
     """Rank a benchmark with a model, by cosine and re-ranked, and with its peers.
+
+    Photographs that cannot be read are left out, see `readable`.
 
     Args:
         steps: T; None = the configuration's.
         peers: of `PEERS`; parts are the model with one part off at a time, see `_parts`.
         seed: of the random ranking.
         kept: a file in which what spotters read is kept, see `peers.spot_all`.
+        strict: raise where a photograph cannot be read.
 
     Raises:
-        ValueError: an unknown peer, a negative seed, or a file that cannot be.
+        ValueError: an unknown peer, a negative seed, or a file that cannot be; see `readable`.
         ImportError: a peer that is not installed.
     """
     unknown = [name for name in peers if name not in PEERS]
@@ -233,6 +240,7 @@ def rank_benchmark(
         raise ValueError(f"seed must be 0 or more; got {seed}.")
     check_kept(kept)
     spotters = make_spotters(peers)  # or say so at once
+    benchmark = readable(benchmark, strict)
     images, queries = benchmark.images, benchmark.queries
     # the first time is always slow
     Gallery.embed(model, processor, images[:1], steps=steps).reranked_scores(queries[:1])

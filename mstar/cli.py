@@ -1,9 +1,20 @@
 """`mstar …`: thin. Each subcommand adds its arguments and runs; heavy imports stay inside it."""
 
+# ruff: noqa: E402 - Ctrl-C is seen to before anything else is loaded
+import os
+import signal
+import sys
+
+#: Whether this is the command `mstar`, and not a module that somebody imports.
+_COMMAND = __name__ == "__main__" or os.path.basename(sys.argv[0]).partition(".")[0] == "mstar"
+if _COMMAND and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until `main` listens: Ctrl-C simply ends it
+
 import argparse
 import logging
-import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,7 +61,7 @@ def index(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
         "was stopped goes on."
     )
     add = parser.add_argument
-    add("images", help="a folder of images; subfolders count, hidden files do not")
+    add("images", help="a folder of images; subfolders and links count, hidden files do not")
     add("gallery", help="a new folder for the embeddings, or a gallery made before")
     add("--checkpoint", metavar="FOLDER", help="default: the embedded checkpoint")
     add("--steps", type=int, metavar="T", help="looks after the first (default: the checkpoint's)")
@@ -69,7 +80,7 @@ def index(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
         from dataclasses import asdict
 
         from .embedded import checkpoint
-        from .index import index_folder
+        from .index import count_others, index_folder
 
         done = index_folder(
             args.checkpoint or checkpoint(),
@@ -88,6 +99,8 @@ def index(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
         )
         for why in done.unreadable.values():
             print(f"  left out: {_printable(why)}")
+        if done.others:
+            print(f"  no images: {_printable(count_others(done.others))}")
 
     return run
 
@@ -416,6 +429,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 = done; 2 = bad input, said in one sentence on stderr; 130 = stopped from the keyboard.
     """
+    try:
+        if _COMMAND and signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        with _plain_output():
+            try:
+                return _run(argv)
+            finally:
+                _flush()
+    except KeyboardInterrupt:
+        with suppress(OSError):
+            print("mstar: stopped; what was finished is kept.", file=sys.stderr)
+        return 130  # as shells count it
+    except BrokenPipeError:  # `| head -1` has what it wanted
+        _close_output()
+        return 0
+    except OSError as error:  # what was printed cannot be written
+        print(f"mstar: error: {_printable(said(error))}", file=sys.stderr)
+        return 2
+
+
+def _run(argv: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="mstar", description="The MSTAR workbench.")
     parser.add_argument("--version", action="version", version=f"mstar {__version__}")
     parser.set_defaults(run=lambda args: parser.print_help())
@@ -430,14 +464,70 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("mstar").setLevel(logging.INFO)
     try:
         args.run(args)
+        _flush()  # a full disk is said here, not while Python ends
+    except BrokenPipeError:
+        raise
     except (ValueError, OSError) as error:  # HookError is a ValueError
+        if isinstance(error, OSError) and error.filename is None:
+            with suppress(OSError):
+                _flush()
         why = said(error) if isinstance(error, OSError) else str(error)
         print(f"mstar: error: {_printable(why)}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("mstar: stopped; what was finished is kept.", file=sys.stderr)
-        return 130  # as shells count it
     return 0
+
+
+def _flush() -> None:
+    """What was printed, written: raises what stands against it, once."""
+    if sys.stdout is None or sys.stdout.closed:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _close_output()
+        raise
+
+
+def _close_output() -> None:
+    """Print no more: what is left would be tried again while Python ends."""
+    with suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr) if _broken(sys.stderr) else (sys.stdout,):
+            os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def _broken(stream: object) -> bool:
+    try:
+        stream.flush()
+        return False
+    except (OSError, ValueError, AttributeError):
+        return True
+
+
+@contextmanager
+def _plain_output() -> Iterator[None]:
+    """What a terminal cannot show is replaced in the block, and a warning is one line, once."""
+    before, seen, show = getattr(sys.stdout, "errors", None), set(), warnings.showwarning
+    stream = sys.stdout
+
+    def one_line(message, category, *where) -> None:
+        if not issubclass(category, UserWarning):
+            show(message, category, *where)
+        elif str(message) not in seen:
+            seen.add(str(message))
+            print(f"mstar: {_printable(str(message))}", file=sys.stderr)
+
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="replace")
+    warnings.showwarning = one_line
+    try:
+        yield
+    finally:
+        warnings.showwarning = show
+        if hasattr(stream, "reconfigure"):
+            with suppress(OSError, ValueError):
+                stream.reconfigure(errors=before)
 
 
 if __name__ == "__main__":

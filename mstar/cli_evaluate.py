@@ -45,7 +45,7 @@ def benchmark(parser: argparse.ArgumentParser) -> "Evaluation":
         asked = load(args.name, args.folder, args.seed, args.images)
         try:
             ranked = rank_benchmark(
-                asked, model, processor, args.steps, args.peers, args.seed, args.kept
+                asked, model, processor, args.steps, args.peers, args.seed, args.kept, args.strict
             )
         except ImportError as error:  # of a peer, which says how to install it
             raise ValueError(str(error)) from error
@@ -111,7 +111,7 @@ def masks(parser: argparse.ArgumentParser) -> "Evaluation":
         from .mask_quality import evaluate_masks
 
         asked = load(args.name, args.folder, args.seed, args.images)
-        return evaluate_masks(model, processor, asked, args.steps, args.seed)
+        return evaluate_masks(model, processor, asked, args.steps, args.seed, strict=args.strict)
 
     return run
 
@@ -223,6 +223,11 @@ def _named(parser: argparse.ArgumentParser) -> None:
     add("folder", metavar="FOLDER", nargs="?", help="where it lies, if it is not rendered")
     _seed(add, "of what is rendered or random")
     add("--images", type=int, metavar="N", help="to render (default 1000)")
+    add(
+        "--strict",
+        action="store_true",
+        help="stop at a photograph that cannot be read (default: it is left out, and named)",
+    )
 
 
 def _rendered(parser: argparse.ArgumentParser, images: int, what: str) -> None:

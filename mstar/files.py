@@ -1,11 +1,20 @@
 """Files are written beside their place and then moved into it: nothing is ever half written."""
 
+import glob
 import os
 import shutil
 import tempfile
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows: what a killed run leaves beside a folder stays there
+    fcntl = None
+
+_OLD, _NEW = "old", "new"  # within the temporary folder, while a new one takes its place
 
 
 @contextmanager
@@ -53,17 +62,96 @@ def new_folder(path: str | Path) -> Iterator[Path]:
 def replacing_folder(path: str | Path) -> Iterator[Path]:
     """A temporary folder beside `path`, which takes its place if the block ends without an error.
 
-    For folders of results only: what was in `path` is deleted.
+    For folders of results only: what was in `path` is deleted. Whatever is raised, the old one is
+    in its place again; after a kill between the two moves `restored` puts it back, as this does.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
-        made, old = Path(scratch, "new"), Path(scratch, "old")
+    restored(path)
+    scratch = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    made, old, lock = scratch / _NEW, scratch / _OLD, _held(scratch)
+    try:
         made.mkdir()
         yield made
-        if path.exists():
+        if os.path.lexists(path):
             os.replace(path, old)
         os.replace(made, path)
+    except BaseException:
+        if os.path.lexists(old):
+            if os.path.lexists(path):
+                os.replace(path, made)
+            os.replace(old, path)
+        raise
+    finally:
+        if not os.path.lexists(old) or os.path.lexists(path):  # else it is all that is left
+            shutil.rmtree(scratch, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def restored(path: str | Path) -> Path:
+    """The path of a folder, put back where a run that was killed had moved it out of the way.
+
+    What else such a run left beside it is deleted.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        return path
+    left = [one for one in path.parent.glob(f".{glob.escape(path.name)}.*") if _is_left(one)]
+    for scratch in sorted(left, key=lambda one: one.stat().st_mtime_ns, reverse=True):
+        lock = _held(scratch)
+        try:
+            if lock is None and fcntl is not None:
+                continue  # another run is at it
+            if not os.path.lexists(path) and os.path.lexists(scratch / _OLD):
+                os.replace(scratch / _OLD, path)
+            if fcntl is not None:
+                shutil.rmtree(scratch, ignore_errors=True)
+        finally:
+            if lock is not None:
+                os.close(lock)
+    return path
+
+
+def _is_left(scratch: Path) -> bool:
+    """Whether it is a temporary folder of `replacing_folder`."""
+    if scratch.is_symlink() or not scratch.is_dir() or len(scratch.suffix) != 9:
+        return False
+    return {path.name for path in scratch.iterdir()} in ({_OLD}, {_NEW}, {_OLD, _NEW})
+
+
+def _held(folder: Path) -> int | None:
+    """The folder locked for this process, until what is returned is closed; None = it is not."""
+    if fcntl is None:
+        return None
+    opened = None
+    try:
+        opened = os.open(folder, os.O_RDONLY)
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return opened
+    except OSError:  # another has it, or the file system has no locks
+        if opened is not None:
+            os.close(opened)
+        return None
+
+
+def as_stored(folder: Path, name: str) -> Path:
+    """The path of a file by its name, also where its letters with accents are written otherwise.
+
+    macOS writes é as e and an accent (NFD), nearly everybody else as one character (NFC). If there
+    is no such file, the path that the name says.
+    """
+    path = folder / name
+    if name.isascii() or os.path.lexists(path):
+        return path
+    found = Path(folder)
+    for part in Path(name).parts:
+        forms = (part, *(unicodedata.normalize(form, part) for form in ("NFC", "NFD")))
+        there = next((one for one in forms if os.path.lexists(found / one)), None)
+        if there is None:
+            return path
+        found /= there
+    return found
 
 
 def said(error: OSError) -> str:

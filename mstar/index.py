@@ -6,9 +6,10 @@ What a run that was stopped had written stays, and the next run goes on from the
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from tqdm.auto import tqdm
 
 from .checkpoints import checkpoint_hash, default_device, load_checkpoint, load_config
 from .files import said
-from .images import SUFFIXES, UnreadableImage, decode_image
+from .images import MAX_BYTES, UnreadableImage, decode_image, is_image_file, why_unopened
 from .inference import encode_images, evaluating
 from .modeling import MstarModel
 from .processing import MstarProcessor
@@ -27,10 +28,12 @@ from .shards import (
     About,
     Entry,
     ShardWriter,
+    check_regular,
     read_about,
     shard_paths,
     stored,
     take,
+    warn_of_strangers,
     write_about,
     write_shard,
 )
@@ -42,8 +45,6 @@ except ImportError:  # Windows: two runs at once are not noticed
     fcntl = None
 
 _LOCK = ".lock"
-#: Files of more bytes are left out: they are read as a whole, and no image is that large.
-_FILE_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Indexed:
         images: now in the gallery.
         embedded, kept, dropped: made now; unchanged; changed or gone since the last time.
         unreadable: name -> why it was left out.
+        others: files that are no images: suffix -> how many.
     """
 
     images: int
@@ -61,6 +63,22 @@ class Indexed:
     kept: int
     dropped: int
     unreadable: dict[str, str]
+    others: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What lies in a folder of images, and in the folders below it and behind links.
+
+    Attributes:
+        images: paths within it, sorted.
+        unopened: name -> why it is not opened, though it may be a photograph.
+        others: files that are no images: suffix -> how many.
+    """
+
+    images: list[str]
+    unopened: dict[str, str]
+    others: dict[str, int]
 
 
 def index_folder(
@@ -73,8 +91,9 @@ def index_folder(
 ) -> Indexed:
     """Embed all images of a folder, subfolders too, that the gallery does not have yet.
 
-    Files that cannot be read are listed and left out; hidden ones are passed over. After an error
-    or an interruption what was embedded until then is kept.
+    Files that cannot be read are listed and left out; hidden ones are passed over. Links are
+    followed, each folder once. After an error or an interruption what was embedded until then is
+    kept; if that is nothing, so is no folder that was not there.
 
     Args:
         checkpoint: a checkpoint folder.
@@ -90,7 +109,7 @@ def index_folder(
             another run is writing; no image could be read.
     """
     images, gallery = Path(images), Path(gallery)
-    names = image_names(images)
+    found = look_through(images)
     config = load_config(checkpoint)
     steps = config.steps if steps is None else steps
     tiles = config.tiles if tiles is None else check_tiles(tiles)
@@ -103,27 +122,41 @@ def index_folder(
         str(Path(checkpoint).resolve()), checkpoint_hash(checkpoint), steps, tiles, folder
     )
     _check(gallery, about)  # before anything is put into a folder that may be none of ours
+    made = [folder for folder in (gallery, *gallery.parents) if not folder.exists()]
     gallery.mkdir(parents=True, exist_ok=True)
-    with _locked(gallery):
-        _check(gallery, about)  # again: another run may have just ended
-        for path in gallery.iterdir():
-            if TEMPORARY.fullmatch(path.name):
-                path.unlink()
-        model, processor = load_checkpoint(checkpoint, default_device())
-        if not shard_paths(gallery):
-            write_about(gallery, about)
-        return _update(model, processor, images, names, gallery, about, batch_size)
+    try:
+        with _locked(gallery):
+            _check(gallery, about)  # again: another run may have just ended
+            warn_of_strangers(gallery)
+            for path in gallery.iterdir():
+                if TEMPORARY.fullmatch(path.name) and not path.is_dir():
+                    path.unlink()
+            try:
+                model, processor = load_checkpoint(checkpoint, default_device())
+                if not shard_paths(gallery):
+                    write_about(gallery, about)
+                return _update(model, processor, images, found, gallery, about, batch_size)
+            except BaseException:
+                if made and not shard_paths(gallery):
+                    for name in (ABOUT, _LOCK):  # the lock last, and while it is held
+                        (gallery / name).unlink(missing_ok=True)
+                raise
+    finally:
+        for folder in made:  # those that are empty: nothing came of it
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def _update(
     model: MstarModel,
     processor: MstarProcessor,
     images: Path,
-    names: Sequence[str],
+    found: Found,
     gallery: Path,
     about: About,
     batch_size: int,
 ) -> Indexed:
+    names = found.images
     kept, dropped = _keep_unchanged(gallery, images, set(names))
     unreadable: dict[str, str] = {}
     todo = [name for name in names if name not in kept]
@@ -139,44 +172,87 @@ def _update(
     except BaseException:
         with suppress(Exception):  # what happened first is what has to be said
             writer.close()
-            write_about(gallery, replace(about, unreadable=unreadable))
+            write_about(gallery, replace(about, unreadable=unreadable | found.unopened))
         raise
     writer.close()
-    write_about(gallery, replace(about, unreadable=unreadable))
     done = len(todo) - len(unreadable)
+    unreadable = unreadable | found.unopened
+    write_about(gallery, replace(about, unreadable=unreadable))
     if not kept and not done:
         (gallery / ABOUT).unlink()  # nothing to search in
         name, why = next(iter(unreadable.items()))
-        raise ValueError(f"none of the {len(names)} images of {images} can be read; {name}: {why}")
-    return Indexed(len(kept) + done, done, len(kept), dropped, unreadable)
+        count = len(names) + len(found.unopened)
+        raise ValueError(f"none of the {count} images of {images} can be read; {name}: {why}")
+    return Indexed(len(kept) + done, done, len(kept), dropped, unreadable, found.others)
 
 
 def image_names(folder: str | Path) -> list[str]:
-    """All image files below a folder, by their suffix: paths within it, sorted.
+    """All image files below a folder that can be opened: paths within it, sorted.
 
     Raises:
-        FileNotFoundError: there is no such folder, or no image in it.
+        FileNotFoundError, OSError: see `look_through`.
+    """
+    return look_through(folder).images
+
+
+def look_through(folder: str | Path) -> Found:
+    """What lies below a folder. Images are told by their suffix, else by what is in them.
+
+    Links to folders are followed, each folder once: at its own place if that is below the folder.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or nothing in it that may be a photograph.
         OSError: a subfolder cannot be read: without its images it would look as if they were gone.
     """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder of images {folder}.")
+    images, unopened, others = [], {}, Counter()
+    for path in _files_below(folder):
+        name = path.relative_to(folder).as_posix()
+        if why := why_unopened(path):
+            unopened[name] = why
+            continue
+        try:
+            taken = is_image_file(path) or not path.exists()  # a link to nowhere is to be named
+        except OSError:
+            taken = True
+        if taken:
+            images.append(name)
+        else:
+            others[path.suffix.lower()] += 1
+    if not images and not unopened:
+        seen = f", but {count_others(others)}" if others else ""
+        raise FileNotFoundError(
+            f"there is no image in {folder}{seen}: expected photographs as .jpg, .png, .webp, .tif."
+        )
+    return Found(sorted(images), dict(sorted(unopened.items())), dict(sorted(others.items())))
+
+
+def count_others(others: Mapping[str, int]) -> str:
+    """3 .txt, 1 without a suffix"""
+    return ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in others.items())
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Every file but hidden ones; folders behind links come last, and none comes twice."""
 
     def refuse(error: OSError) -> None:
         raise error
 
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder of images {folder}.")
-    names = []
-    for place, folders, found in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        names += [
-            Path(place, name).relative_to(folder).as_posix()
-            for name in found
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
-        ]
-    if not names:
-        kinds = ", ".join(SUFFIXES)
-        raise FileNotFoundError(f"there is no image in {folder}: expected files named {kinds}.")
-    return sorted(names)
+    seen, links = set(), [folder]
+    while links:
+        start = links.pop(0)
+        for place, folders, found in os.walk(start, onerror=refuse):
+            about = os.stat(place)
+            if (about.st_dev, about.st_ino) in seen:
+                folders.clear()
+                continue
+            seen.add((about.st_dev, about.st_ino))
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            linked = [name for name in folders if os.path.islink(os.path.join(place, name))]
+            links += [Path(place, name) for name in linked]
+            yield from (Path(place, name) for name in sorted(found) if not name.startswith("."))
 
 
 @contextmanager
@@ -186,6 +262,7 @@ def _locked(gallery: Path) -> Iterator[None]:
     Raises:
         ValueError: another run has it.
     """
+    check_regular(gallery / _LOCK)  # a pipe would wait for ever, a link lead elsewhere
     with (gallery / _LOCK).open("ab") as file:
         if fcntl is not None:
             try:
@@ -257,8 +334,8 @@ def _read(
         path = folder / name
         try:
             about = path.stat()  # before reading: a change while we read is one after it
-            if not stat.S_ISREG(about.st_mode) or about.st_size > _FILE_BYTES:
-                raise UnreadableImage(f"{path} is no file of at most {_FILE_BYTES} bytes.")
+            if not stat.S_ISREG(about.st_mode) or about.st_size > MAX_BYTES:
+                raise UnreadableImage(f"{path} is no file of at most {MAX_BYTES} bytes.")
             content = path.read_bytes()
             photos.append(decode_image(BytesIO(content), path))
             digest = hashlib.sha256(content).hexdigest()

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from .data.benchmarks import Benchmark
+from .data.benchmarks import Benchmark, readable, said_of
 from .evaluation import FEW, FEW_SAID, Estimate, estimate, paired, without_nan
 from .explain import canvas, together
 from .grounding import OutlinedPhotographs, coverage, ground, mask_iou, measures
@@ -89,6 +89,7 @@ class MaskReport:
             values = (line.masked, line.iou, line.random_iou, line.difference, line.half)
             head.append(f"{name:20}" + "".join(f"{v!s:22}" for v in values) + str(line.random_half))
         head += measure_lines(self.attention)
+        head += said_of(about.get("left_out", {}))
         if self.text.count < FEW:
             head += ["", FEW_SAID]
         return "\n".join(head)
@@ -118,19 +119,25 @@ def evaluate_masks(
     steps: int | None = None,
     seed: int = 0,
     batch_size: int = 8,
+    strict: bool = False,
 ) -> MaskReport:
     """Hold the masks of every variant of σ and of every look against where the text is.
+
+    Photographs that cannot be read are left out, see `readable`.
 
     Args:
         benchmark: one that outlines all text: ICDAR 2003 or 2015, Total-Text, CTW1500, rendered.
         steps: T; None = the configuration's.
         seed: of the random masks.
         batch_size: images at once.
+        strict: raise where a photograph cannot be read.
 
     Raises:
-        ValueError: the benchmark does not outline its text, or steps out of range.
+        ValueError: the benchmark does not outline its text, or steps out of range; see `readable`.
     """
     steps = model.config.steps_from(steps)
+    OutlinedPhotographs(benchmark)  # or say so before all of them are opened
+    benchmark = readable(benchmark, strict)
     outlined = OutlinedPhotographs(benchmark)
     rng = np.random.default_rng(seed)
     found: dict[tuple[str, int | None], list[tuple[float, ...]]] = {}
@@ -167,6 +174,8 @@ def evaluate_masks(
         "seed": seed,
         "versions": versions(),
     }
+    if benchmark.left_out:
+        about["left_out"] = benchmark.left_out
     lines = [_line(*of, np.array(values)) for of, values in found.items()]
     attention = measures(ground(model, processor, outlined, steps, seed, batch_size))
     return MaskReport(about, estimate(100 * np.array(shares)), lines, attention)

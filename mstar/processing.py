@@ -15,6 +15,7 @@ from transformers import BatchFeature, PreTrainedTokenizerFast, ProcessorMixin
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from .configuration import MstarConfig
+from .images import as_rgb
 from .texts import INSTRUCTIONS, STYLES, clean_caption
 from .tiles import check_tiles, cut, shares, tile_boxes
 
@@ -102,6 +103,7 @@ class MstarProcessor(ProcessorMixin):
 
     def _tiled(self, images: Any, tiles: tuple[int, ...]) -> dict[str, torch.Tensor]:
         photos = [images] if isinstance(images, (Image.Image, np.ndarray)) else list(images)
+        photos = [_eight_bits(one) for one in photos]
         if tiles == (1,):
             boxes = torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(len(photos), 1, 4).clone()
             cuts = photos
@@ -143,6 +145,23 @@ class MstarProcessor(ProcessorMixin):
         if len(chosen) != len(text):
             raise ValueError(f"got {len(text)} queries and {len(chosen)} styles: one style each.")
         return chosen
+
+
+def _eight_bits(image: Any) -> Any:
+    """A photograph of eight bits a channel.
+
+    Raises:
+        ValueError: an array of other numbers: what is black and what white in it nobody can tell.
+    """
+    if isinstance(image, Image.Image):
+        return as_rgb(image)
+    kind = getattr(image, "dtype", None)
+    if kind is not None and str(kind).removeprefix("torch.") != "uint8":
+        raise ValueError(
+            f"an image should be a PIL image or a uint8 array [H, W, 3]; got an array of {kind}: "
+            "for values from 0 to 1 give (255 * array).round().astype('uint8')."
+        )
+    return image
 
 
 def _photo(image: Image.Image | np.ndarray) -> Image.Image:

@@ -61,6 +61,9 @@ class TokenCache:
         self.budget = budget
         self._kept: OrderedDict[int, Tensor] = OrderedDict()
 
+    def __contains__(self, image: int) -> bool:
+        return image in self._kept
+
     def get(self, images: Sequence[int], encode: Callable[[Sequence[int]], Tensor]) -> Tensor:
         """f₀ of these images, [n, V, N, D].
 

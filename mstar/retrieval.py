@@ -1,7 +1,10 @@
 """Searching a gallery: every image scored, the best of them looked at again, a rank explained."""
 
-from collections.abc import Sequence
+import unicodedata
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from . import hooks as hooking
 from .checkpoints import checkpoint_hash, default_device, load_checkpoint
 from .contributions import Contribution, contributions
 from .explain import NEEDED
+from .files import as_stored, said
 from .images import open_image
 from .inference import encode_images, encode_texts, evaluating, pixels_of
 from .modeling import MstarModel
@@ -64,14 +68,16 @@ class _Files(Sequence[Any]):
     def __len__(self) -> int:
         return len(self.entries)
 
-    def __getitem__(self, image: int) -> Any:
+    def __getitem__(self, image: int | slice) -> Any:
+        if isinstance(image, slice):
+            return _Files(self.folder, self.entries[image])
         entry = self.entries[image]
         if entry.now(self.folder) is None:
             raise ValueError(
                 f"{self.folder / entry.name} is gone or has changed since it was embedded: run "
                 "`mstar index` again."
             )
-        return open_image(self.folder / entry.name)
+        return open_image(as_stored(self.folder, entry.name))
 
 
 def _check(shard: Shard, model: MstarModel, about: About) -> None:
@@ -264,7 +270,8 @@ class Gallery:
             k: how many; None = all.
             ratio: share of the gallery that is re-ranked, see `rerank_count`; 0 = none; None =
                 the configuration's where its `rerank_weight` is above 0, else none. The matching
-                probability counts with that weight, and with 1 where it is 0.
+                probability counts with that weight, and with 1 where it is 0. An image that cannot
+                be opened, is gone or has changed keeps its cosine; a warning names it.
         """
         if k is not None and k < 1:
             raise ValueError(f"k must be 1 or more; got {k}.")
@@ -329,16 +336,25 @@ class Gallery:
         cosine = self._scores(texts, is_word)
         final, probability = cosine, torch.full_like(cosine, nan)
         bar = tqdm(total=len(queries), desc="re-ranking", unit="query", leave=False, delay=1)
+        lost: dict[int, str] = {}
 
         def matched(number: int, best: Tensor) -> Tensor:
             tiles = self._matched_tiles(texts, is_word, number, best)
-            probability[number, best] = self._match(queries[number], best, tiles)
+            probability[number, best] = self._match(queries[number], best, tiles, lost)
             bar.update()
-            return probability[number, best]
+            return probability[number, best].nan_to_num(0)
 
         with bar, evaluating(self.model):
             if ratio:
                 final = rerank(cosine, matched, ratio, config.rerank_weight or 1.0)
+        if lost:
+            whys = list(lost.values())
+            more = f" (and {len(whys) - 3} more)" * (len(whys) > 3)
+            warnings.warn(
+                f"{len(whys)} of the best images could not be looked at again and are ranked by "
+                f"cosine alone: {' '.join(whys[:3])}{more}",
+                stacklevel=3,
+            )
         return Ranked(self._vectors, self.names, texts, is_word, cosine, final, probability)
 
     def _encoded(self, queries: Sequence[Query]) -> tuple[TextEncoding, Tensor]:
@@ -374,30 +390,49 @@ class Gallery:
         return self.model.matched_tiles(vision, text, is_word[one])[0].cpu()
 
     @torch.no_grad()
-    def _match(self, query: Query, images: Tensor, tiles: Tensor) -> Tensor:
-        """Probability that the text is in these images, by the matching head, [k].
+    def _match(self, query: Query, images: Tensor, tiles: Tensor, lost: dict[int, str]) -> Tensor:
+        """Probability that the text is in these images, by the matching head, [k]; NaN if `lost`.
 
         Args:
             tiles: int64 [k, K], at which it looks.
+            lost: image -> why it cannot be opened; filled here.
         """
         data = self.processor(text=[query.text], styles=[query.style]).to(self.model.device)
         run, found = hooking.active(self.model), []
         at_once = max(1, _MATCHED_AT_ONCE // tile_count(self.tiles))
         for some, looked in zip(images.split(at_once), tiles.split(at_once), strict=True):
-            pairs = (data[name].expand(len(some), -1) for name in ("input_ids", "attention_mask"))
-            if run is None:
-                tokens = self._tokens.get(some.tolist(), self._encode)
-            else:  # what a hook changed must not outlive it
-                tokens = self._encode(some.tolist())
-            tokens = tokens[torch.arange(len(some))[:, None], looked]
+            opened = self._opened(
+                [i for i in some.tolist() if run is not None or i not in self._tokens], lost
+            )
+            there = torch.tensor([i not in lost for i in some.tolist()])
+            found.append(torch.full((len(some),), nan))
+            if not there.any():
+                continue
+            encode = partial(self._encode, opened)
+            chosen = some[there].tolist()
+            # what a hook changed must not outlive it
+            tokens = encode(chosen) if run is not None else self._tokens.get(chosen, encode)
+            tokens = tokens[torch.arange(len(chosen))[:, None], looked[there]]
+            pairs = (data[name].expand(len(chosen), -1) for name in ("input_ids", "attention_mask"))
             logits = self.model.match(tokens, *pairs, run)
-            found.append(logits.softmax(-1)[:, 1].float().cpu())
+            found[-1][there] = logits.softmax(-1)[:, 1].float().cpu()
         return torch.cat(found)
 
+    def _opened(self, images: Sequence[int], lost: dict[int, str]) -> dict[int, Any]:
+        """These images; of what cannot be opened `lost` says why."""
+        opened = {}
+        for image in images:
+            try:
+                if image not in lost:
+                    opened[image] = self.images[image]
+            except (ValueError, OSError) as error:
+                lost[image] = said(error) if isinstance(error, OSError) else str(error)
+        return opened
+
     @torch.no_grad()
-    def _encode(self, images: Sequence[int]) -> Tensor:
+    def _encode(self, opened: Mapping[int, Any], images: Sequence[int]) -> Tensor:
         """f₀ of these images, [n, V, N, D]."""
-        photos = [self.images[image] for image in images]
+        photos = [opened[image] for image in images]
         pixels = pixels_of(self.model, self.processor, photos, self.tiles)
         count = pixels.shape[1]
         heard = hooking.of_tiles(hooking.active(self.model), count)
@@ -405,9 +440,11 @@ class Gallery:
 
     def _index(self, image: int | str) -> int:
         if isinstance(image, str):
-            if image not in self.names:
+            forms = (image, *(unicodedata.normalize(form, image) for form in ("NFC", "NFD")))
+            name = next((one for one in forms if one in self.names), None)
+            if name is None:
                 raise ValueError(f"the gallery has no image {image!r}.")
-            return self.names.index(image)
+            return self.names.index(name)
         if not 0 <= image < len(self):
             raise ValueError(f"the gallery has images 0 to {len(self) - 1}; got {image}.")
         return image

@@ -12,6 +12,8 @@ import hashlib
 import json
 import os
 import re
+import stat
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -57,10 +59,13 @@ class Entry:
             OSError: the file cannot be looked at.
         """
         try:
-            about = (folder / self.name).stat()
+            path = files.as_stored(folder, self.name)
+            about = path.stat()
+            if not stat.S_ISREG(about.st_mode):
+                return None
             if (about.st_size, about.st_mtime_ns) == (self.size, self.modified):
                 return self
-            if about.st_size != self.size or _sha256(folder / self.name) != self.sha256:
+            if about.st_size != self.size or _sha256(path) != self.sha256:
                 return None
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -113,8 +118,9 @@ def read_about(gallery: str | Path) -> About:
         ValueError: its `gallery.json` is broken or of another format.
     """
     path = Path(gallery, ABOUT)
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise FileNotFoundError(f"{gallery} holds no gallery: make one with `mstar index`.")
+    check_regular(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if (found := content.pop("format")) != _FORMAT:
@@ -152,16 +158,51 @@ def read_shards(gallery: str | Path) -> list[Shard]:
         FileNotFoundError: the folder holds no gallery.
         ValueError: a shard is broken, or see `read_about`.
     """
-    while True:
-        try:
-            return [take(shard, rows) for shard, rows in stored(Path(gallery)) if rows]
-        except _Gone:  # a run has just dropped it: what it left is another list
-            continue
+    found = [take(shard, rows) for shard, rows in stored(Path(gallery)) if rows]
+    warn_of_strangers(Path(gallery))
+    return found
+
+
+def check_regular(path: Path) -> None:
+    """See that one of a gallery's files is a file, and no link: none leads out of a gallery.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return  # dropped meanwhile
+    if not stat.S_ISREG(mode):
+        kinds = ((stat.S_ISLNK, "a link"), (stat.S_ISDIR, "a folder"))
+        kind = next((said for is_kind, said in kinds if is_kind(mode)), "no regular file")
+        raise ValueError(
+            f"{path} is {kind}: a gallery has regular files alone; take it out of the gallery, and "
+            "run `mstar index` again."
+        )
 
 
 def shard_paths(gallery: Path) -> list[Path]:
+    """Its shards, in the order of their numbers.
+
+    Raises:
+        ValueError: something that is called so is no regular file.
+    """
     paths = [path for path in gallery.iterdir() if _SHARD.fullmatch(path.name)]
+    for path in paths:
+        check_regular(path)
     return sorted(paths, key=lambda path: (int(path.stem), path.name))
+
+
+def warn_of_strangers(gallery: Path) -> None:
+    """Name what lies in a gallery and is no file: nothing of it is read."""
+    strange = sorted(p.name for p in gallery.iterdir() if p.is_symlink() or not p.is_file())
+    if strange:
+        warnings.warn(
+            f"{gallery} holds {', '.join(strange[:3])}{' and more' * (len(strange) > 3)}, which "
+            f"{'is no file' if len(strange) == 1 else 'are no files'} of a gallery: passed over.",
+            stacklevel=3,
+        )
 
 
 def stored(gallery: Path) -> list[tuple[Shard, list[int]]]:
@@ -169,6 +210,17 @@ def stored(gallery: Path) -> list[tuple[Shard, list[int]]]:
 
     A name stands twice after a run that was stopped between two writes, or in a copied shard.
     """
+    while True:
+        try:
+            return _stored(gallery)
+        except _Gone as gone:  # a run has just dropped it: what it left is another list
+            if gone.path in shard_paths(gallery):
+                raise ValueError(
+                    f"{gone.path} cannot be opened ({gone}): delete it, or let it be read."
+                ) from None
+
+
+def _stored(gallery: Path) -> list[tuple[Shard, list[int]]]:
     about = read_about(gallery)
     stored: list[tuple[Shard, list[int]]] = []
     seen: set[str] = set()
@@ -193,11 +245,16 @@ def take(shard: Shard, rows: list[int]) -> Shard:
 
 
 class _Gone(Exception):
-    """A shard that was listed is not there any more."""
+    """A shard that was listed cannot be opened: it may not be there any more."""
+
+    def __init__(self, path: Path, why: str):
+        super().__init__(why)
+        self.path = path
 
 
 def _read_shard(path: Path, about: About) -> Shard:
     try:
+        path.open("rb").close()  # of a file without permission the next line says it is not there
         with safe_open(path, framework="pt") as stored:
             listed = json.loads((stored.metadata() or {})["images"])
             entries = tuple(_checked(Entry(**entry)) for entry in listed)
@@ -214,8 +271,8 @@ def _read_shard(path: Path, about: About) -> Shard:
         per_query = (about.steps + 1) * tiles
         if not vectors or vectors % per_query or any(one.shape[1] != vectors for one in given):
             raise ValueError("it has too few or too many vectors an image")
-    except FileNotFoundError as error:
-        raise _Gone from error
+    except OSError as error:
+        raise _Gone(path, (error.strerror or str(error)).lower()) from error
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(
             f"{path} is broken ({error}): delete it and run `mstar index` again, which embeds its "

@@ -263,3 +263,19 @@ def test_a_peer_that_is_not_installed_is_code_2(own, tiny_checkpoint, capsys, mo
     ]
     assert cli.main(["evaluate", "benchmark", *arguments]) == 2
     assert "Tesseract is not installed" in capsys.readouterr().err
+
+
+def test_an_unreadable_photograph_is_left_out_and_named(own, tiny_checkpoint, capsys):
+    folder = own / "word/images"
+    (name, *others) = sorted(path.name for path in folder.iterdir())
+    whole = (folder / others[0]).read_bytes()
+    (folder / name).write_bytes(whole[: len(whole) // 2])
+    command = ["evaluate", "benchmark", "mqtr-word", str(own), "--checkpoint", str(tiny_checkpoint)]
+    assert cli.main(command) == 0
+    printed = capsys.readouterr().out
+    assert "left out: 1 photograph that cannot be read" in printed and name in printed
+    assert cli.main([*command, "--json"]) == 0
+    about = json.loads(capsys.readouterr().out)["about"]
+    assert about["images"] == len(others) and list(about["left_out"]) == [f"word/images/{name}"]
+    assert cli.main([*command, "--strict"]) == 2
+    assert f"{name} cannot be read as an image" in capsys.readouterr().err

@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 import struct
+import unicodedata
+import warnings
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -121,10 +123,10 @@ def test_a_changed_file_of_the_same_size_is_seen(checkpoint, photos, tmp_path):
 
 def test_unreadable_files_are_listed_and_left_out(checkpoint, photos, tmp_path):
     (photos / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not a picture")
-    Image.new("1", (9000, 9000)).save(photos / "bomb.png")
+    Image.new("1", (14_000, 14_000)).save(photos / "bomb.png")
     done = index_folder(checkpoint, photos, tmp_path / "gallery", batch_size=3)
     assert sorted(done.unreadable) == ["bomb.png", "broken.jpg"] and done.images == 5
-    assert "9000×9000 pixels" in done.unreadable["bomb.png"]
+    assert "14000×14000 pixels" in done.unreadable["bomb.png"]
     assert read_about(tmp_path / "gallery").unreadable == done.unreadable
     picture(photos / "broken.jpg", 3)  # mended
     assert index_folder(checkpoint, photos, tmp_path / "gallery").embedded == 1
@@ -308,9 +310,12 @@ def test_an_image_that_changed_is_not_matched_as_if_it_had_not(checkpoint, photo
     for name in NAMES:
         picture(photos / name, 99)
     gallery = Gallery.open(tmp_path / "gallery")
-    assert len(gallery.search("exit", ratio=0)) == 5  # the embeddings are what they were
+    by_cosine = gallery.search("exit", ratio=0)  # the embeddings are what they were
+    assert len(by_cosine) == 5
+    with pytest.warns(UserWarning, match=r"2 of the best images .* has changed since it was"):
+        assert gallery.search("exit") == by_cosine
     with pytest.raises(ValueError, match="has changed since it was embedded"):
-        gallery.search("exit")
+        gallery.explain("exit", 0, ratio=0)
 
 
 def test_two_runs_at_once_are_refused(checkpoint, photos, tmp_path, monkeypatch):
@@ -405,17 +410,14 @@ def test_a_file_that_changes_while_it_is_read_is_seen_later(
 
 
 def test_whatever_pillow_raises_is_an_unreadable_file(checkpoint, photos, tmp_path, monkeypatch):
-    text = PngImagePlugin.PngInfo()
-    text.add_text("c", "A" * 2**21, zip=True)  # ValueError
-    Image.new("RGB", (8, 8)).save(photos / "long.png", pnginfo=text)
     os.mkfifo(photos / "pipe.png")  # to read it would wait for ever
-    monkeypatch.setattr(index, "_FILE_BYTES", 20_000)
+    (photos / "gone.png").symlink_to("nowhere.png")
+    monkeypatch.setattr(index, "MAX_BYTES", 20_000)
     (photos / "large.png").write_bytes(bytes(20_001))
     done = index_folder(checkpoint, photos, tmp_path / "gallery")
-    assert sorted(done.unreadable) == ["large.png", "long.png", "pipe.png"] and done.images == 5
-    assert f"{photos / 'long.png'} cannot be read as an image" in done.unreadable["long.png"]
+    assert sorted(done.unreadable) == ["gone.png", "large.png", "pipe.png"] and done.images == 5
     for error in (struct.error("short"), IndexError("range"), MemoryError()):
-        monkeypatch.setattr(Image, "open", Mock(side_effect=error))
+        monkeypatch.setattr(PngImagePlugin, "PngImageFile", Mock(side_effect=error))
         with pytest.raises(UnreadableImage, match=r"a\.png cannot be read as an image"):
             open_image(photos / "a.png")
 
@@ -426,7 +428,7 @@ def test_a_full_disk_is_said_once(checkpoint, photos, tmp_path, monkeypatch):
     monkeypatch.setattr(shards, "save_file", full)
     with pytest.raises(OSError, match=r"gallery cannot be written: no space left\."):
         index_folder(checkpoint, photos, gallery)
-    assert full.call_count == 1 and shards.shard_paths(gallery) == []
+    assert full.call_count == 1 and not gallery.exists()
 
     encode = Mock(side_effect=[index.encode_images, ValueError("the first error")])
 
@@ -555,6 +557,189 @@ def test_a_gallery_without_a_shard_may_become_another(checkpoint, photos, tmp_pa
     assert (made.steps, made.folder, made.unreadable) == (1, "../photos", {})
     with pytest.raises(ValueError, match="was made with"):
         index_folder(checkpoint, photos, gallery, steps=0)
+
+
+# What lies in a folder of photographs, and in a gallery
+
+
+def test_every_image_is_indexed_and_what_is_not_opened_is_named(checkpoint, tmp_path, capsys):
+    folder, elsewhere = tmp_path / "photos", tmp_path / "elsewhere"
+    kinds = dict.fromkeys(("a.jpg", "d.jfif", "e.mpo", "f.jpe"), "JPEG") | {
+        "c.avif": "AVIF", "g.jp2": "JPEG2000", "h.ppm": "PPM", "IMG_2": "PNG", "i.jpg!big": "WEBP",
+    }  # fmt: skip
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8))
+    folder.mkdir()
+    for name, kind in kinds.items():
+        noise.save(folder / name, kind)
+    for name in ("b.jpg", "deep/b.png"):
+        picture(elsewhere / name, 1)
+    (folder / "2019").symlink_to(elsewhere)
+    (folder / "again").symlink_to(elsewhere)  # each folder once
+    (folder / "deep").symlink_to(elsewhere / "deep")
+    (elsewhere / "back").symlink_to(folder)
+    (folder / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    (folder / "IMG_3.jpg").write_bytes(b"\0\0\0\x18ftypheic")
+    (folder / "gone").symlink_to("nowhere")
+    for name in ("notes.txt", "list.txt", "film.mp4", "Makefile"):
+        (folder / name).write_text("no picture")
+    os.mkfifo(folder / "pipe")
+    expected = sorted([*kinds, "2019/b.jpg", "2019/deep/b.png"])
+    assert sorted({*index.image_names(folder)} - {"gone", "IMG_3.jpg"}) == expected
+
+    arguments = ["index", str(folder), str(tmp_path / "gallery"), "--checkpoint", str(checkpoint)]
+    assert cli.main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert f"{len(expected)} images; {len(expected)} embedded now" in printed
+    assert "3 unreadable" in printed and "no images: 2 without a suffix, 1 .mp4, 2 .txt" in printed
+    for said in ("IMG_1.HEIC is HEIC: convert it", "IMG_3.jpg cannot be read as an image: it is HE",
+                 "No such file or directory: "):  # fmt: skip
+        assert f"left out: {folder}/{said}" in printed or said in printed
+    gallery = Gallery.open(tmp_path / "gallery")
+    assert list(gallery.names) == expected
+    again = index_folder(checkpoint, folder, tmp_path / "gallery")
+    assert (again.kept, again.embedded, len(again.unreadable)) == (len(expected), 0, 3)
+    assert again.others == {"": 2, ".mp4": 1, ".txt": 2}
+
+
+def test_a_folder_at_its_own_place_comes_before_a_link_to_it(photos):
+    (photos / "0").symlink_to("sub")
+    assert index.image_names(photos) == NAMES
+
+
+def test_a_folder_of_nothing_that_is_opened_is_refused(checkpoint, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/a.txt").write_text("")
+    with pytest.raises(FileNotFoundError, match=r"no image in .*photos, but 1 \.txt: expected"):
+        index_folder(checkpoint, tmp_path / "photos", tmp_path / "g")
+    (tmp_path / "photos/a.heic").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"none of the 1 images .*a\.heic is HEIC: convert it"):
+        index_folder(checkpoint, tmp_path / "photos", tmp_path / "g")
+    assert not (tmp_path / "g").exists()
+
+
+def test_a_name_in_nfc_is_found_in_nfd(checkpoint, tmp_path):
+    composed, apart = (unicodedata.normalize(form, "café.png") for form in ("NFC", "NFD"))
+    picture(tmp_path / "photos" / apart, 1)
+    index_folder(checkpoint, tmp_path / "photos", tmp_path / "gallery")
+    gallery = Gallery.open(tmp_path / "gallery")
+    assert gallery.explain("exit", composed, ratio=0).hit.name == apart
+    (tmp_path / "photos" / apart).rename(tmp_path / "photos" / composed)  # copied elsewhere
+    assert gallery.search("exit")[0].probability is not None
+
+
+@pytest.mark.parametrize("kind", ["link to nowhere", "link", "folder", "pipe", "no permission"])
+@pytest.mark.parametrize("name", ["00001.safetensors", "gallery.json", ".lock"])
+def test_what_is_no_file_of_a_gallery_is_named(checkpoint, photos, tmp_path, kind, name):
+    gallery = tmp_path / "gallery"
+    index_folder(checkpoint, photos, gallery)
+    path = gallery / name
+    if path.exists():
+        path.rename(tmp_path / "aside")
+    else:
+        shutil.copy(gallery / "00000.safetensors", tmp_path / "aside")
+    if kind == "no permission":
+        if os.geteuid() == 0:
+            pytest.skip("everything is permitted to root")
+        shutil.copy(tmp_path / "aside", path)
+        path.chmod(0)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(tmp_path / ("aside" if kind == "link" else "nowhere"))
+    before = {one.name for one in gallery.iterdir()}
+    for attempt in (
+        lambda: Gallery.open(gallery),
+        lambda: index_folder(checkpoint, photos, gallery),
+    ):
+        if name == ".lock" and attempt.__code__.co_names[0] == "Gallery":
+            continue  # it only reads
+        with pytest.raises((ValueError, PermissionError)) as refused:
+            attempt()
+        assert str(path) in str(refused.value) or "holds no gallery" in str(refused.value)
+    assert {one.name for one in gallery.iterdir()} == before
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_shard_that_cannot_be_opened_is_named(checkpoint, photos, tmp_path, monkeypatch):
+    index_folder(checkpoint, photos, tmp_path / "gallery")
+    opened = Path.open
+
+    def denied(path, *arguments, **options):
+        if path.parent.name == "gallery" and path.suffix == ".safetensors":
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", denied)
+    for attempt in (
+        lambda: Gallery.open(tmp_path / "gallery"),
+        lambda: index_folder(checkpoint, photos, tmp_path / "gallery"),
+    ):
+        with pytest.raises(ValueError, match=r"00000\.safetensors cannot be opened \(permission"):
+            attempt()
+
+
+def test_what_else_lies_in_a_gallery_is_named_and_passed_over(checkpoint, photos, tmp_path):
+    gallery = tmp_path / "gallery"
+    index_folder(checkpoint, photos, gallery)
+    (gallery / "old").mkdir()
+    (gallery / "link.txt").symlink_to(photos)
+    for attempt in (
+        lambda: Gallery.open(gallery),
+        lambda: index_folder(checkpoint, photos, gallery),
+    ):
+        with pytest.warns(UserWarning, match=r"holds link\.txt, old, which are no files of a"):
+            attempt()
+
+
+def test_a_run_that_fails_leaves_no_folder_that_it_made(checkpoint, photos, tmp_path, monkeypatch):
+    broken = tmp_path / "broken"
+    shutil.copytree(checkpoint, broken)
+    (broken / "model.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="is broken"):
+        index_folder(broken, photos, tmp_path / "new/deep/gallery")
+    assert not (tmp_path / "new").exists()
+    monkeypatch.setattr(index, "encode_images", Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        index_folder(checkpoint, photos, tmp_path / "new/deep/gallery")
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        index_folder(checkpoint, photos, tmp_path / "mine")
+    assert (tmp_path / "mine").is_dir()
+
+
+# Searching when photographs are gone
+
+
+def test_a_search_goes_on_when_a_photograph_is_gone(checkpoint, photos, tmp_path, capsys):
+    index_folder(checkpoint, photos, tmp_path / "gallery")
+    gallery = Gallery.open(tmp_path / "gallery")
+    by_cosine, whole = gallery.search("exit", ratio=0), gallery.search("exit", ratio=1)
+    assert [len(gallery.images[some]) for some in (slice(2), slice(1, None, 2))] == [2, 2]
+    assert gallery.images[:2][1].size == (60, 40)
+    first = by_cosine[0].name
+    (photos / first).unlink()
+    for fresh in (gallery, Gallery.open(tmp_path / "gallery")):
+        fresh.forget()
+        with pytest.warns(UserWarning, match=rf"1 of the best images .*{first} is gone or has"):
+            found = fresh.search("exit", ratio=1)
+        (lost,) = (hit for hit in found if hit.name == first)
+        assert lost.probability is None and lost.score == lost.cosine and lost.cosine_rank == 1
+        others = {hit.name: hit.score for hit in whole if hit.name != first}
+        assert {h.name: h.score for h in found if h.name != first} == pytest.approx(others)
+    with pytest.raises(ValueError, match=f"{first} is gone or has changed"):
+        gallery.explain("exit", first, ratio=0)
+    with pytest.warns(UserWarning):
+        assert gallery.explain("exit", by_cosine[1].name, ratio=1).hit.probability > 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        asked = ["search", str(tmp_path / "gallery"), "exit", "stop", "--rerank"]
+        assert cli.main(asked) == 0
+    printed = capsys.readouterr()
+    assert printed.err.count("mstar: 1 of the best images could not be looked at again") == 1
+    assert f"gallery/../photos/{first} is gone or has changed" in printed.err
 
 
 # The command line

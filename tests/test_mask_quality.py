@@ -8,8 +8,9 @@ import torch
 from PIL import Image
 
 from mstar.data import sandbox
-from mstar.data.benchmarks import rendered
+from mstar.data.benchmarks import Photographs, rendered
 from mstar.grounding import ground, mask_iou, outlined_scene
+from mstar.images import UnreadableImage
 from mstar.mask_quality import SIGMAS, best_mask, evaluate_masks
 
 
@@ -95,3 +96,20 @@ def test_a_benchmark_without_outlines_is_refused(tiny, benchmark):
     for polygons in (None, ((),) * 40):
         with pytest.raises(ValueError, match="sandbox easy, seed 3 does not outline all"):
             evaluate_masks(*tiny, replace(benchmark, polygons=polygons))
+
+
+def test_an_unreadable_photograph_is_left_out_and_named(tiny, benchmark, tmp_path):
+    paths = [tmp_path / f"{i}.png" for i in range(4)]
+    for path, image in zip(paths, benchmark.images, strict=False):
+        Image.fromarray(image).save(path)
+    paths[1].write_text("broken")
+    own = replace(
+        benchmark, images=Photographs(paths), names=tuple("abcd"), areas=benchmark.areas[:, :4],
+        relevant=benchmark.relevant[:, :4], polygons=benchmark.polygons[:4],
+        transcriptions=benchmark.transcriptions[:4],
+    )  # fmt: skip
+    found = evaluate_masks(*tiny, own, steps=0, seed=1)
+    assert found.about["images"] == 3 and list(found.about["left_out"]) == ["b"]
+    assert "left out: 1 photograph that cannot be read" in str(found)
+    with pytest.raises(UnreadableImage, match=r"1\.png"):
+        evaluate_masks(*tiny, own, steps=0, seed=1, strict=True)

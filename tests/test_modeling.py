@@ -593,11 +593,11 @@ def test_images_that_cannot_be_opened(tmp_path, monkeypatch):
         open_image(tmp_path / "whole.png")
 
 
-@pytest.mark.parametrize("side", [10_000, 40_000], ids=["our limit", "Pillow's"])
+@pytest.mark.parametrize("side", [15_000, 40_000], ids=["our limit", "Pillow's"])
 def test_a_small_file_of_many_pixels_is_refused_unopened(tmp_path, side):
     head = bytearray(b"BM" + bytes(52))  # a bitmap's header, and no pixel
     head[10], head[14], head[26], head[28] = 54, 40, 1, 24
     head[18:22] = head[22:26] = side.to_bytes(4, "little")
     (tmp_path / "bomb.bmp").write_bytes(head)
-    with pytest.raises(ValueError, match=r"bomb.bmp (has 10000×10000 pixels|is too large)"):
+    with pytest.raises(ValueError, match=f"bomb.bmp has {side}×{side} pixels"):
         open_image(tmp_path / "bomb.bmp")

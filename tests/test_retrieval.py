@@ -223,7 +223,7 @@ def test_what_reranking_moved_keeps_its_place_by_cosine(tiny, images, monkeypatc
     gallery = Gallery.embed(*tiny, images)
     plain = gallery.search("exit", ratio=0)
     swap = torch.tensor([0.1, 0.9])  # of the two best
-    monkeypatch.setattr(gallery, "_match", lambda query, best, tiles: swap)
+    monkeypatch.setattr(gallery, "_match", lambda query, best, tiles, lost: swap)
     hits = gallery.search("exit", ratio=0.02)
     assert [hit.image for hit in hits[:2]] == [plain[1].image, plain[0].image]
     assert [(hit.rank, hit.cosine_rank) for hit in hits[:3]] == [(1, 2), (2, 1), (3, 3)]

@@ -17,6 +17,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from mstar.files import as_stored
 from mstar.texts import STYLES, clean_caption
 
 _SPACE = re.compile(r"\s*")
@@ -146,7 +147,7 @@ def _checked(entry: Any, root: Path) -> Annotation:
     name, texts, styles = entry["image"], entry["text"], entry["type"]
     if not isinstance(name, str) or not name:
         raise ValueError(f"image should be a path; got {_short(name)}.")
-    path = (root / name).resolve()
+    path = as_stored(root, name).resolve()
     if not path.is_relative_to(root):
         raise ValueError(f"the image {name!r} lies outside {root}.")
     if not isinstance(texts, list) or not texts:

@@ -1,6 +1,7 @@
 """Every loader on a small made-up copy of its layout."""
 
 import json
+import unicodedata
 from functools import partial
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
+from mstar import images
 from mstar.data.benchmarks import (
     csvtr,
     ctr,
@@ -18,10 +20,13 @@ from mstar.data.benchmarks import (
     load,
     mqtr,
     pstr,
+    readable,
     svt,
     total_text,
     word_lists,
 )
+from mstar.grounding import coverage
+from mstar.images import UnreadableImage
 
 NAN = np.nan
 
@@ -247,7 +252,15 @@ def test_another_encoding_is_named(incidental):
 
 def test_a_broken_picture_is_named(incidental):
     text(incidental / "ch4_test_images/img_9.jpg", "")
-    with pytest.raises(ValueError, match=r"img_9\.jpg should be a picture"):
+    found = icdar2015(incidental)
+    (name,) = found.left_out
+    assert name == "ch4_test_images/img_9.jpg" and name not in found.names
+    assert f"{incidental / name} cannot be read as an image" in found.left_out[name]
+    with pytest.raises(UnreadableImage, match=r"img_9\.jpg cannot be read"):
+        readable(found, strict=True)
+    for picture in (incidental / "ch4_test_images").iterdir():
+        picture.write_text("")
+    with pytest.raises(UnreadableImage, match=r"no photograph of ICDAR 2015 test .* can be read"):
         icdar2015(incidental)
 
 
@@ -519,7 +532,7 @@ def several(tmp_path):
     for style in ("word", "phrase", "combined", "semantic"):
         for name in ("0007.jpg", "0001.PNG", "0112.png"):
             picture(tmp_path / style / "images" / name)
-        for stray in (".DS_Store", "0009.jpeg", "._0007.jpg"):
+        for stray in (".DS_Store", "0009.txt", "._0007.jpg"):
             text(tmp_path / style / "images" / stray, "stray")
         queries = {f"A {style}!": ["0112.png", "0007.jpg"], "open": ["0001.PNG"]}
         text(tmp_path / style / "text_queries.json", json.dumps(queries))
@@ -557,7 +570,7 @@ def test_mqtr_of_another_kind(several, content, problem):
 def test_mqtr_half_unpacked(several):
     listing = text(
         several / "word/text_queries.json",
-        '{"a": ["0007.jpg", "../../x.jpg", "0007.jpg"], "b": ["0009.jpeg", "0112.png"]}',
+        '{"a": ["0007.jpg", "../../x.jpg", "0007.jpg"], "b": ["0009.txt", "0112.png"]}',
     )
     picture(several / "x.jpg")  # is there, but no image of this gallery
     with pytest.raises(FileNotFoundError) as caught:
@@ -580,3 +593,154 @@ def test_names_do_not_depend_on_how_the_folder_is_written(several, monkeypatch):
     expected = mqtr(several, "word").names
     for folder in (".", "word/..", several.parent / "link"):
         assert partial(mqtr, style="word")(folder).names == expected
+
+
+# Turned photographs, unreadable ones, names in two forms
+
+
+def turned(path, tag, kind="JPEG"):
+    """A black photograph whose file has a white sign in its upper left; a viewer turns it."""
+    sign = Image.new("RGB", (64, 32))
+    sign.paste("white", (0, 0, 24, 16))
+    exif = Image.Exif()
+    exif[0x0112] = tag
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sign.save(path, kind, exif=exif, quality=95)
+
+
+def outlined_total_text(root):
+    text(root / "txt_format/Test/poly_gt_img1.txt", instance("u'SIGN'", "0 24 24 0", "0 0 16 16"))
+    return root / "Images/Test/img1.jpg", total_text
+
+
+def outlined_ctw1500(root):
+    text(root / "gt_ctw1500/0001001.txt", "0,0,24,0,24,16,0,16,####SIGN\n")
+    return root / "test_images/1001.jpg", ctw1500
+
+
+def outlined_icdar2015(root):
+    text(root / "Challenge4_Test_Task1_GT/gt_img_1.txt", "0,0,24,0,24,16,0,16,SIGN\n")
+    return root / "ch4_test_images/img_1.jpg", icdar2015
+
+
+def outlined_icdar2003(root):
+    listing = tagged({"a/1.jpg": [("SIGN", 24, 16)]}).replace('x="1" y="2"', 'x="0" y="0"')
+    text(root / "words.xml", listing)
+    return root / "a/1.jpg", icdar2003
+
+
+@pytest.mark.parametrize("tag", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+@pytest.mark.parametrize(
+    "layout", [outlined_total_text, outlined_ctw1500, outlined_icdar2015, outlined_icdar2003]
+)
+def test_outlines_go_with_the_pixels(tmp_path, layout, kind, tag):
+    path, loader = layout(tmp_path)
+    turned(path, tag, kind)
+    found = loader(tmp_path)
+    assert found.areas[0, 0] == 24 * 16 / (64 * 32)
+    image = found.images[0]
+    assert image.size == ((64, 32) if tag < 5 else (32, 64))
+    covered = coverage(found.polygons[0], (image.height, image.width), (image.height, image.width))
+    white = np.asarray(image.convert("L")) > 127
+    np.testing.assert_array_equal(covered, white)
+
+
+def test_outlines_of_a_reduced_photograph(tmp_path, monkeypatch):
+    path, loader = outlined_ctw1500(tmp_path)
+    turned(path, 6)
+    monkeypatch.setattr(images, "WHOLE_PIXELS", 1000)
+    found = loader(tmp_path)
+    assert found.images[0].size == (16, 32)
+    assert sorted(map(tuple, found.polygons[0][0])) == [(8, 0), (8, 12), (16, 0), (16, 12)]
+
+
+@pytest.mark.parametrize("name", ["svt", "icdar2003"])
+def test_a_broken_picture_of_a_list_is_left_out(street, robust, name):
+    path = street / ("test_images/10_1.jpg" if name == "svt" else "b/1.JPG")
+    text(path, "broken")
+    found = load(name, street)
+    assert list(found.left_out) == [path.relative_to(street).as_posix()]
+    assert len(found.images) == 2 and path.relative_to(street).as_posix() not in found.names
+    assert readable(found) is found
+    with pytest.raises(UnreadableImage, match=path.name):
+        readable(found, strict=True)
+
+
+def test_what_is_found_broken_later_is_left_out_with_its_queries(several):
+    text(several / "word/images/0001.PNG", "broken")
+    (several / "word/images/0112.png").rename(several / "word/images/0112.HEIC")
+    text(several / "word/images/0112.HEIC", "\0\0\0\x18ftypheic")
+    listed = {"both": ["0007.jpg", "0001.PNG"], "open": ["0001.PNG"], "shut": ["0112.HEIC"]}
+    text(several / "word/text_queries.json", json.dumps(listed))
+    found = readable(mqtr(several, "word"))
+    assert asked(found) == ["both"] and found.names == ("word/images/0007.jpg",)
+    assert found.relevant.tolist() == [[True]] and found.areas.shape == (1, 1)
+    assert list(found.left_out) == ["word/images/0001.PNG", "word/images/0112.HEIC"]
+    assert "it is HEIC" in found.left_out["word/images/0112.HEIC"]
+    text(several / "word/images/0007.jpg", "broken")
+    with pytest.raises(UnreadableImage, match="no photograph of MQTR word that answers a query"):
+        readable(mqtr(several, "word"))
+
+
+def test_mqtr_takes_what_the_index_takes(tmp_path):
+    folder = tmp_path / "word/images"
+    for name in ("a.jpg", "b.jpeg", "c.webp", "d.tif", "e.ppm", "f.avif"):
+        picture(folder / name)
+    (folder / "f.avif").rename(folder / "IMG_1")
+    (tmp_path / "outside").write_bytes((folder / "a.jpg").read_bytes())
+    (folder / "link").symlink_to(tmp_path.parent)  # leads out, and is no picture by its name
+    (folder / "notes.txt").write_text("")
+    text(tmp_path / "word/text_queries.json", json.dumps({"x y": ["a.jpg", "IMG_1"]}))
+    found = mqtr(tmp_path, "word")
+    names = ["IMG_1", "a.jpg", "b.jpeg", "c.webp", "d.tif", "e.ppm"]
+    assert list(found.names) == [f"word/images/{name}" for name in names]
+    assert found.relevant.tolist() == [[True, True, False, False, False, False]]
+
+
+FORMS = [("NFC", "NFD"), ("NFD", "NFC")]
+
+
+@pytest.mark.parametrize(("listed", "stored"), FORMS)
+def test_a_list_in_nfc_beside_files_in_nfd(tmp_path, listed, stored):
+    def as_listed(name):
+        return unicodedata.normalize(listed, name)
+
+    def as_stored(name):
+        return unicodedata.normalize(stored, name)
+
+    picture(tmp_path / "m/word/images" / as_stored("café.jpg"))
+    lists = {as_listed("thé"): [as_listed("café.jpg")]}
+    text(tmp_path / "m/word/text_queries.json", json.dumps(lists))
+    found = mqtr(tmp_path / "m", "word")
+    assert asked(found) == [unicodedata.normalize("NFC", "thé")] and found.relevant.all()
+
+    picture(tmp_path / "p/images" / as_stored("café.jpg"))
+    np.save(tmp_path / "p/query_image_dict.npy", {"a b": [as_listed("café.jpg")]})
+    assert pstr(tmp_path / "p").relevant.all()
+
+    picture(tmp_path / "i/imgDatabase" / as_stored("café.jpg"))
+    entries = np.array([("ab", np.array([[as_listed("café.jpg")]], object))],
+                       [("q", object), ("i", object)])  # fmt: skip
+    savemat(tmp_path / "i/data.mat", {"data": entries})
+    assert iiit_str(tmp_path / "i").relevant.all()
+
+    picture(tmp_path / "x" / as_stored("é/1.jpg"))
+    text(tmp_path / "x/words.xml", tagged({as_listed("é/1.jpg"): [(as_listed("thé"), 9, 9)]}))
+    assert asked(icdar2003(tmp_path / "x")) == [unicodedata.normalize("NFC", "thé")]
+
+    picture(tmp_path / "c/images" / as_stored("café.jpg"))
+    text(tmp_path / "c/gts" / as_listed("café.txt"), "stop\n")
+    text(tmp_path / "c/queries.txt", "stop\n")
+    assert ctr(tmp_path / "c").relevant.all()
+
+    picture(tmp_path / "f" / as_stored("thé") / "1.jpg")
+    assert asked(csvtr(tmp_path / "f")) == [unicodedata.normalize("NFC", "thé")]
+
+
+def test_a_query_in_both_forms_stands_twice(tmp_path):
+    picture(tmp_path / "word/images/a.jpg")
+    lists = {unicodedata.normalize(form, "thé"): ["a.jpg"] for form in ("NFC", "NFD")}
+    text(tmp_path / "word/text_queries.json", json.dumps(lists))
+    with pytest.raises(ValueError, match="stands twice, with its accents written in two ways"):
+        mqtr(tmp_path, "word")

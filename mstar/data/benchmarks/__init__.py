@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from mstar.data.benchmarks.base import Benchmark, Photographs
+from mstar.data.benchmarks.base import Benchmark, Photographs, readable, said_of
 from mstar.data.benchmarks.folders import csvtr
 from mstar.data.benchmarks.listings import iiit_str, mqtr, pstr
 from mstar.data.benchmarks.outlines import ctw1500, icdar2015, total_text
@@ -41,7 +41,9 @@ __all__ = [
     "load",
     "mqtr",
     "pstr",
+    "readable",
     "rendered",
+    "said_of",
     "svt",
     "total_text",
 ]

@@ -4,16 +4,18 @@ Shapes: Q queries, B images.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from tqdm.auto import tqdm
 
 from mstar.data.benchmarks.texts import Texts
-from mstar.images import open_image
+from mstar.files import said
+from mstar.images import UnreadableImage, open_image
 from mstar.queries import Query
 
 
@@ -53,9 +55,11 @@ class Benchmark:
         areas: float [Q, B], share of the image that the text covers, from 0 to 1. Of a text that
             stands there several times the largest, for an image is found by its most visible one.
             NaN where the image does not match, and everywhere if the set has no positions.
-        polygons: for each image every outlined text, read or not, [points, 2] of (x, y) in px;
-            None where the set does not outline all text of an image.
+        polygons: for each image every outlined text, read or not, [points, 2] of (x, y) in px of
+            the image as it is opened, turned where its EXIF data says so; None where the set does
+            not outline all text of an image.
         transcriptions: what each of them says; `###` where nobody could read it.
+        left_out: name -> why, of photographs that cannot be read; they are not in `images`.
     """
 
     name: str
@@ -66,6 +70,74 @@ class Benchmark:
     areas: NDArray[np.float64]
     polygons: tuple[Polygons, ...] | None = None
     transcriptions: tuple[tuple[str, ...], ...] | None = None
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+def readable(benchmark: Benchmark, strict: bool = False) -> Benchmark:
+    """The benchmark without the photographs that cannot be read, nor queries they alone answered.
+
+    Args:
+        strict: raise instead.
+
+    Raises:
+        UnreadableImage: none can be read, or with `strict` one cannot.
+    """
+    if strict and benchmark.left_out:
+        raise UnreadableImage(next(iter(benchmark.left_out.values())))
+    if not isinstance(benchmark.images, Photographs):
+        return benchmark
+    kept, left_out = [], dict(benchmark.left_out)
+    for i in tqdm(range(len(benchmark.images)), desc="photographs", leave=False, delay=1):
+        try:
+            benchmark.images[i]
+            kept.append(i)
+        except (UnreadableImage, OSError) as error:
+            if strict:
+                raise
+            why = said(error) if isinstance(error, OSError) else str(error)
+            left_out[benchmark.names[i]] = why
+    if len(kept) == len(benchmark.images):
+        return benchmark
+    relevant = benchmark.relevant[:, kept]
+    asked = relevant.any(1) | ~benchmark.relevant.any(1)
+    if not kept or not asked.any():
+        raise none_readable(benchmark.name, left_out)
+
+    def chosen(values: Sequence | None) -> tuple | None:
+        return None if values is None else tuple(values[i] for i in kept)
+
+    return replace(
+        benchmark,
+        images=Photographs(benchmark.images.paths[i] for i in kept),
+        names=chosen(benchmark.names),
+        queries=tuple(q for q, one in zip(benchmark.queries, asked, strict=True) if one),
+        relevant=relevant[asked],
+        areas=benchmark.areas[asked][:, kept],
+        polygons=chosen(benchmark.polygons),
+        transcriptions=chosen(benchmark.transcriptions),
+        left_out=left_out,
+    )
+
+
+def none_readable(name: str, left_out: Mapping[str, str]) -> UnreadableImage:
+    """What is to be raised where nothing is left."""
+    first = next(iter(left_out.values()))
+    return UnreadableImage(
+        f"no photograph of {name} that answers a query can be read; the first of "
+        f"{len(left_out)}: {first}"
+    )
+
+
+def said_of(left_out: Mapping[str, str]) -> list[str]:
+    """Lines for a report: how many photographs are left out, and why."""
+    if not left_out:
+        return []
+    count = len(left_out)
+    return [
+        "",
+        f"left out: {count} photograph{'s' * (count > 1)} that cannot be read",
+        *(f"  {name}: {why}" for name, why in left_out.items()),
+    ]
 
 
 def assemble(
@@ -75,15 +147,20 @@ def assemble(
     asked: Iterable[str],
     style: str = "word",
     outlines: Iterable[Iterable[tuple[NDArray[np.float64], str]]] | None = None,
+    left_out: Mapping[Path, str] | None = None,
 ) -> Benchmark:
     """A benchmark from what each photograph shows, in the order of `texts` and of `asked`.
 
     Args:
         outlines: polygons and what they say of each photograph, in the order of `texts`.
+        left_out: photographs that cannot be read, and why.
 
     Raises:
         ValueError: there is nothing to ask.
     """
+    lost = {path.relative_to(folder).as_posix(): why for path, why in (left_out or {}).items()}
+    if lost and not any(texts.values()):
+        raise none_readable(name, lost)
     queries = tuple(Query(text, style) for text in asked)
     if not queries:
         raise ValueError(f"no text of {folder} can be asked for: are its annotations empty?")
@@ -98,7 +175,7 @@ def assemble(
     names = tuple(path.relative_to(folder).as_posix() for path in texts)
     images = Photographs(texts)
     if outlines is None:
-        return Benchmark(name, images, names, queries, relevant, areas)
+        return Benchmark(name, images, names, queries, relevant, areas, left_out=lost)
     found = [tuple(one) for one in outlines]
     polygons, said = (tuple(tuple(pair[n] for pair in one) for one in found) for n in (0, 1))
-    return Benchmark(name, images, names, queries, relevant, areas, polygons, said)
+    return Benchmark(name, images, names, queries, relevant, areas, polygons, said, lost)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mstar.data.benchmarks.base import Benchmark, assemble
 from mstar.data.benchmarks.places import data_set, pictures
-from mstar.data.benchmarks.texts import Texts, can_be_asked
+from mstar.data.benchmarks.texts import Texts, can_be_asked, composed
 
 
 def csvtr(folder: str | Path) -> Benchmark:
@@ -32,5 +32,5 @@ def csvtr(folder: str | Path) -> Benchmark:
         if not can_be_asked(query):
             raise ValueError(f"the folder {query!r} of {folder} should be named by a query.")
         images = pictures(folder, query, f"the images that show {query}")
-        texts |= {path: {query: math.nan} for path in images.values()}
-    return assemble("CSVTR", folder, texts, asked)
+        texts |= {path: {composed(query): math.nan} for path in images.values()}
+    return assemble("CSVTR", folder, texts, dict.fromkeys(map(composed, asked)))

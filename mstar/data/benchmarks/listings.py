@@ -12,7 +12,7 @@ from scipy.io import loadmat
 from mstar.data.benchmarks.base import Benchmark, assemble
 from mstar.data.benchmarks.pickled import read_lists
 from mstar.data.benchmarks.places import data_set, file, pictures
-from mstar.data.benchmarks.texts import Texts, can_be_asked, text_filter
+from mstar.data.benchmarks.texts import Texts, can_be_asked, composed, text_filter
 from mstar.texts import STYLES
 
 
@@ -29,7 +29,7 @@ def iiit_str(folder: str | Path) -> Benchmark:
     """
     folder = data_set(folder, "IIIT-STR: imgDatabase and data.mat")
     listing = file(folder, "data.mat", "IIIT-STR's queries with their images")
-    listed = {text_filter(query): names for query, names in _matlab(listing)}
+    listed = {text_filter(composed(query)): names for query, names in _matlab(listing)}
     images = pictures(folder, "imgDatabase", "IIIT-STR's images")
     return _listed("IIIT-STR", folder, images, listed, listing, "word")
 
@@ -47,13 +47,15 @@ def pstr(folder: str | Path) -> Benchmark:
     folder = data_set(folder, "PSTR: images and query_image_dict.npy")
     listing = file(folder, "query_image_dict.npy", "PSTR's queries with their images")
     images = pictures(folder, "images", "PSTR's images")
-    return _listed("PSTR", folder, images, read_lists(listing), listing, "phrase")
+    return _listed(
+        "PSTR", folder, images, _composed(read_lists(listing), listing), listing, "phrase"
+    )
 
 
 def mqtr(folder: str | Path, style: str) -> Benchmark:
     """Multi-Query Text Retrieval: one of its four subsets, each a gallery of its own.
 
-        word/images/0007.jpg        .jpg or .png
+        word/images/0007.jpg        or any other image that `mstar index` takes
         word/text_queries.json      {"bread": ["0007.jpg", "0112.png"]}
 
     Queries are as they stand there.
@@ -69,8 +71,26 @@ def mqtr(folder: str | Path, style: str) -> Benchmark:
         raise ValueError(f"unknown style {style!r}: expected one of {', '.join(STYLES)}.")
     folder = data_set(folder, "MQTR: word, phrase, combined and semantic")
     listing = file(folder, f"{style}/text_queries.json", "MQTR's queries with their images")
-    images = pictures(folder, f"{style}/images", "MQTR's images", (".jpg", ".png"))
-    return _listed(f"MQTR {style}", folder, images, _json(listing), listing, style)
+    images = pictures(folder, f"{style}/images", "MQTR's images")
+    listed = _composed(_json(listing), listing)
+    return _listed(f"MQTR {style}", folder, images, listed, listing, style)
+
+
+def _composed(listed: Mapping[str, Sequence[str]], listing: Path) -> dict[str, Sequence[str]]:
+    """The lists by queries in NFC.
+
+    Raises:
+        ValueError: two queries are the same then.
+    """
+    found: dict[str, Sequence[str]] = {}
+    for query, names in listed.items():
+        if composed(query) in found:
+            raise ValueError(
+                f"{listing}: {query!r} stands twice, with its accents written in two ways: give "
+                "all its images in one list."
+            )
+        found[composed(query)] = names
+    return found
 
 
 def _listed(
@@ -86,16 +106,17 @@ def _listed(
     A name only ever picks one of `images`, so that none can lead anywhere else.
     """
     texts: dict[Path, Texts] = {path: {} for path in images.values()}
+    alike = {composed(name): path for name, path in images.items()} | images
     for query, names in listed.items():
         if not can_be_asked(query):
             raise ValueError(f"{listing}: the query {query!r} has no words.")
         if not names:
             raise ValueError(f"{listing}: the query {query!r} lists no image.")
         for found in names:
-            if found in images:
-                texts[images[found]][query] = math.nan
+            if path := alike.get(found) or alike.get(composed(found)):
+                texts[path][query] = math.nan
     wanted = dict.fromkeys(found for names in listed.values() for found in names)
-    missing = [found for found in wanted if found not in images]
+    missing = [one for one in wanted if one not in alike and composed(one) not in alike]
     if missing:
         raise FileNotFoundError(
             f"{len(missing)} of the {len(wanted)} images that {listing} lists are not in "

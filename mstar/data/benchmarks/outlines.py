@@ -4,12 +4,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-import numpy as np
-
-from mstar.data.benchmarks.areas import pixels, polygon_area, share
+from mstar.data.benchmarks.areas import polygon_area, share
 from mstar.data.benchmarks.base import Benchmark, assemble
 from mstar.data.benchmarks.places import data_set, has_folder, lines, pairs
 from mstar.data.benchmarks.texts import largest, most_frequent, words
+from mstar.images import UnreadableImage, frame_of
 
 _NUMBER = re.compile(r"-?\d{1,9}")
 _QUADRANGLE = re.compile(r"((?:-?\d{1,9}\s*,\s*){8})(.*)")
@@ -106,23 +105,28 @@ def _most_frequent(
         entries: (number of the line, entry) of a file.
         outline: the points and the text of an entry; ValueError says what was expected.
     """
-
-    texts, outlines = {}, []
+    texts, outlines, left_out = {}, [], {}
     for image, file in files.items():
-        size, found = pixels(image), []
+        try:
+            frame, found = frame_of(image), []
+        except UnreadableImage as problem:
+            left_out[image] = str(problem)
+            continue
         for number, entry in entries(file):
             try:
                 found.append(outline(entry))
             except ValueError as problem:
                 raise ValueError(f"{file}, line {number}: {problem}") from None
-        outlines.append([(np.array(points, dtype=float), text) for points, text in found])
+        # the publishers' positions are in the pixels of the file, whatever its EXIF data says
+        outlines.append([(frame.placed(points), text) for points, text in found])
+        size = frame.width * frame.height
         texts[image] = largest(
             word
             for points, text in found
             for word in words(text, share(polygon_area(points), size))
         )
     asked = most_frequent(texts.values(), most)
-    return assemble(name, folder, texts, asked, outlines=outlines)
+    return assemble(name, folder, texts, asked, outlines=outlines, left_out=left_out)
 
 
 def _quadrangle(line: str) -> Outline:

@@ -5,10 +5,13 @@ any file of this machine; only what lies in the data set's folder is opened.
 """
 
 import os
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-from mstar.images import SUFFIXES
+from mstar.containers import UNOPENED
+from mstar.files import as_stored
+from mstar.images import SUFFIXES, is_image_file
 
 
 def data_set(folder: str | Path, what: str) -> Path:
@@ -35,6 +38,8 @@ def inside(folder: Path, name: str) -> Path:
 def file(folder: Path, name: str, what: str) -> Path:
     """The path of a file; FileNotFoundError if it is not there, ValueError if it leads out."""
     path = inside(folder, name)
+    if not os.path.lexists(path):  # letters with accents may be written in another way
+        path = inside(folder, os.path.relpath(as_stored(folder, name), folder))
     if not os.path.isfile(path):  # unlike Path.is_file it is no error if a name is too long
         raise FileNotFoundError(f"there is no {path}, which should be {what}.")
     return path
@@ -53,9 +58,12 @@ def subfolder(folder: Path, name: str, what: str) -> Path:
 
 
 def pictures(
-    folder: Path, name: str, what: str, suffixes: tuple[str, ...] = SUFFIXES
+    folder: Path, name: str, what: str, suffixes: tuple[str, ...] | None = None
 ) -> dict[str, Path]:
     """The pictures of a subfolder by file name, sorted; other files are passed over.
+
+    Args:
+        suffixes: None = whatever `mstar index` takes or names.
 
     Raises:
         FileNotFoundError: there is no such folder, or no picture in it.
@@ -66,15 +74,23 @@ def pictures(
         entry.name
         for entry in os.scandir(place)
         if not entry.name.startswith(".")  # ._1.jpg is what macOS packs along with 1.jpg
-        and entry.name.lower().endswith(suffixes)
         and not os.path.isdir(entry.path)
+        and _is_picture(folder, entry.path, suffixes)
     )
     if not names:
-        kinds = ", ".join(suffixes)
+        kinds = ", ".join(suffixes or (".jpg", ".png", "…"))
         raise FileNotFoundError(
             f"there is no picture ({kinds}) in {place}, which should hold {what}."
         )
     return {found: file(folder, f"{name}/{found}", f"one of {what}") for found in names}
+
+
+def _is_picture(folder: Path, path: str, suffixes: tuple[str, ...] | None) -> bool:
+    name = path.lower()
+    if suffixes is not None or name.endswith((*SUFFIXES, *UNOPENED)):
+        return suffixes is None or name.endswith(suffixes)
+    # by what is in it, but of what leads out of the folder nothing is read
+    return Path(os.path.realpath(path)).is_relative_to(folder) and is_image_file(path)
 
 
 def pairs(folder: Path, images: str, annotations: str, template: str) -> dict[Path, Path]:
@@ -119,4 +135,4 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
     # not splitlines, which also takes some characters within a text for the end of a line
     for number, line in enumerate(content.split("\n"), 1):
         if line.strip():
-            yield number, line.strip()
+            yield number, unicodedata.normalize("NFC", line.strip())

@@ -4,10 +4,11 @@
       <taggedRectangle x="10" y="20" width="90" height="40"><tag>CAFE</tag></taggedRectangle>
     </taggedRectangles></image>
 
-Positions are in pixels.
+Positions are in the pixels of the file, whatever its EXIF data says.
 """
 
 import math
+import unicodedata
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -16,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mstar.data.benchmarks.areas import pixels, share
+from mstar.data.benchmarks.areas import share
 from mstar.data.benchmarks.base import Benchmark, assemble
 from mstar.data.benchmarks.places import data_set, file, has_folder
 from mstar.data.benchmarks.texts import (
@@ -27,6 +28,7 @@ from mstar.data.benchmarks.texts import (
     text_filter,
     words,
 )
+from mstar.images import UnreadableImage, frame_of
 
 
 def svt(folder: str | Path) -> Benchmark:
@@ -46,13 +48,13 @@ def svt(folder: str | Path) -> Benchmark:
     images = next((name for name in ("test_images", "img") if has_folder(folder, name)), None)
     if images is None:
         raise FileNotFoundError(f"{folder} has neither test_images nor img, which hold the images.")
-    tags = _tags(folder, listing, lambda name: f"{images}/{PurePosixPath(name).name}")
+    tags, left_out = _tags(folder, listing, lambda name: f"{images}/{PurePosixPath(name).name}")
     texts = {
         path: largest((filtered, one.area) for one in found if (filtered := text_filter(one.tag)))
         for path, found in tags.items()
     }
     asked = dict.fromkeys(t for shown in texts.values() for t in shown if can_be_asked(t))
-    return assemble("SVT", folder, texts, asked)
+    return assemble("SVT", folder, texts, asked, left_out=left_out)
 
 
 def icdar2003(folder: str | Path, most: int = 100) -> Benchmark:
@@ -67,24 +69,26 @@ def icdar2003(folder: str | Path, most: int = 100) -> Benchmark:
     """
     folder = data_set(folder, "ICDAR 2003: words.xml and the folders that it names")
     listing = file(folder, "words.xml", "ICDAR 2003's list of words")
-    tags = _tags(folder, listing, lambda name: name)
+    tags, left_out = _tags(folder, listing, lambda name: name)
     texts: dict[Path, Texts] = {
         path: largest(pair for one in found for pair in words(one.tag, one.area))
         for path, found in tags.items()
     }
     outlines = ([(one.polygon, one.tag) for one in found] for found in tags.values())
     asked = most_frequent(texts.values(), most)
-    return assemble("ICDAR 2003", folder, texts, asked, outlines=outlines)
+    return assemble("ICDAR 2003", folder, texts, asked, outlines=outlines, left_out=left_out)
 
 
 class _Tagged(NamedTuple):
     tag: str
     area: float  # share of the image
-    polygon: NDArray[np.float64]  # [4, 2] of (x, y) in px
+    polygon: NDArray[np.float64]  # [4, 2] of (x, y) in px of the image as it is opened
 
 
-def _tags(folder: Path, listing: Path, place: Callable[[str], str]) -> dict[Path, list[_Tagged]]:
-    """Every rectangle, image by image.
+def _tags(
+    folder: Path, listing: Path, place: Callable[[str], str]
+) -> tuple[dict[Path, list[_Tagged]], dict[Path, str]]:
+    """Every rectangle, image by image; and why images cannot be read.
 
     Args:
         place: where in the folder the image of a name is.
@@ -96,14 +100,20 @@ def _tags(folder: Path, listing: Path, place: Callable[[str], str]) -> dict[Path
     if not entries:
         raise ValueError(f"{listing} names no image.")
     tags: dict[Path, list[_Tagged]] = {}
+    left_out: dict[Path, str] = {}
     for entry in entries:
         name = (entry.findtext("imageName") or "").strip()
         if not name:
             raise ValueError(f"{listing} has an image without its imageName.")
         path = file(folder, place(name), f"an image of {listing.name}")
-        size, found = pixels(path), tags.setdefault(path, [])
+        try:
+            frame = frame_of(path)
+        except UnreadableImage as problem:
+            left_out[path] = str(problem)
+            continue
+        size, found = frame.width * frame.height, tags.setdefault(path, [])
         for rectangle in entry.iter("taggedRectangle"):
-            tag = rectangle.findtext("tag") or ""
+            tag = unicodedata.normalize("NFC", rectangle.findtext("tag") or "")
             try:
                 x, y, w, h = (float(rectangle.get(key)) for key in ("x", "y", "width", "height"))
             except (TypeError, ValueError):
@@ -113,6 +123,6 @@ def _tags(folder: Path, listing: Path, place: Callable[[str], str]) -> dict[Path
                     f"{listing}, image {name!r}: the rectangle of {tag!r} should have x, y, width "
                     f"and height in pixels; got {rectangle.attrib}."
                 )
-            polygon = np.array([(x, y), (x + w, y), (x + w, y + h), (x, y + h)])
+            polygon = frame.placed([(x, y), (x + w, y), (x + w, y + h), (x, y + h)])
             found.append(_Tagged(tag, share(w * h, size), polygon))
-    return tags
+    return tags, left_out

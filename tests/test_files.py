@@ -1,0 +1,106 @@
+"""Folders that take the place of others: whatever happens in between, one of the two is there."""
+
+import os
+import signal
+import subprocess
+import sys
+import unicodedata
+
+import pytest
+
+from mstar import files
+from mstar.files import as_stored, replacing_folder, restored
+
+
+@pytest.fixture
+def old(tmp_path):
+    (tmp_path / "result").mkdir()
+    (tmp_path / "result/a").write_text("old")
+    return tmp_path / "result"
+
+
+def left(folder):
+    return {path.name for path in folder.parent.iterdir()}
+
+
+def test_a_new_folder_takes_the_place_of_the_old_one(old):
+    with replacing_folder(old) as made:
+        (made / "b").write_text("new")
+        assert (old / "a").read_text() == "old"
+    assert [path.name for path in old.iterdir()] == ["b"] and left(old) == {"result"}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError("full"), MemoryError])
+@pytest.mark.parametrize("when", ["in the block", 1, 2, "after 1", "after 2"])
+def test_after_an_exception_the_old_one_is_there(old, monkeypatch, error, when):
+    replace, calls = os.replace, []
+
+    def failing(*arguments):
+        calls.append(arguments)
+        if len(calls) == when:
+            raise error
+        replace(*arguments)
+        if f"after {len(calls)}" == when:
+            raise error
+
+    monkeypatch.setattr(os, "replace", failing)
+    kind = error if isinstance(error, type) else type(error)
+    with pytest.raises(kind), replacing_folder(old) as made:
+        (made / "a").write_text("new")
+        if when == "in the block":
+            raise error
+    assert (old / "a").read_text() == "old" and left(old) == {"result"}
+
+
+KILLED = """
+import os, signal, sys
+from mstar.files import replacing_folder
+replace, calls = os.replace, []
+def killed(*arguments):
+    if len(calls) == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    calls.append(replace(*arguments))
+os.replace = killed
+with replacing_folder(sys.argv[1]) as made:
+    (made / "a").write_text("new")
+"""
+
+
+@pytest.mark.parametrize("moves", [0, 1])
+def test_after_a_kill_the_next_start_restores_the_old_one(old, moves):
+    done = subprocess.run([sys.executable, "-c", KILLED, str(old), str(moves)])
+    assert done.returncode == -signal.SIGKILL and old.exists() == (moves == 0)
+    assert len(left(old)) == 2 - moves
+    with pytest.raises(ValueError, match="stopped"), replacing_folder(old):
+        assert (old / "a").read_text() == "old"
+        raise ValueError("stopped")
+    assert (old / "a").read_text() == "old" and left(old) == {"result"}
+
+
+def test_what_others_have_in_hand_stays(old):
+    pytest.importorskip("fcntl")
+    own = old.parent / ".result.backup12"
+    (own / "mine").mkdir(parents=True)
+    with replacing_folder(old) as made:
+        (made / "a").write_text("new")
+        assert restored(old) == old and made.is_dir()
+        assert len(left(old)) == 3
+    assert (old / "a").read_text() == "new" and left(old) == {"result", ".result.backup12"}
+
+
+def test_without_locks_the_old_one_is_restored_too(old, monkeypatch):
+    monkeypatch.setattr(files, "fcntl", None)
+    subprocess.run([sys.executable, "-c", KILLED, str(old), "1"])
+    assert (restored(old) / "a").read_text() == "old"
+
+
+@pytest.mark.parametrize("stored", ["NFC", "NFD"])
+@pytest.mark.parametrize("named", ["NFC", "NFD"])
+def test_letters_with_accents_in_both_ways(tmp_path, stored, named):
+    name = "straße/café ñ.jpg"
+    path = tmp_path / unicodedata.normalize(stored, name)
+    path.parent.mkdir()
+    path.write_text("")
+    assert as_stored(tmp_path, unicodedata.normalize(named, name)) == path
+    missing = unicodedata.normalize(named, "thé.jpg")
+    assert as_stored(tmp_path, missing) == tmp_path / missing
