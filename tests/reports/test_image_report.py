@@ -125,3 +125,19 @@ def test_what_does_not_fit_into_the_page_is_left_out_and_said(tiny_checkpoint, m
     small = "".join(picture.body for picture in one.pictures())
     assert "The assignment view, to keep the page small" in small
     assert "Greedy against Hungarian" not in small
+
+
+def test_a_report_on_tiles_says_which_tile_answered(photo, tiny_checkpoint, tmp_path):
+    asked = {"images": [str(photo)], "words": ["exit,way out"], "tiles": [1, 2]}
+    asked |= {"checkpoint": str(tiny_checkpoint), "out": str(tmp_path / "out")}
+    settings = ImageReport.checked(asked)
+    assert "--tiles 1 2" in settings.command()
+    model, processor = steps.load(settings)
+    (one,) = steps.study(settings, model, processor, steps.subjects(settings))
+    assert one.trace.boxes.shape == (1, 5, 4)
+    word = one.evidence[0]
+    whole = "".join(picture.body for picture in one.pictures())
+    assert f"look {word.step}, tile {word.tile}, query {word.query}" in whole
+    assert "The maps of all 5 tiles are laid back onto the photograph" in whole
+    made = steps.save(settings, model, [one])
+    assert made["tiles"] == "5, each of that size"

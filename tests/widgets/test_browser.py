@@ -107,6 +107,40 @@ def test_every_picture_and_control_has_a_name(page):
     assert len(ids) == len(set(ids))
 
 
+def test_a_single_tile_is_framed_where_it_lies(tiled, open_page, tmp_path):
+    explorer = PveExplorer(tiled.trace, tiled.photo, tiled.words)
+    file = tmp_path / "tiles.html"
+    file.write_text(PAGE + explorer.picture.html, encoding="utf-8")
+    opened = open_page(file)
+    view = opened.page.locator(".mstar-view")
+    frame = view.locator(".mv-panel .mv-place:visible")
+    assert frame.count() == 0 and view.locator("select[data-chooses=query]").is_enabled()
+    tile = view.locator("select[data-chooses=tile]")
+    tile.select_option("3")
+    stack, box = view.locator(".mv-panel .mv-stack").bounding_box(), frame.bounding_box()
+    left, top, right, bottom = tiled.trace.boxes[0, 3].tolist()
+    drawn = [
+        (box["x"] - stack["x"]) / stack["width"], (box["y"] - stack["y"]) / stack["height"],
+        box["width"] / stack["width"], box["height"] / stack["height"],
+    ]  # fmt: skip
+    assert drawn == pytest.approx([left, top, right - left, bottom - top], abs=0.005)
+    assert frame.locator(".mv-map").get_attribute("aria-label").startswith("Attention; tile 3, ")
+    assert view.locator(".mv-panel .mv-over > .mv-map:visible").count() == 0
+    assert view.locator("select[data-chooses=head]").is_disabled()  # of the mean of this tile's queries: left out
+
+    view.locator(".mv-strip button").nth(2).click()
+    caption = view.locator("dialog .mv-says").inner_text()
+    assert caption.startswith("Query 2; tile 3, highest")
+    assert view.locator("dialog .mv-place:visible").count() == 1
+    view.get_by_role("button", name="Close").click()
+
+    view.get_by_role("button", name="Mask").click()
+    assert frame.locator(".mv-strokes").count() == 1
+    tile.select_option("all")
+    assert frame.count() == 0 and view.locator(".mv-strokes:visible").count() == 1
+    assert opened.wrong == []
+
+
 # Live: what JupyterLab does with a view, against a stand-in for the kernel's side.
 
 STAND_IN = """
