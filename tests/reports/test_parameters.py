@@ -15,7 +15,7 @@ from reports.parameters import ImageReport
 def pictures(tmp_path) -> Path:
     Image.new("RGB", (40, 30)).save(tmp_path / "good.png")
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not a picture")
-    Image.new("1", (9000, 9000)).save(tmp_path / "bomb.png")
+    Image.new("1", (14000, 14000)).save(tmp_path / "bomb.png")
     (tmp_path / "file").write_text("")
     return tmp_path
 
@@ -24,7 +24,7 @@ BAD = {
     "missing image": (["--image", "{}/none.png", "--words", "a"], "there is no image"),
     "broken image": (["--image", "{}/broken.jpg", "--words", "a"], "cannot be read as an image"),
     "a folder": (["--image", "{}", "--words", "a"], "there is no image"),
-    "bomb": (["--image", "{}/bomb.png", "--words", "a"], "9000×9000 pixels"),
+    "bomb": (["--image", "{}/bomb.png", "--words", "a"], "14000×14000 pixels"),
     "no words": (["--image", "{}/good.png"], "no words"),
     "empty words": (["--image", "{}/good.png", "--words", ", ,"], "no words"),
     "words without letters": (["--words", "exit,***"], "has no words"),
