@@ -46,7 +46,7 @@ def test_a_table_and_json_of_the_same(name, tiny_checkpoint, capsys):
         (["localisation", "--images", "60", "--per-style", "0"], "per-style must be 1 or more"),
         (["masks", "sandbox"], "unknown benchmark 'sandbox'"),
         (["masks", "icdar2015"], "icdar2015 needs the folder of its data set"),
-        (["masks", "sandbox-easy", "--images", "40", "--steps", "-1"], "steps (T) must be from 0 to 64"),
+        (["masks", "sandbox-easy", "--images", "40", "--steps", "-1"], "steps (T) must be from 0"),
         (["semantics", "--steps", "0"], "steps (T) must be 1 or more; got 0"),
         (["semantics", "--images", "3"], "images must be 40 or more; got 3"),
     ],

@@ -6,7 +6,7 @@ the second over the first is the share of the time in which the device works.
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
+from mstar.characters import character_tokenizer
 from mstar.data.stream import Data, Item, Items, Rendered
-from mstar.processing import character_tokenizer
 from mstar.training import Recipe, Stage, Trainer, fresh
 from mstar.training.recipes import READING
 from tests import measure_training
@@ -36,8 +36,8 @@ class Cached:
     def lexicon(self) -> tuple[str, ...]:
         return self.data.lexicon
 
-    def open(self, seed: int, size: int) -> Items:
-        items = self.data.open(seed, size)
+    def open(self, seed: int, size: int, tiles: Sequence[int] = (1,)) -> Items:
+        items = self.data.open(seed, size, tiles)
         count = min(self.images, items.count or self.images)
         return _Made([items.item(i, np.random.default_rng(i)) for i in range(count)])
 
