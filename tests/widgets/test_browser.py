@@ -126,8 +126,9 @@ def test_a_single_tile_is_framed_where_it_lies(tiled, open_page, tmp_path):
     assert drawn == pytest.approx([left, top, right - left, bottom - top], abs=0.005)
     assert frame.locator(".mv-map").get_attribute("aria-label").startswith("Attention; tile 3, ")
     assert view.locator(".mv-panel .mv-over > .mv-map:visible").count() == 0
-    # the mean of this tile's queries: heads are left out
-    assert view.locator("select[data-chooses=head]").is_disabled()
+    assert view.locator(
+        "select[data-chooses=head]"
+    ).is_disabled()  # of the mean of this tile's queries: left out
 
     view.locator(".mv-strip button").nth(2).click()
     caption = view.locator("dialog .mv-says").inner_text()

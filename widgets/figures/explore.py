@@ -255,6 +255,7 @@ def _caption(trace: Trace, lots: Sequence[_Lot], query: int | None) -> str:
             if complete
             else " the queries that no text has are left out."
         )
+        caption += " Its differences are of the mean of its queries."
     return caption
 
 
