@@ -59,9 +59,9 @@ def test_the_views_answer_in_jupyterlab(lab):
 
     inspector = view(lab, "inspector")
     before = position(inspector)
-    inspector.get_by_role("gridcell").nth(5).click()
+    inspector.get_by_role("gridcell").nth(6).click()
     assert position(inspector) != before
-    assert "query 1 of look 1" in inspector.locator(".mv-read").inner_text()
+    assert "query 2 of look 1" in inspector.locator(".mv-read").inner_text()
 
     mask = view(lab, "lab")
     mask.get_by_role("button", name="Rectangle").click()
