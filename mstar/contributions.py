@@ -6,8 +6,8 @@ from math import nan
 
 import torch
 
+from .assignment import NO_PLACE, place_of
 from .inference import encode_texts, evaluating
-from .matching import NO_PLACE, place_of
 from .modeling import MstarModel
 from .outputs import VisionEmbeddings
 from .processing import MstarProcessor

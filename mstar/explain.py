@@ -14,7 +14,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from .matching import NO_PLACE, UNASSIGNED, place_of
+from .assignment import NO_PLACE, UNASSIGNED, place_of
 from .tiles import canvas_grid, laid_back
 from .trace import Trace
 
@@ -204,11 +204,7 @@ def explain_words(
         if index == UNASSIGNED and style == "word":
             kind = "none"
         elif index == UNASSIGNED:
-            kind = "weighted"
-            # [head, query]; with one attention per step, a step's weights sum to 1 of their own
-            values = trace["mim.aggregator_attention"][image, n].double().mean(0)
-            if _config(trace).get("multi_word_scoring_steps") == "first":
-                values[tiles * queries :] = 0  # the score does not see them
+            kind, values = "weighted", trace["mim.evidence"][image, n].double()
             index = int(values.argmax())
         value, lead = _value_and_lead(values, index) if kind != "none" else (0.0, 0.0)
         place = place_of(index, tiles, queries) if kind != "none" else NO_PLACE
@@ -348,12 +344,27 @@ def embedding_maps(trace: Trace, image: int = 0) -> Tensor:
     return laid.flatten(0, 2)
 
 
+def drawn_on(trace: Trace, texts: Sequence[int], image: int = 0) -> Tensor:
+    """How much texts of several words draw on each of the embeddings that the score saw.
+
+    With one attention per look these are the embeddings of the look that the text fits best.
+
+    Args:
+        texts: their numbers n in the run.
+
+    Returns:
+        [n, head, (T+1)·V·Q], summing to 1.
+    """
+    weights = trace["mim.aggregator_attention"][image][list(texts)].float()
+    weights = weights * (trace["mim.evidence"][image][list(texts)] != 0)[:, None]
+    return weights / weights.sum(-1, keepdim=True)
+
+
 def weighted_maps(trace: Trace, texts: Sequence[int], image: int = 0) -> Tensor:
     """What texts of several words draw on, carried back to the image.
 
     The multi-word branch weighs vision embeddings (Eq. 4), each of which looked somewhere; this is
-    the weighted sum of their maps, per head of that branch. With one attention per step, each step
-    has an equal say.
+    the weighted sum of their maps, per head of that branch, of the embeddings that the score saw.
 
     Args:
         texts: their numbers n in the run.
@@ -361,8 +372,7 @@ def weighted_maps(trace: Trace, texts: Sequence[int], image: int = 0) -> Tensor:
     Returns:
         [n, head, rows, columns] of `canvas`.
     """
-    weights = trace["mim.aggregator_attention"][image][list(texts)].float()  # [n, head, embedding]
-    weights = weights / weights.sum(-1, keepdim=True)
+    weights = drawn_on(trace, texts, image)
     return torch.einsum("nhs,sij->nhij", weights, embedding_maps(trace, image))
 
 

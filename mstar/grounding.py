@@ -13,13 +13,13 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
+from .assignment import UNASSIGNED, assign_per_image, place_of
 from .data.benchmarks import Benchmark
 from .data.benchmarks.texts import can_be_asked, text_filter
 from .data.scenes import Scene
 from .evaluation import Estimate, estimate
 from .explain import canvas, cross_attention, tile_count, together
 from .inference import evaluating
-from .matching import UNASSIGNED, assign_per_image, place_of
 from .modeling import MstarModel
 from .processing import MstarProcessor
 from .sandbox_report import Measure

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .matching import check_finite
+from .assignment import check_finite
 
 #: Share of the target that is spread over all candidates (official.md 10).
 SMOOTHING = 0.1

@@ -18,15 +18,15 @@ from . import hooks as hooking
 from .configuration import MstarConfig
 from .hooks import Hooks, Names, Run
 from .losses import contrastive_loss, matching_loss, matching_pairs
-from .matching import MultiWordBranch, assign_per_image, word_scores
+from .matching import MultiInstanceMatching, MultiWordBranch
 from .multimodal import MultimodalEncoder
-from .outputs import ImageEncoding, MstarOutput, Similarity, TextEncoding, VisionEmbeddings
+from .outputs import ImageEncoding, MstarOutput, TextEncoding
 from .recycling import SalientAttentionShift, progressive_vision_embedding
 from .trace import Trace
 from .vision import VisionEncoder
 
 
-class MstarModel(PreTrainedModel):
+class MstarModel(MultiInstanceMatching, PreTrainedModel):
     """Multi-query scene text retrieval with attention recycling.
 
     >>> model = MstarModel.from_pretrained(folder)
@@ -131,7 +131,7 @@ class MstarModel(PreTrainedModel):
         layers = range(self.config.qformer_config.num_hidden_layers)
         heard = run is not None and any(run.wants(f"text.layers.{i}.hidden") for i in layers)
         if self.training and not heard:  # whoever listens there is given all texts at once
-            embeddings = self._read_by_length(input_ids, attention_mask)
+            embeddings = self.multimodal.read_by_length(input_ids, attention_mask)
         else:
             embeddings = self.multimodal.read(input_ids, attention_mask, run)[:, 0]
         if run is not None:
@@ -140,130 +140,6 @@ class MstarModel(PreTrainedModel):
         if run is not None:
             features = run("text.features", features)
         return TextEncoding(embeddings, features)
-
-    def _read_by_length(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """E_T, short texts apart from long ones: most of a mixed batch would be padding."""
-        lengths = attention_mask.sum(dim=1)
-        order = lengths.argsort()
-        read = []
-        for chunk in order.chunk(4):
-            longest = max([1, *lengths[chunk].tolist()])  # a process may have no text
-            read.append(
-                self.multimodal.read(input_ids[chunk, :longest], attention_mask[chunk, :longest])
-            )
-        embeddings = torch.cat([hidden[:, 0] for hidden in read])
-        return embeddings[order.argsort()]
-
-    def compare(
-        self,
-        images: ImageEncoding,
-        texts: TextEncoding,
-        is_word: Tensor,
-        own: Tensor | None = None,
-        run: Run | None = None,
-    ) -> Similarity:
-        """MIM: the two branches (section 3; official.md 9 and 12).
-
-        Args:
-            is_word: bool [N], which texts are single words.
-            own: bool [B, N], which texts are written in which image, in training. Their pairs are
-                scored at the assigned embedding. Without it every word is assigned in every image,
-                to be looked at, and scores are the best cosines.
-        """
-        config = self.config
-        words = is_word if config.multi_word_branch else torch.ones_like(is_word)
-        made = cosine = _cosine(images.features, texts.features)
-        if run is not None:
-            cosine = run("mim.similarity", made)
-        count = cosine.shape[2] if config.assignment_steps == "all" else self.look_size(images)
-        assignment = self._assign(cosine, count, words, own, run)
-        at = assignment if own is not None else torch.full_like(assignment, -1)
-
-        # Each direction may train only its own side; the values are the same.
-        v2t_cosine = t2v_cosine = cosine
-        if config.stop_gradient and torch.is_grad_enabled() and cosine is made:
-            v2t_cosine = _cosine(images.features, texts.features.detach())
-            t2v_cosine = _cosine(images.features.detach(), texts.features)
-        v2t, t2v = (self._word_logits(one, at, count) for one in (v2t_cosine, t2v_cosine))
-        scores = word_scores(cosine, at)
-        if config.multi_word_branch:
-            multi_v2t, multi_t2v, multi_scores = self._multi_word(images, texts, own, run)
-            v2t = torch.where(words, v2t, multi_v2t)
-            t2v = torch.where(words, t2v, multi_t2v)
-            scores = torch.where(self.scored_by_word(is_word), scores, multi_scores)
-        scores = scores.T
-        if run is not None:
-            scores = run("scores", scores)
-        return Similarity(cosine, assignment, v2t, t2v, scores)
-
-    def score(self, images: VisionEmbeddings, texts: TextEncoding, is_word: Tensor) -> Tensor:
-        """What ranks a gallery, [N, B]: the scores of `compare`, at the cost of nothing else.
-
-        Args:
-            is_word: bool [N], which texts are single words.
-        """
-        by_word = self.scored_by_word(is_word)
-        scores = images.features.new_empty(len(is_word), len(images.features))
-        cosine = _cosine(images.features, texts.features[by_word])
-        scores[by_word] = cosine.amax(dim=2).T.to(scores)  # autocast makes them half
-        if not by_word.all():
-            rest = TextEncoding(texts.embeddings[~by_word], texts.features[~by_word])
-            groups = self._multi_word_groups(images)
-            conditioned = self.aggregator(rest.embeddings, groups)
-            scores[~by_word] = self._multi_word_scores(images, conditioned, rest).T.to(scores)
-        return scores
-
-    def embedding_values(
-        self, images: VisionEmbeddings, texts: TextEncoding, is_word: Tensor
-    ) -> Tensor:
-        """How much every vision embedding counts in `score`, [N, B, (T+1)·V·Q].
-
-        In the word branch it is the cosine, whose largest is the score. In the other it is the
-        weight, mean over heads, of those that the score sees and 0 of all others: with one
-        attention per step those of the best step alone.
-        """
-        by_word = self.scored_by_word(is_word)
-        values = _cosine(images.features, texts.features)  # [B, N, S]
-        if by_word.all():
-            return values.transpose(0, 1)
-        groups = self._multi_word_groups(images)
-        if self.config.multi_word_scoring_steps == "first":
-            groups = [images.embeddings[:, : self.look_size(images)]]
-        conditioned = self.aggregator(texts.embeddings, groups)
-        best = torch.stack(
-            [_best_cosine([one], texts.features, self.vision_projection) for one in conditioned]
-        ).argmax(dim=0)  # [B, N]
-        weights = torch.zeros_like(values)
-        start = 0
-        for number, group in enumerate(groups):
-            part = slice(start, start := start + group.shape[1])
-            weight = self.aggregator.weights(texts.embeddings, group).mean(2)
-            weights[..., part] = weight * (best == number)[..., None]
-        return torch.where(by_word[:, None], values, weights).transpose(0, 1)
-
-    def look_size(self, images: VisionEmbeddings) -> int:
-        """V·Q, how many vision embeddings each look of these images makes."""
-        return images.tiles * self.config.num_query_tokens
-
-    @torch.no_grad()
-    def matched_tiles(
-        self, images: VisionEmbeddings, texts: TextEncoding, is_word: Tensor
-    ) -> Tensor:
-        """The tiles that the matching pass looks at for every text in every image.
-
-        They are the whole and the one that holds the embedding that counts most in the score
-        (`embedding_values`). With one tile that one is all.
-
-        Returns:
-            int64 [N, B, K], K = 1 or 2.
-        """
-        shape = (len(is_word), len(images.features))
-        whole = torch.zeros(shape, dtype=torch.long, device=images.features.device)
-        if images.tiles == 1:
-            return whole[..., None]
-        best = self.embedding_values(images, texts, is_word).argmax(dim=2)
-        tile = best % self.look_size(images) // self.config.num_query_tokens
-        return torch.stack([whole, tile], dim=2)
 
     def match(
         self,
@@ -416,78 +292,6 @@ class MstarModel(PreTrainedModel):
         out.matching_loss = matching_loss(out.itm_logits, labels)
         out.loss = out.contrastive_loss + out.matching_loss
 
-    def _assign(
-        self,
-        cosine: Tensor,
-        assignable: int,
-        words: Tensor,
-        own: Tensor | None,
-        run: Run | None,
-    ) -> Tensor:
-        candidates = words.expand(cosine.shape[:2]) if own is None else own & words
-        assignment = assign_per_image(cosine[..., :assignable], candidates)
-        return assignment if run is None else run("mim.assignment", assignment)
-
-    def _word_logits(self, cosine: Tensor, assignment: Tensor, count: int) -> Tensor:
-        """[B, N, S], the first `count` of S assignable -> training logits [B, N] of the words."""
-        if cosine.shape[2] == count:
-            return word_scores(cosine, assignment) / self.temp
-        first = word_scores(cosine[..., :count], assignment) / self.temp
-        recycled = cosine[..., count:].amax(dim=2)
-        if self.config.recycled_temperature:
-            recycled = recycled / self.temp
-        return torch.maximum(first, recycled)
-
-    def _multi_word(
-        self, images: ImageEncoding, texts: TextEncoding, own: Tensor | None, run: Run | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Multi-word branch for all texts: v2t and t2v logits over τ and scores, [B, N] each."""
-        config = self.config
-        groups = self._multi_word_groups(images)
-        split = config.stop_gradient and own is not None
-        conditioned = self.aggregator(texts.embeddings, groups, run)
-        t2v = _best_cosine(conditioned, texts.features, self.vision_projection)
-        scores = self._multi_word_scores(images, conditioned, texts)
-        v2t = t2v
-        if split:
-            # each side gathered without a gradient, as released
-            t2v = _best_cosine(
-                self.aggregator(texts.embeddings, [group.detach() for group in groups], run),
-                texts.features,
-                self.vision_projection,
-            )
-            conditioned = self.aggregator(texts.embeddings.detach(), groups, run)
-        if split or not config.multi_word_projected:
-            sides = texts.features if config.multi_word_projected else texts.embeddings
-            project = self.vision_projection if config.multi_word_projected else nn.Identity()
-            v2t = _best_cosine(conditioned, sides.detach() if split else sides, project)
-        return v2t / self.temp, t2v / self.temp, scores
-
-    def _multi_word_groups(self, images: VisionEmbeddings) -> list[Tensor]:
-        """What the multi-word branch attends to: E_V of all steps together, or step by step."""
-        if self.config.multi_word_attention == "per_step":
-            return list(images.embeddings.split(self.look_size(images), dim=1))
-        return [images.embeddings]
-
-    def _multi_word_scores(
-        self, images: VisionEmbeddings, conditioned: list[Tensor], texts: TextEncoding
-    ) -> Tensor:
-        """Scores [B, N] from E_vt of each group, or of the first look alone."""
-        config = self.config
-        if config.multi_word_scoring_steps == "first":
-            if config.multi_word_attention == "per_step":
-                conditioned = conditioned[:1]
-            else:
-                first = images.embeddings[:, : self.look_size(images)]
-                conditioned = self.aggregator(texts.embeddings, [first])
-        return _best_cosine(conditioned, texts.features, self.vision_projection)
-
-    def scored_by_word(self, is_word: Tensor) -> Tensor:
-        """bool [N], which texts the word branch scores at inference."""
-        if not self.config.multi_word_branch:
-            return torch.ones_like(is_word)
-        return is_word & (self.config.word_scoring == "word")
-
     def hook_points(self, steps: int | None = None) -> list[str]:
         """Names of every hook point for T = `steps` (None = the configuration's)."""
         return hooking.point_names(self.config, self.config.steps_from(steps))
@@ -569,18 +373,6 @@ def _check_shapes(
     check("is_word", of_texts["is_word"], (texts,))
     for name, value in of_pairs.items():
         check(name, value, (None, texts))
-
-
-def _cosine(vision: Tensor, text: Tensor) -> Tensor:
-    """Unit vectors [B, S, e] and [N, e] -> [B, N, S]."""
-    return torch.einsum("bse,ne->bns", vision, text)
-
-
-def _best_cosine(conditioned: list[Tensor], text: Tensor, project: nn.Module) -> Tensor:
-    """Best cosine over the groups of E_vt [B, N, d] with the texts [N, ·]; [B, N]."""
-    text = F.normalize(text, dim=-1)
-    cosines = [(F.normalize(project(group), dim=-1) * text).sum(-1) for group in conditioned]
-    return torch.stack(cosines).amax(0)
 
 
 AutoConfig.register("mstar", MstarConfig)

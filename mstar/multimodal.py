@@ -131,6 +131,17 @@ class MultimodalEncoder(nn.Module):
         hide = _hide(attention_mask, embeds)
         return self._layers(embeds, 0, hide, None, "text", {"hidden"}, run)[0]
 
+    def read_by_length(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """E_T [N, d], short texts apart from long ones: most of a mixed batch would be padding."""
+        lengths = attention_mask.sum(dim=1)
+        order = lengths.argsort()
+        read = []
+        for chunk in order.chunk(4):
+            longest = max([1, *lengths[chunk].tolist()])  # a process may have no text
+            part = slice(longest)
+            read.append(self.read(input_ids[chunk, part], attention_mask[chunk, part])[:, 0])
+        return torch.cat(read)[order.argsort()]
+
     def match(
         self,
         image: Tensor,

@@ -46,6 +46,10 @@ class TextEncoding:
     embeddings: Tensor
     features: Tensor
 
+    def of(self, rows: Tensor | slice) -> "TextEncoding":
+        """Some of the texts, by a bool [N], indices or a slice."""
+        return TextEncoding(self.embeddings[rows], self.features[rows])
+
 
 @dataclass
 class Similarity:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .matching import place_of
+from .assignment import place_of
 from .outputs import TextEncoding
 from .vectors import Vectors
 
@@ -21,7 +21,7 @@ class Hit:
         cosine_rank, cosine: by cosine alone.
         probability: that the text is in the image, by the matching head; None = not re-ranked.
         step, tile, query: the vision embedding that counted most, see
-            `MstarModel.embedding_values`.
+            `MstarModel.evidence`.
     """
 
     image: int
@@ -86,9 +86,8 @@ class Ranked:
     def _values(self, text: int, images: Tensor) -> Tensor:
         """[k, (T+1)·V·Q]"""
         one = slice(text, text + 1)
-        texts = TextEncoding(self.texts.embeddings[one], self.texts.features[one])
-        vision = self.vectors.of(images)
-        return self.vectors.model.embedding_values(vision, texts, self.is_word[one])[0].cpu()
+        vision, texts = self.vectors.of(images), self.texts.of(one)
+        return self.vectors.model.evidence(vision, texts, self.is_word[one])[0].cpu()
 
 
 def _ranks(scores: Tensor) -> Tensor:

@@ -385,9 +385,8 @@ class Gallery:
     ) -> Tensor:
         """The tiles at which the matching pass looks for one of the texts, int64 [k, K]."""
         one = slice(number, number + 1)
-        text = TextEncoding(texts.embeddings[one], texts.features[one])
         vision = self._vectors.of(images)
-        return self.model.matched_tiles(vision, text, is_word[one])[0].cpu()
+        return self.model.matched_tiles(vision, texts.of(one), is_word[one])[0].cpu()
 
     @torch.no_grad()
     def _match(self, query: Query, images: Tensor, tiles: Tensor, lost: dict[int, str]) -> Tensor:

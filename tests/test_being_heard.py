@@ -32,20 +32,34 @@ def nothing(value, *, point):
     return None
 
 
+def the_same(value, *, point):
+    return value.clone()
+
+
 @pytest.mark.parametrize("tiles", [(1,), (1, 2)], ids=["whole", "tiles"])
 @pytest.mark.parametrize("semantics", ["paper", "released"])
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
-@pytest.mark.parametrize("point", ["scores", "mim.similarity", "mim.aggregator_attention",
-                                   "pve.*.mask", "text.embeddings"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("point", "hook"),
+    [
+        ("scores", nothing),
+        ("mim.similarity", nothing),
+        ("mim.similarity", the_same),
+        ("mim.aggregator_attention", the_same),
+        ("mim.evidence", nothing),
+        ("pve.[0]*", the_same),
+        ("text.embeddings", nothing),
+    ],
+)
 def test_a_hook_that_does_nothing_leaves_losses_and_gradients(
-    photos, semantics, training, point, tiles
+    photos, semantics, training, point, hook, tiles
 ):
     def run(listening):
         torch.manual_seed(1)  # dropout and drawn pairs
         model, processor = made(semantics, tiles=tiles)
         model.train(training)
         batch = processor(images=photos, text=TEXTS, styles=STYLES)
-        with model.hooks({point: nothing} if listening else {}):
+        with model.hooks({point: hook} if listening else {}):
             torch.manual_seed(1)
             out = model(**batch, own=OWN, steps=1)
         out.loss.backward()
@@ -146,6 +160,8 @@ def test_the_released_explanation_names_what_the_score_saw(photos):
     with torch.no_grad():
         out, trace = model.run_with_trace(inputs, list(NEEDED))
         rows = explain_words(trace, TEXTS[2:], STYLES[2:])
+        evidence = model.evidence(out.images, out.texts, inputs["is_word"])
+        assert torch.equal(evidence.transpose(0, 1), trace["mim.evidence"])
 
         def silenced(value, *, point):
             return torch.zeros_like(value) if point != "pve.0.embeddings" else None

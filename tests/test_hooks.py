@@ -16,7 +16,8 @@ STEPS = 2
 NAMES = point_names(MstarConfig.tiny(), STEPS)
 
 #: The rows that cannot be replaced at every t, and why.
-RECORDS_ONLY = {f"pve.{STEPS}.mask": f"it is step T = {STEPS}, and no step comes after it"}
+RECORDS_ONLY = {f"pve.{STEPS}.mask": f"it is step T = {STEPS}, and no step comes after it",
+                "mim.evidence": "it says what counted"}  # fmt: skip
 
 #: Where a replacement shows when it does not reach `scores`.
 DOWNSTREAM = {
@@ -47,6 +48,7 @@ SHAPES = {
     "mim.similarity": (2, 3, 12),
     "mim.assignment": (2, 3),
     "mim.aggregator_attention": (2, 3, 2, 12),
+    "mim.evidence": (2, 3, 12),
     "scores": (3, 2),
     "itm.layers.{l}.cross_attention": (3, 1, 2, 4, 256),
     "itm.logits": (3, 2),

@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from mstar import MstarConfig, MstarModel
+from mstar.assignment import assign, assign_per_image, word_scores
 from mstar.losses import (
     assigned_loss,
     attention_entropy,
@@ -17,7 +18,7 @@ from mstar.losses import (
     soft_cross_entropy,
     soft_targets,
 )
-from mstar.matching import MultiWordBranch, assign, assign_per_image, word_scores
+from mstar.matching import MultiWordBranch
 
 YES, NO = True, False
 
@@ -297,7 +298,8 @@ def test_the_branch_starts_as_an_attention_weighted_mean(branch):
     mean = torch.einsum("bnhs,bshe->bnhe", weights, heads[1]).flatten(2)
     expected = F.layer_norm(2 * F.layer_norm(mean, (32,)), (32,))
     (found,) = branch(text, [vision])
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.embeddings, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.weights, weights)
 
 
 def test_one_attention_per_group(branch):
@@ -309,7 +311,8 @@ def test_one_attention_per_group(branch):
 
 def test_the_order_of_the_embeddings_does_not_count(branch):
     text, vision = torch.randn(3, 32), torch.randn(2, 5, 32)
-    torch.testing.assert_close(branch(text, [vision])[0], branch(text, [vision.flip(1)])[0])
+    there, back = (branch(text, [v])[0].embeddings for v in (vision, vision.flip(1)))
+    torch.testing.assert_close(there, back)
 
 
 def test_heads_must_divide_the_width():

@@ -139,7 +139,7 @@ def test_the_embedding_that_decides_is_one_that_the_score_saw(attention, steps, 
     with torch.no_grad():
         images = model.encode_images(data["pixel_values"])
         texts = model.encode_texts(data["input_ids"], data["attention_mask"])
-        chosen = model.embedding_values(images, texts, data["is_word"]).argmax(dim=2)
+        chosen = model.evidence(images, texts, data["is_word"]).argmax(dim=2)
         scores = model.score(images, texts, data["is_word"])
     assert chosen.shape == (2, 6)
     if word_scoring == "word":
@@ -149,7 +149,8 @@ def test_the_embedding_that_decides_is_one_that_the_score_saw(attention, steps, 
     if steps == "first":
         assert multi.max() < config.num_query_tokens
     elif attention == "joint":
-        weights = model.aggregator.weights(texts.embeddings, images.embeddings).mean(2)
+        (joint,) = model.aggregator(texts.embeddings, [images.embeddings])
+        weights = joint.weights.mean(2)
         assert torch.equal(multi[-1], weights[:, 1].argmax(dim=1))
 
 

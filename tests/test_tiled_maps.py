@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
+from mstar.assignment import place_of
 from mstar.attribution import METHODS, OCCLUSION_WINDOW, Scorer, attribute
 from mstar.causal import Change, sweep
 from mstar.characters import character_tokenizer
@@ -22,7 +23,6 @@ from mstar.explain import (
 )
 from mstar.hooks import HookError
 from mstar.interventions import force_mask, freeze_masks, patch, random_masks
-from mstar.matching import place_of
 from mstar.queries import Query
 
 V, Q = 5, 2

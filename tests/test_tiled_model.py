@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 
 from mstar import MstarConfig, MstarModel, MstarProcessor, Trace
+from mstar.assignment import Place, place_of
 from mstar.characters import character_tokenizer
 from mstar.explain import NEEDED, query_count, tile_count
 from mstar.index import index_folder
-from mstar.matching import Place, place_of
 from mstar.multimodal import Shared
 from mstar.queries import Query
 from mstar.retrieval import Gallery
@@ -115,12 +115,12 @@ def test_the_first_look_is_that_of_every_tile(tiled, given, semantics):
     )
     with torch.no_grad():
         out, once = (model(**given, steps=steps) for steps in (1, 0))
-        values = model.embedding_values(out.images, out.texts, given["is_word"])
+        values = model.evidence(out.images, out.texts, given["is_word"])
     assert out.similarity.cosine.shape == (3, 2, 2 * V * Q)
     assigned = out.similarity.assignment[:, 0]
     assert (assigned < V * Q).all() and torch.equal(assigned, once.similarity.assignment[:, 0])
     torch.testing.assert_close(out.scores[1], once.scores[1])  # of several words
-    groups = model._multi_word_groups(out.images)
+    groups = model._groups(out.images)
     assert [group.shape[1] for group in groups] == [V * Q, V * Q]
     assert (values[1, :, V * Q :] == 0).all(), "what the score does not see counts nothing"
     torch.testing.assert_close(values[1].sum(1), torch.ones(3))

@@ -19,10 +19,10 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from .. import distributed, files
+from ..assignment import NotFinite
 from ..checkpoints import quiet
 from ..data.mixed import Mixed
 from ..data.stream import Items, Positions, Stream, collate
-from ..matching import NotFinite
 from ..modeling import MstarModel
 from ..processing import MstarProcessor
 from . import reading

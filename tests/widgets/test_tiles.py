@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
+from mstar.assignment import place_of
 from mstar.explain import NEEDED, canvas, explain_words, query_count, together
-from mstar.matching import place_of
 from mstar.retrieval import Hit
 from mstar.trace import Trace
 from widgets import AssignmentInspector, Compare, MaskLab, MultiWordView, PveExplorer, figures

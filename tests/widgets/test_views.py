@@ -14,8 +14,8 @@ import torch
 import traitlets
 from PIL import Image
 
+from mstar.assignment import assign
 from mstar.explain import examine_assignment
-from mstar.matching import assign
 from mstar.trace import Trace
 from mstar.training.start import resize_images
 from widgets import (

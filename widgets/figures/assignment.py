@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image
 
 from mstar import explain
+from mstar.assignment import UNASSIGNED
 from mstar.explain import Pick
-from mstar.matching import UNASSIGNED
 from mstar.trace import Trace
 
 from .. import markup, sprites

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from mstar import explain
+from mstar.assignment import Place, place_of
 from mstar.grounding import coverage
-from mstar.matching import Place, place_of
 from mstar.trace import Trace
 
 from .. import markup, sprites
@@ -204,8 +204,8 @@ def _assigned(trace: Trace, image: int, tiles: int, queries: int) -> list[Place]
     if "mim.assignment" not in trace:
         return []
     found = trace["mim.assignment"][image].tolist()
-    if "mim.aggregator_attention" in trace:
-        heaviest = trace["mim.aggregator_attention"][image].mean(1).argmax(-1).tolist()
+    if "mim.evidence" in trace:
+        heaviest = trace["mim.evidence"][image].argmax(-1).tolist()
         found = [own if own >= 0 else other for own, other in zip(found, heaviest, strict=True)]
     return [place_of(index, tiles, queries) for index in dict.fromkeys(found) if index >= 0]
 

@@ -36,7 +36,7 @@ def multi_word(
                 "",
             )
         )
-    weights = trace["mim.aggregator_attention"][image][chosen].float().numpy()
+    weights = explain.drawn_on(trace, chosen, image).numpy()
     carried = explain.weighted_maps(trace, chosen, image).numpy()
     weights, carried = (
         np.concatenate([v.mean(1, keepdims=True), v], 1) for v in (weights, carried)

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from mstar import explain
-from mstar.matching import UNASSIGNED, Place, place_of
+from mstar.assignment import UNASSIGNED, Place, place_of
 from mstar.trace import Trace
 
 from .. import markup, sprites

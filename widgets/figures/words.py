@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 from mstar import explain
+from mstar.assignment import Place
 from mstar.explain import Evidence
-from mstar.matching import Place
 from mstar.trace import Trace
 
 from .. import markup, sprites
