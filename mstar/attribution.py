@@ -22,12 +22,10 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from . import hooks as hooking
+from .bench import Bench
 from .explain import cross_attention
-from .inference import encode_texts, evaluating
-from .modeling import MstarModel
 from .outputs import ImageEncoding
-from .processing import MstarProcessor
-from .queries import Query, as_query
+from .queries import Query, Texts, as_queries
 from .tiles import canvas_grid, in_tiles, laid_back
 from .trace import Trace
 
@@ -68,12 +66,10 @@ class Scorer(nn.Module):
     captum's LayerGradCam takes the weights per token, which is not Grad-CAM.
     """
 
-    def __init__(
-        self, model: MstarModel, processor: MstarProcessor, queries: Sequence[Query], steps: int
-    ):
+    def __init__(self, bench: Bench, queries: Sequence[Query], steps: int):
         super().__init__()
-        self.model, self.steps = model, steps
-        self.texts, self.is_word = encode_texts(model, processor, queries)
+        self.model, self.steps = bench.model, steps
+        self.texts, self.is_word = bench.encode_texts(queries)
         self.tap = nn.Identity()
 
     def forward(self, pixel_values: Tensor) -> Tensor:
@@ -281,10 +277,9 @@ def known(methods: Sequence[str]) -> Sequence[str]:
 
 
 def attribute(
-    model: MstarModel,
-    processor: MstarProcessor,
+    bench: Bench,
     image: Any,
-    queries: str | Query | Sequence[str | Query],
+    texts: Texts,
     methods: Sequence[str] = tuple(METHODS),
     steps: int | None = None,
     batch_size: int = 16,
@@ -293,8 +288,7 @@ def attribute(
 
     Args:
         image: as the processor takes it.
-        queries: words, phrases, combined and semantic texts, each scored as in a ranking; a str is
-            read as `queries.parse_query` reads it, and one alone is one query.
+        texts: one or several, see `queries.as_queries`, each scored as in a ranking.
         steps: T; None = the configuration's.
         batch_size: changed images that pass through the model at once, which bounds the memory.
 
@@ -306,20 +300,16 @@ def attribute(
             gradient where a hook cuts its way.
     """
     known(methods)
-    alone = isinstance(queries, (str, Query))
-    queries = [as_query(query) for query in ([queries] if alone else queries)]
-    if not queries:
-        raise ValueError("give at least one query.")
+    queries = as_queries(texts)
     if batch_size < 1:
         raise ValueError(f"batch-size must be 1 or more; got {batch_size}.")
-    steps = model.config.steps_from(steps)
+    steps = bench.config.steps_from(steps)
     found: list[dict[str, Attribution]] = [{} for _ in queries]
     bar = tqdm(total=len(queries) * len(methods), desc="attribution", leave=False, delay=2)
     # whatever the caller's grad mode is, here it is on
-    with bar, evaluating(model), torch.inference_mode(False), torch.enable_grad():
-        given = processor(images=[image])
-        pixels = given["pixel_values"].to(model.device, model.dtype)
-        scorer = Scorer(model, processor, queries, steps)
+    with bar, bench.evaluating(), torch.inference_mode(False), torch.enable_grad():
+        given = bench.inputs([image])
+        pixels, scorer = given["pixel_values"], Scorer(bench, queries, steps)
         asked = _Asked(scorer, pixels, given["tile_boxes"], batch_size)
         if _TO_TOKENS & set(methods):
             _refuse_cut(asked)

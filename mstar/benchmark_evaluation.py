@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .bench import Bench
 from .data.benchmarks import Benchmark, readable, said_of
 from .evaluation import (
     FEW,
@@ -29,7 +30,6 @@ from .evaluation import (
     scale_average_precisions,
     without_nan,
 )
-from .modeling import MstarModel
 from .peers import SPOTTERS, check_kept, make_spotters, spot_all, spotting_scores
 from .processing import MstarProcessor
 from .queries import Query, words_of
@@ -210,8 +210,7 @@ def most_at_best(benchmark: Benchmark) -> Estimate:
 
 def rank_benchmark(
     benchmark: Benchmark,
-    model: MstarModel,
-    processor: MstarProcessor,
+    bench: Bench,
     steps: int | None = None,
     peers: Sequence[str] = ("random",),
     seed: int = 0,
@@ -243,8 +242,8 @@ def rank_benchmark(
     benchmark = readable(benchmark, strict)
     images, queries = benchmark.images, benchmark.queries
     # the first time is always slow
-    Gallery.embed(model, processor, images[:1], steps=steps).reranked_scores(queries[:1])
-    seconds, gallery = timed(lambda: Gallery.embed(model, processor, images, benchmark.names,
+    Gallery.embed(bench, images[:1], steps=steps).reranked_scores(queries[:1])
+    seconds, gallery = timed(lambda: Gallery.embed(bench, images, benchmark.names,
                                                     steps))  # fmt: skip
     cosine_seconds, cosine = timed(lambda: gallery.scores(queries))
     rerank_seconds, reranked = timed(lambda: gallery.reranked_scores(queries))

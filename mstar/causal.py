@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from .bench import Bench
 from .cases import Case
 from .data import sandbox
 from .evaluation import Estimate, Paired, average_precisions, estimate, paired
 from .hooks import Hooks
-from .inference import encode_texts, evaluating, pixels_of
 from .interventions import ablate_heads, ablate_queries, cover, skip_layer
 from .modeling import MstarModel
-from .processing import MstarProcessor
 from .queries import Query
 
 _AT_ONCE = 32
@@ -66,8 +65,7 @@ class Row:
 
 
 def sweep(
-    model: MstarModel,
-    processor: MstarProcessor,
+    bench: Bench,
     images: Sequence[Any],
     queries: Sequence[Query],
     changes: Sequence[Change],
@@ -90,14 +88,14 @@ def sweep(
         raise ValueError(
             f"a sweep needs an image and a query at least; got {len(images)} and {len(queries)}."
         )
-    steps = model.config.steps_from(steps)
-    given = processor(images=list(images)).to(model.device)
-    pixels, boxes = given["pixel_values"].to(model.dtype), given["tile_boxes"]
-    plain = scores(model, processor, pixels, queries, Change("none", steps=steps))
+    steps = bench.config.steps_from(steps)
+    given = bench.processor(images=list(images)).to(bench.device)
+    pixels, boxes = given["pixel_values"].to(bench.model.dtype), given["tile_boxes"]
+    plain = scores(bench, pixels, queries, Change("none", steps=steps))
     rows = []
     for change in tqdm(changes, desc="changes", leave=False, delay=2):
         own = replace(change, steps=steps) if change.steps is None else change
-        changed = scores(model, processor, pixels, queries, own, boxes)
+        changed = scores(bench, pixels, queries, own, boxes)
         rows += [
             Row(change.name, image, query.text, query.style, float(changed[n, image]),
                 float(changed[n, image] - plain[n, image]))
@@ -109,8 +107,7 @@ def sweep(
 
 @torch.no_grad()
 def scores(
-    model: MstarModel,
-    processor: MstarProcessor,
+    bench: Bench,
     pixels: Tensor,
     queries: Sequence[Query],
     change: Change,
@@ -124,10 +121,10 @@ def scores(
     """
     if change.covered is not None:
         pixels = cover(pixels, change.covered, boxes)
-    with evaluating(model), model.hooks(change.hooks) if change.hooks else nullcontext():
-        texts, is_word = encode_texts(model, processor, queries)
-        images = model(pixel_values=pixels, steps=change.steps).images
-        return model.score(images, texts, is_word).float().cpu()
+    with bench.evaluating(), bench.model.hooks(change.hooks) if change.hooks else nullcontext():
+        texts, is_word = bench.encode_texts(queries)
+        images = bench.model(pixel_values=pixels, steps=change.steps).images
+        return bench.model.score(images, texts, is_word).float().cpu()
 
 
 def units(model: MstarModel, kind: str) -> list[Change]:
@@ -198,8 +195,7 @@ class Importance:
 
 
 def importance(
-    model: MstarModel,
-    processor: MstarProcessor,
+    bench: Bench,
     found: Sequence[Case],
     kind: str = "heads",
     steps: int | None = None,
@@ -216,8 +212,8 @@ def importance(
     """
     if len(found) < 4:
         raise ValueError(f"importance needs four cases at least; got {len(found)}.")
-    steps = model.config.steps_from(steps)
-    taken_out = units(model, kind)
+    steps = bench.config.steps_from(steps)
+    taken_out = units(bench.model, kind)
     if len(taken_out) < 2:
         raise ValueError(
             f"importance compares units: two {kind} at least; this model has {len(taken_out)}."
@@ -226,7 +222,7 @@ def importance(
 
     def measured(change: Change) -> NDArray[np.float64]:
         """Score of each right answer and AP of each query, [2, cases]."""
-        table = case_table(model, processor, found, replace(change, steps=steps))
+        table = case_table(bench, found, replace(change, steps=steps))
         return np.stack([100 * table.diagonal(), average_precisions(relevant, table)])
 
     plain = measured(Change("none"))
@@ -244,20 +240,16 @@ def importance(
     )
 
 
-def case_scores(
-    model: MstarModel, processor: MstarProcessor, found: Sequence[Case], change: Change
-) -> NDArray[np.float64]:
+def case_scores(bench: Bench, found: Sequence[Case], change: Change) -> NDArray[np.float64]:
     """The score of each case's query in its own scene, with a change; [cases]."""
-    return case_table(model, processor, found, change).diagonal()
+    return case_table(bench, found, change).diagonal()
 
 
-def case_table(
-    model: MstarModel, processor: MstarProcessor, found: Sequence[Case], change: Change
-) -> NDArray[np.float64]:
+def case_table(bench: Bench, found: Sequence[Case], change: Change) -> NDArray[np.float64]:
     """The score of each case's query in each case's scene, with a change; [cases, cases]."""
     queries = [case.query for case in found]
     parts = []
     for start in range(0, len(found), _AT_ONCE):
         images = [case.scene.image for case in found[start : start + _AT_ONCE]]
-        parts.append(scores(model, processor, pixels_of(model, processor, images), queries, change))
+        parts.append(scores(bench, bench.pixels(images), queries, change))
     return torch.cat(parts, dim=1).double().numpy()

@@ -10,6 +10,7 @@ import torch
 from safetensors import SafetensorError
 from transformers.utils import logging
 
+from .bench import Bench
 from .configuration import MstarConfig
 from .modeling import MstarModel
 from .processing import MstarProcessor
@@ -22,10 +23,8 @@ def default_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def load_checkpoint(
-    folder: str | Path, device: str | torch.device = "cpu"
-) -> tuple[MstarModel, MstarProcessor]:
-    """The model, in evaluation mode, and its processor. Nothing is downloaded.
+def load_checkpoint(folder: str | Path, device: str | torch.device = "cpu") -> Bench:
+    """The model, in evaluation mode, with its processor. Nothing is downloaded.
 
     Weights stored in half precision are widened to float32.
 
@@ -54,7 +53,7 @@ def load_checkpoint(
             f"the weights in {folder} do not fit its config.json: {len(missing)} are missing and "
             f"{len(unexpected)} too many ({names}, …)."
         )
-    return model.eval().to(device), processor
+    return Bench(model.eval().to(device), processor)
 
 
 def load_config(folder: str | Path) -> MstarConfig:

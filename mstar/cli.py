@@ -138,7 +138,7 @@ def search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
             raise ValueError(f"top must be 1 or more; got {args.top}.")
         queries = [as_query(query, args.style) for query in args.queries]
         gallery = Gallery.open(args.gallery, args.checkpoint, args.images)
-        asked = {True: gallery.model.config.rerank_ratio, False: 0, None: None}
+        asked = {True: gallery.bench.config.rerank_ratio, False: 0, None: None}
         ratio = asked[args.rerank]
         found = gallery.search_many(queries, args.top, ratio)
         if args.json:
@@ -353,16 +353,15 @@ def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
         history = training.training_record(args.init) if args.init else []
         recipe = _recipe(args, runs=len(history))
         if args.init:
-            model, processor = load_checkpoint(args.init)
+            bench = load_checkpoint(args.init)
             if recipe.size == "photographs":
-                model, processor = training.grown(recipe, model, processor)
+                bench = training.grown(recipe, bench)
         else:
-            model, processor = training.fresh(recipe, args.tokenizer)
+            bench = training.fresh(recipe, args.tokenizer)
         if args.siglip or args.blip2:
-            print(training.warm_start(model, args.siglip, args.blip2, args.download))
+            print(training.warm_start(bench.model, args.siglip, args.blip2, args.download))
         trainer = training.Trainer(
-            model,
-            processor,
+            bench,
             recipe,
             out,
             history=history,

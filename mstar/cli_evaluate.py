@@ -1,7 +1,7 @@
 """`mstar evaluate …`: each evaluation adds its own arguments, and prints a table or JSON.
 
 Every one is a function here: its docstring is the help, it adds its arguments to a parser and
-returns what runs, which is given the arguments, the model and its processor.
+returns what runs, which is given the arguments and the bench.
 """
 
 import argparse
@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .modeling import MstarModel
-    from .processing import MstarProcessor
+    from .bench import Bench
 
-    Evaluation = Callable[[argparse.Namespace, MstarModel, MstarProcessor], Any]
+    Evaluation = Callable[[argparse.Namespace, Bench], Any]
 
 
 def benchmark(parser: argparse.ArgumentParser) -> "Evaluation":
@@ -38,14 +37,14 @@ def benchmark(parser: argparse.ArgumentParser) -> "Evaluation":
     )
     add("--kept", type=Path, metavar="FILE", help="keep here what spotters read, and go on from it")
 
-    def run(args: argparse.Namespace, model: "MstarModel", processor: "MstarProcessor") -> Any:
+    def run(args: argparse.Namespace, bench: "Bench") -> Any:
         from .benchmark_evaluation import rank_benchmark
         from .data.benchmarks import load
 
         asked = load(args.name, args.folder, args.seed, args.images)
         try:
             ranked = rank_benchmark(
-                asked, model, processor, args.steps, args.peers, args.seed, args.kept, args.strict
+                asked, bench, args.steps, args.peers, args.seed, args.kept, args.strict
             )
         except ImportError as error:  # of a peer, which says how to install it
             raise ValueError(str(error)) from error
@@ -62,11 +61,11 @@ def importance(parser: argparse.ArgumentParser) -> "Evaluation":
     _rendered(parser, 300, "of the gallery from which the queries come")
     _per_style(parser)
 
-    def run(args: argparse.Namespace, model: "MstarModel", processor: "MstarProcessor") -> Any:
+    def run(args: argparse.Namespace, bench: "Bench") -> Any:
         from .experiments import evaluate_importance
 
         return evaluate_importance(
-            model, processor, args.kind, args.difficulty, args.seed, args.images, args.per_style,
+            bench, args.kind, args.difficulty, args.seed, args.images, args.per_style,
             args.steps,
         )  # fmt: skip
 
@@ -85,12 +84,12 @@ def localisation(parser: argparse.ArgumentParser) -> "Evaluation":
         "(default: all; attention is always among them)",
     )
 
-    def run(args: argparse.Namespace, model: "MstarModel", processor: "MstarProcessor") -> Any:
+    def run(args: argparse.Namespace, bench: "Bench") -> Any:
         from .attribution import METHODS
         from .localisation import evaluate_localisation
 
         return evaluate_localisation(
-            model, processor, args.difficulty, args.seed, args.images, args.per_style,
+            bench, args.difficulty, args.seed, args.images, args.per_style,
             methods=args.methods or tuple(METHODS), steps=args.steps,
         )  # fmt: skip
 
@@ -106,12 +105,12 @@ def masks(parser: argparse.ArgumentParser) -> "Evaluation":
     )
     _named(parser)
 
-    def run(args: argparse.Namespace, model: "MstarModel", processor: "MstarProcessor") -> Any:
+    def run(args: argparse.Namespace, bench: "Bench") -> Any:
         from .data.benchmarks import load
         from .mask_quality import evaluate_masks
 
         asked = load(args.name, args.folder, args.seed, args.images)
-        return evaluate_masks(model, processor, asked, args.steps, args.seed, strict=args.strict)
+        return evaluate_masks(bench, asked, args.steps, args.seed, strict=args.strict)
 
     return run
 
@@ -120,12 +119,10 @@ def patching(parser: argparse.ArgumentParser) -> "Evaluation":
     """at which step and layer the model knows which word it is: activation patching"""
     _rendered(parser, 100, "pairs of scenes that differ in one word")
 
-    def run(args: argparse.Namespace, model: "MstarModel", processor: "MstarProcessor") -> Any:
+    def run(args: argparse.Namespace, bench: "Bench") -> Any:
         from .experiments import evaluate_patching
 
-        return evaluate_patching(
-            model, processor, args.difficulty, args.seed, args.images, args.steps
-        )
+        return evaluate_patching(bench, args.difficulty, args.seed, args.images, args.steps)
 
     return run
 
@@ -134,12 +131,10 @@ def salience(parser: argparse.ArgumentParser) -> "Evaluation":
     """whether covering the salient text raises the neglected one (the paper's fig. 1b)"""
     _rendered(parser, 400, "scenes that are drawn")
 
-    def run(args: argparse.Namespace, model: "MstarModel", processor: "MstarProcessor") -> Any:
+    def run(args: argparse.Namespace, bench: "Bench") -> Any:
         from .experiments import evaluate_salience
 
-        return evaluate_salience(
-            model, processor, args.difficulty, args.seed, args.images, args.steps
-        )
+        return evaluate_salience(bench, args.difficulty, args.seed, args.images, args.steps)
 
     return run
 
@@ -158,11 +153,11 @@ def sandbox(parser: argparse.ArgumentParser) -> "Evaluation":
         help="also compare T = 0 with T = 1, with an empty mask and with a random one",
     )
 
-    def run(args: argparse.Namespace, model: "MstarModel", processor: "MstarProcessor") -> Any:
+    def run(args: argparse.Namespace, bench: "Bench") -> Any:
         from .sandbox_evaluation import evaluate_sandbox
 
         return evaluate_sandbox(
-            model, processor, args.difficulty, args.seed, args.images, args.steps, args.controls
+            bench, args.difficulty, args.seed, args.images, args.steps, args.controls
         )
 
     return run
@@ -173,10 +168,10 @@ def semantics(parser: argparse.ArgumentParser) -> "Evaluation":
     _seed(parser.add_argument, "of the scenes")
     _images(parser.add_argument, 400, "scenes; four make an image")
 
-    def run(args: argparse.Namespace, model: "MstarModel", processor: "MstarProcessor") -> Any:
+    def run(args: argparse.Namespace, bench: "Bench") -> Any:
         from .paper_and_released import compare_semantics
 
-        return compare_semantics(model, processor, args.seed, args.images, args.steps)
+        return compare_semantics(bench, args.seed, args.images, args.steps)
 
     return run
 
@@ -208,8 +203,7 @@ def _printing(run: "Evaluation") -> Callable[[argparse.Namespace], None]:
         from .embedded import checkpoint
 
         folder = args.checkpoint or checkpoint()
-        model, processor = load_checkpoint(folder, default_device())
-        report = run(args, model, processor)
+        report = run(args, load_checkpoint(folder, default_device()))
         report = replace(report, about=report.about | {"checkpoint": checkpoint_hash(folder)})
         print(json.dumps(report.to_json(), allow_nan=False) if args.json else report)
 

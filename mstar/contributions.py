@@ -7,10 +7,8 @@ from math import nan
 import torch
 
 from .assignment import NO_PLACE, place_of
-from .inference import encode_texts, evaluating
-from .modeling import MstarModel
+from .bench import Bench
 from .outputs import VisionEmbeddings
-from .processing import MstarProcessor
 from .queries import Query, quoted, words_of
 from .texts import clean_caption
 
@@ -38,9 +36,7 @@ class Contribution:
 
 
 @torch.no_grad()
-def contributions(
-    model: MstarModel, processor: MstarProcessor, query: Query, vision: VisionEmbeddings
-) -> tuple[Contribution, ...]:
+def contributions(bench: Bench, query: Query, vision: VisionEmbeddings) -> tuple[Contribution, ...]:
     """What each word of a query brings; nothing for a query of one word.
 
     Args:
@@ -52,15 +48,15 @@ def contributions(
     asked = [query, *(Query(text, query.style) for _, text in reduced)]
     words = words_of(query)  # what a semantic text stands on is not among them
     alone = [Query(word, "word") for word in words]
-    with evaluating(model):
-        scores = model.score(vision, *encode_texts(model, processor, asked))[:, 0]
-        cosines = vision.features[0] @ encode_texts(model, processor, alone)[0].features.T
-    best = cosines.max(dim=0)
+    with bench.evaluating():
+        scores = bench.model.score(vision, *bench.encode_texts(asked))[:, 0]
+        cosines = vision.features[0] @ bench.encode_texts(alone)[0].features.T
+    best, queries = cosines.max(dim=0), bench.config.num_query_tokens
     found = []
     for number, (word, _) in enumerate(reduced):
         added = float(scores[0] - scores[number + 1])
         if number < len(words):
-            place = place_of(int(best.indices[number]), vision.tiles, model.config.num_query_tokens)
+            place = place_of(int(best.indices[number]), vision.tiles, queries)
             found.append(Contribution(word, added, float(best.values[number]), *place))
         else:
             found.append(Contribution(word, added, nan, *NO_PLACE))

@@ -3,13 +3,13 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .bench import Bench
 from .cases import cases
 from .causal import importance
 from .data import sandbox
 from .evaluation import without_nan
 from .modeling import MstarModel
 from .patching import patching
-from .processing import MstarProcessor
 from .salience import salience
 from .versions import versions
 
@@ -40,8 +40,7 @@ class Experiment:
 
 
 def evaluate_salience(
-    model: MstarModel,
-    processor: MstarProcessor,
+    bench: Bench,
     difficulty: str = "easy",
     seed: int = 0,
     images: int = 400,
@@ -55,15 +54,14 @@ def evaluate_salience(
         images: scenes that are drawn.
         steps: T; None = the configuration's.
     """
-    steps, level = _checked(model, difficulty, images, steps)
+    steps, level = _checked(bench.model, difficulty, images, steps)
     scenes = [sandbox.scene(seed, index, "test", level) for index in range(images)]
-    found = salience(model, processor, scenes, steps, seed)
+    found = salience(bench, scenes, steps, seed)
     return Experiment("salience", _about(difficulty, seed, steps, images=images), found)
 
 
 def evaluate_importance(
-    model: MstarModel,
-    processor: MstarProcessor,
+    bench: Bench,
     kind: str = "heads",
     difficulty: str = "easy",
     seed: int = 0,
@@ -78,10 +76,10 @@ def evaluate_importance(
         images: of the gallery from which the queries come.
         per_style: queries of each style, as far as the gallery has them.
     """
-    steps, _ = _checked(model, difficulty, images, steps)
+    steps, _ = _checked(bench.model, difficulty, images, steps)
     gallery = sandbox.judging_gallery(difficulty, seed, images)
     found = cases(gallery, per_style)
-    result = importance(model, processor, found, kind, steps)
+    result = importance(bench, found, kind, steps)
     about = _about(
         difficulty, seed, steps, images=images, per_style=per_style, queries=len(found), kind=kind,
         gallery=gallery.hash,
@@ -90,17 +88,16 @@ def evaluate_importance(
 
 
 def evaluate_patching(
-    model: MstarModel,
-    processor: MstarProcessor,
+    bench: Bench,
     difficulty: str = "easy",
     seed: int = 0,
     pairs: int = 100,
     steps: int | None = None,
 ) -> Experiment:
     """See `patching`; `pairs` of scenes are drawn."""
-    steps, level = _checked(model, difficulty, pairs, steps)
+    steps, level = _checked(bench.model, difficulty, pairs, steps)
     drawn = [sandbox.pair(seed, index, "test", level) for index in range(pairs)]
-    found = patching(model, processor, drawn, steps, seed)
+    found = patching(bench, drawn, steps, seed)
     return Experiment("patching", _about(difficulty, seed, steps, pairs=pairs), found)
 
 

@@ -11,22 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from PIL import Image
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from .assignment import NO_PLACE, UNASSIGNED, place_of
+from .queries import Query
 from .tiles import canvas_grid, laid_back
-from .trace import Trace
-
-#: Hook points that the functions of this module read.
-NEEDED = (
-    "pve.*.attention_map",
-    "pve.*.salient",
-    "pve.*.mask",
-    "pve.*.layers.*.cross_attention",
-    "mim.*",
-    "scores",
-)
+from .trace import Trace, as_picture
 
 
 @dataclass(frozen=True)
@@ -179,27 +171,48 @@ def summarise_looks(trace: Trace, image: int = 0) -> list[LookSummary]:
     return summaries
 
 
-def explain_words(
-    trace: Trace, texts: Sequence[str], styles: Sequence[str], image: int = 0
-) -> list[Evidence]:
+def queries_of(trace: Trace) -> list[Query]:
+    """The N queries of the run.
+
+    Raises:
+        ValueError: the trace does not say them: it was recorded from tokens.
+    """
+    count = trace["mim.similarity"].shape[1]
+    if len(trace.queries) != count:
+        raise ValueError(
+            f"the trace is of {count} texts and names {len(trace.queries)}: record it with "
+            "Workbench.trace, or set trace.queries."
+        )
+    return trace.queries
+
+
+def photo_of(trace: Trace, image: int = 0) -> Image.Image:
+    """One of the photographs of the run.
+
+    Raises:
+        ValueError: the trace does not have it.
+    """
+    if image >= len(trace.photos):
+        raise ValueError(
+            f"the trace keeps {len(trace.photos)} photographs: record it with Workbench.trace, or "
+            "save and load it with photos=True."
+        )
+    return as_picture(trace.photos[image])
+
+
+def explain_words(trace: Trace, image: int = 0) -> list[Evidence]:
     """Which vision embedding each query is assigned or draws on most, in one image.
 
     Args:
-        trace: needs `pve.0.attention_map` or any other point of a step for Q, and `mim.*`,
-            `scores`.
-        texts, styles: the N queries of the run, in its order.
+        trace: needs `mim.*` and `scores`.
 
     Raises:
-        ValueError: another number of texts or styles than the trace has.
+        ValueError: see `queries_of`.
     """
     cosine = trace["mim.similarity"][image].double()  # [N, (T+1)·V·Q]
-    if not len(texts) == len(styles) == len(cosine):
-        raise ValueError(
-            f"the trace has {len(cosine)} queries; got {len(texts)} texts and {len(styles)} styles."
-        )
     tiles, queries = tile_count(trace), query_count(trace)
     rows = []
-    for n, (text, style) in enumerate(zip(texts, styles, strict=True)):
+    for n, (text, style) in enumerate(queries_of(trace)):
         index, values, kind = int(trace["mim.assignment"][image, n]), cosine[n], "assigned"
         if index == UNASSIGNED and style == "word":
             kind = "none"
@@ -243,11 +256,8 @@ class Pick:
     conflict: bool
 
 
-def assigned_words(trace: Trace, styles: Sequence[str], image: int = 0) -> tuple[list[int], Tensor]:
+def assigned_words(trace: Trace, image: int = 0) -> tuple[list[int], Tensor]:
     """What the Hungarian assignment of one image chose from.
-
-    Args:
-        styles: of the N queries of the run.
 
     Returns:
         The numbers of the queries that took part (single words; all, if the model has no other
@@ -255,6 +265,7 @@ def assigned_words(trace: Trace, styles: Sequence[str], image: int = 0) -> tuple
         looks, or of the first (`assignment_steps`).
     """
     assignment = trace["mim.assignment"][image]
+    styles = [query.style for query in queries_of(trace)]
     rows = [n for n, style in enumerate(styles) if style == "word" or assignment[n] != UNASSIGNED]
     cosine = trace["mim.similarity"][image][rows]
     first = _config(trace).get("assignment_steps") == "first"

@@ -14,14 +14,13 @@ from numpy.typing import ArrayLike, NDArray
 from tqdm.auto import tqdm
 
 from .assignment import UNASSIGNED, assign_per_image, place_of
+from .bench import Bench
 from .data.benchmarks import Benchmark
 from .data.benchmarks.texts import can_be_asked, text_filter
 from .data.scenes import Scene
 from .evaluation import Estimate, estimate
 from .explain import canvas, cross_attention, tile_count, together
-from .inference import evaluating
-from .modeling import MstarModel
-from .processing import MstarProcessor
+from .queries import Query
 from .sandbox_report import Measure
 
 _FINE = 4  # samples along each side of a token
@@ -197,8 +196,7 @@ class OutlinedPhotographs(Sequence[Outlined]):
 
 @torch.no_grad()
 def ground(
-    model: MstarModel,
-    processor: MstarProcessor,
+    bench: Bench,
     images: Sequence[Outlined],
     steps: int | None = None,
     seed: int = 0,
@@ -212,16 +210,15 @@ def ground(
     """
     found = Grounding(*([] for _ in Grounding.__dataclass_fields__))
     rng = np.random.default_rng(seed)
-    with evaluating(model):
+    with bench.evaluating():
         for start in tqdm(range(0, len(images), batch_size), desc="attention", leave=False):
             batch = [images[i] for i in range(start, min(start + batch_size, len(images)))]
-            _ground_batch(model, processor, batch, steps, rng, found)
+            _ground_batch(bench, batch, steps, rng, found)
     return found
 
 
 def _ground_batch(
-    model: MstarModel,
-    processor: MstarProcessor,
+    bench: Bench,
     images: Sequence[Outlined],
     steps: int | None,
     rng: np.random.Generator,
@@ -230,13 +227,14 @@ def _ground_batch(
     words = sorted({word for one in images for word, _ in one.words}) or ["a"]
     written = [{word for word, _ in one.words} for one in images]
     own = torch.tensor([[word in texts for word in words] for texts in written])
-    inputs = processor(images=[one.image for one in images], text=words).to(model.device)
+    inputs = bench.inputs([one.image for one in images], [Query(word, "word") for word in words])
     points = ["pve.*.layers.*.cross_attention", "pve.0.attention_map", "pve.0.salient"]
-    _, trace = model.run_with_trace({**inputs, "steps": steps}, [*points, "mim.similarity"])
+    _, trace = bench.model.run_with_trace({**inputs, "steps": steps}, [*points, "mim.similarity"])
     cosine = trace["mim.similarity"]
-    count = model.config.num_query_tokens
+    count = bench.config.num_query_tokens
     first_look = tile_count(trace) * count
-    assignable = cosine[..., :first_look] if model.config.assignment_steps == "first" else cosine
+    first = bench.config.assignment_steps == "first"
+    assignable = cosine[..., :first_look] if first else cosine
     assignment = assign_per_image(assignable, own)
     for i, one in enumerate(images):
         maps = cross_attention(trace, i).mean((1, 3)).flatten(0, 2).numpy()  # [(T+1)·V·Q, …]

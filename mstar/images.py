@@ -7,13 +7,13 @@ several pages the first is taken. Where that says less than the file, a warning 
 import os
 import struct
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -160,6 +160,17 @@ def open_image(path: str | PathLike[str]) -> Image.Image:
     if not path.is_file():
         raise FileNotFoundError(f"there is no image {path}.")
     return decode_image(path, path)
+
+
+def listed(images: Any) -> Sequence[Any]:
+    """Images as a list of them, also one alone: a path, a PIL image or an array [H, W, 3]."""
+    alone = isinstance(images, (str, PathLike, Image.Image)) or getattr(images, "ndim", 4) == 3
+    return [images] if alone else images
+
+
+def opened(images: Sequence[Any]) -> list[Any]:
+    """Images with those that are paths opened."""
+    return [open_image(one) if isinstance(one, (str, PathLike)) else one for one in images]
 
 
 def decode_image(file: Path | BinaryIO, path: Path) -> Image.Image:

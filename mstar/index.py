@@ -16,12 +16,10 @@ from pathlib import Path
 from PIL import Image
 from tqdm.auto import tqdm
 
+from .bench import Bench
 from .checkpoints import checkpoint_hash, default_device, load_checkpoint, load_config
 from .files import said
 from .images import MAX_BYTES, UnreadableImage, decode_image, is_image_file, why_unopened
-from .inference import encode_images, evaluating
-from .modeling import MstarModel
-from .processing import MstarProcessor
 from .shards import (
     ABOUT,
     TEMPORARY,
@@ -132,10 +130,10 @@ def index_folder(
                 if TEMPORARY.fullmatch(path.name) and not path.is_dir():
                     path.unlink()
             try:
-                model, processor = load_checkpoint(checkpoint, default_device())
+                bench = load_checkpoint(checkpoint, default_device())
                 if not shard_paths(gallery):
                     write_about(gallery, about)
-                return _update(model, processor, images, found, gallery, about, batch_size)
+                return _update(bench, images, found, gallery, about, batch_size)
             except BaseException:
                 if made and not shard_paths(gallery):
                     for name in (ABOUT, _LOCK):  # the lock last, and while it is held
@@ -148,8 +146,7 @@ def index_folder(
 
 
 def _update(
-    model: MstarModel,
-    processor: MstarProcessor,
+    bench: Bench,
     images: Path,
     found: Found,
     gallery: Path,
@@ -160,14 +157,14 @@ def _update(
     kept, dropped = _keep_unchanged(gallery, images, set(names))
     unreadable: dict[str, str] = {}
     todo = [name for name in names if name not in kept]
-    writer = ShardWriter(gallery, keep_embeddings=model.config.multi_word_branch)
+    writer = ShardWriter(gallery, keep_embeddings=bench.config.multi_word_branch)
     batches = [todo[i : i + batch_size] for i in range(0, len(todo), batch_size)]
     try:
-        with evaluating(model):
+        with bench.evaluating():
             for batch in tqdm(batches, desc="images", unit="batch", disable=not batches):
                 entries, photos = _read(images, batch, unreadable)
                 if photos:
-                    encoded = encode_images(model, processor, photos, about.steps, about.tiles)
+                    encoded = bench.encode_images(photos, about.steps, about.tiles)
                     writer.add(entries, encoded)
     except BaseException:
         with suppress(Exception):  # what happened first is what has to be said

@@ -19,14 +19,13 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from .attribution import METHODS, Scorer, attribute, known
+from .bench import Bench, without_hooks
 from .cases import cases
 from .data import sandbox
 from .evaluation import estimate, paired
 from .grounding import mask_iou, pointing_game
-from .inference import evaluating, without_hooks
 from .localisation_report import ANOTHER, Line, LocalisationReport
 from .modeling import MstarModel
-from .processing import MstarProcessor
 from .texts import STYLES
 from .tiles import in_tiles
 from .versions import versions
@@ -154,8 +153,7 @@ def likeness(first: ArrayLike, second: ArrayLike) -> float:
 
 
 def evaluate_localisation(
-    model: MstarModel,
-    processor: MstarProcessor,
+    bench: Bench,
     difficulty: str = "easy",
     seed: int = 0,
     images: int = 300,
@@ -182,8 +180,8 @@ def evaluate_localisation(
         ValueError: an unknown method or difficulty, too few images or queries, or hooks on the
             model.
     """
-    without_hooks(model, "evaluate_localisation")
-    steps = model.config.steps_from(steps)
+    without_hooks(bench.model, "evaluate_localisation")
+    steps = bench.config.steps_from(steps)
     methods = list(dict.fromkeys(["attention", *known(methods)]))
     gallery = sandbox.judging_gallery(difficulty, seed, images)
     found = cases(gallery, per_style)
@@ -195,12 +193,12 @@ def evaluate_localisation(
     before: dict[str, NDArray[np.float32]] = {}
     touched: list[float] = []
     done = Counter[str]()
-    with evaluating(model):
+    with bench.evaluating():
         for number, case in enumerate(tqdm(found, desc="localisation", unit="query", leave=False)):
             image, asked = case.scene.image, [case.query]
-            (maps,) = attribute(model, processor, image, asked, methods, steps, batch_size)
-            scorer = Scorer(model, processor, asked, steps)
-            given = processor(images=[image]).to(model.device)
+            (maps,) = attribute(bench, image, asked, methods, steps, batch_size)
+            scorer = Scorer(bench, asked, steps)
+            given = bench.inputs([image])
             pixels, boxes = given["pixel_values"], given["tile_boxes"]
             if "integrated_gradients" in maps:
                 whole = maps["integrated_gradients"]
@@ -221,8 +219,8 @@ def evaluate_localisation(
             if done[case.query.style] > checked:
                 continue
             for part, names in _cumulative(PARTS):
-                other = shuffled(model, names, seed + number)
-                (theirs,) = attribute(other, processor, image, asked, methods, steps, batch_size)
+                other = Bench(shuffled(bench.model, names, seed + number), bench.processor)
+                (theirs,) = attribute(other, image, asked, methods, steps, batch_size)
                 for method in methods:
                     correlated[method][part].append(
                         likeness(values[method], theirs[method].values.numpy())

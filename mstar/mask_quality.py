@@ -14,13 +14,12 @@ import torch
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from .bench import Bench, computed_as
 from .data.benchmarks import Benchmark, readable, said_of
 from .evaluation import FEW, FEW_SAID, Estimate, estimate, paired, without_nan
 from .explain import canvas, together
 from .grounding import OutlinedPhotographs, coverage, ground, mask_iou, measures
-from .inference import computed_as, evaluating
 from .modeling import MstarModel
-from .processing import MstarProcessor
 from .sandbox_report import Measure, measure_lines
 from .trace import Trace
 from .versions import versions
@@ -113,8 +112,7 @@ def best_mask(covered: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 @torch.no_grad()
 def evaluate_masks(
-    model: MstarModel,
-    processor: MstarProcessor,
+    bench: Bench,
     benchmark: Benchmark,
     steps: int | None = None,
     seed: int = 0,
@@ -135,7 +133,7 @@ def evaluate_masks(
     Raises:
         ValueError: the benchmark does not outline its text, or steps out of range; see `readable`.
     """
-    steps = model.config.steps_from(steps)
+    steps = bench.config.steps_from(steps)
     OutlinedPhotographs(benchmark)  # or say so before all of them are opened
     benchmark = readable(benchmark, strict)
     outlined = OutlinedPhotographs(benchmark)
@@ -144,11 +142,11 @@ def evaluate_masks(
     shares, grid = [], (0, 0)
     shown = outlined.places
     batches = [shown[at : at + batch_size] for at in range(0, len(shown), batch_size)]
-    with evaluating(model):
+    with bench.evaluating():
         for batch in tqdm(batches, desc="masks", leave=False):
             images = [benchmark.images[i] for i in batch]
-            inputs = processor(images=images).to(model.device)
-            looks = list(_salient(model, inputs, steps))
+            inputs = bench.processor(images=images).to(bench.device)
+            looks = list(_salient(bench.model, inputs, steps))
             for row, i in enumerate(batch):
                 # of several tiles, what most of those that show a place call salient
                 salient = {
@@ -177,7 +175,7 @@ def evaluate_masks(
     if benchmark.left_out:
         about["left_out"] = benchmark.left_out
     lines = [_line(*of, np.array(values)) for of, values in found.items()]
-    attention = measures(ground(model, processor, outlined, steps, seed, batch_size))
+    attention = measures(ground(bench, outlined, steps, seed, batch_size))
     return MaskReport(about, estimate(100 * np.array(shares)), lines, attention)
 
 

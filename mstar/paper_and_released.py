@@ -18,13 +18,11 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from .ablation.features import PrecomputedVision, TokenProcessor, mosaic, tokens_of
+from .bench import Bench, computed_as, without_hooks
 from .configuration import SEMANTICS
 from .data import sandbox
 from .evaluation import FEW, FEW_SAID, Estimate, average_precisions, estimate, paired, without_nan
 from .grounding import coverage, mask_iou
-from .inference import computed_as, evaluating, without_hooks
-from .modeling import MstarModel
-from .processing import MstarProcessor
 from .queries import Query
 from .retrieval import Gallery
 from .texts import STYLES
@@ -101,8 +99,7 @@ class DifferencesReport:
 
 
 def compare_semantics(
-    model: MstarModel,
-    processor: MstarProcessor,
+    bench: Bench,
     seed: int = 0,
     images: int = 400,
     steps: int | None = None,
@@ -117,8 +114,8 @@ def compare_semantics(
     Raises:
         ValueError: T = 0, where there is no mask, or hooks on the model.
     """
-    without_hooks(model, "compare_semantics")
-    steps = model.config.steps_from(steps)
+    without_hooks(bench.model, "compare_semantics")
+    steps = bench.config.steps_from(steps)
     if steps < 1:
         raise ValueError(f"masks need a second look: steps (T) must be 1 or more; got {steps}.")
     gallery = sandbox.judging_gallery("easy", seed, images)
@@ -130,11 +127,11 @@ def compare_semantics(
         relevant[kept],
         [query for query, keep in zip(asked, kept, strict=True) if keep],
     )
-    tokens = _tokens(model, processor, gallery.scenes)
-    looking = copy.copy(model)
-    looking._modules = {**model._modules, "vision": PrecomputedVision(model.vision)}
-    looking.config = copy.copy(model.config)
-    given = TokenProcessor(processor)
+    tokens = _tokens(bench, gallery.scenes)
+    looking = copy.copy(bench.model)
+    looking._modules = {**bench.model._modules, "vision": PrecomputedVision(bench.model.vision)}
+    looking.config = copy.copy(bench.config)
+    given = Bench(looking, TokenProcessor(bench.processor))
     paper, released = (dict(SEMANTICS[name]) for name in ("paper", "released"))
     switched = {"paper": paper}
     for name in paper:
@@ -144,7 +141,7 @@ def compare_semantics(
     found = {}
     for name, fields in tqdm(switched.items(), desc="semantics"):
         with computed_as(looking, fields):
-            found[name] = _measure(looking, given, tokens, scenes, asked, relevant, steps)
+            found[name] = _measure(given, tokens, scenes, asked, relevant, steps)
     rows = [
         _row(name, one, found["paper"], asked, (paper, released)) for name, one in found.items()
     ]
@@ -181,11 +178,9 @@ def mosaics(scenes: Sequence[sandbox.Scene]) -> list[sandbox.Scene]:
     return found
 
 
-def _tokens(
-    model: MstarModel, processor: MstarProcessor, scenes: Sequence[sandbox.Scene]
-) -> list[NDArray[np.float16]]:
+def _tokens(bench: Bench, scenes: Sequence[sandbox.Scene]) -> list[NDArray[np.float16]]:
     """f₀ of every mosaic."""
-    single, each = tokens_of(model, processor, [scene.image for scene in scenes]), SIDE**2
+    single, each = tokens_of(bench, [scene.image for scene in scenes]), SIDE**2
     return [mosaic(single[at : at + each], SIDE) for at in range(0, len(single) - each + 1, each)]
 
 
@@ -203,8 +198,7 @@ class _Measured:
 
 @torch.no_grad()
 def _measure(
-    model: MstarModel,
-    processor: TokenProcessor,
+    bench: Bench,
     tokens: Sequence[NDArray[np.float16]],
     scenes: Sequence[sandbox.Scene],
     asked: Sequence[Query],
@@ -213,21 +207,21 @@ def _measure(
 ) -> _Measured:
     masked, iou, attention, assigned, grid = [], [], [], [], (0, 0)
     points = ["pve.0.salient", f"pve.{steps}.attention_map", "mim.assignment"]
-    with evaluating(model):
+    with bench.evaluating():
         for one, scene in zip(tokens, scenes, strict=True):
             words = list(dict.fromkeys(region.word for region in scene.regions))
             inputs = {
-                **processor(images=[one]).to(model.device),
-                **processor(text=words, styles="word").to(model.device),
+                **bench.inputs([one]),
+                **bench.inputs(texts=[Query(word, "word") for word in words]),
             }
-            _, trace = model.run_with_trace({**inputs, "steps": steps}, points)
+            _, trace = bench.model.run_with_trace({**inputs, "steps": steps}, points)
             hidden, grid = trace["pve.0.salient"][0, 0].numpy(), trace.grid
             masked.append(hidden.mean())
             polygons = [region.polygon for region in scene.regions]
             iou.append(mask_iou(hidden, coverage(polygons, scene.image.shape[:2], grid)))
             attention.append(trace[f"pve.{steps}.attention_map"][0, 0])
             assigned.append(trace["mim.assignment"][0])
-    gallery = Gallery.embed(model, processor, tokens, steps=steps)
+    gallery = Gallery.embed(bench, tokens, steps=steps)
     precisions = average_precisions(relevant, gallery.scores(asked).numpy())
     return _Measured(grid, np.array(masked), np.array(iou), attention, assigned, precisions)
 

@@ -17,14 +17,13 @@ from scipy.ndimage import maximum_filter
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from .bench import Bench
 from .causal import Change, scores
 from .data.pairs import Pair
 from .evaluation import Estimate, estimate, paired
 from .grounding import coverage
-from .inference import evaluating, pixels_of
 from .interventions import patch
 from .modeling import MstarModel
-from .processing import MstarProcessor
 from .queries import Query
 from .trace import Trace
 
@@ -112,8 +111,7 @@ def sites(model: MstarModel, steps: int) -> list[Site]:
 
 
 def patching(
-    model: MstarModel,
-    processor: MstarProcessor,
+    bench: Bench,
     pairs: Sequence[Pair],
     steps: int | None = None,
     seed: int = 0,
@@ -131,15 +129,15 @@ def patching(
     """
     if len(pairs) < 2:
         raise ValueError(f"patching needs two pairs at least; got {len(pairs)}.")
-    steps = model.config.steps_from(steps)
-    found = sites(model, steps)
+    steps = bench.config.steps_from(steps)
+    found = sites(bench.model, steps)
     rng = np.random.default_rng(seed)
     names = sorted({point for site in found for point in site.points})
     totals, effects = [], []
-    unrelated = _recorded(model, processor, pairs[-1], names, steps)
+    unrelated = _recorded(bench, pairs[-1], names, steps)
     for pair in tqdm(pairs, desc="patching", unit="pair", leave=False, delay=1):
-        trace = _recorded(model, processor, pair, names, steps)
-        total, restored = _measure(model, processor, pair, found, (trace, unrelated), rng)
+        trace = _recorded(bench, pair, names, steps)
+        total, restored = _measure(bench, pair, found, (trace, unrelated), rng)
         totals.append(total)
         effects.append(restored)
         unrelated = trace
@@ -169,22 +167,19 @@ def apart(touched: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bo
     return found.reshape(touched.shape)
 
 
-def _recorded(
-    model: MstarModel, processor: MstarProcessor, pair: Pair, names: list[str], steps: int
-) -> Trace:
-    with evaluating(model):
-        pixels = _pixels(model, processor, pair.first.image)
-        _, trace = model.run_with_trace({"pixel_values": pixels, "steps": steps}, names)
+def _recorded(bench: Bench, pair: Pair, names: list[str], steps: int) -> Trace:
+    with bench.evaluating():
+        pixels = _pixels(bench, pair.first.image)
+        _, trace = bench.model.run_with_trace({"pixel_values": pixels, "steps": steps}, names)
     return trace
 
 
-def _pixels(model: MstarModel, processor: MstarProcessor, image: NDArray[np.uint8]) -> Tensor:
-    return pixels_of(model, processor, [image], (1,))
+def _pixels(bench: Bench, image: NDArray[np.uint8]) -> Tensor:
+    return bench.pixels([image], (1,))
 
 
 def _measure(
-    model: MstarModel,
-    processor: MstarProcessor,
+    bench: Bench,
     pair: Pair,
     found: Sequence[Site],
     traces: tuple[Trace, Trace],
@@ -202,9 +197,7 @@ def _measure(
     query = [Query(pair.word.word, "word")]
 
     def score(scene: NDArray[np.uint8], change: Change) -> float:
-        return 100 * float(
-            scores(model, processor, _pixels(model, processor, scene), query, change)
-        )
+        return 100 * float(scores(bench, _pixels(bench, scene), query, change))
 
     plain = Change("plain", steps=steps)
     below = score(pair.second.image, plain)

@@ -1,8 +1,8 @@
 """Queries as a user types them: a text, or `style:text`."""
 
 import re
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, TypeAlias
 
 from .texts import STYLES, clean_caption
 
@@ -54,6 +54,23 @@ def parse_query(entry: str) -> Query:
     if not clean_caption(text):
         raise ValueError(f"the query {entry!r} has no words.")
     return Query(text, style)
+
+
+#: One text or several: a str, a `Query`, or a sequence of them.
+Texts: TypeAlias = str | Query | Sequence[str | Query]
+
+
+def as_queries(texts: Texts) -> list[Query]:
+    """One str or `Query` is one text, anything else several; a str is read by `parse_query`.
+
+    Raises:
+        ValueError: no text at all, or see `parse_query`.
+    """
+    alone = isinstance(texts, (str, Query))
+    queries = [as_query(text) for text in ([texts] if alone else texts)]
+    if not queries:
+        raise ValueError("give at least one text.")
+    return queries
 
 
 def as_query(query: str | Query, style: str = "auto") -> Query:

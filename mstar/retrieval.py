@@ -14,15 +14,13 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from . import hooks as hooking
+from .bench import Bench
 from .checkpoints import checkpoint_hash, default_device, load_checkpoint
+from .configuration import MstarConfig
 from .contributions import Contribution, contributions
-from .explain import NEEDED
 from .files import as_stored, said
 from .images import open_image
-from .inference import encode_images, encode_texts, evaluating, pixels_of
-from .modeling import MstarModel
 from .outputs import TextEncoding, VisionEmbeddings
-from .processing import MstarProcessor
 from .queries import Query, as_query
 from .ranking import Hit, Ranked
 from .reranking import TokenCache, rerank
@@ -80,13 +78,13 @@ class _Files(Sequence[Any]):
         return open_image(as_stored(self.folder, entry.name))
 
 
-def _check(shard: Shard, model: MstarModel, about: About) -> None:
+def _check(shard: Shard, config: MstarConfig, about: About) -> None:
     """See that a shard holds what the model makes: it may be of another gallery.
 
     Raises:
         ValueError: vectors of another number or size, or none where the model asks for them.
     """
-    config, vision = model.config, shard.vision
+    vision = shard.vision
     count = (about.steps + 1) * tile_count(about.tiles) * config.num_query_tokens
     sizes = {"features": (vision.features, config.embed_dim)}
     if config.multi_word_branch:
@@ -125,25 +123,23 @@ class Gallery:
 
     def __init__(
         self,
-        model: MstarModel,
-        processor: MstarProcessor,
+        bench: Bench,
         images: Sequence[Any],
         names: Sequence[str],
         steps: int,
         tiles: Sequence[int],
         parts: Sequence[Rows],
     ):
-        self.model, self.processor = model, processor
+        self.bench = bench
         self.images, self.names = images, tuple(names)
         self.steps, self.tiles = steps, tuple(tiles)
-        self._vectors = Vectors(model, parts)
+        self._vectors = Vectors(bench.model, parts)
         self._tokens = TokenCache()
 
     @classmethod
     def embed(
         cls,
-        model: MstarModel,
-        processor: MstarProcessor,
+        bench: Bench,
         images: Sequence[Any],
         names: Sequence[str] | None = None,
         steps: int | None = None,
@@ -162,18 +158,18 @@ class Gallery:
         names = [f"image {i}" for i in range(len(images))] if names is None else names
         if len(names) != len(images):
             raise ValueError(f"got {len(images)} images and {len(names)} names: one name each.")
-        steps = model.config.steps_from(steps)
-        tiles = processor.tiles if tiles is None else check_tiles(tiles)
+        steps = bench.config.steps_from(steps)
+        tiles = bench.processor.tiles if tiles is None else check_tiles(tiles)
         parts = []
-        with evaluating(model):
+        with bench.evaluating():
             for start in tqdm(range(0, len(images), batch_size), desc="gallery", leave=False):
                 batch = range(start, min(start + batch_size, len(images)))
                 photos = [images[i] for i in batch]
-                encoded = encode_images(model, processor, photos, steps, tiles)
-                kept = encoded.embeddings if model.config.multi_word_branch else None
+                encoded = bench.encode_images(photos, steps, tiles)
+                kept = encoded.embeddings if bench.config.multi_word_branch else None
                 vision = VisionEmbeddings(kept, encoded.features, encoded.tiles)
                 parts.append(Rows(vision, torch.tensor(batch)))
-        return cls(model, processor, images, names, steps, tiles, parts)
+        return cls(bench, images, names, steps, tiles, parts)
 
     @classmethod
     def open(
@@ -196,7 +192,7 @@ class Gallery:
         if images is not None and not Path(images).is_dir():
             raise FileNotFoundError(f"there is no folder of images {images}.")
         checkpoint = about.checkpoint if checkpoint is None else checkpoint
-        model, processor = load_checkpoint(checkpoint, default_device())
+        bench = load_checkpoint(checkpoint, default_device())
         found = checkpoint_hash(checkpoint)
         if found != about.sha256:
             raise ValueError(
@@ -205,7 +201,7 @@ class Gallery:
             )
         shards = read_shards(folder)
         for shard in shards:
-            _check(shard, model, about)
+            _check(shard, bench.config, about)
         entries = sorted((e for shard in shards for e in shard.entries), key=lambda e: e.name)
         if not entries:
             raise ValueError(f"the gallery {folder} is empty: run `mstar index` again.")
@@ -215,7 +211,7 @@ class Gallery:
             for shard in shards
         ]
         photos = _Files(Path(images or Path(folder, about.folder)), entries)
-        return cls(model, processor, photos, list(place), about.steps, about.tiles, parts)
+        return cls(bench, photos, list(place), about.steps, about.tiles, parts)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -237,7 +233,7 @@ class Gallery:
         Args:
             ratio: as of `search_many`; None = the configuration's `rerank_ratio`.
         """
-        ratio = self.model.config.rerank_ratio if ratio is None else ratio
+        ratio = self.bench.config.rerank_ratio if ratio is None else ratio
         return self._ranked(_asked(queries), ratio).scores
 
     def search(
@@ -311,23 +307,16 @@ class Gallery:
     def _explained(self, asked: Query, ranked: Ranked, hit: Hit) -> Explanation:
         kind, values = ranked.values(hit.image)
         vision = self._vectors.of(torch.tensor([hit.image]))
-        words = contributions(self.model, self.processor, asked, vision)
+        words = contributions(self.bench, asked, vision)
         texts = [asked, *(Query(one.word, "word") for one in words)]
-        inputs = self.processor(
-            images=[self.images[hit.image]],
-            text=[text.text for text in texts],
-            styles=[text.style for text in texts],
-            tiles=self.tiles,
-        ).to(self.model.device)
-        with evaluating(self.model):
-            _, trace = self.model.run_with_trace({**inputs, "steps": self.steps}, list(NEEDED))
-        trace.meta["texts"] = [list(text) for text in texts]
+        photo, looked = self.images[hit.image], {"pve_steps": self.steps, "tiles": self.tiles}
+        trace = self.bench.trace(photo, texts, **looked)
         best, *others = values.flatten().sort(descending=True).values.tolist()
         lead = best - others[0] if others else nan
         return Explanation(asked, hit, kind, values, lead, words, trace)
 
     def _ranked(self, queries: Sequence[Query], ratio: float | None) -> Ranked:
-        config = self.model.config
+        config = self.bench.config
         if ratio is None:
             ratio = config.rerank_ratio if config.rerank_weight else 0
         if not 0 <= ratio <= 1:
@@ -344,7 +333,7 @@ class Gallery:
             bar.update()
             return probability[number, best].nan_to_num(0)
 
-        with bar, evaluating(self.model):
+        with bar, self.bench.evaluating():
             if ratio:
                 final = rerank(cosine, matched, ratio, config.rerank_weight or 1.0)
         if lost:
@@ -360,17 +349,17 @@ class Gallery:
     def _encoded(self, queries: Sequence[Query]) -> tuple[TextEncoding, Tensor]:
         if not queries:
             raise ValueError("a search needs at least one query.")
-        with evaluating(self.model):
-            return encode_texts(self.model, self.processor, queries)
+        with self.bench.evaluating():
+            return self.bench.encode_texts(queries)
 
     @torch.no_grad()
     def _scores(self, texts: TextEncoding, is_word: Tensor) -> Tensor:
         scores = torch.empty(len(is_word), len(self))
         bar = tqdm(total=len(self), desc="search", unit="image", leave=False, delay=1)
-        with bar, evaluating(self.model):
+        with bar, self.bench.evaluating():
             for block in self._vectors.blocks(is_word):
                 scores[:, block.images] = (
-                    self.model.score(block.vision, texts, is_word).float().cpu()
+                    self.bench.model.score(block.vision, texts, is_word).float().cpu()
                 )
                 bar.update(len(block.images))
         wrong = (~scores.isfinite()).any(0).nonzero()
@@ -386,7 +375,7 @@ class Gallery:
         """The tiles at which the matching pass looks for one of the texts, int64 [k, K]."""
         one = slice(number, number + 1)
         vision = self._vectors.of(images)
-        return self.model.matched_tiles(vision, texts.of(one), is_word[one])[0].cpu()
+        return self.bench.model.matched_tiles(vision, texts.of(one), is_word[one])[0].cpu()
 
     @torch.no_grad()
     def _match(self, query: Query, images: Tensor, tiles: Tensor, lost: dict[int, str]) -> Tensor:
@@ -396,8 +385,8 @@ class Gallery:
             tiles: int64 [k, K], at which it looks.
             lost: image -> why it cannot be opened; filled here.
         """
-        data = self.processor(text=[query.text], styles=[query.style]).to(self.model.device)
-        run, found = hooking.active(self.model), []
+        data = self.bench.inputs(texts=query)
+        run, found = hooking.active(self.bench.model), []
         at_once = max(1, _MATCHED_AT_ONCE // tile_count(self.tiles))
         for some, looked in zip(images.split(at_once), tiles.split(at_once), strict=True):
             opened = self._opened(
@@ -413,7 +402,7 @@ class Gallery:
             tokens = encode(chosen) if run is not None else self._tokens.get(chosen, encode)
             tokens = tokens[torch.arange(len(chosen))[:, None], looked[there]]
             pairs = (data[name].expand(len(chosen), -1) for name in ("input_ids", "attention_mask"))
-            logits = self.model.match(tokens, *pairs, run)
+            logits = self.bench.model.match(tokens, *pairs, run)
             found[-1][there] = logits.softmax(-1)[:, 1].float().cpu()
         return torch.cat(found)
 
@@ -432,10 +421,10 @@ class Gallery:
     def _encode(self, opened: Mapping[int, Any], images: Sequence[int]) -> Tensor:
         """f₀ of these images, [n, V, N, D]."""
         photos = [opened[image] for image in images]
-        pixels = pixels_of(self.model, self.processor, photos, self.tiles)
+        pixels = self.bench.pixels(photos, self.tiles)
         count = pixels.shape[1]
-        heard = hooking.of_tiles(hooking.active(self.model), count)
-        return self.model.vision(pixels.flatten(0, 1), heard)[0].unflatten(0, (-1, count))
+        heard = hooking.of_tiles(hooking.active(self.bench.model), count)
+        return self.bench.model.vision(pixels.flatten(0, 1), heard)[0].unflatten(0, (-1, count))
 
     def _index(self, image: int | str) -> int:
         if isinstance(image, str):

@@ -13,13 +13,11 @@ import torch
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from .bench import Bench
 from .causal import Change, scores
 from .data.scenes import Scene
 from .evaluation import Estimate, Paired, estimate, paired
 from .grounding import coverage, mass_inside
-from .inference import evaluating, pixels_of
-from .modeling import MstarModel
-from .processing import MstarProcessor
 from .queries import Query
 
 
@@ -66,8 +64,7 @@ class Salience:
 
 
 def salience(
-    model: MstarModel,
-    processor: MstarProcessor,
+    bench: Bench,
     scenes: Sequence[Scene],
     steps: int | None = None,
     seed: int = 0,
@@ -84,11 +81,11 @@ def salience(
     Raises:
         ValueError: no scene has two words apart and free ground.
     """
-    steps = model.config.steps_from(steps)
+    steps = bench.config.steps_from(steps)
     rng = np.random.default_rng(seed)
     changes = []
     for scene in tqdm(scenes, desc="salience", unit="image", leave=False, delay=1):
-        found = _measure(model, processor, scene, steps, rng)
+        found = _measure(bench, scene, steps, rng)
         if found is not None:
             changes.append(found)
     if not changes:
@@ -106,8 +103,7 @@ def salience(
 
 
 def _measure(
-    model: MstarModel,
-    processor: MstarProcessor,
+    bench: Bench,
     scene: Scene,
     steps: int,
     rng: np.random.Generator,
@@ -116,10 +112,10 @@ def _measure(
     where there is none), and of the salient text's own."""
     if len(scene.regions) < 2:
         return None
-    pixels = pixels_of(model, processor, [scene.image], (1,))
-    with evaluating(model):
+    pixels = bench.pixels([scene.image], (1,))
+    with bench.evaluating():
         inputs = {"pixel_values": pixels, "steps": 0}
-        _, trace = model.run_with_trace(inputs, "pve.0.attention_map")
+        _, trace = bench.model.run_with_trace(inputs, "pve.0.attention_map")
     attention, size = trace["pve.0.attention_map"][0, 0].numpy(), scene.image.shape[:2]
     places = [coverage([one.polygon], size, trace.grid) for one in scene.regions]
     drawn = [mass_inside(attention, place) for place in places]
@@ -138,11 +134,11 @@ def _measure(
     if apart:
         covers["third covered"] = apart[int(rng.integers(len(apart)))]
     queries = [Query(scene.regions[n].word, "word") for n in (neglected, salient)]
-    plain = scores(model, processor, pixels, queries, Change("plain", steps=steps))[:, 0]
+    plain = scores(bench, pixels, queries, Change("plain", steps=steps))[:, 0]
     changed = {"third covered": np.full(2, np.nan)}
     for name, where in covers.items():
         change = Change(name, covered=torch.from_numpy(where), steps=steps)
-        changed[name] = (scores(model, processor, pixels, queries, change)[:, 0] - plain).numpy()
+        changed[name] = (scores(bench, pixels, queries, change)[:, 0] - plain).numpy()
     salient_covered, third, beside = (
         changed[f"{name} covered"] for name in ("salient", "third", "ground")
     )

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .bench import Bench
 from .data import sandbox
 from .data.labels import parse_semantic
 from .evaluation import (
@@ -24,9 +25,6 @@ from .evaluation import (
     scale_average_precisions,
 )
 from .grounding import ground, measures, outlined_scene
-from .inference import rank_gallery
-from .modeling import MstarModel
-from .processing import MstarProcessor
 from .queries import Query, words_of
 from .sandbox_report import Comparison, Ranking, SandboxReport
 from .versions import versions
@@ -35,8 +33,7 @@ Array = NDArray[np.float64]
 
 
 def evaluate_sandbox(
-    model: MstarModel,
-    processor: MstarProcessor,
+    bench: Bench,
     difficulty: str = "easy",
     seed: int = 0,
     images: int = 1000,
@@ -54,13 +51,13 @@ def evaluate_sandbox(
     Raises:
         ValueError: unknown difficulty, a seed, a number of images or steps out of range.
     """
-    steps = model.config.steps_from(steps)
+    steps = bench.config.steps_from(steps)
     gallery = sandbox.judging_gallery(difficulty, seed, images)
     truth = np.array([query.relevant for query in gallery.queries])
     own = [query.asked for query in gallery.queries]
     texts = list(dict.fromkeys([*own, *_shortcut_texts(gallery.queries)]))
     pictures = gallery.images
-    ranked = rank_gallery(model, processor, pictures, texts, steps)
+    ranked = bench.scores(pictures, texts, steps)
     by_text = dict(zip(texts, ranked, strict=True))
     scores = np.array([by_text[query] for query in own])
     about = {
@@ -75,16 +72,14 @@ def evaluate_sandbox(
     if controls:
         asked = [i for i, query in enumerate(gallery.queries) if query.style == "word"]
         queries = [gallery.queries[i].asked for i in asked]
-        compared = _controls(model, processor, pictures, queries, truth[asked], seed)
+        compared = _controls(bench, pictures, queries, truth[asked], seed)
     return SandboxReport(
         about,
         rankings(
             gallery.queries, truth, scores, seed, sandbox.DIFFICULTIES[gallery.difficulty].small
         ),
         shortcuts(gallery.scenes, gallery.queries, truth, scores, by_text),
-        measures(
-            ground(model, processor, [*map(outlined_scene, gallery.scenes[:200])], steps, seed)
-        ),
+        measures(ground(bench, [*map(outlined_scene, gallery.scenes[:200])], steps, seed)),
         compared,
     )
 
@@ -204,8 +199,7 @@ def _comparison(first_name: str, second_name: str, first: Array, second: Array) 
 
 
 def _controls(
-    model: MstarModel,
-    processor: MstarProcessor,
+    bench: Bench,
     images: Sequence[NDArray[np.uint8]],
     queries: Sequence[Query],
     truth: NDArray[np.bool_],
@@ -223,13 +217,13 @@ def _controls(
 
     def precisions(steps: int, listen: AbstractContextManager | None = None) -> Array:
         with listen or nullcontext():
-            scores = rank_gallery(model, processor, images, queries, steps=steps)
+            scores = bench.scores(images, queries, steps=steps)
         return average_precisions(truth, scores)
 
     once = precisions(0)
     twice = precisions(1)
-    unmasked = precisions(1, model.hooks({"pve.0.mask": empty}))
-    at_random = precisions(1, model.hooks({"pve.0.mask": shuffled}))
+    unmasked = precisions(1, bench.model.hooks({"pve.0.mask": empty}))
+    at_random = precisions(1, bench.model.hooks({"pve.0.mask": shuffled}))
     return [
         _comparison("T = 1", "T = 0", twice, once),
         _comparison("T = 1, empty mask", "T = 0", unmasked, once),

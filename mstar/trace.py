@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from . import files
 from .hooks import HookError, Names, find_point, select, unknown
+from .queries import Query
 
-_TENSORS, _META = "trace.safetensors", "trace.json"
+_TENSORS, _META, _PHOTO = "trace.safetensors", "trace.json", "photo.{}.png"
 
 
 @dataclass(eq=False)
@@ -28,7 +30,9 @@ class Trace(Mapping[str, Tensor]):
         boxes: left, top, right and bottom of each image's tiles as shares of its sides, float
             [B, V, 4]; None if no image was given.
         meta: anything JSON can hold; `run_with_trace` writes the configuration, the hashes of the
-            images, the seed and the versions of torch and transformers, callers add the texts.
+            images, the seed and the versions of torch and transformers.
+        queries: the N texts of the run; none where it was given tokens alone.
+        photos: the images as they were given, PIL images or uint8 arrays [H, W, 3]; none likewise.
     """
 
     tensors: dict[str, Tensor]
@@ -36,6 +40,8 @@ class Trace(Mapping[str, Tensor]):
     steps: int
     boxes: Tensor | None = None
     meta: dict[str, Any] = field(default_factory=dict)
+    queries: list[Query] = field(default_factory=list)
+    photos: list[Any] = field(default_factory=list)
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self.tensors:
@@ -74,8 +80,12 @@ class Trace(Mapping[str, Tensor]):
             raise HookError(f"cannot stack values of different shapes: {sorted(shapes)}.")
         return torch.stack([self.tensors[name] for name in chosen])
 
-    def save(self, folder: str | Path) -> Path:
-        """Write `trace.safetensors` and `trace.json` into a folder; returns the folder."""
+    def save(self, folder: str | Path, photos: bool = False) -> Path:
+        """Write `trace.safetensors` and `trace.json` into a folder; returns the folder.
+
+        Args:
+            photos: also the photographs, as `photo.0.png`, …
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         # copies: values that were not detached may be parts of one another
@@ -87,6 +97,8 @@ class Trace(Mapping[str, Tensor]):
             "steps": self.steps,
             "boxes": None if self.boxes is None else self.boxes.tolist(),
             "values": {name: list(find_point(name).axes) for name in self.tensors},
+            "queries": self.queries,
+            "photos": len(self.photos) if photos else 0,
             "meta": self.meta,
         }
         text = json.dumps(about, indent=1, ensure_ascii=False)
@@ -96,6 +108,9 @@ class Trace(Mapping[str, Tensor]):
         ):  # both are complete before either takes its place
             save_file(tensors, tensors_path)
             meta_path.write_text(text, encoding="utf-8")
+            for number, photo in enumerate(self.photos if photos else ()):
+                with files.replacing(folder / _PHOTO.format(number)) as path:
+                    as_picture(photo).save(path, format="PNG")
         return folder
 
     @classmethod
@@ -114,9 +129,19 @@ class Trace(Mapping[str, Tensor]):
         with safe_open(folder / _TENSORS, framework="pt") as stored:
             values = {name: stored.get_tensor(name) for name in about["values"]}
         grid = tuple(about["grid"]) if about["grid"] else None
-        if "boxes" not in about:
+        if "queries" not in about:
             raise ValueError(
-                f"the trace in {folder} was recorded before images had tiles: record it anew."
+                f"the trace in {folder} is of an older version of this package: record it anew."
             )
         boxes = None if about["boxes"] is None else torch.tensor(about["boxes"])
-        return cls(values, grid, about["steps"], boxes, about["meta"])
+        queries = [Query(*query) for query in about["queries"]]
+        photos = []
+        for number in range(about["photos"]):
+            with Image.open(folder / _PHOTO.format(number)) as photo:
+                photos.append(photo.convert("RGB"))
+        return cls(values, grid, about["steps"], boxes, about["meta"], queries, photos)
+
+
+def as_picture(photo: Any) -> Image.Image:
+    """A photograph of a trace as a PIL image."""
+    return photo if isinstance(photo, Image.Image) else Image.fromarray(photo)

@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from .modeling import MstarModel
     from .outputs import MstarOutput
 
+#: Hook points that pictures and explanations read (`mstar.explain`, `widgets`).
+NEEDED = (
+    "pve.*.attention_map",
+    "pve.*.salient",
+    "pve.*.mask",
+    "pve.*.layers.*.cross_attention",
+    "mim.*",
+    "scores",
+)
 #: Bytes a trace may take unless told otherwise: 1 GiB.
 BUDGET = 2**30
 

@@ -13,15 +13,15 @@ from torch import Tensor
 from tqdm import tqdm  # as text, which the runner passes on to the terminal
 
 from mstar import embedded, explain, files
+from mstar.bench import Bench
 from mstar.checkpoints import default_device, load_checkpoint
 from mstar.embedded import Sample
-from mstar.explain import NEEDED, Evidence, LookSummary, Rank
+from mstar.explain import Evidence, LookSummary, Rank
 from mstar.images import open_image
-from mstar.inference import rank_gallery
 from mstar.modeling import MstarModel
-from mstar.processing import MstarProcessor
 from mstar.queries import Query
 from mstar.trace import Trace
+from mstar.tracing import NEEDED
 from widgets import figures
 from widgets.picture import Picture
 
@@ -75,8 +75,8 @@ class Study:
         subject, left = self.subject, _BUDGET // images - _HEADS
         texts, styles = (list(part) for part in zip(*subject.queries, strict=True))
         asked = "Asked: " + " · ".join(f"{text} ({style})" for text, style in subject.queries)
-        looks = figures.looks(self.trace, subject.photo)
-        words = figures.words(self.trace, subject.photo, self.evidence)
+        looks = figures.looks(self.trace)
+        words = figures.words(self.trace)
         ranks = figures.ranks(subject.queries, self.ranks, self.gallery, self.own, self.answers)
         left -= sum(len(picture.markup) for picture in (looks, words, ranks))
         details = []
@@ -89,9 +89,7 @@ class Study:
                 picture = figures.note("Left out", f"The {name} view, to keep the page small.")
             left -= len(picture.markup)
             details.append(picture)
-        heads = figures.heads(
-            self.trace, subject.photo, self.evidence, budget=_HEADS + max(left, 0)
-        )
+        heads = figures.heads(self.trace, self.evidence, budget=_HEADS + max(left, 0))
         return [figures.heading(subject.name, asked), looks, heads, words, *details, ranks]
 
     def metrics(self) -> dict[str, Any]:
@@ -120,53 +118,46 @@ def subjects(settings: ImageReport) -> list[Subject]:
     ]
 
 
-def load(settings: ImageReport) -> tuple[MstarModel, MstarProcessor]:
-    """Model and processor, on the GPU where there is one, at the size that was asked for."""
-    model, processor = load_checkpoint(settings.folder, default_device())
-    tiled(processor, settings.tiles)
+def load(settings: ImageReport) -> Bench:
+    """The checkpoint, on the GPU where there is one, at the size that was asked for."""
+    bench = load_checkpoint(settings.folder, default_device())
+    tiled(bench.processor, settings.tiles)
     if settings.size is not None:
-        processor.image_processor.size = {"height": settings.size, "width": settings.size}
-    return model, processor
+        size = {"height": settings.size, "width": settings.size}
+        bench.processor.image_processor.size = size
+    return bench
 
 
 def study(
     settings: ImageReport,
-    model: MstarModel,
-    processor: MstarProcessor,
+    bench: Bench,
     chosen: Sequence[Subject],
 ) -> list[Study]:
     """Run the model on every image, and on the sample gallery for the ranks."""
     samples = embedded.gallery()
     photos = [open_image(sample.path) for sample in samples]
     queries = list(dict.fromkeys(q for subject in chosen for q in subject.queries))
-    scores = rank_gallery(model, processor, photos, queries, settings.steps, _BATCH)
+    scores = bench.scores(photos, queries, settings.steps, _BATCH)
     return [
-        _study(
-            settings, model, processor, subject, samples, photos, torch.from_numpy(scores), queries
-        )
+        _study(settings, bench, subject, samples, photos, torch.from_numpy(scores), queries)
         for subject in tqdm(chosen, desc="images", leave=False)
     ]
 
 
 def _study(
     settings: ImageReport,
-    model: MstarModel,
-    processor: MstarProcessor,
+    bench: Bench,
     subject: Subject,
     samples: Sequence[Sample],
     photos: list[Image.Image],
     scores: Tensor,
     queries: list[Query],
 ) -> Study:
-    texts, styles = (list(part) for part in zip(*subject.queries, strict=True))
-    inputs = processor(images=[subject.photo], text=texts, styles=styles).to(model.device)
-    inputs["steps"] = model.config.steps if settings.steps is None else settings.steps
-    _, trace = model.run_with_trace(inputs, [*NEEDED, *settings.record], seed=settings.seed)
-    trace.meta |= {
-        "texts": texts,
-        "styles": styles,
-        "files": [{"name": subject.name, "sha256": subject.sha256}],
-    }
+    points = [*NEEDED, *settings.record]
+    trace = bench.trace(
+        subject.photo, subject.queries, points, pve_steps=settings.steps, seed=settings.seed
+    )
+    trace.meta["files"] = [{"name": subject.name, "sha256": subject.sha256}]
     own = len(photos) if subject.place is None else subject.place
     gallery = [*photos, subject.photo] if subject.place is None else photos
     ranks, answers = [], {}
@@ -176,7 +167,7 @@ def _study(
             row = torch.cat([row, trace["scores"][n].to(row)])
         ranks.append(explain.rank(row, own))
         answers[query] = [i for i, sample in enumerate(samples) if sample.answers(*query)]
-    evidence = explain.explain_words(trace, texts, styles)
+    evidence = explain.explain_words(trace)
     looks = explain.summarise_looks(trace)
     return Study(subject, trace, looks, evidence, ranks, gallery, own, answers)
 

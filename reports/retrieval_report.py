@@ -61,12 +61,11 @@ def rank(settings: RetrievalReport) -> RankedBenchmark:
     Raises:
         ImportError: a peer that is not installed.
     """
-    model, processor = load_checkpoint(settings.checkpoints["checkpoint"], default_device())
-    tiled(processor, settings.tiles)
+    bench = load_checkpoint(settings.checkpoints["checkpoint"], default_device())
+    tiled(bench.processor, settings.tiles)
     return rank_benchmark(
         settings.load(),
-        model,
-        processor,
+        bench,
         settings.steps,
         settings.peers,
         settings.seed,
@@ -242,7 +241,7 @@ def timing(ranked: RankedBenchmark) -> Picture:
     return figures.table(
         "Time",
         "Images/s from the file to the scores of all queries (of a spotter, to the words), on "
-        f"{gallery.model.device}; a gallery that is embedded once does not pay that again.",
+        f"{gallery.bench.device}; a gallery that is embedded once does not pay that again.",
         ["", "as measured for this page"],
         rows,
     )
@@ -283,7 +282,7 @@ def save(settings: RetrievalReport, ranked: RankedBenchmark) -> dict[str, Any]:
         benchmark=f"{ranked.benchmark.name}: {len(ranked.benchmark.images)} images, "
         f"{len(ranked.benchmark.queries)} queries",
         T=ranked.gallery.steps,
-        device=str(ranked.gallery.model.device),
+        device=str(ranked.gallery.bench.device),
     )
     write_metrics(
         settings,

@@ -19,7 +19,7 @@ CELLS = {
     "lab": """\
 from mstar.grounding import coverage
 
-lab = MaskLab(model, processor, photo, texts, styles)
+lab = MaskLab(Bench(model, processor), photo, texts, styles)
 covered = coverage([words[0][1]], photo.size[::-1], trace.grid) > 0
 lab.region = covered.ravel().nonzero()[0].tolist()
 lab.run()

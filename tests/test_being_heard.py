@@ -5,12 +5,14 @@ import pytest
 import torch
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
+from mstar.bench import Bench
 from mstar.characters import character_tokenizer
 from mstar.configuration import MOST_STEPS
-from mstar.explain import NEEDED, explain_words
+from mstar.explain import explain_words
 from mstar.hooks import HookError
 from mstar.retrieval import Gallery
 from mstar.trace import Trace
+from mstar.tracing import NEEDED
 
 TEXTS = ["exit", "way", "way out", "exit, way"]
 STYLES = ["word", "word", "phrase", "combined"]
@@ -102,7 +104,7 @@ def test_recording_the_attention_of_s_changes_nothing_in_half_precision(photos, 
 def test_one_str_is_one_text(photos):
     model, processor = made()
     assert len(processor(text="exit")["input_ids"]) == 1
-    gallery = Gallery.embed(model, processor, photos, ["a", "b"])
+    gallery = Gallery.embed(Bench(model, processor), photos, ["a", "b"])
     assert len(gallery.search_many(["way out"])) == 1
     one, other = gallery.search_many(["way out"])[0], gallery.search("way out")
     assert [hit.score for hit in one] == [hit.score for hit in other]

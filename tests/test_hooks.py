@@ -63,7 +63,7 @@ def full(inputs):
 
 @pytest.fixture
 def model(tiny):
-    return tiny[0]
+    return tiny.model
 
 
 def plain(model, inputs):
@@ -491,11 +491,11 @@ def gradients(model, inputs):
 
 def test_gradient_checkpointing_records_once_and_keeps_the_gradients(tiny, full):
     quiet = dict(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
-    config = copy.deepcopy(tiny[0].config)
+    config = copy.deepcopy(tiny.model.config)
     for name, value in quiet.items():
         setattr(config.qformer_config, name, value)
     model = MstarModel(config).train()
-    model.load_state_dict(tiny[0].state_dict())
+    model.load_state_dict(tiny.model.state_dict())
     calls = []
 
     def halve(value, *, point):

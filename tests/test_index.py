@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from mstar import MstarConfig, MstarModel, MstarProcessor, cli, index, shards
+from mstar.bench import Bench
 from mstar.characters import character_tokenizer
 from mstar.checkpoints import checkpoint_hash, load_checkpoint
 from mstar.images import UnreadableImage, open_image
@@ -67,9 +68,10 @@ def test_a_gallery_on_disk_ranks_like_one_in_memory(checkpoint, photos, tmp_path
     assert (done.images, done.embedded, done.kept, done.unreadable) == (5, 5, 0, {})
     stored = Gallery.open(tmp_path / "gallery")
     assert list(stored.names) == NAMES
-    model, processor = load_checkpoint(checkpoint)
+    bench = load_checkpoint(checkpoint)
+    model, processor = bench.model, bench.processor
     images = [Image.open(photos / name).convert("RGB") for name in NAMES]
-    fresh = Gallery.embed(model, processor, images)
+    fresh = Gallery.embed(Bench(model, processor), images)
     # half precision: 11 bits of a number, and several numbers are summed
     torch.testing.assert_close(stored.scores(QUERIES), fresh.scores(QUERIES), atol=2e-3, rtol=0)
     ranked = [[hit.image for hit in hits] for hits in stored.search_many(QUERIES)]

@@ -334,7 +334,7 @@ def test_heads_must_divide_the_width():
     ids=["one multi-word text", "one word", "an image without text", "no word"],
 )
 def test_paper_batches_train(tiny, inputs, is_word, own):
-    model = tiny[0]
+    model = tiny.model
     batch = inputs | {"is_word": torch.tensor(is_word), "own": torch.tensor(own)}
     out = model(**batch)
     assert torch.isfinite(out.loss) and out.loss > 0
@@ -345,7 +345,7 @@ def test_paper_batches_train(tiny, inputs, is_word, own):
 
 
 def test_one_image_with_one_text_trains(tiny, inputs):
-    model = tiny[0]
+    model = tiny.model
     batch = {name: value[:1] for name, value in inputs.items()} | {"own": torch.tensor([[YES]])}
     out = model(**batch)
     assert out.contrastive_loss.item() == pytest.approx(0, abs=1e-6), "there is nothing to confuse"
@@ -354,7 +354,7 @@ def test_one_image_with_one_text_trains(tiny, inputs):
 
 
 def test_more_words_than_embeddings(tiny, inputs):
-    model, processor = tiny
+    model, processor = tiny.model, tiny.processor
     words = [f"word{i}" for i in range(6)]
     batch = dict(processor(text=words)) | {"pixel_values": inputs["pixel_values"][:1]}
     out = model(**batch, own=torch.ones(1, 6, dtype=torch.bool), steps=0)

@@ -15,13 +15,13 @@ from safetensors.torch import load_file, save_file
 from tqdm.auto import tqdm
 
 from .. import embedded, files
+from ..bench import Bench, evaluating
 from ..checkpoints import checkpoint_hash, load_checkpoint
 from ..configuration import MstarConfig
 from ..data import sandbox
 from ..data.galleries import Gallery
 from ..data.lexicon import ENOUGH
 from ..evaluation import scale_average_precisions
-from ..inference import evaluating, rank_gallery
 from ..modeling import MstarModel
 from ..queries import Query
 from ..training import Recipe, Stage, Trainer
@@ -86,8 +86,7 @@ class Experiment:
         self.folder, self.settings = Path(folder), settings
         self.seeds, self.arms = seeds, arms
         source = checkpoint or embedded.checkpoint()
-        self.base, processor = load_checkpoint(source)
-        self.processor = processor
+        self.base = load_checkpoint(source)
         side = max(arm.side for arm in arms)
         if settings.images < side**2:
             raise ValueError(f"a mosaic is made of {side**2} images; got images {settings.images}.")
@@ -156,7 +155,7 @@ class Experiment:
             torch.manual_seed(seed)
             model = self._model(arm)
             drawn = (_QUERIES, "sas.")
-            weights = self.base.state_dict()
+            weights = self.base.model.state_dict()
             model.load_state_dict(
                 {name: w for name, w in weights.items() if not name.startswith(drawn)}, strict=False
             )
@@ -173,13 +172,13 @@ class Experiment:
         # the preset's fields follow from the semantics
         sizes = {name: base[name] for name in _SIZES}
         model = MstarModel(MstarConfig(**(sizes | chosen | arm.overrides)))
-        model.vision.siglip = copy.deepcopy(self.base.vision.siglip)
+        model.vision.siglip = copy.deepcopy(self.base.model.vision.siglip)
         model.vision = PrecomputedVision(model.vision)
         return model
 
     def _train(self, model: MstarModel, arm: Arm, seed: int, steps: int, order: int) -> None:
         features = self.folder / f"features-{seed}"
-        cache(features, self.base, self.processor, seed, self.settings.images)
+        cache(features, self.base, seed, self.settings.images)
         stage = Stage(
             arm.name,
             Cached(str(features), arm.side),
@@ -196,20 +195,20 @@ class Experiment:
         work = self.folder / "work"
         shutil.rmtree(work, ignore_errors=True)
         recipe = Recipe((stage,), seed=order, assigned_weight=arm.assigned_weight)
-        Trainer(model, self.processor, recipe, work, workers=0, save_every=10**9).run()
+        bench = Bench(model, self.base.processor)
+        Trainer(bench, recipe, work, workers=0, save_every=10**9).run()
         shutil.rmtree(work)
 
     def _gallery(self, name: str, side: int) -> "_Judged":
         if (name, side) not in self._galleries:
-            self._galleries[name, side] = _Judged.made(
-                self.base, self.processor, name, self.settings.gallery, side
-            )
+            made = _Judged.made(self.base, name, self.settings.gallery, side)
+            self._galleries[name, side] = made
         return self._galleries[name, side]
 
     def _judge(self, model: MstarModel, arm: Arm, name: str) -> dict[str, Any]:
         judged = self._gallery(name, arm.side)
-        tokens = TokenProcessor(self.processor)
-        scores = rank_gallery(model, tokens, judged.tokens, judged.queries, arm.looks)
+        bench = Bench(model, TokenProcessor(self.base.processor))
+        scores = bench.scores(judged.tokens, judged.queries, arm.looks)
         precisions = {
             group: scale_average_precisions(judged.truth, positive, scores)
             for group, positive in judged.groups.items()
@@ -237,13 +236,13 @@ class _Judged:
     groups: dict[str, NDArray[np.bool_]]  # [Q, B], the positives that count
 
     @classmethod
-    def made(cls, base: MstarModel, processor: Any, name: str, images: int, side: int) -> "_Judged":
+    def made(cls, base: Bench, name: str, images: int, side: int) -> "_Judged":
         words = min(60, max(ENOUGH, images // 6))
         gallery = sandbox.gallery(
             500, sandbox.DIFFICULTIES[name], images, seen=words, unseen=words, progress=True
         )
         asked = [query for query in gallery.queries if query.style == "word"]
-        tokens = tokens_of(base, processor, gallery.images)
+        tokens = tokens_of(base, gallery.images)
         each = side**2
         count = images // each
         truth = np.array([q.relevant for q in asked])[:, : count * each]

@@ -13,11 +13,10 @@ from tqdm.auto import tqdm
 from transformers import BatchFeature
 
 from .. import files
+from ..bench import Bench
 from ..data import sandbox
 from ..data.stream import Item, Items, Rendered, Stream
 from ..hooks import TiledRun
-from ..inference import evaluating, pixels_of
-from ..modeling import MstarModel
 from ..processing import MstarProcessor
 from ..vision import VisionEncoder
 
@@ -26,21 +25,17 @@ _AT_ONCE = 50
 
 
 @torch.no_grad()
-def tokens_of(
-    model: MstarModel, processor: MstarProcessor, images: Sequence[NDArray[np.uint8]]
-) -> NDArray[np.float16]:
+def tokens_of(bench: Bench, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float16]:
     """f₀ of each image, float16 [images, N, D]."""
     parts = []
-    with evaluating(model):
+    with bench.evaluating():
         for start in tqdm(range(0, len(images), _AT_ONCE), desc="φ", leave=False):
-            pixels = pixels_of(model, processor, images[start : start + _AT_ONCE], (1,))
-            parts.append(model.vision(pixels[:, 0])[0].half().cpu().numpy())
+            pixels = bench.pixels(images[start : start + _AT_ONCE], (1,))
+            parts.append(bench.model.vision(pixels[:, 0])[0].half().cpu().numpy())
     return np.concatenate(parts)
 
 
-def cache(
-    folder: Path, model: MstarModel, processor: MstarProcessor, seed: int, images: int
-) -> None:
+def cache(folder: Path, bench: Bench, seed: int, images: int) -> None:
     """Write tokens and word lists of easy training scenes; nothing is done where they are."""
     if folder.exists():
         return
@@ -50,7 +45,7 @@ def cache(
         for start in tqdm(range(0, images, 10 * _AT_ONCE), desc="features"):
             items = [stream[i] for i in range(start, min(start + 10 * _AT_ONCE, images))]
             texts += [item["texts"] for item in items]
-            parts.append(tokens_of(model, processor, [item["image"].numpy() for item in items]))
+            parts.append(tokens_of(bench, [item["image"].numpy() for item in items]))
         np.save(made / _TOKENS, np.concatenate(parts))
         (made / _TEXTS).write_text(json.dumps(texts), encoding="utf-8")
 
@@ -130,7 +125,10 @@ class TokenProcessor:
         self.processor = processor
 
     def __call__(
-        self, images: Sequence[NDArray[np.float16]] | None = None, **texts: object
+        self,
+        images: Sequence[NDArray[np.float16]] | None = None,
+        tiles: Sequence[int] | None = None,
+        **texts: object,
     ) -> BatchFeature:
         if images is None:
             return self.processor(**texts)

@@ -11,6 +11,7 @@ from mstar import embedded
 from mstar.ablation import DOUBLED, Arm, Experiment, Findings, Settings
 from mstar.ablation.features import Cached, PrecomputedVision, mosaic, tokens_of
 from mstar.ablation.findings import interval
+from mstar.bench import Bench
 from mstar.checkpoints import load_checkpoint
 from mstar.data import sandbox
 from mstar.data.stream import Rendered, Stream
@@ -29,7 +30,7 @@ def test_tokens_that_were_kept_do_what_phi_does(embedded_model):
     with torch.no_grad():
         pixels = processor(images=images)["pixel_values"]
         expected = model(pixel_values=pixels).images.features
-        tokens = torch.from_numpy(tokens_of(model, processor, images))
+        tokens = torch.from_numpy(tokens_of(Bench(model, processor), images))
         vision, model.vision = model.vision, PrecomputedVision(model.vision)
         try:
             found = model(pixel_values=tokens).images.features

@@ -48,7 +48,8 @@ def step_against_cpu(part: Part) -> None:
 
 def _objective(device: str, scenes: int) -> tuple[Objective, dict]:
     """The embedded model and a batch of scenes, as the trainer gives it."""
-    model, processor = load_checkpoint(embedded.checkpoint(), device)
+    bench = load_checkpoint(embedded.checkpoint(), device)
+    model, processor = bench.model, bench.processor
     data, rng = Rendered(), np.random.default_rng(1)
     items = data.open(1, model.config.vision_config.image_size)
     batch = sandbox.collate([items.item(i, rng) for i in range(scenes)])
@@ -110,7 +111,7 @@ def resumed(part: Part) -> None:
 
     def run(place: Path, callback=None) -> None:
         options = {"save_every": 2, "workers": 0, "precision": "no", "callback": callback}
-        Trainer(*fresh(brief), brief, place, **options).run()
+        Trainer(fresh(brief), brief, place, **options).run()
 
     with tempfile.TemporaryDirectory() as folder:
         whole, cut = Path(folder, "whole"), Path(folder, "cut")
@@ -138,7 +139,7 @@ def notebook_minute(part: Part) -> None:
         stages=tuple(replace(s, steps=None, minutes=minutes * s.steps / steps) for s in stages),
     )
     with tempfile.TemporaryDirectory() as folder:
-        run = Trainer(*fresh(recipe), recipe, folder)
+        run = Trainer(fresh(recipe), recipe, folder)
         run.run()
         rows, log = _curve(Path(folder)), run.progress.log
         saved = run.save_checkpoint(Path(folder, "checkpoint"))

@@ -68,7 +68,7 @@ def _step(part: Part, stage: Stage, model: Callable, workers: int, seconds: floa
 
     recipe = Recipe((stage,))
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(*model(recipe), recipe, folder, workers=workers, callback=clock)
+        trainer = Trainer(model(recipe), recipe, folder, workers=workers, callback=clock)
         with suppress(_Enough):
             trainer.run()
     half = times[len(times) // 2 :]

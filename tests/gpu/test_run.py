@@ -223,12 +223,12 @@ def test_before_the_end_the_weights_so_far_are_kept(tmp_path, monkeypatch):
     out.mkdir()
     stage = Stage("find", Rendered("strips"), 4, 1e-3, steps=3, pve_steps=0, matching_every=0)
     recipe = Recipe((stage,))
-    trainer = Trainer(*load_checkpoint(init), recipe, run_folder, workers=0, save_every=2)
+    trainer = Trainer(load_checkpoint(init), recipe, run_folder, workers=0, save_every=2)
     trainer.run()
     assert train.keep(run_folder, out) == "the run's own checkpoint"
     with tarfile.open(out / train.CHECKPOINT) as archive:
         archive.extractall(tmp_path, filter="data")
-    model, _ = load_checkpoint(tmp_path / "checkpoint")
+    model = load_checkpoint(tmp_path / "checkpoint").model
     assert model.config.num_query_tokens == trainer.model.config.num_query_tokens
 
 

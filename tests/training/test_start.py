@@ -127,8 +127,8 @@ def test_what_cannot_be_a_start_is_said_in_one_sentence(model, tmp_path):
 
 def test_a_fresh_model_follows_from_the_seed():
     one, processor = fresh(sandbox(seed=5))
-    other, _ = fresh(sandbox(seed=5))
-    third, _ = fresh(sandbox(seed=6))
+    other = fresh(sandbox(seed=5)).model
+    third = fresh(sandbox(seed=6)).model
     weight = one.vision_projection.weight
     assert torch.equal(other.vision_projection.weight, weight)
     assert not torch.equal(third.vision_projection.weight, weight)

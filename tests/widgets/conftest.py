@@ -10,7 +10,7 @@ from PIL import Image
 from mstar import MstarConfig, MstarModel, MstarProcessor, Trace
 from mstar.characters import character_tokenizer
 from mstar.data import sandbox
-from mstar.explain import NEEDED
+from mstar.tracing import NEEDED
 
 
 @dataclass

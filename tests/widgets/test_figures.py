@@ -12,8 +12,9 @@ from PIL import Image
 
 from mstar import Trace
 from mstar.evaluation import Estimate
-from mstar.explain import NEEDED, Evidence, explain_words, rank
+from mstar.explain import Evidence, explain_words, rank
 from mstar.queries import Query
+from mstar.tracing import NEEDED
 from widgets import figures, sprites
 from widgets.sprites import Scale
 

@@ -67,7 +67,6 @@ class _Lot:
 
 def explore(
     trace: Trace,
-    photo: Image.Image,
     words: Sequence[Region] = (),
     image: int = 0,
     query: int | None = None,
@@ -80,7 +79,7 @@ def explore(
     several tiles, `tile` (a number, or `all`).
 
     Args:
-        trace: with the points of `mstar.explain.NEEDED`.
+        trace: with the points of `mstar.tracing.NEEDED`.
         words: words of the image with their polygons, for the read-out.
         query, tile: whose single heads are shown where all maps would be too many
             (`has_all_maps`); None = of the mean.
@@ -104,6 +103,7 @@ def explore(
         said = [f"{0.5 * np.abs(m).mean():.0%} of the attention moved" for m in values]
         tables[name] = _table(lot, values, signed, said, styles)
     images = {name: table.sprite.uri for name, table in tables.items()}
+    photo = explain.photo_of(trace, image)
     rows = _read_out(trace, photo, words, lots, maps, image, tables)
     body = markup.figure(
         "Every look, layer, head and query",

@@ -28,7 +28,6 @@ class Source:
 
 def heads(
     trace: Trace,
-    photo: Image.Image,
     evidence: Sequence[Evidence] = (),
     image: int = 0,
     budget: int | None = None,
@@ -42,6 +41,7 @@ def heads(
     """
     sources = _head_sources(trace, evidence, image)
     asked, styles = len(sources), tile_styles(trace, image)
+    photo = explain.photo_of(trace, image)
     picture = _heads(trace, photo, sources, asked, styles)
     while budget and len(sources) > 1 and (size := len(picture.markup)) > budget:
         fit = min(int(len(sources) * budget / size), len(sources) - 1)
