@@ -6,14 +6,14 @@ from typing import Any
 
 import torch
 
-from . import embedded
-from .attribution import METHODS, Attribution, attribute
-from .bench import Bench
-from .causal import Change, Row, sweep
-from .checkpoints import default_device, load_checkpoint
-from .images import listed
-from .queries import Texts, as_queries
-from .retrieval import Gallery
+from mstar.experiments.sweep import Change, Row, sweep
+from mstar.explain.attribution import METHODS, Attribution, attribute
+from mstar.io import embedded
+from mstar.io.bench import Bench
+from mstar.io.checkpoints import default_device, load_checkpoint
+from mstar.io.images import listed
+from mstar.search.gallery import Gallery
+from mstar.texts import Texts, as_queries
 
 
 class Workbench(Bench):
@@ -51,7 +51,7 @@ class Workbench(Bench):
     ) -> Gallery:
         """Images embedded once, to be searched; see `Gallery.embed`.
 
-        A folder is embedded by `mstar.index` and opened by `Gallery.open`.
+        A folder is embedded by `mstar.search.index` and opened by `Gallery.open`.
         """
         return Gallery.embed(self, listed(images), names, pve_steps, tiles=tiles)
 

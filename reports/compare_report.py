@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm  # as text, which the runner passes on to the terminal
 
-from mstar.bench import Bench
-from mstar.benchmark_evaluation import Run, groups, timed
-from mstar.checkpoints import default_device, load_checkpoint
 from mstar.data.benchmarks import Benchmark
-from mstar.evaluation import FEW, average_precisions, paired
-from mstar.retrieval import Gallery
+from mstar.evaluate.benchmark import Run, groups, timed
+from mstar.evaluate.metrics import FEW, average_precisions, paired
+from mstar.io.bench import Bench
+from mstar.io.checkpoints import default_device, load_checkpoint
+from mstar.search.gallery import Gallery
 from widgets import figures
 from widgets.picture import Picture
 

@@ -12,16 +12,18 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm  # as text, which the runner passes on to the terminal
 
-from mstar import embedded, explain, files
-from mstar.bench import Bench
-from mstar.checkpoints import default_device, load_checkpoint
-from mstar.embedded import Sample
-from mstar.explain import Evidence, LookSummary, Rank
-from mstar.images import open_image
-from mstar.modeling import MstarModel
-from mstar.queries import Query
-from mstar.trace import Trace
-from mstar.tracing import NEEDED
+from mstar import files
+from mstar.explain import looks as explain
+from mstar.explain.looks import Evidence, LookSummary, Rank
+from mstar.hooks.record import NEEDED
+from mstar.hooks.trace import Trace
+from mstar.io import embedded
+from mstar.io.bench import Bench
+from mstar.io.checkpoints import default_device, load_checkpoint
+from mstar.io.embedded import Sample
+from mstar.io.images import open_image
+from mstar.model.modeling import MstarModel
+from mstar.texts import Query
 from widgets import figures
 from widgets.picture import Picture
 
@@ -204,7 +206,7 @@ def save(settings: ImageReport, model: MstarModel, studies: Sequence[Study]) -> 
         "semantics": model.config.semantics,
         "T": studies[0].trace.steps,
         "image size": f"{grid[0] * patch} × {grid[1] * patch} pixels, {grid[0]} × {grid[1]} tokens",
-        "sample gallery": f"{len(embedded.gallery())} rendered images (python -m mstar.embedded)",
+        "sample gallery": f"{len(embedded.gallery())} rendered images, see mstar.io.embedded",
         "device": str(model.device),
         **({"tiles": f"{tiles}, each of that size"} if tiles > 1 else {}),
         **{f"sha256 of {n}: {s.subject.name}": s.subject.sha256 for n, s in enumerate(studies)},

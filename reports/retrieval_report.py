@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mstar.benchmark_evaluation import (
+from mstar.data.benchmarks import Benchmark
+from mstar.evaluate.benchmark import (
     Group,
     RankedBenchmark,
     Run,
@@ -20,14 +21,13 @@ from mstar.benchmark_evaluation import (
     most_at_best,
     rank_benchmark,
 )
-from mstar.checkpoints import default_device, load_checkpoint
-from mstar.data.benchmarks import Benchmark
-from mstar.evaluation import (
+from mstar.evaluate.metrics import (
     Estimate,
     average_precisions,
     paired,
     precision_recall,
 )
+from mstar.io.checkpoints import default_device, load_checkpoint
 from mstar.tiles import tile_count
 from widgets import figures
 from widgets.figures.parts import place_said

@@ -94,7 +94,7 @@ def tiny_checkpoint(tmp_path_factory) -> Path:
     import torch
 
     from mstar import MstarConfig, MstarModel, MstarProcessor
-    from mstar.characters import character_tokenizer
+    from mstar.io.processing import character_tokenizer
 
     folder = tmp_path_factory.mktemp("checkpoint")
     torch.manual_seed(0)
@@ -110,8 +110,8 @@ def tiny():
     import torch
 
     from mstar import MstarConfig, MstarModel, MstarProcessor
-    from mstar.bench import Bench
-    from mstar.characters import character_tokenizer
+    from mstar.io.bench import Bench
+    from mstar.io.processing import character_tokenizer
 
     torch.manual_seed(1)
     config = MstarConfig.tiny(initializer_range=0.2)

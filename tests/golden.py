@@ -24,16 +24,20 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from mstar.assignment import assign, assign_per_image, word_scores
-from mstar.binarize import salient_region
-from mstar.characters import character_tokenizer
-from mstar.configuration import MstarConfig
-from mstar.losses import contrastive_loss, matching_pairs, soft_targets
-from mstar.official import load_released, load_tokenizer, our_name, resize_positions, resize_queries
-from mstar.outputs import MstarOutput
-from mstar.processing import MstarProcessor
-from mstar.recycling import Look
-from mstar.reranking import rerank
+from mstar.io.processing import MstarProcessor, character_tokenizer
+from mstar.io.released import (
+    load_released,
+    load_tokenizer,
+    our_name,
+    resize_positions,
+    resize_queries,
+)
+from mstar.model.assignment import assign, assign_per_image, word_scores
+from mstar.model.configuration import MstarConfig
+from mstar.model.losses import contrastive_loss, matching_pairs, soft_targets
+from mstar.model.outputs import MstarOutput
+from mstar.model.recycling import Look, salient_region
+from mstar.search.reranking import rerank
 from mstar.texts import clean_caption
 
 Tensors = dict[str, Tensor]

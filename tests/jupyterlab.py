@@ -21,9 +21,9 @@ ROOT = Path(__file__).resolve().parents[1]
 #: Loads the checkpoint and one run; `CHECKPOINT` is its folder.
 SETUP = """\
 from PIL import Image
-from mstar.checkpoints import load_checkpoint
-from mstar.data import sandbox
-from mstar.tracing import NEEDED
+from mstar.io.checkpoints import load_checkpoint
+from mstar.data.scenes import sandbox
+from mstar.hooks.record import NEEDED
 from widgets import *
 
 bench = load_checkpoint("CHECKPOINT")

@@ -16,9 +16,9 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from mstar import embedded
-from mstar.checkpoints import load_checkpoint
-from mstar.data import sandbox
+from mstar.data.scenes import sandbox
+from mstar.io import embedded
+from mstar.io.checkpoints import load_checkpoint
 from mstar.training import Trainer, continued
 from tests.conftest import CHROMIUM, CHROMIUM_FLAGS
 from tests.jupyterlab import SETUP, Lab, served

@@ -5,17 +5,17 @@ import copy
 import pytest
 import torch
 
-from mstar import embedded
-from mstar import hooks as hooking
-from mstar.attribution import METHODS, OCCLUSION_WINDOW, Scorer, attribute
-from mstar.bench import Bench
-from mstar.checkpoints import load_checkpoint
-from mstar.data import sandbox
-from mstar.explain import embedding_maps, weighted_maps
-from mstar.interventions import patch
-from mstar.paper_and_released import compare_semantics
-from mstar.queries import Query
-from mstar.salience import salience
+from mstar.data.scenes import sandbox
+from mstar.experiments.salience import salience
+from mstar.experiments.semantics import compare_semantics
+from mstar.explain.attribution import METHODS, OCCLUSION_WINDOW, Scorer, attribute
+from mstar.explain.looks import embedding_maps, weighted_maps
+from mstar.hooks import points as hooking
+from mstar.hooks.interventions import patch
+from mstar.io import embedded
+from mstar.io.bench import Bench
+from mstar.io.checkpoints import load_checkpoint
+from mstar.texts import Query
 
 GRID = (16, 16)
 QUERIES = [

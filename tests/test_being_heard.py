@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
-from mstar.bench import Bench
-from mstar.characters import character_tokenizer
-from mstar.configuration import MOST_STEPS
-from mstar.explain import explain_words
-from mstar.hooks import HookError
-from mstar.retrieval import Gallery
-from mstar.trace import Trace
-from mstar.tracing import NEEDED
+from mstar.explain.looks import explain_words
+from mstar.hooks.points import HookError
+from mstar.hooks.record import NEEDED
+from mstar.hooks.trace import Trace
+from mstar.io.bench import Bench
+from mstar.io.processing import character_tokenizer
+from mstar.model.configuration import MOST_STEPS
+from mstar.search.gallery import Gallery
 
 TEXTS = ["exit", "way", "way out", "exit, way"]
 STYLES = ["word", "word", "phrase", "combined"]

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mstar import benchmark_evaluation, cli, peers
-from mstar.bench import Bench
-from mstar.benchmark_evaluation import at_best, best_count, groups, most_at_best, rank_benchmark
+from mstar.cli import __main__ as cli
 from mstar.data.benchmarks import Benchmark, rendered
-from mstar.evaluation import average_precisions
-from mstar.queries import Query
+from mstar.evaluate import benchmark as benchmark_evaluation
+from mstar.evaluate import spotters as peers
+from mstar.evaluate.benchmark import at_best, best_count, groups, most_at_best, rank_benchmark
+from mstar.evaluate.metrics import average_precisions
+from mstar.io.bench import Bench
+from mstar.texts import Query
 
 
 class Reader:

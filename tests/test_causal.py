@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from mstar import causal
-from mstar import hooks as hooking
-from mstar.bench import Bench
-from mstar.cases import cases
-from mstar.causal import Change, Row, case_scores, case_table, importance, sweep, units
-from mstar.data import sandbox
-from mstar.interventions import ablate_queries, cover, patch
-from mstar.queries import Query
+from mstar.data.scenes import sandbox
+from mstar.evaluate.cases import cases
+from mstar.experiments import sweep as causal
+from mstar.experiments.sweep import Change, Row, case_scores, case_table, importance, sweep, units
+from mstar.hooks import points as hooking
+from mstar.hooks.interventions import ablate_queries, cover, patch
+from mstar.io.bench import Bench
+from mstar.texts import Query
 
 QUERIES = [Query("exit", "word"), Query("one way", "phrase")]
 

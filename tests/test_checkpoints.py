@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
-from mstar.characters import character_tokenizer
-from mstar.checkpoints import checkpoint_hash, load_checkpoint
+from mstar.io.checkpoints import checkpoint_hash, load_checkpoint
+from mstar.io.processing import character_tokenizer
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from mstar import MstarConfig, MstarModel, __version__, cli, training
-from mstar.checkpoints import load_checkpoint
-from mstar.data import sandbox
+from mstar import MstarConfig, MstarModel, __version__, training
+from mstar.cli import __main__ as cli
+from mstar.data.scenes import sandbox
+from mstar.io.checkpoints import load_checkpoint
 from mstar.training import recipes
 
 
@@ -252,13 +253,13 @@ def test_the_papers_four_stages_run_dry(recipe, paper_files, tmp_path, monkeypat
 
 
 def test_stopped_from_the_keyboard_is_one_sentence(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr("mstar.index.index_folder", Mock(side_effect=KeyboardInterrupt))
+    monkeypatch.setattr("mstar.search.index.index_folder", Mock(side_effect=KeyboardInterrupt))
     assert cli.main(["index", str(tmp_path), str(tmp_path / "gallery")]) == 130
     assert capsys.readouterr().err == "mstar: stopped; what was finished is kept.\n"
 
 
 def test_what_the_system_says_has_no_number(monkeypatch, capsys, tmp_path):
     failing = Mock(side_effect=PermissionError(1, "Operation not permitted", "/a/b"))
-    monkeypatch.setattr("mstar.index.index_folder", failing)
+    monkeypatch.setattr("mstar.search.index.index_folder", failing)
     assert cli.main(["index", str(tmp_path), str(tmp_path / "gallery")]) == 2
     assert capsys.readouterr().err == "mstar: error: Operation not permitted: /a/b.\n"

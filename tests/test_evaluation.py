@@ -8,9 +8,7 @@ import torch
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
-from mstar.bench import Bench
-from mstar.characters import character_tokenizer
-from mstar.evaluation import (
+from mstar.evaluate.metrics import (
     at_scale,
     average_precision,
     average_precisions,
@@ -23,7 +21,9 @@ from mstar.evaluation import (
     random_scores,
     scale_average_precisions,
 )
-from mstar.queries import Query
+from mstar.io.bench import Bench
+from mstar.io.processing import character_tokenizer
+from mstar.texts import Query
 
 
 def test_average_precision_known_answers():

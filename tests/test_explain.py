@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from mstar.assignment import assign
-from mstar.explain import (
+from mstar.explain.looks import (
     assigned_words,
     cross_attention,
     embedding_maps,
@@ -14,7 +13,8 @@ from mstar.explain import (
     summarise_looks,
     weighted_maps,
 )
-from mstar.trace import Trace
+from mstar.hooks.trace import Trace
+from mstar.model.assignment import assign
 
 WHOLE = torch.tensor([[[0.0, 0.0, 1.0, 1.0]]])
 

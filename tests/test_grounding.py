@@ -5,11 +5,9 @@ import pytest
 import torch
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
-from mstar.bench import Bench
-from mstar.characters import character_tokenizer
-from mstar.data import sandbox
 from mstar.data.benchmarks import Benchmark
-from mstar.grounding import (
+from mstar.data.scenes import sandbox
+from mstar.evaluate.grounding import (
     Outlined,
     OutlinedPhotographs,
     coverage,
@@ -20,6 +18,8 @@ from mstar.grounding import (
     outlined_scene,
     pointing_game,
 )
+from mstar.io.bench import Bench
+from mstar.io.processing import character_tokenizer
 
 
 def test_coverage_of_whole_and_partial_tokens():

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from mstar import MstarConfig, MstarModel
-from mstar import hooks as hooking
-from mstar.hooks import POINTS, HookError, Run, find_point, point_names
-from mstar.tracing import estimate_bytes
+from mstar.hooks import points as hooking
+from mstar.hooks.points import POINTS, HookError, Run, find_point, point_names
+from mstar.hooks.record import estimate_bytes
 
 STEPS = 2
 NAMES = point_names(MstarConfig.tiny(), STEPS)

@@ -17,15 +17,18 @@ from PIL import Image, PngImagePlugin
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from mstar import MstarConfig, MstarModel, MstarProcessor, cli, index, shards
-from mstar.bench import Bench
-from mstar.characters import character_tokenizer
-from mstar.checkpoints import checkpoint_hash, load_checkpoint
-from mstar.images import UnreadableImage, open_image
-from mstar.index import index_folder
-from mstar.queries import Query
-from mstar.retrieval import Gallery
-from mstar.shards import read_about, read_shards
+from mstar import MstarConfig, MstarModel, MstarProcessor
+from mstar.cli import __main__ as cli
+from mstar.io.bench import Bench
+from mstar.io.checkpoints import checkpoint_hash, load_checkpoint
+from mstar.io.images import UnreadableImage, open_image
+from mstar.io.processing import character_tokenizer
+from mstar.search import index
+from mstar.search import store as shards
+from mstar.search.gallery import Gallery
+from mstar.search.index import index_folder
+from mstar.search.store import read_about, read_shards
+from mstar.texts import Query
 
 QUERIES = [Query("exit", "word"), Query("one way", "phrase"), Query("stop, go", "combined")]
 

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from mstar import MstarConfig, MstarModel
-from mstar.bench import evaluating
+from mstar.io.bench import evaluating
 
 
 @pytest.fixture

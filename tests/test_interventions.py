@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from mstar.hooks import HookError
-from mstar.interventions import (
+from mstar.hooks.interventions import (
     Intervention,
     ablate_heads,
     ablate_queries,
@@ -15,6 +14,7 @@ from mstar.interventions import (
     random_masks,
     skip_layer,
 )
+from mstar.hooks.points import HookError
 
 
 @pytest.fixture

@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from mstar import embedded, localisation
-from mstar.attribution import METHODS
-from mstar.cases import cases
-from mstar.checkpoints import load_checkpoint
-from mstar.data import sandbox
-from mstar.grounding import coverage, pointing_game
-from mstar.localisation import (
+from mstar.data.scenes import sandbox
+from mstar.evaluate import localisation
+from mstar.evaluate.cases import cases
+from mstar.evaluate.grounding import coverage, pointing_game
+from mstar.evaluate.localisation import (
     ANOTHER,
     MEASURES,
     PARTS,
@@ -25,6 +23,9 @@ from mstar.localisation import (
     order,
     shuffled,
 )
+from mstar.explain.attribution import METHODS
+from mstar.io import embedded
+from mstar.io.checkpoints import load_checkpoint
 from mstar.texts import STYLES
 
 GRID = (4, 4)

@@ -7,12 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
-from mstar.bench import Bench
-from mstar.data import sandbox
 from mstar.data.benchmarks import Photographs, rendered
-from mstar.grounding import ground, mask_iou, outlined_scene
-from mstar.images import UnreadableImage
-from mstar.mask_quality import SIGMAS, best_mask, evaluate_masks
+from mstar.data.scenes import sandbox
+from mstar.evaluate.grounding import ground, mask_iou, outlined_scene
+from mstar.evaluate.masks import SIGMAS, best_mask, evaluate_masks
+from mstar.io.bench import Bench
+from mstar.io.images import UnreadableImage
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import torch
 from torch.nn import functional as F
 
 from mstar import MstarConfig, MstarModel
-from mstar.assignment import assign, assign_per_image, word_scores
-from mstar.losses import (
+from mstar.model.assignment import assign, assign_per_image, word_scores
+from mstar.model.losses import (
     assigned_loss,
     attention_entropy,
     contrastive_loss,
@@ -18,7 +18,7 @@ from mstar.losses import (
     soft_cross_entropy,
     soft_targets,
 )
-from mstar.matching import MultiWordBranch
+from mstar.model.matching import MultiWordBranch
 
 YES, NO = True, False
 

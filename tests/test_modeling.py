@@ -11,13 +11,14 @@ from PIL import Image
 from transformers import AutoConfig, AutoModel
 
 import mstar
-from mstar import MstarConfig, MstarModel, MstarProcessor, images
-from mstar.configuration import SEMANTICS
-from mstar.images import open_image
-from mstar.processing import CLIP_MEAN, CLIP_STD
-from mstar.reranking import rerank
+from mstar import MstarConfig, MstarModel, MstarProcessor
+from mstar.io import images
+from mstar.io.images import open_image
+from mstar.io.processing import CLIP_MEAN, CLIP_STD
+from mstar.model.configuration import SEMANTICS
+from mstar.model.vision import ConvStem, sine_positions
+from mstar.search.reranking import rerank
 from mstar.texts import STYLES
-from mstar.vision import ConvStem, sine_positions
 
 OWN = torch.tensor([[True, False, True], [False, True, True]])
 

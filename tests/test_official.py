@@ -8,12 +8,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mstar import cli
-from mstar.checkpoints import load_checkpoint
-from mstar.configuration import MstarConfig
-from mstar.losses import contrastive_loss
-from mstar.modeling import MstarModel
-from mstar.official import (
+from mstar.cli import __main__ as cli
+from mstar.io.checkpoints import load_checkpoint
+from mstar.io.released import (
     convert,
     infer_config,
     load_released,
@@ -24,6 +21,9 @@ from mstar.official import (
     resize_positions,
     resize_queries,
 )
+from mstar.model.configuration import MstarConfig
+from mstar.model.losses import contrastive_loss
+from mstar.model.modeling import MstarModel
 
 LETTERS = [*"abcdefghijklmnopqrstuvwxyz'", "##a", "##b", "photo", "of"]
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *LETTERS]

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from mstar import MstarModel
-from mstar.bench import computed_as
-from mstar.configuration import SEMANTICS
-from mstar.data import sandbox
-from mstar.paper_and_released import TRAINING, compare_semantics, mosaics
+from mstar.data.scenes import sandbox
+from mstar.experiments.semantics import TRAINING, compare_semantics, mosaics
+from mstar.io.bench import computed_as
+from mstar.model.configuration import SEMANTICS
 from mstar.texts import STYLES
 
 

@@ -5,17 +5,17 @@ import pytest
 import torch
 from scipy.ndimage import maximum_filter
 
-from mstar import embedded
-from mstar import hooks as hooking
-from mstar import patching as experiment
-from mstar.bench import Bench
-from mstar.causal import Change, scores
-from mstar.checkpoints import load_checkpoint
-from mstar.data import sandbox
-from mstar.grounding import coverage
-from mstar.interventions import patch
-from mstar.patching import apart, patching, sites
-from mstar.queries import Query
+from mstar.data.scenes import sandbox
+from mstar.evaluate.grounding import coverage
+from mstar.experiments import patching as experiment
+from mstar.experiments.patching import apart, patching, sites
+from mstar.experiments.sweep import Change, scores
+from mstar.hooks import points as hooking
+from mstar.hooks.interventions import patch
+from mstar.io import embedded
+from mstar.io.bench import Bench
+from mstar.io.checkpoints import load_checkpoint
+from mstar.texts import Query
 
 
 @pytest.fixture(scope="module")

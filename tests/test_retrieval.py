@@ -6,13 +6,14 @@ import pytest
 import torch
 from PIL import Image
 
-from mstar import MstarConfig, MstarModel, MstarProcessor, vectors
-from mstar.bench import Bench
-from mstar.characters import character_tokenizer
-from mstar.contributions import without_each
-from mstar.queries import Query, guess_style, parse_query, words_of
-from mstar.reranking import TokenCache, rerank, rerank_count
-from mstar.retrieval import Gallery
+from mstar import MstarConfig, MstarModel, MstarProcessor
+from mstar.explain.contributions import without_each
+from mstar.io.bench import Bench
+from mstar.io.processing import character_tokenizer
+from mstar.search import vectors
+from mstar.search.gallery import Gallery
+from mstar.search.reranking import TokenCache, rerank, rerank_count
+from mstar.texts import Query, guess_style, parse_query, words_of
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from mstar import salience as experiment
-from mstar.bench import Bench
-from mstar.data import sandbox
-from mstar.data.scenes import Scene
-from mstar.grounding import coverage
-from mstar.salience import box, elsewhere, salience
+from mstar.data.scenes import sandbox
+from mstar.data.scenes.scene import Scene
+from mstar.evaluate.grounding import coverage
+from mstar.experiments import salience as experiment
+from mstar.experiments.salience import box, elsewhere, salience
+from mstar.io.bench import Bench
 
 
 @pytest.fixture(scope="module")

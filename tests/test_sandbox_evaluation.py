@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from mstar import MstarConfig, MstarModel, MstarProcessor, cli
-from mstar.characters import character_tokenizer
-from mstar.data import sandbox
-from mstar.queries import Query
-from mstar.sandbox_evaluation import evaluate_sandbox, rankings, shortcuts
+from mstar import MstarConfig, MstarModel, MstarProcessor
+from mstar.cli import __main__ as cli
+from mstar.data.scenes import sandbox
+from mstar.evaluate.sandbox import evaluate_sandbox, rankings, shortcuts
+from mstar.io.processing import character_tokenizer
+from mstar.texts import Query
 
 IMAGES = 40  # the fewest that hold the fewest queries
 

@@ -6,12 +6,9 @@ import torch
 from PIL import Image
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
-from mstar.assignment import place_of
-from mstar.attribution import METHODS, OCCLUSION_WINDOW, Scorer, attribute
-from mstar.bench import Bench
-from mstar.causal import Change, sweep
-from mstar.characters import character_tokenizer
-from mstar.explain import (
+from mstar.experiments.sweep import Change, sweep
+from mstar.explain.attribution import METHODS, OCCLUSION_WINDOW, Scorer, attribute
+from mstar.explain.looks import (
     assigned_words,
     canvas,
     cross_attention,
@@ -22,9 +19,12 @@ from mstar.explain import (
     together,
     weighted_maps,
 )
-from mstar.hooks import HookError
-from mstar.interventions import force_mask, freeze_masks, patch, random_masks
-from mstar.queries import Query
+from mstar.hooks.interventions import force_mask, freeze_masks, patch, random_masks
+from mstar.hooks.points import HookError
+from mstar.io.bench import Bench
+from mstar.io.processing import character_tokenizer
+from mstar.model.assignment import place_of
+from mstar.texts import Query
 
 V, Q = 5, 2
 #: A part of 64 × 48 px is 38 px wide and high: 8 · 48 / 38 and 8 · 64 / 38 cells.

@@ -8,16 +8,16 @@ import torch
 from PIL import Image
 
 from mstar import MstarConfig, MstarModel, MstarProcessor, Trace
-from mstar.assignment import Place, place_of
-from mstar.bench import Bench
-from mstar.characters import character_tokenizer
-from mstar.explain import query_count, tile_count
-from mstar.index import index_folder
-from mstar.multimodal import Shared
-from mstar.queries import Query
-from mstar.retrieval import Gallery
-from mstar.shards import read_about
-from mstar.tracing import NEEDED
+from mstar.explain.looks import query_count, tile_count
+from mstar.hooks.record import NEEDED
+from mstar.io.bench import Bench
+from mstar.io.processing import character_tokenizer
+from mstar.model.assignment import Place, place_of
+from mstar.model.multimodal import Shared
+from mstar.search.gallery import Gallery
+from mstar.search.index import index_folder
+from mstar.search.store import read_about
+from mstar.texts import Query
 
 V, Q = 5, 4
 TEXTS = dict(text=["exit", "one way"], styles=["word", "phrase"])

@@ -8,7 +8,7 @@ import torch
 import transformers
 
 from mstar import Trace, files
-from mstar.hooks import HookError
+from mstar.hooks.points import HookError
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_a_failing_save_keeps_the_old_trace(trace, tmp_path, monkeypatch, meta):
 
     changed = Trace({"scores": torch.zeros(1, 1)}, (9, 9), 1, None, meta)
     if meta == {"a": 1}:
-        monkeypatch.setattr("mstar.trace.save_file", half)
+        monkeypatch.setattr("mstar.hooks.trace.save_file", half)
     with pytest.raises((OSError, TypeError)):
         changed.save(tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

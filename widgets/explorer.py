@@ -6,7 +6,7 @@ from typing import Any
 
 import traitlets
 
-from mstar.trace import Trace
+from mstar.hooks.trace import Trace
 
 from . import figures
 from .figures.explore import Region, has_all_maps

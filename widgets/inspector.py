@@ -5,7 +5,7 @@ from typing import Any
 
 import traitlets
 
-from mstar.trace import Trace
+from mstar.hooks.trace import Trace
 
 from . import figures
 from .picture import Picture

@@ -6,14 +6,14 @@ import torch
 import traitlets
 from PIL import Image
 
-from mstar import interventions
-from mstar.bench import Bench
-from mstar.explain import canvas, query_count, tile_count
-from mstar.images import opened
-from mstar.queries import Texts, as_queries
+from mstar.explain.looks import canvas, query_count, tile_count
+from mstar.hooks import interventions
+from mstar.hooks.record import NEEDED
+from mstar.hooks.trace import Trace, as_picture
+from mstar.io.bench import Bench
+from mstar.io.images import opened
+from mstar.texts import Texts, as_queries
 from mstar.tiles import in_tiles
-from mstar.trace import Trace, as_picture
-from mstar.tracing import NEEDED
 
 from . import figures
 from .picture import Picture

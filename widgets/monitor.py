@@ -10,7 +10,7 @@ import torch
 import traitlets
 from PIL import Image
 
-from mstar.bench import Bench
+from mstar.io.bench import Bench
 from mstar.training.batching import normalise
 
 from . import figures

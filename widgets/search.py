@@ -7,9 +7,9 @@ import ipywidgets
 import traitlets
 from PIL import Image
 
-from mstar.bench import Bench
-from mstar.queries import Query, as_query, guess_style
-from mstar.retrieval import Gallery, Hit
+from mstar.io.bench import Bench
+from mstar.search.gallery import Gallery, Hit
+from mstar.texts import Query, as_query, guess_style
 from mstar.tiles import tile_count
 
 from . import figures

@@ -6,16 +6,16 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from ..bench import Bench
-from ..data import sandbox
-from ..data.photographs import Photographs
-from ..evaluation import mean_average_precision
-from ..images import open_image
-from ..modeling import MstarModel
-from ..queries import Query
-from . import reading
-from .batching import normalise
-from .recipes import READING, Stage
+from mstar.data.lists.photographs import Photographs
+from mstar.data.scenes import sandbox
+from mstar.evaluate.metrics import mean_average_precision
+from mstar.io.bench import Bench
+from mstar.io.images import open_image
+from mstar.model.modeling import MstarModel
+from mstar.texts import Query
+from mstar.training import reading
+from mstar.training.batching import normalise
+from mstar.training.recipes import READING, Stage
 
 
 def judge(

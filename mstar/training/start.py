@@ -11,19 +11,18 @@ from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from ..bench import Bench
-from ..characters import character_tokenizer
-from ..configuration import MstarConfig
-from ..modeling import MstarModel
-from ..official import (
+from mstar.io.bench import Bench
+from mstar.io.processing import MstarProcessor, character_tokenizer
+from mstar.io.released import (
     MULTI_WORD_TOKENS,
     WORD_TOKENS,
     load_tokenizer,
     resize_positions,
     resize_queries,
 )
-from ..processing import MstarProcessor
-from .recipes import Recipe
+from mstar.model.configuration import MstarConfig
+from mstar.model.modeling import MstarModel
+from mstar.training.recipes import Recipe
 
 _POSITIONS = "vision.siglip.embeddings.position_embedding.weight"
 _QUERIES = "multimodal.query_tokens"

@@ -18,20 +18,20 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from .. import distributed, files
-from ..assignment import NotFinite
-from ..bench import Bench
-from ..checkpoints import quiet
-from ..data.mixed import Mixed
-from ..data.stream import Items, Positions, Stream, collate
-from ..modeling import MstarModel
-from . import reading
-from .batching import make_batch, normalise
-from .judge import judge
-from .objectives import Objective
-from .recipes import READING, Recipe, Stage, learning_rate
-from .start import resize_images
-from .state import CHECKPOINT, Guard, Progress, RunFolder, TrainingStopped
+from mstar import distributed, files
+from mstar.data.lists.mixed import Mixed
+from mstar.data.lists.stream import Items, Positions, Stream, collate
+from mstar.io.bench import Bench
+from mstar.io.checkpoints import quiet
+from mstar.model.assignment import NotFinite
+from mstar.model.modeling import MstarModel
+from mstar.training import reading
+from mstar.training.batching import make_batch, normalise
+from mstar.training.judge import judge
+from mstar.training.objectives import Objective
+from mstar.training.recipes import READING, Recipe, Stage, learning_rate
+from mstar.training.start import resize_images
+from mstar.training.state import CHECKPOINT, Guard, Progress, RunFolder, TrainingStopped
 
 RECORD = "training.json"
 #: Steps between two looks at how good the model is; the end of a stage is always looked at.

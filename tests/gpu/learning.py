@@ -10,10 +10,10 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from mstar import embedded
-from mstar.checkpoints import load_checkpoint
-from mstar.data import sandbox
-from mstar.data.stream import Rendered
+from mstar.data.lists.stream import Rendered
+from mstar.data.scenes import sandbox
+from mstar.io import embedded
+from mstar.io.checkpoints import load_checkpoint
 from mstar.training import Recipe, Stage, Trainer, fresh, trainer
 from mstar.training import sandbox as whole_recipe
 from mstar.training.batching import make_batch, normalise

@@ -8,13 +8,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mstar.bench import Bench
-from mstar.benchmark_evaluation import RankedBenchmark, Run
-from mstar.checkpoints import load_checkpoint
 from mstar.data.benchmarks import Benchmark, load
-from mstar.evaluation import average_precisions
-from mstar.queries import Query
-from mstar.retrieval import Gallery, Hit
+from mstar.evaluate.benchmark import RankedBenchmark, Run
+from mstar.evaluate.metrics import average_precisions
+from mstar.io.bench import Bench
+from mstar.io.checkpoints import load_checkpoint
+from mstar.search.gallery import Gallery, Hit
+from mstar.texts import Query
 from reports import compare_report, retrieval_report
 from reports.compare_report import Compared
 from reports.retrieval_parameters import RetrievalReport

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
-from mstar.data import sandbox
+from mstar.data.scenes import sandbox
 from mstar.training.batching import hard_negatives, make_batch, normalise, similar
 
 LISTS = [

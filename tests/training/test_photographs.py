@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from mstar.checkpoints import load_checkpoint
-from mstar.data import sandbox
-from mstar.data.mixed import Mixed
-from mstar.data.photographs import is_held_out
+from mstar.data.lists.mixed import Mixed
+from mstar.data.lists.photographs import is_held_out
+from mstar.data.scenes import sandbox
+from mstar.io.checkpoints import load_checkpoint
 from mstar.training import Trainer, judge, photographs, training_record
 from mstar.training.state import CURVE
 from tests.training.conftest import small

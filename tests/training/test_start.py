@@ -11,9 +11,10 @@ from transformers import (
     SiglipVisionModel,
 )
 
-from mstar import MstarConfig, MstarModel, MstarProcessor, characters
-from mstar.characters import character_tokenizer
-from mstar.official import resize_positions, resize_queries
+from mstar import MstarConfig, MstarModel, MstarProcessor
+from mstar.io import processing as characters
+from mstar.io.processing import character_tokenizer
+from mstar.io.released import resize_positions, resize_queries
 from mstar.training import fresh, grown, paper_word, photographs, sandbox, warm_start
 from mstar.training.start import resize_images
 

@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 
 from mstar import distributed
-from mstar.bench import evaluating
-from mstar.checkpoints import load_checkpoint
-from mstar.data import sandbox
-from mstar.data.stream import Annotated
+from mstar.data.lists.stream import Annotated
+from mstar.data.scenes import sandbox
+from mstar.io.bench import evaluating
+from mstar.io.checkpoints import load_checkpoint
 from mstar.training import Recipe, Trainer, TrainingStopped, judge, training_record
 from mstar.training.objectives import Objective
 from mstar.training.recipes import READING

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mstar.bench import Bench
+from mstar.io.bench import Bench
 from widgets import AssignmentInspector, Compare, MaskLab, MultiWordView, PveExplorer, Search
 from widgets.picture import asset
 

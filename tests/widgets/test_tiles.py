@@ -11,12 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
-from mstar.assignment import place_of
-from mstar.bench import Bench
-from mstar.explain import canvas, explain_words, query_count, together
-from mstar.retrieval import Hit
-from mstar.trace import Trace
-from mstar.tracing import NEEDED
+from mstar.explain.looks import canvas, explain_words, query_count, together
+from mstar.hooks.record import NEEDED
+from mstar.hooks.trace import Trace
+from mstar.io.bench import Bench
+from mstar.model.assignment import place_of
+from mstar.search.gallery import Hit
 from widgets import AssignmentInspector, Compare, MaskLab, MultiWordView, PveExplorer, figures
 from widgets.sprites import Scale
 

@@ -14,10 +14,10 @@ import torch
 import traitlets
 from PIL import Image
 
-from mstar.assignment import assign
-from mstar.bench import Bench
-from mstar.explain import examine_assignment
-from mstar.trace import Trace
+from mstar.explain.looks import examine_assignment
+from mstar.hooks.trace import Trace
+from mstar.io.bench import Bench
+from mstar.model.assignment import assign
 from mstar.training.start import resize_images
 from widgets import (
     AssignmentInspector,

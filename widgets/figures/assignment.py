@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mstar import explain
-from mstar.assignment import UNASSIGNED
-from mstar.explain import Pick
-from mstar.trace import Trace
+from mstar.explain import looks as explain
+from mstar.explain.looks import Pick
+from mstar.hooks.trace import Trace
+from mstar.model.assignment import UNASSIGNED
 
 from .. import markup, sprites
 from ..picture import Picture, text
@@ -58,7 +58,7 @@ def assignment(
     Of an image of several tiles the embeddings that are near no word have no column.
 
     Args:
-        trace: with the points of `mstar.tracing.NEEDED`.
+        trace: with the points of `mstar.hooks.record.NEEDED`.
     """
     rows, assignable = explain.assigned_words(trace, image)
     if not rows:

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from mstar import explain
-from mstar.trace import Trace
+from mstar.explain import looks as explain
+from mstar.hooks.trace import Trace
 
 from .. import markup, sprites
 from ..picture import Picture, text

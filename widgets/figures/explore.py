@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from mstar import explain
-from mstar.assignment import Place, place_of
-from mstar.grounding import coverage
-from mstar.trace import Trace
+from mstar.evaluate.grounding import coverage
+from mstar.explain import looks as explain
+from mstar.hooks.trace import Trace
+from mstar.model.assignment import Place, place_of
 
 from .. import markup, sprites
 from ..picture import Picture, text
@@ -79,7 +79,7 @@ def explore(
     several tiles, `tile` (a number, or `all`).
 
     Args:
-        trace: with the points of `mstar.tracing.NEEDED`.
+        trace: with the points of `mstar.hooks.record.NEEDED`.
         words: words of the image with their polygons, for the read-out.
         query, tile: whose single heads are shown where all maps would be too many
             (`has_all_maps`); None = of the mean.

@@ -1,7 +1,7 @@
 """What the model looked at in each step."""
 
-from mstar import explain
-from mstar.trace import Trace
+from mstar.explain import looks as explain
+from mstar.hooks.trace import Trace
 
 from .. import markup, sprites
 from ..picture import Picture

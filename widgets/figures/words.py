@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mstar import explain
-from mstar.assignment import Place
-from mstar.explain import Evidence
-from mstar.trace import Trace
+from mstar.explain import looks as explain
+from mstar.explain.looks import Evidence
+from mstar.hooks.trace import Trace
+from mstar.model.assignment import Place
 
 from .. import markup, sprites
 from ..picture import Picture, text

@@ -1,0 +1,168 @@
+"""The paper's salience experiment (fig. 1b and 4), over many images and with two controls.
+
+Cover the text that draws most attention: does the score of the text that draws least rise? Covering
+anything changes an image, so the same is done with a region of the same shape where no text is; and
+as any text may be in the way of any other, with another text, neither salient nor neglected.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from mstar.data.scenes.scene import Scene
+from mstar.evaluate.grounding import coverage, mass_inside
+from mstar.evaluate.metrics import Estimate, Paired, estimate, paired
+from mstar.experiments.sweep import Change, scores
+from mstar.io.bench import Bench
+from mstar.texts import Query
+
+
+@dataclass(frozen=True)
+class Salience:
+    """What covering the salient text does to the score of the neglected one, × 100.
+
+    Attributes:
+        against_ground: change of the score when the salient text is covered, and when a region of
+            the same shape without any text is; a difference above 0 = text held it down.
+        against_text: the same two of the images with a third text, which is covered instead of
+            ground; a difference above 0 = the salient text held it down more than any text does. It
+            may be the larger of the two.
+        raised, raised_by_ground: images in which the score rises, in %.
+        own: change of the salient text's own score when it is covered, to see that it was, and what
+            the presence of a text is worth.
+        images: scenes in which it could be done; `left_out` had fewer than two words, the two too
+            near each other, or no free place.
+    """
+
+    against_ground: Paired
+    against_text: Paired
+    raised: Estimate
+    raised_by_ground: Estimate
+    own: Estimate
+    images: int
+    left_out: int
+
+    def __str__(self) -> str:
+        ground, text = self.against_ground, self.against_text
+        return "\n".join([
+            f"{self.images} images ({self.left_out} left out); change of a cosine × 100 [95 %]",
+            f"  neglected text, salient text covered    {ground.first}",
+            f"  neglected text, as much ground covered  {ground.second}",
+            f"  difference, paired                      {ground.difference}",
+            f"  images in which it rises, in %          {self.raised}, control "
+            f"{self.raised_by_ground}",
+            f"  salient text, itself covered            {self.own}",
+            f"of these {text.first.count} with a third text",
+            f"  neglected text, salient text covered    {text.first}",
+            f"  neglected text, third text covered      {text.second}",
+            f"  difference, paired                      {text.difference}",
+        ])  # fmt: skip
+
+
+def salience(
+    bench: Bench,
+    scenes: Sequence[Scene],
+    steps: int | None = None,
+    seed: int = 0,
+) -> Salience:
+    """Cover the salient text of each scene, as much ground, and a third text.
+
+    Salient is the word with most of C₀ inside, neglected the one with least; the third is drawn
+    from the others.
+
+    Args:
+        steps: T; None = the configuration's.
+        seed: of the places of the controls, and of the third texts.
+
+    Raises:
+        ValueError: no scene has two words apart and free ground.
+    """
+    steps = bench.config.steps_from(steps)
+    rng = np.random.default_rng(seed)
+    changes = []
+    for scene in tqdm(scenes, desc="salience", unit="image", leave=False, delay=1):
+        found = _measure(bench, scene, steps, rng)
+        if found is not None:
+            changes.append(found)
+    if not changes:
+        raise ValueError("no scene has two words apart and free ground to cover.")
+    covered, ground, third, own = 100 * np.array(changes).T
+    return Salience(
+        paired(covered, ground),
+        paired(covered, third),
+        estimate(100 * (covered > 0)),
+        estimate(100 * (ground > 0)),
+        estimate(own),
+        len(changes),
+        len(scenes) - len(changes),
+    )
+
+
+def _measure(
+    bench: Bench,
+    scene: Scene,
+    steps: int,
+    rng: np.random.Generator,
+) -> tuple[float, float, float, float] | None:
+    """Changes of the neglected score with the salient text, ground or a third text covered (NaN
+    where there is none), and of the salient text's own."""
+    if len(scene.regions) < 2:
+        return None
+    pixels = bench.pixels([scene.image], (1,))
+    with bench.evaluating():
+        inputs = {"pixel_values": pixels, "steps": 0}
+        _, trace = bench.model.run_with_trace(inputs, "pve.0.attention_map")
+    attention, size = trace["pve.0.attention_map"][0, 0].numpy(), scene.image.shape[:2]
+    places = [coverage([one.polygon], size, trace.grid) for one in scene.regions]
+    drawn = [mass_inside(attention, place) for place in places]
+    salient, neglected = int(np.argmax(drawn)), int(np.argmin(drawn))
+    region = box(places[salient] > 0)
+    ground = elsewhere(region, sum(places) > 0, rng)
+    if ground is None or (region & (places[neglected] > 0)).any():
+        return None
+    covers = {"salient covered": region, "ground covered": ground}
+    apart = [
+        one
+        for n, place in enumerate(places)
+        if n not in (salient, neglected)
+        and not ((one := box(place > 0)) & (region | (places[neglected] > 0))).any()
+    ]
+    if apart:
+        covers["third covered"] = apart[int(rng.integers(len(apart)))]
+    queries = [Query(scene.regions[n].word, "word") for n in (neglected, salient)]
+    plain = scores(bench, pixels, queries, Change("plain", steps=steps))[:, 0]
+    changed = {"third covered": np.full(2, np.nan)}
+    for name, where in covers.items():
+        change = Change(name, covered=torch.from_numpy(where), steps=steps)
+        changed[name] = (scores(bench, pixels, queries, change)[:, 0] - plain).numpy()
+    salient_covered, third, beside = (
+        changed[f"{name} covered"] for name in ("salient", "third", "ground")
+    )
+    return salient_covered[0], beside[0], third[0], salient_covered[1]
+
+
+def box(tokens: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The upright rectangle around some tokens, bool [grid_h, grid_w]."""
+    rows, columns = (np.flatnonzero(tokens.any(axis)) for axis in (1, 0))
+    found = np.zeros_like(tokens)
+    found[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
+    return found
+
+
+def elsewhere(
+    region: NDArray[np.bool_], taken: NDArray[np.bool_], rng: np.random.Generator
+) -> NDArray[np.bool_] | None:
+    """A rectangle of the same shape at a random place that is not taken; None if there is none."""
+    height, width = region.any(1).sum(), region.any(0).sum()
+    windows = np.lib.stride_tricks.sliding_window_view(taken, (height, width))
+    free = np.argwhere(~windows.any(axis=(2, 3)))
+    if not len(free):
+        return None
+    y, x = free[rng.integers(len(free))]
+    found = np.zeros_like(region)
+    found[y : y + height, x : x + width] = True
+    return found
