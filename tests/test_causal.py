@@ -8,8 +8,8 @@ from mstar.data.scenes import sandbox
 from mstar.evaluate.cases import cases
 from mstar.experiments import sweep as causal
 from mstar.experiments.sweep import Change, Row, case_scores, case_table, importance, sweep, units
-from mstar.hooks import points as hooking
 from mstar.hooks.interventions import ablate_queries, cover, patch
+from mstar.hooks.run import active
 from mstar.io.bench import Bench
 from mstar.texts import Query
 
@@ -58,7 +58,7 @@ def test_a_sweep_has_a_row_for_each_change_query_and_image(tiny, images):
     with torch.no_grad():
         covered = model(pixel_values=pixels, **ids).scores[0]
     assert table["covered", "exit", 1].score == pytest.approx(float(covered[1]), abs=1e-6)
-    assert hooking.active(model) is None
+    assert active(model) is None
 
 
 def test_units_are_all_there_and_named_by_place(tiny):
@@ -139,7 +139,7 @@ def test_importance_runs_on_a_model_and_leaves_nothing(tiny, found):
         names = [change.name for change in units(tiny.model, kind)]
         assert list(result.loss) == list(result.ap_loss) == names
         assert result.chosen in names and f"without {result.chosen}" in str(result)
-    assert hooking.active(tiny.model) is None and not tiny.model.training
+    assert active(tiny.model) is None and not tiny.model.training
     with pytest.raises(ValueError, match="four cases at least; got 3"):
         importance(tiny, found[:3])
 

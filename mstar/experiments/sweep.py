@@ -19,7 +19,7 @@ from mstar.data.scenes import sandbox
 from mstar.evaluate.cases import Case
 from mstar.evaluate.metrics import Estimate, Paired, average_precisions, estimate, paired
 from mstar.hooks.interventions import ablate_heads, ablate_queries, cover, skip_layer
-from mstar.hooks.points import Hooks
+from mstar.hooks.run import Hooks
 from mstar.io.bench import Bench
 from mstar.model.modeling import MstarModel
 from mstar.texts import Query

@@ -14,9 +14,9 @@ from transformers.models.blip_2.modeling_blip_2 import Blip2TextEmbeddings
 from transformers.models.siglip.modeling_siglip import SiglipVisionEmbeddings
 
 from mstar import distributed
-from mstar.hooks import points as hooking
 from mstar.hooks import record as tracing
-from mstar.hooks.points import Hooks, Names, Run
+from mstar.hooks.points import Names, point_names
+from mstar.hooks.run import Hooks, Run, active, hooks, of_tiles
 from mstar.hooks.trace import Trace
 from mstar.model.configuration import MstarConfig
 from mstar.model.losses import contrastive_loss, matching_loss, matching_pairs
@@ -96,7 +96,7 @@ class MstarModel(MultiInstanceMatching, PreTrainedModel):
         steps = self.config.steps_from(steps)
         if pixel_values.ndim < 5:  # one tile an image
             pixel_values = pixel_values[:, None]
-        tiles, heard = pixel_values.shape[1], hooking.of_tiles(run, pixel_values.shape[1])
+        tiles, heard = pixel_values.shape[1], of_tiles(run, pixel_values.shape[1])
         tokens, grid = self.vision(pixel_values.flatten(0, 1), heard, window)
         looks = progressive_vision_embedding(
             tokens, grid, steps, self.vision, self.multimodal, self.sas, self.config, heard
@@ -170,7 +170,7 @@ class MstarModel(MultiInstanceMatching, PreTrainedModel):
             self.vision.project(tokens.flatten(0, 1) if pairs is None else tokens),
             ids,
             mask,
-            hooking.of_tiles(run, passes),
+            of_tiles(run, passes),
             None if pairs is None else pairs.flatten(),
         )
         logits = self.itm_head(queries).mean(dim=1).unflatten(0, (-1, passes))  # [P, K, 2]
@@ -217,7 +217,7 @@ class MstarModel(MultiInstanceMatching, PreTrainedModel):
             matching: whether the loss has L_m, whose pass over 3·B pairs is the dearest part.
             hardness: of its negatives, see `losses.matching_pairs`.
         """
-        run = hooking.active(self)
+        run = active(self)
         if pixel_values is None and input_ids is None:
             raise ValueError("give pixel_values, input_ids, or both.")
         _check_shapes(
@@ -295,11 +295,11 @@ class MstarModel(MultiInstanceMatching, PreTrainedModel):
 
     def hook_points(self, steps: int | None = None) -> list[str]:
         """Names of every hook point for T = `steps` (None = the configuration's)."""
-        return hooking.point_names(self.config, self.config.steps_from(steps))
+        return point_names(self.config, self.config.steps_from(steps))
 
     def hooks(self, functions: Hooks) -> AbstractContextManager[Run]:
         """`with model.hooks({"pve.0.mask": fn}):`; see `mstar.hooks.points`."""
-        return hooking.hooks(self, functions)
+        return hooks(self, functions)
 
     def run_with_trace(
         self,
