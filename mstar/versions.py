@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import transformers
 
-from . import __version__
+from mstar import __version__
 
 
 def versions() -> dict[str, str]:

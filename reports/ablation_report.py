@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mstar import files
-from mstar.ablation import CONTROL, DOUBLED, Arm, Difference, Experiment, Findings
+from mstar.experiments.ablation import CONTROL, DOUBLED, Arm, Difference, Experiment, Findings
 from widgets import figures
 from widgets.picture import Picture
 

@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm  # as text, which the runner passes on to the terminal
 
-from mstar.benchmark_evaluation import Run, groups, timed
-from mstar.checkpoints import default_device, load_checkpoint
 from mstar.data.benchmarks import Benchmark
-from mstar.evaluation import FEW, average_precisions, paired
-from mstar.modeling import MstarModel
-from mstar.processing import MstarProcessor
-from mstar.retrieval import Gallery
+from mstar.evaluate.benchmark import Run, groups, timed
+from mstar.evaluate.metrics import FEW, average_precisions, paired
+from mstar.io.bench import Bench
+from mstar.io.checkpoints import default_device, load_checkpoint
+from mstar.search.gallery import Gallery
 from widgets import figures
 from widgets.picture import Picture
 
@@ -36,10 +35,10 @@ def rank(settings: CompareReport) -> Compared:
     """Rank the benchmark with every arm, one after the other."""
     benchmark, runs = settings.load(), []
     for label, (folder, steps) in tqdm(settings.arms().items(), desc="arms"):
-        model, processor = load_checkpoint(folder, default_device())
-        tiled(processor, settings.tiles)
-        Gallery.embed(model, processor, benchmark.images[:1], steps=steps)  # else slower than later
-        seconds, scores = timed(partial(_scores, settings, benchmark, model, processor, steps))
+        bench = load_checkpoint(folder, default_device())
+        tiled(bench.processor, settings.tiles)
+        Gallery.embed(bench, benchmark.images[:1], steps=steps)  # else slower than later
+        seconds, scores = timed(partial(_scores, settings, benchmark, bench, steps))
         runs.append(Run(label, scores, len(benchmark.images) / seconds))
     return Compared(benchmark, runs)
 
@@ -47,12 +46,11 @@ def rank(settings: CompareReport) -> Compared:
 def _scores(
     settings: CompareReport,
     benchmark: Benchmark,
-    model: MstarModel,
-    processor: MstarProcessor,
+    bench: Bench,
     steps: int,
 ) -> NDArray[np.float32]:
     """The scores of one arm; its gallery is gone before the next one's is made."""
-    gallery = Gallery.embed(model, processor, benchmark.images, steps=steps)
+    gallery = Gallery.embed(bench, benchmark.images, steps=steps)
     score = gallery.reranked_scores if settings.rerank else gallery.scores
     return score(benchmark.queries).numpy()
 

@@ -12,16 +12,18 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm  # as text, which the runner passes on to the terminal
 
-from mstar import embedded, explain, files
-from mstar.checkpoints import default_device, load_checkpoint
-from mstar.embedded import Sample
-from mstar.explain import NEEDED, Evidence, LookSummary, Rank
-from mstar.images import open_image
-from mstar.inference import rank_gallery
-from mstar.modeling import MstarModel
-from mstar.processing import MstarProcessor
-from mstar.queries import Query
-from mstar.trace import Trace
+from mstar import files
+from mstar.explain import looks as explain
+from mstar.explain.looks import Evidence, LookSummary, Rank
+from mstar.hooks.record import NEEDED
+from mstar.hooks.trace import Trace
+from mstar.io import embedded
+from mstar.io.bench import Bench
+from mstar.io.checkpoints import default_device, load_checkpoint
+from mstar.io.embedded import Sample
+from mstar.io.images import open_image
+from mstar.model.modeling import MstarModel
+from mstar.texts import Query
 from widgets import figures
 from widgets.picture import Picture
 
@@ -75,8 +77,8 @@ class Study:
         subject, left = self.subject, _BUDGET // images - _HEADS
         texts, styles = (list(part) for part in zip(*subject.queries, strict=True))
         asked = "Asked: " + " · ".join(f"{text} ({style})" for text, style in subject.queries)
-        looks = figures.looks(self.trace, subject.photo)
-        words = figures.words(self.trace, subject.photo, self.evidence)
+        looks = figures.looks(self.trace)
+        words = figures.words(self.trace)
         ranks = figures.ranks(subject.queries, self.ranks, self.gallery, self.own, self.answers)
         left -= sum(len(picture.markup) for picture in (looks, words, ranks))
         details = []
@@ -89,9 +91,7 @@ class Study:
                 picture = figures.note("Left out", f"The {name} view, to keep the page small.")
             left -= len(picture.markup)
             details.append(picture)
-        heads = figures.heads(
-            self.trace, subject.photo, self.evidence, budget=_HEADS + max(left, 0)
-        )
+        heads = figures.heads(self.trace, self.evidence, budget=_HEADS + max(left, 0))
         return [figures.heading(subject.name, asked), looks, heads, words, *details, ranks]
 
     def metrics(self) -> dict[str, Any]:
@@ -120,53 +120,46 @@ def subjects(settings: ImageReport) -> list[Subject]:
     ]
 
 
-def load(settings: ImageReport) -> tuple[MstarModel, MstarProcessor]:
-    """Model and processor, on the GPU where there is one, at the size that was asked for."""
-    model, processor = load_checkpoint(settings.folder, default_device())
-    tiled(processor, settings.tiles)
+def load(settings: ImageReport) -> Bench:
+    """The checkpoint, on the GPU where there is one, at the size that was asked for."""
+    bench = load_checkpoint(settings.folder, default_device())
+    tiled(bench.processor, settings.tiles)
     if settings.size is not None:
-        processor.image_processor.size = {"height": settings.size, "width": settings.size}
-    return model, processor
+        size = {"height": settings.size, "width": settings.size}
+        bench.processor.image_processor.size = size
+    return bench
 
 
 def study(
     settings: ImageReport,
-    model: MstarModel,
-    processor: MstarProcessor,
+    bench: Bench,
     chosen: Sequence[Subject],
 ) -> list[Study]:
     """Run the model on every image, and on the sample gallery for the ranks."""
     samples = embedded.gallery()
     photos = [open_image(sample.path) for sample in samples]
     queries = list(dict.fromkeys(q for subject in chosen for q in subject.queries))
-    scores = rank_gallery(model, processor, photos, queries, settings.steps, _BATCH)
+    scores = bench.scores(photos, queries, settings.steps, _BATCH)
     return [
-        _study(
-            settings, model, processor, subject, samples, photos, torch.from_numpy(scores), queries
-        )
+        _study(settings, bench, subject, samples, photos, torch.from_numpy(scores), queries)
         for subject in tqdm(chosen, desc="images", leave=False)
     ]
 
 
 def _study(
     settings: ImageReport,
-    model: MstarModel,
-    processor: MstarProcessor,
+    bench: Bench,
     subject: Subject,
     samples: Sequence[Sample],
     photos: list[Image.Image],
     scores: Tensor,
     queries: list[Query],
 ) -> Study:
-    texts, styles = (list(part) for part in zip(*subject.queries, strict=True))
-    inputs = processor(images=[subject.photo], text=texts, styles=styles).to(model.device)
-    inputs["steps"] = model.config.steps if settings.steps is None else settings.steps
-    _, trace = model.run_with_trace(inputs, [*NEEDED, *settings.record], seed=settings.seed)
-    trace.meta |= {
-        "texts": texts,
-        "styles": styles,
-        "files": [{"name": subject.name, "sha256": subject.sha256}],
-    }
+    points = [*NEEDED, *settings.record]
+    trace = bench.trace(
+        subject.photo, subject.queries, points, pve_steps=settings.steps, seed=settings.seed
+    )
+    trace.meta["files"] = [{"name": subject.name, "sha256": subject.sha256}]
     own = len(photos) if subject.place is None else subject.place
     gallery = [*photos, subject.photo] if subject.place is None else photos
     ranks, answers = [], {}
@@ -176,7 +169,7 @@ def _study(
             row = torch.cat([row, trace["scores"][n].to(row)])
         ranks.append(explain.rank(row, own))
         answers[query] = [i for i, sample in enumerate(samples) if sample.answers(*query)]
-    evidence = explain.explain_words(trace, texts, styles)
+    evidence = explain.explain_words(trace)
     looks = explain.summarise_looks(trace)
     return Study(subject, trace, looks, evidence, ranks, gallery, own, answers)
 
@@ -213,7 +206,7 @@ def save(settings: ImageReport, model: MstarModel, studies: Sequence[Study]) -> 
         "semantics": model.config.semantics,
         "T": studies[0].trace.steps,
         "image size": f"{grid[0] * patch} × {grid[1] * patch} pixels, {grid[0]} × {grid[1]} tokens",
-        "sample gallery": f"{len(embedded.gallery())} rendered images (python -m mstar.embedded)",
+        "sample gallery": f"{len(embedded.gallery())} rendered images, see mstar.io.embedded",
         "device": str(model.device),
         **({"tiles": f"{tiles}, each of that size"} if tiles > 1 else {}),
         **{f"sha256 of {n}: {s.subject.name}": s.subject.sha256 for n, s in enumerate(studies)},

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self, get_type_hints
 
-from mstar import embedded
-from mstar.ablation import ARMS, Experiment, Settings
-from mstar.checkpoints import load_config
-from mstar.configuration import MstarConfig
-from mstar.hooks import select
-from mstar.images import open_image
-from mstar.processing import MstarProcessor
-from mstar.queries import Query, parse_queries
+from mstar.experiments.ablation import ARMS, Experiment, Settings
+from mstar.hooks.points import select
+from mstar.hooks.record import reached_points
+from mstar.io import embedded
+from mstar.io.checkpoints import load_config
+from mstar.io.images import open_image
+from mstar.io.processing import MstarProcessor
+from mstar.model.configuration import MstarConfig
+from mstar.texts import Query, parse_queries
 from mstar.tiles import check_tiles
-from mstar.tracing import reached_points
 
 from .options import fits, said, unknown
 
@@ -95,7 +95,7 @@ class Parameters(ABC):
 
 @dataclass(frozen=True)
 class AblationReport(Parameters):
-    """What `reports/ablation.ipynb` is run with; see `mstar.ablation`.
+    """What `reports/ablation.ipynb` is run with; see `mstar.experiments.ablation`.
 
     Attributes:
         seeds: one parent and one run of each arm a seed.
@@ -145,7 +145,7 @@ class ImageReport(Parameters):
 
     Attributes:
         images: paths of photographs; none = the embedded samples.
-        words: queries as typed, see `mstar.queries`, commas between them; none = the samples' own
+        words: queries as typed, see `mstar.texts`, commas between them; none = the samples' own
             labels.
         checkpoint: a checkpoint folder; "" = the embedded one.
         steps: T; None = the checkpoint's.

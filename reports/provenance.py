@@ -11,7 +11,7 @@ import transformers
 
 import mstar
 from mstar import files
-from mstar.checkpoints import checkpoint_hash
+from mstar.io.checkpoints import checkpoint_hash
 from widgets import figures
 from widgets.picture import Picture
 

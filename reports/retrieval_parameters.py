@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mstar.benchmark_evaluation import PEERS
-from mstar.checkpoints import load_config
 from mstar.data.benchmarks import RENDERED, Benchmark, load
-from mstar.data.galleries import FEWEST
-from mstar.peers import check_kept, make_spotters
+from mstar.data.scenes.galleries import FEWEST
+from mstar.evaluate.benchmark import PEERS
+from mstar.evaluate.spotters import check_kept, make_spotters
+from mstar.io.checkpoints import load_config
 
 from .parameters import Parameters, check_levels, check_steps, checkpoint_folder, is_embedded
 
@@ -66,7 +66,7 @@ class RetrievalReport(_OnBenchmark):
         checkpoint: a checkpoint folder; "" = the embedded one.
         steps: T; None = the checkpoint's.
         tiles: levels, see `mstar.tiles`; none = the checkpoint's.
-        peers: what is ranked beside it, see `mstar.benchmark_evaluation.PEERS`.
+        peers: what is ranked beside it, see `mstar.evaluate.benchmark.PEERS`.
         kept: a file in which what text spotters read is kept; "" = none.
         out: the folder of the report.
     """

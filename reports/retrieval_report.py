@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mstar.benchmark_evaluation import (
+from mstar.data.benchmarks import Benchmark
+from mstar.evaluate.benchmark import (
     Group,
     RankedBenchmark,
     Run,
@@ -20,14 +21,13 @@ from mstar.benchmark_evaluation import (
     most_at_best,
     rank_benchmark,
 )
-from mstar.checkpoints import default_device, load_checkpoint
-from mstar.data.benchmarks import Benchmark
-from mstar.evaluation import (
+from mstar.evaluate.metrics import (
     Estimate,
     average_precisions,
     paired,
     precision_recall,
 )
+from mstar.io.checkpoints import default_device, load_checkpoint
 from mstar.tiles import tile_count
 from widgets import figures
 from widgets.figures.parts import place_said
@@ -61,12 +61,11 @@ def rank(settings: RetrievalReport) -> RankedBenchmark:
     Raises:
         ImportError: a peer that is not installed.
     """
-    model, processor = load_checkpoint(settings.checkpoints["checkpoint"], default_device())
-    tiled(processor, settings.tiles)
+    bench = load_checkpoint(settings.checkpoints["checkpoint"], default_device())
+    tiled(bench.processor, settings.tiles)
     return rank_benchmark(
         settings.load(),
-        model,
-        processor,
+        bench,
         settings.steps,
         settings.peers,
         settings.seed,
@@ -242,7 +241,7 @@ def timing(ranked: RankedBenchmark) -> Picture:
     return figures.table(
         "Time",
         "Images/s from the file to the scores of all queries (of a spotter, to the words), on "
-        f"{gallery.model.device}; a gallery that is embedded once does not pay that again.",
+        f"{gallery.bench.device}; a gallery that is embedded once does not pay that again.",
         ["", "as measured for this page"],
         rows,
     )
@@ -283,7 +282,7 @@ def save(settings: RetrievalReport, ranked: RankedBenchmark) -> dict[str, Any]:
         benchmark=f"{ranked.benchmark.name}: {len(ranked.benchmark.images)} images, "
         f"{len(ranked.benchmark.queries)} queries",
         T=ranked.gallery.steps,
-        device=str(ranked.gallery.model.device),
+        device=str(ranked.gallery.bench.device),
     )
     write_metrics(
         settings,

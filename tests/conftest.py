@@ -94,7 +94,7 @@ def tiny_checkpoint(tmp_path_factory) -> Path:
     import torch
 
     from mstar import MstarConfig, MstarModel, MstarProcessor
-    from mstar.characters import character_tokenizer
+    from mstar.io.processing import character_tokenizer
 
     folder = tmp_path_factory.mktemp("checkpoint")
     torch.manual_seed(0)
@@ -106,15 +106,17 @@ def tiny_checkpoint(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny():
-    """(model, processor): random weights, large enough that images and texts differ. Read only."""
+    """A bench: random weights, large enough that images and texts differ. Read only."""
     import torch
 
     from mstar import MstarConfig, MstarModel, MstarProcessor
-    from mstar.characters import character_tokenizer
+    from mstar.io.bench import Bench
+    from mstar.io.processing import character_tokenizer
 
     torch.manual_seed(1)
     config = MstarConfig.tiny(initializer_range=0.2)
-    return MstarModel(config).eval(), MstarProcessor.for_config(config, character_tokenizer())
+    processor = MstarProcessor.for_config(config, character_tokenizer())
+    return Bench(MstarModel(config).eval(), processor)
 
 
 @pytest.fixture(scope="session")
@@ -129,7 +131,7 @@ def images():
 def inputs(tiny, images) -> dict:
     """Two images, two words and a phrase, for `tiny`."""
     styles = ["word", "word", "phrase"]
-    return dict(tiny[1](images=images, text=["exit", "way", "one way"], styles=styles))
+    return dict(tiny.processor(images=images, text=["exit", "way", "one way"], styles=styles))
 
 
 _seconds: Counter[str] = Counter()

@@ -24,16 +24,20 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from mstar.binarize import salient_region
-from mstar.characters import character_tokenizer
-from mstar.configuration import MstarConfig
-from mstar.losses import contrastive_loss, matching_pairs, soft_targets
-from mstar.matching import assign, assign_per_image, word_scores
-from mstar.official import load_released, load_tokenizer, our_name, resize_positions, resize_queries
-from mstar.outputs import MstarOutput
-from mstar.processing import MstarProcessor
-from mstar.recycling import Look
-from mstar.reranking import rerank
+from mstar.io.processing import MstarProcessor, character_tokenizer
+from mstar.io.released import (
+    load_released,
+    load_tokenizer,
+    our_name,
+    resize_positions,
+    resize_queries,
+)
+from mstar.model.assignment import assign, assign_per_image, word_scores
+from mstar.model.configuration import MstarConfig
+from mstar.model.losses import contrastive_loss, matching_pairs, soft_targets
+from mstar.model.outputs import MstarOutput
+from mstar.model.recycling import Look, salient_region
+from mstar.search.reranking import rerank
 from mstar.texts import clean_caption
 
 Tensors = dict[str, Tensor]
@@ -399,7 +403,7 @@ def _multi_word_similarities(seed: Seed, out: MstarOutput) -> Ours:
         ours |= {"word_sim_i2t_r_notemp": recycled, "word_sim_t2i_r_notemp": recycled.T}
     texts, features = out.texts.embeddings[~words], out.texts.features[~words]
     groups = [look.embeddings for look in looks_of(out)]
-    for step, conditioned in enumerate(model.aggregator(texts, groups)):
+    for step, (conditioned, _) in enumerate(model.aggregator(texts, groups)):
         projected = F.cosine_similarity(model.vision_projection(conditioned), features, dim=-1)
         ours |= {
             f"aggregator_out_step{step}": conditioned,
@@ -437,7 +441,8 @@ def ours_infer(seed: Seed, report: Report, steps: int) -> Ours:
             "img_out": model.vision_projection(images.embeddings),
             "text_out": model.text_projection(texts.embeddings),
         }
-    (conditioned,) = model.aggregator(texts.embeddings, [_of_the_whole(images.looks[0].embeddings)])
+    first = _of_the_whole(images.looks[0].embeddings)
+    conditioned = model.aggregator(texts.embeddings, [first])[0].embeddings
     return ours | {
         "img_out": images.embeddings,
         "text_out": texts.embeddings,

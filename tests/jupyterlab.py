@@ -21,12 +21,13 @@ ROOT = Path(__file__).resolve().parents[1]
 #: Loads the checkpoint and one run; `CHECKPOINT` is its folder.
 SETUP = """\
 from PIL import Image
-from mstar.checkpoints import load_checkpoint
-from mstar.data import sandbox
-from mstar.explain import NEEDED
+from mstar.io.checkpoints import load_checkpoint
+from mstar.data.scenes import sandbox
+from mstar.hooks.record import NEEDED
 from widgets import *
 
-model, processor = load_checkpoint("CHECKPOINT")
+bench = load_checkpoint("CHECKPOINT")
+model, processor = bench.model, bench.processor
 scene = sandbox.scene(5, 12, "test", sandbox.EASY)
 photo = Image.fromarray(scene.image)
 texts, styles = list(scene.texts), list(scene.styles)

@@ -15,12 +15,12 @@ import torch
 from tqdm import tqdm
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
-from mstar.characters import character_tokenizer
-from mstar.checkpoints import checkpoint_hash
-from mstar.outputs import VisionEmbeddings
-from mstar.queries import Query
-from mstar.retrieval import Gallery
-from mstar.shards import About, Entry, write_about, write_shard
+from mstar.io.checkpoints import checkpoint_hash
+from mstar.io.processing import character_tokenizer
+from mstar.model.outputs import VisionEmbeddings
+from mstar.search.gallery import Gallery
+from mstar.search.store import About, Entry, write_about, write_shard
+from mstar.texts import Query
 
 QUERIES, STEPS, DIM, SHARD = 64, 1, 256, 1000
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from mstar import embedded
-from mstar.checkpoints import load_checkpoint
-from mstar.data import sandbox
+from mstar.data.scenes import sandbox
+from mstar.io import embedded
+from mstar.io.checkpoints import load_checkpoint
 from mstar.training import Trainer, continued
 from tests.conftest import CHROMIUM, CHROMIUM_FLAGS
 from tests.jupyterlab import SETUP, Lab, served
@@ -28,9 +28,9 @@ CELLS = {
     "explorer": "explorer = PveExplorer(trace, photo, words)\nexplorer",
     "inspector": "inspector = AssignmentInspector(trace, photo, texts, styles)\ninspector",
     "multi": "multi = MultiWordView(trace, photo, texts, styles)\nmulti",
-    "lab": "lab = MaskLab(model, processor, photo, texts, styles)\nlab",
+    "lab": "lab = MaskLab(Bench(model, processor), photo, texts, styles)\nlab",
     "compare": "compare = Compare((trace, trace), (photo, photo), 'ab', texts, styles)\ncompare",
-    "search": "search = SearchExplorer(model, processor, [photo] * 12)\nsearch",
+    "search": "search = SearchExplorer(Bench(model, processor), [photo] * 12)\nsearch",
 }
 SIZES = """\
 for view in (explorer, inspector, multi, lab, compare, search):
@@ -166,7 +166,7 @@ def _print_monitor(seconds: float = 150) -> None:
     recipe = continued()
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
-            *load_checkpoint(embedded.checkpoint()),
+            load_checkpoint(embedded.checkpoint()),
             replace(recipe, stages=recipe.stages[1:]),
             folder,
             callback=callback,

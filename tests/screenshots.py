@@ -8,7 +8,8 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from mstar import embedded, files
+from mstar import files
+from mstar.io import embedded
 from tests.conftest import CHROMIUM, CHROMIUM_FLAGS
 from tests.jupyterlab import ROOT, SETUP, Lab, served
 
@@ -17,9 +18,9 @@ CELLS = {
     "explorer": "PveExplorer(trace, photo, words)",
     "inspector": "AssignmentInspector(trace, photo, texts, styles)",
     "lab": """\
-from mstar.grounding import coverage
+from mstar.evaluate.grounding import coverage
 
-lab = MaskLab(model, processor, photo, texts, styles)
+lab = MaskLab(Bench(model, processor), photo, texts, styles)
 covered = coverage([words[0][1]], photo.size[::-1], trace.grid) > 0
 lab.region = covered.ravel().nonzero()[0].tolist()
 lab.run()

@@ -5,12 +5,14 @@ import pytest
 import torch
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
-from mstar.characters import character_tokenizer
-from mstar.configuration import MOST_STEPS
-from mstar.explain import NEEDED, explain_words
-from mstar.hooks import HookError
-from mstar.retrieval import Gallery
-from mstar.trace import Trace
+from mstar.explain.looks import explain_words
+from mstar.hooks.points import HookError
+from mstar.hooks.record import NEEDED
+from mstar.hooks.trace import Trace
+from mstar.io.bench import Bench
+from mstar.io.processing import character_tokenizer
+from mstar.model.configuration import MOST_STEPS
+from mstar.search.gallery import Gallery
 
 TEXTS = ["exit", "way", "way out", "exit, way"]
 STYLES = ["word", "word", "phrase", "combined"]
@@ -32,20 +34,34 @@ def nothing(value, *, point):
     return None
 
 
+def the_same(value, *, point):
+    return value.clone()
+
+
 @pytest.mark.parametrize("tiles", [(1,), (1, 2)], ids=["whole", "tiles"])
 @pytest.mark.parametrize("semantics", ["paper", "released"])
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
-@pytest.mark.parametrize("point", ["scores", "mim.similarity", "mim.aggregator_attention",
-                                   "pve.*.mask", "text.embeddings"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("point", "hook"),
+    [
+        ("scores", nothing),
+        ("mim.similarity", nothing),
+        ("mim.similarity", the_same),
+        ("mim.aggregator_attention", the_same),
+        ("mim.evidence", nothing),
+        ("pve.[0]*", the_same),
+        ("text.embeddings", nothing),
+    ],
+)
 def test_a_hook_that_does_nothing_leaves_losses_and_gradients(
-    photos, semantics, training, point, tiles
+    photos, semantics, training, point, hook, tiles
 ):
     def run(listening):
         torch.manual_seed(1)  # dropout and drawn pairs
         model, processor = made(semantics, tiles=tiles)
         model.train(training)
         batch = processor(images=photos, text=TEXTS, styles=STYLES)
-        with model.hooks({point: nothing} if listening else {}):
+        with model.hooks({point: hook} if listening else {}):
             torch.manual_seed(1)
             out = model(**batch, own=OWN, steps=1)
         out.loss.backward()
@@ -88,7 +104,7 @@ def test_recording_the_attention_of_s_changes_nothing_in_half_precision(photos, 
 def test_one_str_is_one_text(photos):
     model, processor = made()
     assert len(processor(text="exit")["input_ids"]) == 1
-    gallery = Gallery.embed(model, processor, photos, ["a", "b"])
+    gallery = Gallery.embed(Bench(model, processor), photos, ["a", "b"])
     assert len(gallery.search_many(["way out"])) == 1
     one, other = gallery.search_many(["way out"])[0], gallery.search("way out")
     assert [hit.score for hit in one] == [hit.score for hit in other]
@@ -146,6 +162,8 @@ def test_the_released_explanation_names_what_the_score_saw(photos):
     with torch.no_grad():
         out, trace = model.run_with_trace(inputs, list(NEEDED))
         rows = explain_words(trace, TEXTS[2:], STYLES[2:])
+        evidence = model.evidence(out.images, out.texts, inputs["is_word"])
+        assert torch.equal(evidence.transpose(0, 1), trace["mim.evidence"])
 
         def silenced(value, *, point):
             return torch.zeros_like(value) if point != "pve.0.embeddings" else None

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mstar import benchmark_evaluation, cli, peers
-from mstar.benchmark_evaluation import at_best, best_count, groups, most_at_best, rank_benchmark
+from mstar.cli import __main__ as cli
 from mstar.data.benchmarks import Benchmark, rendered
-from mstar.evaluation import average_precisions
-from mstar.inference import rank_gallery
-from mstar.queries import Query
+from mstar.evaluate import benchmark as benchmark_evaluation
+from mstar.evaluate import spotters as peers
+from mstar.evaluate.benchmark import at_best, best_count, groups, most_at_best, rank_benchmark
+from mstar.evaluate.metrics import average_precisions
+from mstar.io.bench import Bench
+from mstar.texts import Query
 
 
 class Reader:
@@ -39,7 +41,7 @@ def benchmark() -> Benchmark:
 
 
 def test_the_model_ranks_as_everywhere_and_its_parts_can_be_switched_off(tiny, benchmark):
-    model, processor = tiny
+    model, processor = tiny.model, tiny.processor
     ranked = rank_benchmark(benchmark, model, processor, peers=("parts", "random"), seed=3)
     names = [run.name for run in ranked.runs]
     assert names == [
@@ -53,13 +55,13 @@ def test_the_model_ranks_as_everywhere_and_its_parts_can_be_switched_off(tiny, b
     ]
     scores = {run.name: run.scores for run in ranked.runs}
     for name, steps in (("MSTAR", None), ("without PVE (T = 0)", 0)):
-        expected = rank_gallery(model, processor, benchmark.images, benchmark.queries, steps)
+        expected = Bench(model, processor).scores(benchmark.images, benchmark.queries, steps)
         np.testing.assert_allclose(scores[name], expected, atol=1e-5)
     # the best two of three gain a probability
     gained = scores["MSTAR, re-ranked"] - scores["MSTAR"]
     assert ((gained > 0).sum(1) == 2).all() and gained.min() == 0
     words = [Query(word, "word") for word in ("way", "out")]
-    mean = rank_gallery(model, processor, benchmark.images, words).mean(0)
+    mean = Bench(model, processor).scores(benchmark.images, words).mean(0)
     np.testing.assert_allclose(scores["without multi-word branch"][1], mean, atol=1e-5)
     word = scores["without multi-word branch"][0]
     np.testing.assert_allclose(word, scores["MSTAR"][0], atol=1e-5)
@@ -67,7 +69,7 @@ def test_the_model_ranks_as_everywhere_and_its_parts_can_be_switched_off(tiny, b
     assert processor.prompts == "paper"  # as it was
     processor.prompts = "none"
     try:
-        bare = rank_gallery(model, processor, benchmark.images, benchmark.queries)
+        bare = Bench(model, processor).scores(benchmark.images, benchmark.queries)
     finally:
         processor.prompts = "paper"
     np.testing.assert_allclose(scores["without instruction"], bare, atol=1e-5)
@@ -78,7 +80,7 @@ def test_the_model_ranks_as_everywhere_and_its_parts_can_be_switched_off(tiny, b
 
 def test_images_a_second_are_of_embedding_and_scoring(tiny, benchmark, monkeypatch):
     monkeypatch.setattr(benchmark_evaluation, "timed", lambda work: (2.0, work()))
-    ranked = rank_benchmark(benchmark, *tiny, peers=("parts",))
+    ranked = rank_benchmark(benchmark, tiny, peers=("parts",))
     rates = {run.name: run.rate for run in ranked.runs}
     assert rates["MSTAR"] == rates["MSTAR, re-ranked"] == 3 / 4
     assert rates["without PVE (T = 0)"] == 3 / 2 and rates["without instruction"] is None
@@ -100,14 +102,14 @@ def test_precision_among_the_best_leaves_out_queries_without_an_answer(benchmark
 
 def test_a_query_of_signs_alone_stands_for_itself_without_the_branch(tiny, benchmark):
     queries = (Query(", ,", "phrase"), *benchmark.queries[1:])
-    ranked = rank_benchmark(replace(benchmark, queries=queries), *tiny, peers=("parts",))
+    ranked = rank_benchmark(replace(benchmark, queries=queries), tiny, peers=("parts",))
     scores = {run.name: run.scores for run in ranked.runs}
     assert scores["without multi-word branch"].shape == (3, 3)
 
 
 def test_a_spotter_is_a_row_with_its_speed(tiny, benchmark, monkeypatch):
     monkeypatch.setitem(peers.SPOTTERS, "rapidocr", Reader)
-    ranked = rank_benchmark(benchmark, *tiny, peers=("rapidocr",))
+    ranked = rank_benchmark(benchmark, tiny, peers=("rapidocr",))
     plain, joined = ranked.runs[2:]
     assert (plain.name, joined.name) == ("Reader", "Reader, joined") and plain.rate > 0
     assert average_precisions(benchmark.relevant, joined.scores).tolist() == [100, 100, 100]
@@ -142,12 +144,12 @@ def test_a_kept_file_that_is_no_text_is_said_before_anything_runs(tiny, benchmar
     with pytest.raises(ValueError, match=r"kept\.jsonl is no text: name an earlier run's file"):
         peers.check_kept(kept)
     with pytest.raises(ValueError, match="is no text"):
-        rank_benchmark(benchmark, *tiny, kept=kept)
+        rank_benchmark(benchmark, tiny, kept=kept)
 
 
 def test_a_peer_named_twice_is_asked_once(tiny, benchmark, monkeypatch):
     monkeypatch.setitem(peers.SPOTTERS, "rapidocr", Reader)
-    ranked = rank_benchmark(benchmark, *tiny, peers=("rapidocr", "rapidocr"))
+    ranked = rank_benchmark(benchmark, tiny, peers=("rapidocr", "rapidocr"))
     assert [run.name for run in ranked.runs[2:]] == ["Reader", "Reader, joined"]
 
 
@@ -175,10 +177,10 @@ def test_a_set_without_positions_has_no_sizes(benchmark):
 
 def test_an_unknown_or_missing_peer_is_refused_before_anything_runs(tiny, benchmark, monkeypatch):
     with pytest.raises(ValueError, match="unknown peer 'orc': expected some of random, rapidocr"):
-        rank_benchmark(benchmark, *tiny, peers=("orc",))
+        rank_benchmark(benchmark, tiny, peers=("orc",))
     monkeypatch.setattr(peers.shutil, "which", lambda name: None)
     with pytest.raises(ImportError, match="Tesseract is not installed"):
-        rank_benchmark(benchmark, *tiny, peers=("tesseract",))
+        rank_benchmark(benchmark, tiny, peers=("tesseract",))
 
 
 # The command line

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from mstar import MstarConfig
-from mstar.binarize import salient_region
-from mstar.configuration import SIGMA_VARIANTS
+from mstar.model.configuration import SIGMA_VARIANTS
+from mstar.model.recycling import salient_region
 
 PAPER = ("threshold", "watershed")
 

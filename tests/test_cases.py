@@ -3,9 +3,9 @@
 import pytest
 from PIL import Image
 
-from mstar.cases import example
-from mstar.data import sandbox
-from mstar.queries import Query
+from mstar.data.scenes import sandbox
+from mstar.evaluate.cases import example
+from mstar.texts import Query
 
 
 def test_a_rendered_scene_comes_with_its_labels_and_places():

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from mstar import causal
-from mstar import hooks as hooking
-from mstar.cases import cases
-from mstar.causal import Change, Row, case_scores, case_table, importance, sweep, units
-from mstar.data import sandbox
-from mstar.interventions import ablate_queries, cover, patch
-from mstar.queries import Query
+from mstar.data.scenes import sandbox
+from mstar.evaluate.cases import cases
+from mstar.experiments import sweep as causal
+from mstar.experiments.sweep import Change, Row, case_scores, case_table, importance, sweep, units
+from mstar.hooks import points as hooking
+from mstar.hooks.interventions import ablate_queries, cover, patch
+from mstar.io.bench import Bench
+from mstar.texts import Query
 
 QUERIES = [Query("exit", "word"), Query("one way", "phrase")]
 
@@ -21,7 +22,7 @@ def found():
 
 
 def plain(tiny, images, steps=None):
-    model, processor = tiny
+    model, processor = tiny.model, tiny.processor
     texts, styles = zip(*QUERIES, strict=True)
     inputs = processor(images=images, text=list(texts), styles=list(styles))
     with torch.no_grad():
@@ -37,7 +38,7 @@ def test_a_sweep_has_a_row_for_each_change_query_and_image(tiny, images):
         Change("no query 1", ablate_queries([1])),
         Change("covered", covered=region),
     ]
-    rows = sweep(*tiny, images, QUERIES, changes)
+    rows = sweep(tiny, images, QUERIES, changes)
     assert len(rows) == 4 * 2 * 2 and all(isinstance(row, Row) for row in rows)
     table = {(row.change, row.text, row.image): row for row in rows}
     before, once = plain(tiny, images), plain(tiny, images, steps=0)
@@ -51,7 +52,7 @@ def test_a_sweep_has_a_row_for_each_change_query_and_image(tiny, images):
             assert table["one look", *key].effect == pytest.approx(effect, abs=1e-6)
             assert table["covered", *key].style == query.style
     assert any(row.effect for row in rows if row.change == "no query 1")
-    model, processor = tiny
+    model, processor = tiny.model, tiny.processor
     pixels = cover(processor(images=images)["pixel_values"], region)
     ids = processor(text=["exit"], styles=["word"])
     with torch.no_grad():
@@ -61,7 +62,7 @@ def test_a_sweep_has_a_row_for_each_change_query_and_image(tiny, images):
 
 
 def test_units_are_all_there_and_named_by_place(tiny):
-    model, _ = tiny
+    model = tiny.model
     heads = [change.name for change in units(model, "heads")]
     assert heads == [
         f"layer {layer}, head {head}"
@@ -76,9 +77,9 @@ def test_units_are_all_there_and_named_by_place(tiny):
 
 
 def test_case_scores_are_those_of_single_runs(tiny, found, monkeypatch):
-    model, processor = tiny
+    model, processor = tiny.model, tiny.processor
     monkeypatch.setattr(causal, "_AT_ONCE", 3)
-    together = case_scores(model, processor, found, Change("none", steps=1))
+    together = case_scores(Bench(model, processor), found, Change("none", steps=1))
     for case, score in zip(found, together, strict=True):
         inputs = processor(
             images=[case.scene.image], text=[case.query.text], styles=[case.query.style]
@@ -108,7 +109,7 @@ def test_a_unit_is_chosen_on_one_half_and_judged_on_the_other(tiny, found, monke
         return table
 
     monkeypatch.setattr(causal, "case_table", by_heart)
-    result = importance(*tiny, found, "queries")
+    result = importance(tiny, found, "queries")
     assert result.chosen == "query 2"  # neither the largest loss nor the one of odd cases
     assert result.loss["query 1"].value == pytest.approx(90)
     assert result.loss["query 1"].value > result.loss["query 2"].value
@@ -125,37 +126,37 @@ def test_a_unit_is_chosen_on_one_half_and_judged_on_the_other(tiny, found, monke
 
 def test_a_table_has_every_query_in_every_scene(tiny, found, monkeypatch):
     monkeypatch.setattr(causal, "_AT_ONCE", 3)
-    table = case_table(*tiny, found, Change("none", steps=1))
+    table = case_table(tiny, found, Change("none", steps=1))
     assert table.shape == (len(found), len(found))
-    assert np.array_equal(table.diagonal(), case_scores(*tiny, found, Change("none", steps=1)))
-    (row,) = sweep(*tiny, [found[1].scene.image], [found[0].query], [Change("none")], steps=1)
+    assert np.array_equal(table.diagonal(), case_scores(tiny, found, Change("none", steps=1)))
+    (row,) = sweep(tiny, [found[1].scene.image], [found[0].query], [Change("none")], steps=1)
     assert table[0, 1] == pytest.approx(row.score, abs=1e-5)
 
 
 def test_importance_runs_on_a_model_and_leaves_nothing(tiny, found):
     for kind in ("heads", "queries", "layers"):
-        result = importance(*tiny, found, kind)
-        names = [change.name for change in units(tiny[0], kind)]
+        result = importance(tiny, found, kind)
+        names = [change.name for change in units(tiny.model, kind)]
         assert list(result.loss) == list(result.ap_loss) == names
         assert result.chosen in names and f"without {result.chosen}" in str(result)
-    assert hooking.active(tiny[0]) is None and not tiny[0].training
+    assert hooking.active(tiny.model) is None and not tiny.model.training
     with pytest.raises(ValueError, match="four cases at least; got 3"):
-        importance(*tiny, found[:3])
+        importance(tiny, found[:3])
 
 
 def test_what_cannot_be_compared_is_refused(tiny, found, monkeypatch):
     monkeypatch.setattr(causal, "units", lambda model, kind: [Change("the only one")])
     with pytest.raises(ValueError, match="two queries at least; this model has 1"):
-        importance(*tiny, found, "queries")
+        importance(tiny, found, "queries")
     for images, queries in (([], QUERIES), ([found[0].scene.image], [])):
         with pytest.raises(ValueError, match="an image and a query at least; got"):
-            sweep(*tiny, images, queries, [Change("none")])
+            sweep(tiny, images, queries, [Change("none")])
 
 
 def test_a_patched_run_through_a_sweep(tiny, images):
-    model, processor = tiny
+    model, processor = tiny.model, tiny.processor
     pixels = processor(images=images[1:])["pixel_values"]
     _, trace = model.run_with_trace({"pixel_values": pixels}, "pve.*.layers.*.hidden")
     change = Change("as the other", patch(trace, "pve.*"))
-    (row,) = sweep(model, processor, images[:1], QUERIES[:1], [change])
+    (row,) = sweep(Bench(model, processor), images[:1], QUERIES[:1], [change])
     assert row.score == pytest.approx(float(plain(tiny, images)[0, 1]), abs=1e-5)

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
-from mstar.characters import character_tokenizer
-from mstar.checkpoints import checkpoint_hash, load_checkpoint
+from mstar.io.checkpoints import checkpoint_hash, load_checkpoint
+from mstar.io.processing import character_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -22,13 +22,14 @@ def saved(tmp_path_factory):
 
 
 def test_what_was_saved_comes_back(saved, tmp_path):
-    model, processor = load_checkpoint(saved)
+    bench = load_checkpoint(saved)
+    model, processor = bench.model, bench.processor
     assert not model.training and model.dtype == torch.float32
     assert processor.prompts == "paper"
     half = tmp_path / "half"
     shutil.copytree(saved, half)
     model.half().save_pretrained(half)
-    assert load_checkpoint(half)[0].dtype == torch.float32, "half precision is only for storage"
+    assert load_checkpoint(half).model.dtype == torch.float32, "half precision is only for storage"
     assert checkpoint_hash(saved) == checkpoint_hash(saved) != checkpoint_hash(half)
 
 

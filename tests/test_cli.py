@@ -11,9 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from mstar import MstarConfig, MstarModel, __version__, cli, training
-from mstar.checkpoints import load_checkpoint
-from mstar.data import sandbox
+from mstar import MstarConfig, MstarModel, __version__, training
+from mstar.cli import __main__ as cli
+from mstar.data.scenes import sandbox
+from mstar.io.checkpoints import load_checkpoint
 from mstar.training import recipes
 
 
@@ -146,7 +147,7 @@ def test_train_writes_a_checkpoint_that_loads(no_stages, tmp_path, capsys):
     for _ in range(2):  # the second finds the first one's folder
         assert cli.main(["train", "--out", str(tmp_path), "--seed", "7"]) == 0
         assert capsys.readouterr().out == f"{tmp_path / 'checkpoint'}\n"
-    model, _ = load_checkpoint(tmp_path / "checkpoint")
+    model = load_checkpoint(tmp_path / "checkpoint").model
     assert model.config.to_dict()["embed_dim"] == MstarConfig.sandbox().embed_dim
     torch.manual_seed(7)
     expected = MstarModel(MstarConfig.sandbox())
@@ -159,10 +160,10 @@ def test_train_goes_on_from_a_checkpoint(no_stages, tmp_path):
     assert cli.main(["train", "--out", str(first)]) == 0
     init = ["--init", str(first / "checkpoint")]
     assert cli.main(["train", "--out", str(second), *init]) == 0
-    model, _ = load_checkpoint(second / "checkpoint")
+    model = load_checkpoint(second / "checkpoint").model
     assert torch.equal(
         model.vision_projection.weight,
-        load_checkpoint(first / "checkpoint")[0].vision_projection.weight,
+        load_checkpoint(first / "checkpoint").model.vision_projection.weight,
     )
     runs = training.training_record(second / "checkpoint")
     assert [run["recipe"]["seed"] for run in runs] == [1, 2]  # the second sees other images
@@ -188,10 +189,11 @@ def test_photographs_go_on_from_a_smaller_checkpoint(no_stages, paper_files, tmp
     lists = ["--real", str(tmp_path / "list.json"), str(tmp_path)]
     command = ["train", "--recipe", "photographs", "--init", str(tmp_path / "first/checkpoint")]
     assert cli.main([*command, *lists, "--out", str(tmp_path / "second")]) == 0
-    model, processor = load_checkpoint(tmp_path / "second" / "checkpoint")
+    bench = load_checkpoint(tmp_path / "second" / "checkpoint")
+    model, processor = bench.model, bench.processor
     assert tuple(model.config.tiles) == processor.tiles == (1, 2, 3)
     assert model.config.num_query_tokens == 16 and not processor.captions
-    smaller, _ = load_checkpoint(tmp_path / "first" / "checkpoint")
+    smaller = load_checkpoint(tmp_path / "first" / "checkpoint").model
     taken = model.multimodal.query_tokens[:, :8]
     assert torch.equal(taken, smaller.multimodal.query_tokens)
     runs = training.training_record(tmp_path / "second" / "checkpoint")
@@ -240,7 +242,8 @@ def test_the_papers_four_stages_run_dry(recipe, paper_files, tmp_path, monkeypat
     command = ["train", "--recipe", recipe, *real, "--synthetic", *real[1:], *words]
     command += ["--out", str(tmp_path / "run"), "--accumulate", "1", "--checkpoint-activations"]
     assert cli.main(command) == 0
-    model, processor = load_checkpoint(tmp_path / "run" / "checkpoint")
+    bench = load_checkpoint(tmp_path / "run" / "checkpoint")
+    model, processor = bench.model, bench.processor
     assert model.config.vision_config.image_size == 48
     assert model.config.multi_word_branch == (recipe == "paper-multiquery")
     assert processor.tokenizer.model_max_length == (32 if recipe == "paper-multiquery" else 12)
@@ -250,13 +253,13 @@ def test_the_papers_four_stages_run_dry(recipe, paper_files, tmp_path, monkeypat
 
 
 def test_stopped_from_the_keyboard_is_one_sentence(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr("mstar.index.index_folder", Mock(side_effect=KeyboardInterrupt))
+    monkeypatch.setattr("mstar.search.index.index_folder", Mock(side_effect=KeyboardInterrupt))
     assert cli.main(["index", str(tmp_path), str(tmp_path / "gallery")]) == 130
     assert capsys.readouterr().err == "mstar: stopped; what was finished is kept.\n"
 
 
 def test_what_the_system_says_has_no_number(monkeypatch, capsys, tmp_path):
     failing = Mock(side_effect=PermissionError(1, "Operation not permitted", "/a/b"))
-    monkeypatch.setattr("mstar.index.index_folder", failing)
+    monkeypatch.setattr("mstar.search.index.index_folder", failing)
     assert cli.main(["index", str(tmp_path), str(tmp_path / "gallery")]) == 2
     assert capsys.readouterr().err == "mstar: error: Operation not permitted: /a/b.\n"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mstar import cli
+from mstar.cli import __main__ as cli
 
 SMALL = {
     "importance": (["importance", "queries", "--images", "60", "--per-style", "2"], "query 3"),

@@ -7,8 +7,8 @@ import torch.multiprocessing as mp
 from torch.nn.parallel import DistributedDataParallel
 
 from mstar import MstarConfig, MstarModel, distributed
+from mstar.model.vision import BatchNorm
 from mstar.training.objectives import Objective
-from mstar.vision import BatchNorm
 
 IMAGES = 4
 RELATIVE, ROUNDING = 1e-5, 1e-6

@@ -8,8 +8,7 @@ import torch
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
-from mstar.characters import character_tokenizer
-from mstar.evaluation import (
+from mstar.evaluate.metrics import (
     at_scale,
     average_precision,
     average_precisions,
@@ -22,8 +21,9 @@ from mstar.evaluation import (
     random_scores,
     scale_average_precisions,
 )
-from mstar.inference import rank_gallery
-from mstar.queries import Query
+from mstar.io.bench import Bench
+from mstar.io.processing import character_tokenizer
+from mstar.texts import Query
 
 
 def test_average_precision_known_answers():
@@ -179,7 +179,7 @@ def test_rank_gallery_is_the_forward_pass_in_batches(semantics, branch):
     queries = list(map(Query, texts, styles))
 
     model.train()
-    scores = rank_gallery(model, processor, images, queries, steps=2, batch_size=2)
+    scores = Bench(model, processor).scores(images, queries, steps=2, batch_size=2)
     assert model.training, "the mode must be what it was"
     model.eval()
     with torch.no_grad():
@@ -187,5 +187,5 @@ def test_rank_gallery_is_the_forward_pass_in_batches(semantics, branch):
     assert scores == pytest.approx(expected.numpy(), abs=1e-5)
 
     with model.hooks({"pve.*.embeddings": lambda value, *, point: torch.zeros_like(value)}):
-        changed = rank_gallery(model, processor, images, queries, steps=2)
+        changed = Bench(model, processor).scores(images, queries, steps=2)
     assert np.abs(changed - scores).max() > 1e-4, "hooks must be heard"

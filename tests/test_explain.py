@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mstar.explain import (
+from mstar.explain.looks import (
     assigned_words,
     cross_attention,
     embedding_maps,
@@ -13,8 +13,8 @@ from mstar.explain import (
     summarise_looks,
     weighted_maps,
 )
-from mstar.matching import assign
-from mstar.trace import Trace
+from mstar.hooks.trace import Trace
+from mstar.model.assignment import assign
 
 WHOLE = torch.tensor([[[0.0, 0.0, 1.0, 1.0]]])
 
@@ -56,9 +56,7 @@ def test_an_assigned_word_may_have_a_negative_lead(trace):
 
 def test_a_phrase_rests_on_its_heaviest_embedding(trace):
     trace.tensors["mim.assignment"] = torch.tensor([[3, -1]])
-    trace.tensors["mim.aggregator_attention"] = torch.tensor(
-        [[[[1.0, 0, 0, 0]] * 2, [[0.1, 0.2, 0.6, 0.1], [0.1, 0.4, 0.4, 0.1]]]]
-    )
+    trace.tensors["mim.evidence"] = torch.tensor([[[1.0, 0, 0, 0], [0.1, 0.3, 0.5, 0.1]]])
     _, phrase = explain_words(trace, ["exit", "one way"], ["word", "phrase"])
     assert (phrase.kind, phrase.step, phrase.query) == ("weighted", 1, 0)
     assert (phrase.value, phrase.lead) == pytest.approx((0.5, 0.2))
@@ -157,6 +155,7 @@ def test_a_text_of_several_words_is_carried_back_by_its_weights(trace):
     """Head 0 draws on embedding 0 of look 0 alone, head 1 on all four alike."""
     weights = torch.tensor([[1.0, 0, 0, 0], [0.25, 0.25, 0.25, 0.25]])
     values = dict(trace.tensors) | {"mim.aggregator_attention": weights[None, None]}
+    values["mim.evidence"] = weights.mean(0)[None, None]
     for layer in (0, 2):
         values[f"pve.1.layers.{layer}.cross_attention"] = values["pve.0.layers.0.cross_attention"]
     recorded = Trace(values, (1, 4), 1, WHOLE)

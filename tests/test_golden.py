@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from mstar.binarize import salient_region
-from mstar.configuration import MstarConfig
+from mstar.model.configuration import MstarConfig
+from mstar.model.recycling import salient_region
 from tests import golden
 
 

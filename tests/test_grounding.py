@@ -5,10 +5,9 @@ import pytest
 import torch
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
-from mstar.characters import character_tokenizer
-from mstar.data import sandbox
 from mstar.data.benchmarks import Benchmark
-from mstar.grounding import (
+from mstar.data.scenes import sandbox
+from mstar.evaluate.grounding import (
     Outlined,
     OutlinedPhotographs,
     coverage,
@@ -19,6 +18,8 @@ from mstar.grounding import (
     outlined_scene,
     pointing_game,
 )
+from mstar.io.bench import Bench
+from mstar.io.processing import character_tokenizer
 
 
 def test_coverage_of_whole_and_partial_tokens():
@@ -72,8 +73,8 @@ def test_even_attention_has_the_area_of_the_word(tiny):
         return torch.full_like(attention, 1 / attention.shape[-1])
 
     scenes = [sandbox.scene(3, i, "test") for i in range(5)]
-    with tiny[0].hooks({"pve.*.layers.*.cross_attention": even}):
-        found = ground(*tiny, [*map(outlined_scene, scenes)], batch_size=2)
+    with tiny.model.hooks({"pve.*.layers.*.cross_attention": even}):
+        found = ground(tiny, [*map(outlined_scene, scenes)], batch_size=2)
     words = sum(len(scene.regions) for scene in scenes)
     assert len(found.word_mass) == words > 5
     assert found.word_mass == pytest.approx(found.word_area)
@@ -93,16 +94,16 @@ def test_attention_on_one_word_is_inside_it_and_no_other(tiny):
         onto[..., covered.argmax()] = 1
         return onto
 
-    with tiny[0].hooks({"pve.*.layers.*.cross_attention": stare}):
-        found = ground(*tiny, [outlined_scene(scene)])
+    with tiny.model.hooks({"pve.*.layers.*.cross_attention": stare}):
+        found = ground(tiny, [outlined_scene(scene)])
     assert found.word_mass == [covered.max()] + [0] * (len(scene.regions) - 1)
     assert found.text_mass == [covered.max()] and found.touched_mass == [1]
 
 
 def test_random_masks_repeat(tiny):
     scenes = [outlined_scene(sandbox.scene(4, i, "test")) for i in range(3)]
-    assert ground(*tiny, scenes) == ground(*tiny, scenes)
-    assert ground(*tiny, scenes).random_mask != ground(*tiny, scenes, seed=1).random_mask
+    assert ground(tiny, scenes) == ground(tiny, scenes)
+    assert ground(tiny, scenes).random_mask != ground(tiny, scenes, seed=1).random_mask
 
 
 def test_a_word_is_looked_for_in_the_tile_that_was_looked_at():
@@ -126,7 +127,7 @@ def test_a_word_is_looked_for_in_the_tile_that_was_looked_at():
 
     changes = {"pve.*.layers.*.cross_attention": last_token, "mim.similarity": last_tile}
     with model.hooks(changes):
-        found = ground(model, processor, [Outlined(photo, (("exit", word),))], steps=0)
+        found = ground(Bench(model, processor), [Outlined(photo, (("exit", word),))], steps=0)
     assert found.word_mass == pytest.approx([1], abs=1e-6)
     assert found.word_area == pytest.approx([1 / 256], abs=1e-6) and found.pointing == [1]
 

@@ -8,15 +8,16 @@ import pytest
 import torch
 
 from mstar import MstarConfig, MstarModel
-from mstar import hooks as hooking
-from mstar.hooks import POINTS, HookError, Run, find_point, point_names
-from mstar.tracing import estimate_bytes
+from mstar.hooks import points as hooking
+from mstar.hooks.points import POINTS, HookError, Run, find_point, point_names
+from mstar.hooks.record import estimate_bytes
 
 STEPS = 2
 NAMES = point_names(MstarConfig.tiny(), STEPS)
 
 #: The rows that cannot be replaced at every t, and why.
-RECORDS_ONLY = {f"pve.{STEPS}.mask": f"it is step T = {STEPS}, and no step comes after it"}
+RECORDS_ONLY = {f"pve.{STEPS}.mask": f"it is step T = {STEPS}, and no step comes after it",
+                "mim.evidence": "it says what counted"}  # fmt: skip
 
 #: Where a replacement shows when it does not reach `scores`.
 DOWNSTREAM = {
@@ -47,6 +48,7 @@ SHAPES = {
     "mim.similarity": (2, 3, 12),
     "mim.assignment": (2, 3),
     "mim.aggregator_attention": (2, 3, 2, 12),
+    "mim.evidence": (2, 3, 12),
     "scores": (3, 2),
     "itm.layers.{l}.cross_attention": (3, 1, 2, 4, 256),
     "itm.logits": (3, 2),
@@ -61,7 +63,7 @@ def full(inputs):
 
 @pytest.fixture
 def model(tiny):
-    return tiny[0]
+    return tiny.model
 
 
 def plain(model, inputs):
@@ -489,11 +491,11 @@ def gradients(model, inputs):
 
 def test_gradient_checkpointing_records_once_and_keeps_the_gradients(tiny, full):
     quiet = dict(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
-    config = copy.deepcopy(tiny[0].config)
+    config = copy.deepcopy(tiny.model.config)
     for name, value in quiet.items():
         setattr(config.qformer_config, name, value)
     model = MstarModel(config).train()
-    model.load_state_dict(tiny[0].state_dict())
+    model.load_state_dict(tiny.model.state_dict())
     calls = []
 
     def halve(value, *, point):

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile, PngImagePlugin, TiffImagePlugin
 
-from mstar import images
-from mstar.images import (
+from mstar.io import images
+from mstar.io.images import (
     SUFFIXES,
     UnreadableImage,
     as_rgb,
@@ -61,7 +61,7 @@ def nothing_of_pillows_is_left_changed():
 
 
 def test_no_torch_is_loaded():
-    code = "import sys, mstar.images; assert 'torch' not in sys.modules"
+    code = "import sys, mstar.io.images; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

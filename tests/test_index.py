@@ -17,14 +17,18 @@ from PIL import Image, PngImagePlugin
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from mstar import MstarConfig, MstarModel, MstarProcessor, cli, index, shards
-from mstar.characters import character_tokenizer
-from mstar.checkpoints import checkpoint_hash, load_checkpoint
-from mstar.images import UnreadableImage, open_image
-from mstar.index import index_folder
-from mstar.queries import Query
-from mstar.retrieval import Gallery
-from mstar.shards import read_about, read_shards
+from mstar import MstarConfig, MstarModel, MstarProcessor
+from mstar.cli import __main__ as cli
+from mstar.io.bench import Bench
+from mstar.io.checkpoints import checkpoint_hash, load_checkpoint
+from mstar.io.images import UnreadableImage, open_image
+from mstar.io.processing import character_tokenizer
+from mstar.search import index
+from mstar.search import store as shards
+from mstar.search.gallery import Gallery
+from mstar.search.index import index_folder
+from mstar.search.store import read_about, read_shards
+from mstar.texts import Query
 
 QUERIES = [Query("exit", "word"), Query("one way", "phrase"), Query("stop, go", "combined")]
 
@@ -67,9 +71,10 @@ def test_a_gallery_on_disk_ranks_like_one_in_memory(checkpoint, photos, tmp_path
     assert (done.images, done.embedded, done.kept, done.unreadable) == (5, 5, 0, {})
     stored = Gallery.open(tmp_path / "gallery")
     assert list(stored.names) == NAMES
-    model, processor = load_checkpoint(checkpoint)
+    bench = load_checkpoint(checkpoint)
+    model, processor = bench.model, bench.processor
     images = [Image.open(photos / name).convert("RGB") for name in NAMES]
-    fresh = Gallery.embed(model, processor, images)
+    fresh = Gallery.embed(Bench(model, processor), images)
     # half precision: 11 bits of a number, and several numbers are summed
     torch.testing.assert_close(stored.scores(QUERIES), fresh.scores(QUERIES), atol=2e-3, rtol=0)
     ranked = [[hit.image for hit in hits] for hits in stored.search_many(QUERIES)]

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from mstar import MstarConfig, MstarModel
-from mstar.inference import evaluating
+from mstar.io.bench import evaluating
 
 
 @pytest.fixture

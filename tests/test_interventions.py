@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from mstar.hooks import HookError
-from mstar.interventions import (
+from mstar.hooks.interventions import (
     Intervention,
     ablate_heads,
     ablate_queries,
@@ -15,11 +14,12 @@ from mstar.interventions import (
     random_masks,
     skip_layer,
 )
+from mstar.hooks.points import HookError
 
 
 @pytest.fixture
 def inputs(tiny):
-    processor = tiny[1]
+    processor = tiny.processor
     torch.manual_seed(0)
     return {"pixel_values": torch.randn(2, 3, 64, 64)} | dict(
         processor(text=["exit", "one way"], styles=["word", "phrase"])
@@ -27,7 +27,7 @@ def inputs(tiny):
 
 
 def test_a_forced_mask_is_used_by_the_next_look(tiny, inputs):
-    model, _ = tiny
+    model = tiny.model
     seen = torch.zeros(16, 16, dtype=torch.bool)
     seen[3:6, 4:9] = True
     names = ["pve.*.mask", "pve.0.embeddings", "pve.1.embeddings"]
@@ -43,13 +43,13 @@ def test_a_forced_mask_is_used_by_the_next_look(tiny, inputs):
 def test_a_mask_of_another_grid_is_refused(tiny, inputs):
     with (
         pytest.raises(ValueError, match=r"grid \[16, 16\]; got one of \[4, 4\]"),
-        tiny[0].hooks(force_mask(0, torch.zeros(4, 4, dtype=torch.bool))),
+        tiny.model.hooks(force_mask(0, torch.zeros(4, 4, dtype=torch.bool))),
     ):
-        tiny[0](**inputs, steps=1)
+        tiny.model(**inputs, steps=1)
 
 
 def test_silenced_queries_answer_to_nothing(tiny, inputs):
-    model, _ = tiny
+    model = tiny.model
     plain = model(**inputs, steps=1)
     with model.hooks(ablate_queries([1, 3])):
         out = model(**inputs, steps=1)
@@ -60,7 +60,7 @@ def test_silenced_queries_answer_to_nothing(tiny, inputs):
 
 
 def test_several_act_together_also_at_one_point(tiny, inputs):
-    model, _ = tiny
+    model = tiny.model
 
     def seen(intervention, names):
         with model.hooks(intervention):
@@ -79,7 +79,7 @@ def test_several_act_together_also_at_one_point(tiny, inputs):
 
 
 def test_the_left_one_acts_first_whatever_the_names_are(tiny, inputs):
-    model, _ = tiny
+    model = tiny.model
     order = []
 
     def noted(name):
@@ -104,12 +104,12 @@ def test_the_left_one_acts_first_whatever_the_names_are(tiny, inputs):
 
 
 def test_a_query_that_is_not_there_is_refused(tiny, inputs):
-    with pytest.raises(ValueError, match="0 to 3; got"), tiny[0].hooks(ablate_queries([4])):
-        tiny[0](**inputs)
+    with pytest.raises(ValueError, match="0 to 3; got"), tiny.model.hooks(ablate_queries([4])):
+        tiny.model(**inputs)
 
 
 def test_random_masks_have_the_area_of_the_own_ones(tiny, inputs):
-    model, _ = tiny
+    model = tiny.model
     names = ["pve.*.salient", "pve.*.mask"]
     _, plain = model.run_with_trace(inputs | {"steps": 1}, names)
     seen = []
@@ -124,7 +124,7 @@ def test_random_masks_have_the_area_of_the_own_ones(tiny, inputs):
 
 
 def test_frozen_masks_are_those_of_the_other_run(tiny, inputs):
-    model, _ = tiny
+    model = tiny.model
     names = ["pve.*.mask", "pve.*.attention_map"]
     _, plain = model.run_with_trace(inputs | {"steps": 2}, names)
     darker = inputs | {"pixel_values": inputs["pixel_values"] / 3, "steps": 2}
@@ -136,7 +136,7 @@ def test_frozen_masks_are_those_of_the_other_run(tiny, inputs):
 
 
 def test_everything_patched_is_the_other_run(tiny, inputs):
-    model, _ = tiny
+    model = tiny.model
     one = inputs | {"pixel_values": inputs["pixel_values"][:1]}
     both, trace = model.run_with_trace(one, "pve.*.layers.*.hidden")
     with model.hooks(patch(trace, "pve.*.hidden")):
@@ -146,7 +146,7 @@ def test_everything_patched_is_the_other_run(tiny, inputs):
 
 
 def test_some_tokens_patched_leave_the_others(tiny, inputs):
-    model, _ = tiny
+    model = tiny.model
     other = inputs | {"pixel_values": inputs["pixel_values"].flip(0)}
     _, trace = model.run_with_trace(other, "vision.tokens")
     tokens = torch.zeros(16, 16, dtype=torch.bool)
@@ -161,7 +161,7 @@ def test_some_tokens_patched_leave_the_others(tiny, inputs):
 
 
 def test_patches_that_cannot_be_are_refused(tiny, inputs):
-    model, _ = tiny
+    model = tiny.model
     _, trace = model.run_with_trace(inputs, ["vision.tokens", "pve.*.embeddings"])
     with pytest.raises(HookError, match=r"'pve\.0\.mask'"):
         patch(trace, "pve.0.mask")
@@ -180,7 +180,7 @@ def test_patches_that_cannot_be_are_refused(tiny, inputs):
 
 
 def test_silenced_heads_read_nothing(tiny, inputs):
-    model, _ = tiny
+    model = tiny.model
     names = "pve.*.layers.*.cross_attention"
     _, plain = model.run_with_trace(inputs, names)
     layer, *_, last = model.config.cross_attention_layers
@@ -202,7 +202,7 @@ def test_silenced_heads_read_nothing(tiny, inputs):
 
 @pytest.mark.parametrize("part", ["vision", "pve", "text"])
 def test_a_layer_left_out_gives_what_it_was_given(tiny, inputs, part):
-    model, _ = tiny
+    model = tiny.model
     point = {"vision": "vision", "pve": "pve.1", "text": "text"}[part]
     names = [f"{point}.layers.{layer}.hidden" for layer in (0, 1)]
     with model.hooks(skip_layer(part, 1)):

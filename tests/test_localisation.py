@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from mstar import embedded, localisation
-from mstar.attribution import METHODS
-from mstar.cases import cases
-from mstar.checkpoints import load_checkpoint
-from mstar.data import sandbox
-from mstar.grounding import coverage, pointing_game
-from mstar.localisation import (
+from mstar.data.scenes import sandbox
+from mstar.evaluate import localisation
+from mstar.evaluate.cases import cases
+from mstar.evaluate.grounding import coverage, pointing_game
+from mstar.evaluate.localisation import (
     ANOTHER,
     MEASURES,
     PARTS,
@@ -25,6 +23,9 @@ from mstar.localisation import (
     order,
     shuffled,
 )
+from mstar.explain.attribution import METHODS
+from mstar.io import embedded
+from mstar.io.checkpoints import load_checkpoint
 from mstar.texts import STYLES
 
 GRID = (4, 4)
@@ -108,7 +109,7 @@ def test_likeness_is_of_the_order():
 
 
 def test_shuffled_weights_are_as_large_and_the_model_is_as_it_was(tiny):
-    model, _ = tiny
+    model = tiny.model
     before = {name: value.clone() for name, value in model.state_dict().items()}
     other = shuffled(model, PARTS["heads"], seed=0)
     changed = set()
@@ -163,7 +164,7 @@ def test_parts_are_shuffled_one_more_each_time():
 
 
 def test_running_means_are_shuffled_too():
-    model, _ = load_checkpoint(embedded.checkpoint())
+    model = load_checkpoint(embedded.checkpoint()).model
     other = shuffled(model, PARTS["and φ"], seed=0)
     buffers = dict(model.named_buffers())
     means = [name for name in buffers if name.endswith("running_mean")]
@@ -181,9 +182,7 @@ def test_the_sanity_check_is_given_shuffled_models_and_the_random_map_is_random(
     monkeypatch.setattr(
         localisation, "shuffled", lambda model, names, seed: asked.append(names) or model
     )
-    same = evaluate_localisation(
-        *tiny, "easy", 3, 60, per_style=2, checked=1, methods=["attention"]
-    )
+    same = evaluate_localisation(tiny, "easy", 3, 60, per_style=2, checked=1, methods=["attention"])
     assert asked == [names for _, names in _cumulative(PARTS)] * 4
     for part in PARTS:  # the same model: the same map
         assert same.sanity["attention"][part].value == pytest.approx(100)
@@ -198,7 +197,7 @@ def test_the_sanity_check_is_given_shuffled_models_and_the_random_map_is_random(
 
 @pytest.fixture(scope="module")
 def report(tiny):
-    return evaluate_localisation(*tiny, "easy", seed=3, images=60, per_style=2, checked=1)
+    return evaluate_localisation(tiny, "easy", seed=3, images=60, per_style=2, checked=1)
 
 
 def test_the_report_has_every_method_beside_chance(report):
@@ -227,7 +226,7 @@ def test_the_report_can_be_read_and_made_again(report, tiny):
     assert "semantic, queries: 2; an even map points right in" in str(report)
     assert json.loads(json.dumps(report.to_json(), allow_nan=False)) == report.to_json()
     again = evaluate_localisation(
-        *tiny, "easy", 3, 60, per_style=2, checked=1, methods=["attention", "grad_cam"]
+        tiny, "easy", 3, 60, per_style=2, checked=1, methods=["attention", "grad_cam"]
     )
     old = {(line.style, line.method): line.measures for line in report.lines}
     for line in again.lines:  # the same numbers, whatever stands beside a method
@@ -237,11 +236,11 @@ def test_the_report_can_be_read_and_made_again(report, tiny):
 def test_hooks_that_a_copy_would_not_hear_are_refused(tiny):
     with (
         pytest.raises(ValueError, match="evaluate_localisation also runs a changed copy"),
-        tiny[0].hooks({"pve.0.salient": lambda salient, *, point: None}),
+        tiny.model.hooks({"pve.0.salient": lambda salient, *, point: None}),
     ):
-        evaluate_localisation(*tiny)
+        evaluate_localisation(tiny)
 
 
 def test_an_unknown_difficulty_is_said(tiny):
     with pytest.raises(ValueError, match="unknown difficulty 'harder': expected one of easy, "):
-        evaluate_localisation(*tiny, "harder")
+        evaluate_localisation(tiny, "harder")

@@ -7,11 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
-from mstar.data import sandbox
 from mstar.data.benchmarks import Photographs, rendered
-from mstar.grounding import ground, mask_iou, outlined_scene
-from mstar.images import UnreadableImage
-from mstar.mask_quality import SIGMAS, best_mask, evaluate_masks
+from mstar.data.scenes import sandbox
+from mstar.evaluate.grounding import ground, mask_iou, outlined_scene
+from mstar.evaluate.masks import SIGMAS, best_mask, evaluate_masks
+from mstar.io.bench import Bench
+from mstar.io.images import UnreadableImage
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def benchmark():
 
 @pytest.fixture(scope="module")
 def report(tiny, benchmark):
-    return evaluate_masks(*tiny, benchmark, steps=2, seed=3)
+    return evaluate_masks(tiny, benchmark, steps=2, seed=3)
 
 
 def test_every_variant_and_look_has_a_line(report):
@@ -35,7 +36,7 @@ def test_every_variant_and_look_has_a_line(report):
 
 def test_the_first_mask_is_the_one_that_grounding_measures(tiny, report):
     gallery = sandbox.judging_gallery("easy", 3, 40)
-    looked = ground(*tiny, [*map(outlined_scene, gallery.scenes)], steps=0)
+    looked = ground(tiny, [*map(outlined_scene, gallery.scenes)], steps=0)
     first = report.lines[1]
     assert np.isclose(first.iou.value, 100 * np.mean(looked.mask))
     assert np.isclose(first.half.value, 100 * np.mean(np.array(looked.mask) >= 0.5))
@@ -59,9 +60,9 @@ def test_a_mask_and_a_text_known_by_hand(tiny, benchmark):
     photographs = [Image.new("RGB", (w, h), "grey") for h, w in sizes]
     said = tuple(("exit",) * len(one) for one in polygons)
     shown = replace(benchmark, images=photographs, polygons=polygons, transcriptions=said)
-    model, processor = tiny
+    model, processor = tiny.model, tiny.processor
     with model.hooks({"pve.0.salient": left}):
-        found = evaluate_masks(model, processor, shown, steps=0, seed=1)
+        found = evaluate_masks(Bench(model, processor), shown, steps=0, seed=1)
     best, *lines = found.lines
     assert best.iou.value == best.half.value == 100 and best.masked.value == 37.5
     assert found.about["images"] == 2 and found.text.value == 37.5
@@ -83,19 +84,19 @@ def test_variants_differ_and_the_model_stays_as_it_was(tiny, report):
     released = [line for line in report.lines if line.name == "released"]
     first = report.lines[1]
     assert all(line.masked.value < first.masked.value for line in released)
-    assert tiny[0].config.sigma == "watershed"
+    assert tiny.model.config.sigma == "watershed"
     assert "watershed, look 2" in str(report) and "best of the grid" in str(report)
 
 
 def test_again_is_the_same_whatever_the_batch(tiny, benchmark, report):
-    again = evaluate_masks(*tiny, benchmark, steps=2, seed=3, batch_size=40)
+    again = evaluate_masks(tiny, benchmark, steps=2, seed=3, batch_size=40)
     assert again.lines == report.lines
 
 
 def test_a_benchmark_without_outlines_is_refused(tiny, benchmark):
     for polygons in (None, ((),) * 40):
         with pytest.raises(ValueError, match="sandbox easy, seed 3 does not outline all"):
-            evaluate_masks(*tiny, replace(benchmark, polygons=polygons))
+            evaluate_masks(tiny, replace(benchmark, polygons=polygons))
 
 
 def test_an_unreadable_photograph_is_left_out_and_named(tiny, benchmark, tmp_path):
@@ -108,8 +109,8 @@ def test_an_unreadable_photograph_is_left_out_and_named(tiny, benchmark, tmp_pat
         relevant=benchmark.relevant[:, :4], polygons=benchmark.polygons[:4],
         transcriptions=benchmark.transcriptions[:4],
     )  # fmt: skip
-    found = evaluate_masks(*tiny, own, steps=0, seed=1)
+    found = evaluate_masks(tiny, own, steps=0, seed=1)
     assert found.about["images"] == 3 and list(found.about["left_out"]) == ["b"]
     assert "left out: 1 photograph that cannot be read" in str(found)
     with pytest.raises(UnreadableImage, match=r"1\.png"):
-        evaluate_masks(*tiny, own, steps=0, seed=1, strict=True)
+        evaluate_masks(tiny, own, steps=0, seed=1, strict=True)

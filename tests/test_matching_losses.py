@@ -7,7 +7,8 @@ import torch
 from torch.nn import functional as F
 
 from mstar import MstarConfig, MstarModel
-from mstar.losses import (
+from mstar.model.assignment import assign, assign_per_image, word_scores
+from mstar.model.losses import (
     assigned_loss,
     attention_entropy,
     contrastive_loss,
@@ -17,7 +18,7 @@ from mstar.losses import (
     soft_cross_entropy,
     soft_targets,
 )
-from mstar.matching import MultiWordBranch, assign, assign_per_image, word_scores
+from mstar.model.matching import MultiWordBranch
 
 YES, NO = True, False
 
@@ -297,7 +298,8 @@ def test_the_branch_starts_as_an_attention_weighted_mean(branch):
     mean = torch.einsum("bnhs,bshe->bnhe", weights, heads[1]).flatten(2)
     expected = F.layer_norm(2 * F.layer_norm(mean, (32,)), (32,))
     (found,) = branch(text, [vision])
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.embeddings, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.weights, weights)
 
 
 def test_one_attention_per_group(branch):
@@ -309,7 +311,8 @@ def test_one_attention_per_group(branch):
 
 def test_the_order_of_the_embeddings_does_not_count(branch):
     text, vision = torch.randn(3, 32), torch.randn(2, 5, 32)
-    torch.testing.assert_close(branch(text, [vision])[0], branch(text, [vision.flip(1)])[0])
+    there, back = (branch(text, [v])[0].embeddings for v in (vision, vision.flip(1)))
+    torch.testing.assert_close(there, back)
 
 
 def test_heads_must_divide_the_width():
@@ -331,7 +334,7 @@ def test_heads_must_divide_the_width():
     ids=["one multi-word text", "one word", "an image without text", "no word"],
 )
 def test_paper_batches_train(tiny, inputs, is_word, own):
-    model = tiny[0]
+    model = tiny.model
     batch = inputs | {"is_word": torch.tensor(is_word), "own": torch.tensor(own)}
     out = model(**batch)
     assert torch.isfinite(out.loss) and out.loss > 0
@@ -342,7 +345,7 @@ def test_paper_batches_train(tiny, inputs, is_word, own):
 
 
 def test_one_image_with_one_text_trains(tiny, inputs):
-    model = tiny[0]
+    model = tiny.model
     batch = {name: value[:1] for name, value in inputs.items()} | {"own": torch.tensor([[YES]])}
     out = model(**batch)
     assert out.contrastive_loss.item() == pytest.approx(0, abs=1e-6), "there is nothing to confuse"
@@ -351,7 +354,7 @@ def test_one_image_with_one_text_trains(tiny, inputs):
 
 
 def test_more_words_than_embeddings(tiny, inputs):
-    model, processor = tiny
+    model, processor = tiny.model, tiny.processor
     words = [f"word{i}" for i in range(6)]
     batch = dict(processor(text=words)) | {"pixel_values": inputs["pixel_values"][:1]}
     out = model(**batch, own=torch.ones(1, 6, dtype=torch.bool), steps=0)

@@ -11,13 +11,14 @@ from PIL import Image
 from transformers import AutoConfig, AutoModel
 
 import mstar
-from mstar import MstarConfig, MstarModel, MstarProcessor, images
-from mstar.configuration import SEMANTICS
-from mstar.images import open_image
-from mstar.processing import CLIP_MEAN, CLIP_STD
-from mstar.reranking import rerank
+from mstar import MstarConfig, MstarModel, MstarProcessor
+from mstar.io import images
+from mstar.io.images import open_image
+from mstar.io.processing import CLIP_MEAN, CLIP_STD
+from mstar.model.configuration import SEMANTICS
+from mstar.model.vision import ConvStem, sine_positions
+from mstar.search.reranking import rerank
 from mstar.texts import STYLES
-from mstar.vision import ConvStem, sine_positions
 
 OWN = torch.tensor([[True, False, True], [False, True, True]])
 
@@ -142,7 +143,7 @@ def variant(tiny):
 
     def make(**fields) -> MstarModel:
         model = MstarModel(MstarConfig.tiny(**fields)).eval()
-        model.load_state_dict(tiny[0].state_dict())
+        model.load_state_dict(tiny.model.state_dict())
         return model
 
     return make
@@ -275,7 +276,7 @@ def test_learn_temperature(variant, inputs, learnt):
 
 def test_without_a_multi_word_branch_every_text_is_a_word(tiny, inputs):
     model = MstarModel(MstarConfig.tiny(multi_word_branch=False)).eval()
-    model.load_state_dict(tiny[0].state_dict(), strict=False)
+    model.load_state_dict(tiny.model.state_dict(), strict=False)
     with torch.no_grad():
         out = model(**inputs)
     torch.testing.assert_close(out.scores, out.similarity.cosine.amax(2).T)
@@ -288,7 +289,7 @@ def test_without_a_multi_word_branch_every_text_is_a_word(tiny, inputs):
 @pytest.mark.parametrize("steps", range(4))
 def test_shapes_of_every_step(tiny, inputs, steps):
     with torch.no_grad():
-        found = tiny[0](**inputs, steps=steps)
+        found = tiny.model(**inputs, steps=steps)
     images = found.images
     assert len(images.looks) == steps + 1 and images.grid == (16, 16)
     assert images.embeddings.shape == (2, 4 * (steps + 1), 32)
@@ -303,7 +304,7 @@ def test_shapes_of_every_step(tiny, inputs, steps):
 
 def test_what_was_attended_stays_attended(tiny, inputs):
     with torch.no_grad():
-        looks = tiny[0](**inputs, steps=3).images.looks
+        looks = tiny.model(**inputs, steps=3).images.looks
     seen = torch.zeros(2, 1, 16, 16, dtype=torch.bool)
     for look in looks:
         seen |= look.salient
@@ -313,15 +314,15 @@ def test_what_was_attended_stays_attended(tiny, inputs):
 
 def test_a_further_step_changes_no_earlier_one(tiny, inputs):
     with torch.no_grad():
-        one, three = (tiny[0](**inputs, steps=steps).images for steps in (1, 3))
+        one, three = (tiny.model(**inputs, steps=steps).images for steps in (1, 3))
     assert torch.equal(three.embeddings[:, :8], one.embeddings)
 
 
 def test_the_same_image_in_another_batch(tiny, inputs):
     """An image's encoding does not depend on its company."""
     with torch.no_grad():
-        both = tiny[0].encode_images(inputs["pixel_values"])
-        alone = tiny[0].encode_images(inputs["pixel_values"][1:])
+        both = tiny.model.encode_images(inputs["pixel_values"])
+        alone = tiny.model.encode_images(inputs["pixel_values"][1:])
     torch.testing.assert_close(both.features[1:], alone.features, rtol=1e-4, atol=1e-5)
 
 
@@ -367,11 +368,11 @@ def test_positions_beside_a_stem_start_in_order():
 def test_other_sizes_are_refused(tiny, size):
     message = f"image size {size[0]}×{size[1]} is not a multiple of the patch size 4"
     with pytest.raises(ValueError, match=message):
-        tiny[0](pixel_values=torch.zeros(1, 3, *size))
+        tiny.model(pixel_values=torch.zeros(1, 3, *size))
 
 
 def test_a_window_of_the_position_table(tiny):
-    model, pixels = tiny[0], torch.randn(1, 3, 16, 64)
+    model, pixels = tiny.model, torch.randn(1, 3, 16, 64)
     with torch.no_grad():
         first, second = (model(pixels, window=(row, 0)).images.tokens for row in (0, 12))
     assert not torch.equal(first, second)
@@ -381,16 +382,16 @@ def test_a_window_of_the_position_table(tiny):
 
 def test_wrong_calls(tiny, inputs):
     with pytest.raises(ValueError, match=r"steps \(T\) must be from 0 to 64; got -1"):
-        tiny[0](**inputs, steps=-1)
+        tiny.model(**inputs, steps=-1)
     with pytest.raises(ValueError, match="give pixel_values, input_ids, or both"):
-        tiny[0]()
+        tiny.model()
 
 
 # Text, scores
 
 
 def test_texts_are_read_by_length_in_training(tiny):
-    model, processor = tiny
+    model, processor = tiny.model, tiny.processor
     texts = ["a", "a rather long phrase of many words", "exit", "b", "no way", "zz", "x" * 30]
     batch = processor(text=texts, styles="phrase")
     config = MstarConfig.tiny()
@@ -406,7 +407,7 @@ def test_texts_are_read_by_length_in_training(tiny):
 
 
 def test_padding_does_not_count(tiny):
-    model, processor = tiny
+    model, processor = tiny.model, tiny.processor
     both = processor(text=["exit", "a much longer text"], styles="phrase")
     alone = processor(text=["exit"], styles="phrase")
     with torch.no_grad():
@@ -429,8 +430,8 @@ def test_score_is_what_compare_scores(variant, inputs, semantics):
 def test_the_matching_pass_sees_the_pair(tiny, inputs):
     pairs = torch.tensor([[0, 0], [0, 1], [1, 0]])
     with torch.no_grad():
-        logits = tiny[0](**inputs, pairs=pairs).itm_logits
-        deeper = tiny[0](**inputs, pairs=pairs, steps=3).itm_logits
+        logits = tiny.model(**inputs, pairs=pairs).itm_logits
+        deeper = tiny.model(**inputs, pairs=pairs, steps=3).itm_logits
     assert torch.pdist(logits).min() > 1e-4
     assert torch.equal(logits, deeper), "it looks at f₀ alone"
 
@@ -479,7 +480,9 @@ def test_the_saved_configuration_says_every_constant(tmp_path):
 
 
 def test_a_processor_comes_back(tmp_path, tiny, images, offline):
-    processor = MstarProcessor(tiny[1].image_processor, tiny[1].tokenizer, prompts="released")
+    processor = MstarProcessor(
+        tiny.processor.image_processor, tiny.processor.tokenizer, prompts="released"
+    )
     processor.save_pretrained(tmp_path)
     loaded = MstarProcessor.from_pretrained(tmp_path)
     assert loaded.prompts == "released"
@@ -494,7 +497,7 @@ def test_a_processor_comes_back(tmp_path, tiny, images, offline):
 
 def test_pixels_are_normalised_as_clips(tiny):
     colour = (255, 128, 0)
-    pixels = tiny[1](images=[Image.new("RGB", (10, 30), colour)])["pixel_values"]
+    pixels = tiny.processor(images=[Image.new("RGB", (10, 30), colour)])["pixel_values"]
     assert pixels.shape == (1, 1, 3, 64, 64), "the aspect ratio is not kept"
     for channel, value, mean, std in zip(pixels[0, 0], colour, CLIP_MEAN, CLIP_STD, strict=True):
         expected = torch.full((64, 64), (value / 255 - mean) / std)
@@ -503,12 +506,12 @@ def test_pixels_are_normalised_as_clips(tiny):
 
 def test_arrays_and_images_are_the_same(tiny, images):
     pictures = [Image.fromarray(image) for image in images]
-    expected = tiny[1](images=images)["pixel_values"]
-    assert torch.equal(tiny[1](images=pictures)["pixel_values"], expected)
+    expected = tiny.processor(images=images)["pixel_values"]
+    assert torch.equal(tiny.processor(images=pictures)["pixel_values"], expected)
 
 
 def test_styles(tiny):
-    processor = tiny[1]
+    processor = tiny.processor
     found = processor(text=["a", "b c"], styles=["word", "phrase"])
     assert found["is_word"].tolist() == [True, False]
     assert processor(text=["a", "b"])["is_word"].tolist() == [True, True]
@@ -529,11 +532,11 @@ def test_styles(tiny):
 )
 def test_wrong_queries(tiny, text, styles, message):
     with pytest.raises(ValueError, match=message):
-        tiny[1](text=text, styles=styles)
+        tiny.processor(text=text, styles=styles)
 
 
 def test_instructions(tiny):
-    paper = tiny[1]
+    paper = tiny.processor
     released = MstarProcessor(paper.image_processor, paper.tokenizer, prompts="released")
     assert [paper.instruct("No  WAY!", style) for style in STYLES] == [
         "word: no way",
@@ -547,12 +550,14 @@ def test_instructions(tiny):
 
 
 def test_prompts_follow_the_preset(tiny):
-    made = MstarProcessor.for_config(MstarConfig.tiny(semantics="released"), tiny[1].tokenizer)
-    assert made.prompts == "released" and tiny[1].prompts == "paper"
+    made = MstarProcessor.for_config(
+        MstarConfig.tiny(semantics="released"), tiny.processor.tokenizer
+    )
+    assert made.prompts == "released" and tiny.processor.prompts == "paper"
 
 
 def test_accents_and_unknown_letters(tiny):
-    processor = tiny[1]
+    processor = tiny.processor
     plain, accented = processor(text=["cafe", "Café"])["input_ids"].tolist()
     assert plain == accented
     unknown = processor.tokenizer.unk_token_id

@@ -8,12 +8,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mstar import cli
-from mstar.checkpoints import load_checkpoint
-from mstar.configuration import MstarConfig
-from mstar.losses import contrastive_loss
-from mstar.modeling import MstarModel
-from mstar.official import (
+from mstar.cli import __main__ as cli
+from mstar.io.checkpoints import load_checkpoint
+from mstar.io.released import (
     convert,
     infer_config,
     load_released,
@@ -24,6 +21,9 @@ from mstar.official import (
     resize_positions,
     resize_queries,
 )
+from mstar.model.configuration import MstarConfig
+from mstar.model.losses import contrastive_loss
+from mstar.model.modeling import MstarModel
 
 LETTERS = [*"abcdefghijklmnopqrstuvwxyz'", "##a", "##b", "photo", "of"]
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *LETTERS]
@@ -346,7 +346,8 @@ def test_convert_makes_a_folder_that_loads(tmp_path, vocabulary, capsys, multi_w
     arguments = ["convert", str(tmp_path / "mstar.pth"), str(out), "--tokenizer", str(vocabulary)]
     assert cli.main(arguments) == 0
     assert f"saved {out}" in capsys.readouterr().out
-    model, processor = load_checkpoint(out)
+    bench = load_checkpoint(out)
+    model, processor = bench.model, bench.processor
     assert same(model, load_released(state))
     assert processor.prompts == "released"
     assert processor.tokenizer.convert_tokens_to_ids("[DEC]") == len(VOCABULARY)
@@ -390,7 +391,7 @@ def test_a_tokenizer_folder_may_hold_tokenizer_json(tmp_path, vocabulary):
 
 def test_convert_takes_a_state_dict(tmp_path, vocabulary):
     convert(small_state(False), tmp_path / "out", vocabulary, image_size=48)
-    _, processor = load_checkpoint(tmp_path / "out")
+    processor = load_checkpoint(tmp_path / "out").processor
     assert processor.image_processor.size["height"] == 48
 
 

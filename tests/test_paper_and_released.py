@@ -7,16 +7,16 @@ import pytest
 import torch
 
 from mstar import MstarModel
-from mstar.configuration import SEMANTICS
-from mstar.data import sandbox
-from mstar.inference import computed_as
-from mstar.paper_and_released import TRAINING, compare_semantics, mosaics
+from mstar.data.scenes import sandbox
+from mstar.experiments.semantics import TRAINING, compare_semantics, mosaics
+from mstar.io.bench import computed_as
+from mstar.model.configuration import SEMANTICS
 from mstar.texts import STYLES
 
 
 @pytest.fixture(scope="module")
 def report(tiny):
-    return compare_semantics(*tiny, seed=3, images=40)
+    return compare_semantics(tiny, seed=3, images=40)
 
 
 def test_every_field_that_inference_reads_is_switched_by_itself(report):
@@ -61,7 +61,7 @@ def test_only_what_a_field_decides_changes(report):
 
 @pytest.mark.parametrize("field", TRAINING)
 def test_what_only_training_reads_changes_no_score(tiny, inputs, field):
-    model, _ = tiny
+    model = tiny.model
     with torch.no_grad():
         before = model(**inputs).scores
         with computed_as(model, {field: SEMANTICS["released"][field]}):
@@ -69,7 +69,7 @@ def test_what_only_training_reads_changes_no_score(tiny, inputs, field):
 
 
 def test_a_switched_model_is_one_that_was_made_so(tiny, inputs, tmp_path):
-    model, _ = tiny
+    model = tiny.model
     model.save_pretrained(tmp_path)
     fields = {"multi_word_attention": "per_step", "word_scoring": "multi_word", "sigma": "released"}
     made = MstarModel.from_pretrained(tmp_path, **fields).eval()
@@ -111,9 +111,9 @@ def test_the_table_can_be_read(report):
 
 def test_masks_need_a_second_look(tiny):
     with pytest.raises(ValueError, match="steps \\(T\\) must be 1 or more; got 0"):
-        compare_semantics(*tiny, steps=0)
+        compare_semantics(tiny, steps=0)
     with (
         pytest.raises(ValueError, match="compare_semantics also runs a changed copy"),
-        tiny[0].hooks({"pve.0.salient": lambda salient, *, point: None}),
+        tiny.model.hooks({"pve.0.salient": lambda salient, *, point: None}),
     ):
-        compare_semantics(*tiny)
+        compare_semantics(tiny)

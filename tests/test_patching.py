@@ -5,16 +5,17 @@ import pytest
 import torch
 from scipy.ndimage import maximum_filter
 
-from mstar import embedded
-from mstar import hooks as hooking
-from mstar import patching as experiment
-from mstar.causal import Change, scores
-from mstar.checkpoints import load_checkpoint
-from mstar.data import sandbox
-from mstar.grounding import coverage
-from mstar.interventions import patch
-from mstar.patching import apart, patching, sites
-from mstar.queries import Query
+from mstar.data.scenes import sandbox
+from mstar.evaluate.grounding import coverage
+from mstar.experiments import patching as experiment
+from mstar.experiments.patching import apart, patching, sites
+from mstar.experiments.sweep import Change, scores
+from mstar.hooks import points as hooking
+from mstar.hooks.interventions import patch
+from mstar.io import embedded
+from mstar.io.bench import Bench
+from mstar.io.checkpoints import load_checkpoint
+from mstar.texts import Query
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +25,11 @@ def pairs():
 
 @pytest.fixture(scope="module")
 def patched(tiny, pairs):
-    return patching(*tiny, pairs, steps=1)
+    return patching(tiny, pairs, steps=1)
 
 
 def test_sites_go_by_step_and_layer(tiny):
-    names = [site.name for site in sites(tiny[0], 1)]
+    names = [site.name for site in sites(tiny.model, 1)]
     assert names == [
         "φ, layer 0, the word's tokens", "φ, layer 0, as many others",
         "φ, layer 1, the word's tokens", "φ, layer 1, as many others",
@@ -37,17 +38,17 @@ def test_sites_go_by_step_and_layer(tiny):
         *(f"ψ, all looks, layer {layer}" for layer in range(4)),
         "mask of look 0",
     ]  # fmt: skip
-    assert not any("mask" in site.name or "all" in site.name for site in sites(tiny[0], 0))
+    assert not any("mask" in site.name or "all" in site.name for site in sites(tiny.model, 0))
 
 
 def test_there_is_to_restore_what_the_word_makes(tiny, pairs, patched):
-    model, processor = tiny
+    model, processor = tiny.model, tiny.processor
     total = patched.total
     differences = []
     for pair in pairs:
         query = [Query(pair.word.word, "word")]
         first, second = (
-            float(scores(model, processor, processor(images=[scene.image])["pixel_values"],
+            float(scores(Bench(model, processor), processor(images=[scene.image])["pixel_values"],
                          query, Change("plain", steps=1)))
             for scene in (pair.first, pair.second)
         )  # fmt: skip
@@ -69,14 +70,16 @@ def test_the_last_layer_of_all_looks_brings_everything_back(patched):
 
 
 def test_everything_of_phi_under_all_tokens_would_be_the_other_run(tiny, pairs):
-    model, processor = tiny
+    model, processor = tiny.model, tiny.processor
     pair = pairs[0]
     first, second = (processor(images=[s.image])["pixel_values"] for s in (pair.first, pair.second))
     _, trace = model.run_with_trace({"pixel_values": first}, "vision.tokens")
     query = [Query(pair.word.word, "word")]
     change = Change("all", patch(trace, "vision.tokens", torch.ones(16, 16, dtype=torch.bool)))
-    other = scores(model, processor, second, query, change)
-    assert torch.allclose(other, scores(model, processor, first, query, Change("plain")), atol=1e-6)
+    other = scores(Bench(model, processor), second, query, change)
+    assert torch.allclose(
+        other, scores(Bench(model, processor), first, query, Change("plain")), atol=1e-6
+    )
     assert hooking.active(model) is None
 
 
@@ -87,8 +90,8 @@ def test_what_is_patched_where_and_from_which_scene(tiny, pairs, monkeypatch):
         experiment, "patch",
         lambda trace, points, tokens=None: given.append((trace, points, tokens)) or {},
     )  # fmt: skip
-    patching(*tiny, pairs, steps=1)
-    found = sites(tiny[0], 1)
+    patching(tiny, pairs, steps=1)
+    found = sites(tiny.model, 1)
     per_pair = 2 * len(found)
     assert len(given) == per_pair * len(pairs)
     traces = []
@@ -115,7 +118,7 @@ def test_what_is_patched_where_and_from_which_scene(tiny, pairs, monkeypatch):
 
 
 def test_the_embedded_model_knows_the_word_where_the_word_is(pairs):
-    found = patching(*load_checkpoint(embedded.checkpoint()), pairs, steps=1)
+    found = patching(Bench(*load_checkpoint(embedded.checkpoint())), pairs, steps=1)
     by_name = {row.site.name: row for row in found.rows}
     word, others = (
         by_name[f"φ, layer 0, {said}"] for said in ("the word's tokens", "as many others")
@@ -139,4 +142,4 @@ def test_others_lie_apart():
 
 def test_one_pair_has_no_control(tiny, pairs):
     with pytest.raises(ValueError, match="two pairs at least; got 1"):
-        patching(*tiny, pairs[:1])
+        patching(tiny, pairs[:1])

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from mstar.data import sandbox
-from mstar.peers import RapidOcr, Tesseract, spotting_scores
-from mstar.queries import Query, words_of
+from mstar.data.scenes import sandbox
+from mstar.evaluate.spotters import RapidOcr, Tesseract, spotting_scores
+from mstar.texts import Query, words_of
 
 
 def test_scores_are_those_of_the_protocol():

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from mstar.queries import guess_style, parse_query, quoted
+from mstar.texts import guess_style, parse_query, quoted
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from mstar import cli, embedded
-from mstar.configuration import SEMANTICS
-from mstar.hooks import POINTS
+from mstar.cli import __main__ as cli
+from mstar.hooks.points import POINTS
+from mstar.io import embedded
+from mstar.model.configuration import SEMANTICS
 from reports.table import REPORTS
 
 ROOT = Path(__file__).resolve().parents[1]

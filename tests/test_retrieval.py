@@ -6,12 +6,14 @@ import pytest
 import torch
 from PIL import Image
 
-from mstar import MstarConfig, MstarModel, MstarProcessor, vectors
-from mstar.characters import character_tokenizer
-from mstar.contributions import without_each
-from mstar.queries import Query, guess_style, parse_query, words_of
-from mstar.reranking import TokenCache, rerank, rerank_count
-from mstar.retrieval import Gallery
+from mstar import MstarConfig, MstarModel, MstarProcessor
+from mstar.explain.contributions import without_each
+from mstar.io.bench import Bench
+from mstar.io.processing import character_tokenizer
+from mstar.search import vectors
+from mstar.search.gallery import Gallery
+from mstar.search.reranking import TokenCache, rerank, rerank_count
+from mstar.texts import Query, guess_style, parse_query, words_of
 
 
 @pytest.mark.parametrize(
@@ -54,8 +56,8 @@ def images():
 
 @pytest.mark.parametrize(("text", "style"), [("exit", "word"), ("one way", "phrase")])
 def test_a_gallery_ranks_as_the_model_scores(tiny, images, text, style):
-    model, processor = tiny
-    hits = Gallery.embed(model, processor, images, batch_size=4).search(text, style)
+    model, processor = tiny.model, tiny.processor
+    hits = Gallery.embed(Bench(model, processor), images, batch_size=4).search(text, style)
     inputs = processor(images=images, text=[text], styles=[style])
     pairs = torch.tensor([[i, 0] for i in range(6)])
     with torch.no_grad():
@@ -74,7 +76,7 @@ def test_a_gallery_ranks_as_the_model_scores(tiny, images, text, style):
 
 def test_an_empty_gallery_is_refused(tiny):
     with pytest.raises(ValueError, match="at least one image"):
-        Gallery.embed(*tiny, [])
+        Gallery.embed(tiny, [])
 
 
 @pytest.mark.parametrize(
@@ -99,7 +101,7 @@ def test_a_style_is_guessed_and_the_guess_has_a_reason(text, style):
 
 
 def test_a_style_that_is_none_is_refused_and_a_colon_explained(tiny, images):
-    gallery = Gallery.embed(*tiny, images)
+    gallery = Gallery.embed(tiny, images)
     for style in ("phrase2", "", "a b", "semantic-"):
         with pytest.raises(ValueError, match=f"unknown style '{style}': expected auto or one of"):
             gallery.search("exit", style)
@@ -139,7 +141,7 @@ def test_the_embedding_that_decides_is_one_that_the_score_saw(attention, steps, 
     with torch.no_grad():
         images = model.encode_images(data["pixel_values"])
         texts = model.encode_texts(data["input_ids"], data["attention_mask"])
-        chosen = model.embedding_values(images, texts, data["is_word"]).argmax(dim=2)
+        chosen = model.evidence(images, texts, data["is_word"]).argmax(dim=2)
         scores = model.score(images, texts, data["is_word"])
     assert chosen.shape == (2, 6)
     if word_scoring == "word":
@@ -149,7 +151,8 @@ def test_the_embedding_that_decides_is_one_that_the_score_saw(attention, steps, 
     if steps == "first":
         assert multi.max() < config.num_query_tokens
     elif attention == "joint":
-        weights = model.aggregator.weights(texts.embeddings, images.embeddings).mean(2)
+        (joint,) = model.aggregator(texts.embeddings, [images.embeddings])
+        weights = joint.weights.mean(2)
         assert torch.equal(multi[-1], weights[:, 1].argmax(dim=1))
 
 
@@ -159,8 +162,8 @@ def test_of_equal_scores_the_first_images_are_looked_at_again():
 
 
 def test_hooks_are_heard_when_images_are_matched(tiny, images):
-    model, processor = tiny
-    gallery = Gallery.embed(model, processor, images)
+    model, processor = tiny.model, tiny.processor
+    gallery = Gallery.embed(Bench(model, processor), images)
     before = gallery.search("exit")
 
     def nothing(tokens, *, point):
@@ -173,7 +176,7 @@ def test_hooks_are_heard_when_images_are_matched(tiny, images):
 
 
 def test_a_gallery_is_freed_at_once(tiny, images):
-    gallery = Gallery.embed(*tiny, images)
+    gallery = Gallery.embed(tiny, images)
     gallery.search("exit")
     gone = weakref.ref(gallery)
     del gallery
@@ -185,7 +188,7 @@ def test_in_half_precision(images):
     config = MstarConfig.tiny()
     model = MstarModel(config).eval().to(torch.bfloat16)
     processor = MstarProcessor.for_config(config, character_tokenizer())
-    hits = Gallery.embed(model, processor, images).search("exit")
+    hits = Gallery.embed(Bench(model, processor), images).search("exit")
     assert len(hits) == 6 and hits[0].probability is not None
 
 
@@ -193,13 +196,15 @@ def test_a_single_vision_embedding_has_no_lead(images):
     config = MstarConfig.tiny(num_query_tokens=1, steps=0)
     model = MstarModel(config).eval()
     processor = MstarProcessor.for_config(config, character_tokenizer())
-    why = Gallery.embed(model, processor, images).explain("exit", 0)
+    why = Gallery.embed(Bench(model, processor), images).explain("exit", 0)
     assert why.values.shape == (1, 1, 1) and math.isnan(why.lead)
 
 
 def test_equal_images_say_which_of_them_were_matched(tiny, images):
-    model, processor = tiny
-    hits = Gallery.embed(model, processor, [images[0]] * 30).search("exit", "word", None, ratio=0.2)
+    model, processor = tiny.model, tiny.processor
+    hits = Gallery.embed(Bench(model, processor), [images[0]] * 30).search(
+        "exit", "word", None, ratio=0.2
+    )
     matched = [hit for hit in hits if hit.probability is not None]
     assert len(matched) == 6 and all(hit.probability > 0 for hit in matched)
     for hit in matched:
@@ -207,7 +212,7 @@ def test_equal_images_say_which_of_them_were_matched(tiny, images):
 
 
 def test_a_batch_of_queries_is_the_same_as_one_by_one(tiny, images):
-    gallery = Gallery.embed(*tiny, images)
+    gallery = Gallery.embed(tiny, images)
     queries = [Query("exit", "word"), Query("one way", "phrase"), Query("stop, go", "combined")]
     together = gallery.search_many(queries, k=3)
     for query, hits in zip(queries, together, strict=True):
@@ -220,7 +225,7 @@ def test_a_batch_of_queries_is_the_same_as_one_by_one(tiny, images):
 
 
 def test_what_reranking_moved_keeps_its_place_by_cosine(tiny, images, monkeypatch):
-    gallery = Gallery.embed(*tiny, images)
+    gallery = Gallery.embed(tiny, images)
     plain = gallery.search("exit", ratio=0)
     swap = torch.tensor([0.1, 0.9])  # of the two best
     monkeypatch.setattr(gallery, "_match", lambda query, best, tiles, lost: swap)
@@ -234,7 +239,7 @@ def test_what_reranking_moved_keeps_its_place_by_cosine(tiny, images, monkeypatc
 
 
 def test_several_images_are_explained_by_one_search(tiny, images, monkeypatch):
-    gallery = Gallery.embed(*tiny, images)
+    gallery = Gallery.embed(tiny, images)
     each = [gallery.explain("way out", image) for image in (3, 0)]
     searched, match = [], gallery._match
     monkeypatch.setattr(gallery, "_match", lambda *given: searched.append(given) or match(*given))
@@ -259,7 +264,7 @@ def test_the_last_used_tokens_are_kept():
 
 
 def test_blocks_change_nothing(tiny, images, monkeypatch):
-    gallery = Gallery.embed(*tiny, images, batch_size=4)
+    gallery = Gallery.embed(tiny, images, batch_size=4)
     queries = [Query("exit", "word"), Query("one way", "phrase")]
     whole = gallery.scores(queries)
     monkeypatch.setattr(vectors, "_BLOCK_BYTES", 1)  # an image at a time
@@ -269,7 +274,7 @@ def test_blocks_change_nothing(tiny, images, monkeypatch):
 
 
 def test_without_reranking_the_order_is_the_cosines(tiny, images):
-    gallery = Gallery.embed(*tiny, images)
+    gallery = Gallery.embed(tiny, images)
     hits = gallery.search("exit", ratio=0)
     assert all(h.rank == h.cosine_rank and h.score == h.cosine for h in hits)
     assert all(hit.probability is None for hit in hits)
@@ -278,7 +283,7 @@ def test_without_reranking_the_order_is_the_cosines(tiny, images):
 
 
 def test_equal_images_keep_their_order(tiny, images):
-    gallery = Gallery.embed(*tiny, [images[1], images[0], images[1]], ["a", "b", "c"])
+    gallery = Gallery.embed(tiny, [images[1], images[0], images[1]], ["a", "b", "c"])
     hits = [hit for hit in gallery.search("exit", ratio=0) if hit.name != "b"]
     assert [hit.name for hit in hits] == ["a", "c"] and hits[0].rank + 1 == hits[1].rank
 
@@ -307,7 +312,7 @@ def test_the_token_cache_keeps_what_was_used_last():
 
 
 def test_an_explained_word_names_the_embedding_that_made_its_score(tiny, images):
-    gallery = Gallery.embed(*tiny, images)
+    gallery = Gallery.embed(tiny, images)
     hits = gallery.search("exit")
     for hit in (hits[0], hits[-1]):
         why = gallery.explain("exit", hit.name)
@@ -323,7 +328,7 @@ def test_an_explained_word_names_the_embedding_that_made_its_score(tiny, images)
 
 
 def test_words_of_a_phrase_are_left_out_one_by_one(tiny, images):
-    gallery = Gallery.embed(*tiny, images)
+    gallery = Gallery.embed(tiny, images)
     why = gallery.explain("one way out", 2)
     assert why.kind == "weight" and why.values.sum() == pytest.approx(1, abs=1e-5)
     assert [word.word for word in why.words] == ["one", "way", "out"]
@@ -333,12 +338,12 @@ def test_words_of_a_phrase_are_left_out_one_by_one(tiny, images):
         alone = gallery.explain(word.word, 2)
         assert word.alone == pytest.approx(alone.hit.cosine, abs=1e-5)
         assert (word.step, word.query) == (alone.hit.step, alone.hit.query)
-    assert why.trace.meta["texts"][0] == ["one way out", "phrase"]
-    assert [text for text, _ in why.trace.meta["texts"][1:]] == ["one", "way", "out"]
+    assert why.trace.queries[0] == ("one way out", "phrase")
+    assert [query.text for query in why.trace.queries[1:]] == ["one", "way", "out"]
 
 
 def test_what_a_semantic_text_stands_on_is_a_part_of_its_own(tiny, images):
-    why = Gallery.embed(*tiny, images).explain("'dream big' on a shirt", 0)
+    why = Gallery.embed(tiny, images).explain("'dream big' on a shirt", 0)
     assert [word.word for word in why.words] == ["dream", "big", "on a shirt"]
     assert math.isnan(why.words[-1].alone) and why.words[-1].step == -1
 
@@ -364,13 +369,13 @@ def test_the_released_word_model_keeps_no_embeddings(images):
     config = MstarConfig.tiny(semantics="released", multi_word_branch=False)
     model = MstarModel(config).eval()
     processor = MstarProcessor.for_config(config, character_tokenizer())
-    gallery = Gallery.embed(model, processor, images)
+    gallery = Gallery.embed(Bench(model, processor), images)
     why = gallery.explain("one way", 0)
     assert why.kind == "cosine" and [word.word for word in why.words] == ["one", "way"]
 
 
 def test_an_image_that_is_not_there_is_refused(tiny, images):
-    gallery = Gallery.embed(*tiny, images)
+    gallery = Gallery.embed(tiny, images)
     with pytest.raises(ValueError, match="has no image 'x'"):
         gallery.explain("exit", "x")
     with pytest.raises(ValueError, match="images 0 to 5; got 6"):
@@ -382,7 +387,7 @@ def test_an_image_that_is_not_there_is_refused(tiny, images):
     with pytest.raises(ValueError, match="at least one query"):
         gallery.search_many([])
     with pytest.raises(ValueError, match="got 6 images and 1 names"):
-        Gallery.embed(*tiny, images, ["a"])
+        Gallery.embed(tiny, images, ["a"])
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from mstar import salience as experiment
-from mstar.data import sandbox
-from mstar.data.scenes import Scene
-from mstar.grounding import coverage
-from mstar.salience import box, elsewhere, salience
+from mstar.data.scenes import sandbox
+from mstar.data.scenes.scene import Scene
+from mstar.evaluate.grounding import coverage
+from mstar.experiments import salience as experiment
+from mstar.experiments.salience import box, elsewhere, salience
+from mstar.io.bench import Bench
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def test_the_control_has_the_shape_and_touches_nothing():
 
 
 def as_pixels(tiny, scene):
-    return tiny[1](images=[scene.image])["pixel_values"]
+    return tiny.processor(images=[scene.image])["pixel_values"]
 
 
 def test_the_salient_word_is_covered_and_the_neglected_one_asked(tiny, scenes, monkeypatch):
@@ -55,7 +56,7 @@ def test_the_salient_word_is_covered_and_the_neglected_one_asked(tiny, scenes, m
         return torch.tensor(values[change.name])[:, None]
 
     monkeypatch.setattr(experiment, "scores", by_heart)
-    found = salience(*tiny, scenes, steps=1)
+    found = salience(tiny, scenes, steps=1)
     ground, text = found.against_ground, found.against_text
     assert ground.first.value == pytest.approx(10) and ground.second.value == pytest.approx(-5)
     assert ground.difference.value == pytest.approx(15) and found.own.value == pytest.approx(-40)
@@ -90,7 +91,7 @@ def test_the_salient_word_is_covered_and_the_neglected_one_asked(tiny, scenes, m
 
 
 def test_most_attention_is_salient_and_least_is_neglected(tiny, scenes, monkeypatch):
-    model, processor = tiny
+    model, processor = tiny.model, tiny.processor
     scene = next(scene for scene in scenes if len(scene.regions) >= 3)
     x, y = scene.regions[1].polygon.mean(0).astype(int) // 8
     asked = []
@@ -107,7 +108,7 @@ def test_most_attention_is_salient_and_least_is_neglected(tiny, scenes, monkeypa
         lambda *given: asked.append(given[3]) or torch.zeros(2, 1),
     )
     with model.hooks({"pve.0.attention_map": on_the_second}):
-        salience(model, processor, [scene])
+        salience(Bench(model, processor), [scene])
     neglected, salient = asked[0]
     assert salient.text == scene.regions[1].word and neglected.text != salient.text
 
@@ -115,9 +116,9 @@ def test_most_attention_is_salient_and_least_is_neglected(tiny, scenes, monkeypa
 def test_scenes_of_one_word_are_left_out(tiny, scenes):
     alone = [Scene(s.image, (), (), s.regions[:1], ()) for s in scenes]
     with pytest.raises(ValueError, match="no scene has two words apart"):
-        salience(*tiny, alone)
+        salience(tiny, alone)
 
 
 def test_it_runs_on_a_model_and_can_be_made_again(tiny, scenes):
-    first, again = (salience(*tiny, scenes, seed=4) for _ in range(2))
+    first, again = (salience(tiny, scenes, seed=4) for _ in range(2))
     assert repr(first) == repr(again) and first.against_ground.first.count == first.images

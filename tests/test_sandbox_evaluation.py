@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from mstar import MstarConfig, MstarModel, MstarProcessor, cli
-from mstar.characters import character_tokenizer
-from mstar.data import sandbox
-from mstar.queries import Query
-from mstar.sandbox_evaluation import evaluate_sandbox, rankings, shortcuts
+from mstar import MstarConfig, MstarModel, MstarProcessor
+from mstar.cli import __main__ as cli
+from mstar.data.scenes import sandbox
+from mstar.evaluate.sandbox import evaluate_sandbox, rankings, shortcuts
+from mstar.io.processing import character_tokenizer
+from mstar.texts import Query
 
 IMAGES = 40  # the fewest that hold the fewest queries
 
@@ -83,7 +84,7 @@ def test_semantic_is_held_against_text_and_thing_alone(gallery):
 
 
 def test_whole_report_on_a_small_gallery(tiny):
-    report = evaluate_sandbox(*tiny, "easy", seed=3, images=IMAGES, controls=True)
+    report = evaluate_sandbox(tiny, "easy", seed=3, images=IMAGES, controls=True)
     values = json.loads(json.dumps(report.to_json(), allow_nan=False))
     assert values["about"]["seed"] == 3 and len(values["about"]["gallery"]) == 64
     assert [len(values[part]) for part in ("rankings", "shortcuts", "grounding", "controls")] == [
@@ -95,12 +96,12 @@ def test_whole_report_on_a_small_gallery(tiny):
     first, last = values["controls"][0], values["controls"][-1]
     assert first["first"] == last["first"], "both are T = 1 with its own mask"
     assert "T = 1, random mask" in str(report)
-    again = evaluate_sandbox(*tiny, "easy", seed=3, images=IMAGES, controls=True)
+    again = evaluate_sandbox(tiny, "easy", seed=3, images=IMAGES, controls=True)
     assert again.to_json() == report.to_json()
 
 
 def test_groups_without_queries_are_null(tiny):
-    report = evaluate_sandbox(*tiny, "crowd", images=IMAGES, steps=0)
+    report = evaluate_sandbox(tiny, "crowd", images=IMAGES, steps=0)
     rows = {row["group"]: row for row in report.to_json()["rankings"]}
     assert rows["semantic"]["model"] is None and rows["word, large (≥ 17 px)"]["model"] is None
     assert "–" in str(report)
@@ -134,7 +135,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(folder, capsys, options, mess
 
 def test_unknown_difficulty(tiny, capsys):
     with pytest.raises(ValueError, match="unknown difficulty 'nightmare': expected one of easy"):
-        evaluate_sandbox(*tiny, "nightmare")
+        evaluate_sandbox(tiny, "nightmare")
     with pytest.raises(SystemExit) as stopped:
         cli.main(["evaluate", "sandbox", "--difficulty", "nightmare"])
     assert stopped.value.code == 2 and "invalid choice" in capsys.readouterr().err

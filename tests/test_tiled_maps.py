@@ -6,10 +6,9 @@ import torch
 from PIL import Image
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
-from mstar.attribution import METHODS, OCCLUSION_WINDOW, Scorer, attribute
-from mstar.causal import Change, sweep
-from mstar.characters import character_tokenizer
-from mstar.explain import (
+from mstar.experiments.sweep import Change, sweep
+from mstar.explain.attribution import METHODS, OCCLUSION_WINDOW, Scorer, attribute
+from mstar.explain.looks import (
     assigned_words,
     canvas,
     cross_attention,
@@ -20,10 +19,12 @@ from mstar.explain import (
     together,
     weighted_maps,
 )
-from mstar.hooks import HookError
-from mstar.interventions import force_mask, freeze_masks, patch, random_masks
-from mstar.matching import place_of
-from mstar.queries import Query
+from mstar.hooks.interventions import force_mask, freeze_masks, patch, random_masks
+from mstar.hooks.points import HookError
+from mstar.io.bench import Bench
+from mstar.io.processing import character_tokenizer
+from mstar.model.assignment import place_of
+from mstar.texts import Query
 
 V, Q = 5, 2
 #: A part of 64 × 48 px is 38 px wide and high: 8 · 48 / 38 and 8 · 64 / 38 cells.
@@ -159,7 +160,7 @@ def test_tokens_are_patched_in_every_tile(tiled, inputs, trace):
 def test_sweeps_are_over_photographs_in_tiles(tiled, photo):
     region = torch.zeros(8, 8, dtype=torch.bool)
     region[2:6, 2:6] = True
-    rows = sweep(*tiled, [photo], QUERIES, [Change("one look", steps=0)])
+    rows = sweep(Bench(*tiled), [photo], QUERIES, [Change("one look", steps=0)])
     assert [row.text for row in rows] == ["exit", "one way"] and any(row.effect for row in rows)
 
 
@@ -168,7 +169,9 @@ def test_sweeps_are_over_photographs_in_tiles(tiled, photo):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_gives_a_map_of_the_photograph(tiled, photo, method):
-    for found, query in zip(attribute(*tiled, photo, QUERIES, [method]), QUERIES, strict=True):
+    for found, query in zip(
+        attribute(Bench(*tiled), photo, QUERIES, [method]), QUERIES, strict=True
+    ):
         one = found[method]
         assert one.query == query and one.values.shape == CANVAS
         assert one.values.isfinite().all() and one.values.any()
@@ -178,7 +181,9 @@ def test_every_method_gives_a_map_of_the_photograph(tiled, photo, method):
 
 
 def test_raw_attention_is_that_of_the_tile_the_score_draws_on(tiled, photo, trace):
-    word, phrase = (of["attention"] for of in attribute(*tiled, photo, QUERIES, ["attention"]))
+    word, phrase = (
+        of["attention"] for of in attribute(Bench(*tiled), photo, QUERIES, ["attention"])
+    )
     assert float(word.values.sum()) == pytest.approx(1, abs=1e-4)
     assert float(phrase.values.sum()) == pytest.approx(1, abs=1e-4)
     best = int(trace["mim.similarity"][0, 0].argmax())
@@ -188,11 +193,11 @@ def test_raw_attention_is_that_of_the_tile_the_score_draws_on(tiled, photo, trac
 
 
 def test_gradients_add_up_over_the_tiles(tiled, photo):
-    (found,) = attribute(*tiled, photo, QUERIES[:1], ["integrated_gradients"])
+    (found,) = attribute(Bench(*tiled), photo, QUERIES[:1], ["integrated_gradients"])
     one = found["integrated_gradients"]
     pixels = tiled[1](images=[photo])["pixel_values"]
     even = pixels[:, :1].mean((3, 4), keepdim=True).expand_as(pixels)
-    scorer = Scorer(*tiled, QUERIES[:1], 1)
+    scorer = Scorer(Bench(*tiled), QUERIES[:1], 1)
     with torch.no_grad():
         change = float(scorer(pixels) - scorer(even))
     assert one.gap == pytest.approx(float(one.values.sum()) - change, abs=1e-5)
@@ -210,7 +215,7 @@ def test_occlusion_finds_what_is_planted(tiled, photo, monkeypatch):
         return (pixel_values <= dark + 1e-3).float().mean((1, 2, 3, 4))[:, None]
 
     monkeypatch.setattr(Scorer, "forward", darkness)
-    (found,) = attribute(*tiled, Image.fromarray(plain), QUERIES[:1], ["occlusion"])
+    (found,) = attribute(Bench(*tiled), Image.fromarray(plain), QUERIES[:1], ["occlusion"])
     values = found["occlusion"].values
     assert values.shape == CANVAS
     rows, columns = np.unravel_index(int(values.argmax()), values.shape)

@@ -8,14 +8,16 @@ import torch
 from PIL import Image
 
 from mstar import MstarConfig, MstarModel, MstarProcessor, Trace
-from mstar.characters import character_tokenizer
-from mstar.explain import NEEDED, query_count, tile_count
-from mstar.index import index_folder
-from mstar.matching import Place, place_of
-from mstar.multimodal import Shared
-from mstar.queries import Query
-from mstar.retrieval import Gallery
-from mstar.shards import read_about
+from mstar.explain.looks import query_count, tile_count
+from mstar.hooks.record import NEEDED
+from mstar.io.bench import Bench
+from mstar.io.processing import character_tokenizer
+from mstar.model.assignment import Place, place_of
+from mstar.model.multimodal import Shared
+from mstar.search.gallery import Gallery
+from mstar.search.index import index_folder
+from mstar.search.store import read_about
+from mstar.texts import Query
 
 V, Q = 5, 4
 TEXTS = dict(text=["exit", "one way"], styles=["word", "phrase"])
@@ -58,7 +60,7 @@ def test_tiles_are_encoded_as_images_of_their_own(tiled, given):
     with torch.no_grad():
         images = model.encode_images(pixels, steps=2)
         apart = model.encode_images(pixels.flatten(0, 1), steps=2)
-        alone = model.encode_images(pixels[1, 3][None], steps=2)
+        alone = model.Bench(pixels[1, 3][None]).encode_images(steps=2)
     assert images.tiles == V and apart.tiles == alone.tiles == 1
     assert images.tokens.shape == (3, V, 256, 32) and images.features.shape == (3, 3 * V * Q, 16)
     assert images.looks[0].mask.shape == (3, V, 16, 16)
@@ -115,12 +117,12 @@ def test_the_first_look_is_that_of_every_tile(tiled, given, semantics):
     )
     with torch.no_grad():
         out, once = (model(**given, steps=steps) for steps in (1, 0))
-        values = model.embedding_values(out.images, out.texts, given["is_word"])
+        values = model.evidence(out.images, out.texts, given["is_word"])
     assert out.similarity.cosine.shape == (3, 2, 2 * V * Q)
     assigned = out.similarity.assignment[:, 0]
     assert (assigned < V * Q).all() and torch.equal(assigned, once.similarity.assignment[:, 0])
     torch.testing.assert_close(out.scores[1], once.scores[1])  # of several words
-    groups = model._multi_word_groups(out.images)
+    groups = model._groups(out.images)
     assert [group.shape[1] for group in groups] == [V * Q, V * Q]
     assert (values[1, :, V * Q :] == 0).all(), "what the score does not see counts nothing"
     torch.testing.assert_close(values[1].sum(1), torch.ones(3))
@@ -303,7 +305,7 @@ def test_a_trace_of_tiles_has_to_know_where_they_lie(tiled, given):
 
 def test_a_gallery_of_tiles(tiled, photos):
     model, processor = tiled
-    gallery = Gallery.embed(model, processor, photos, batch_size=2)
+    gallery = Gallery.embed(Bench(model, processor), photos, batch_size=2)
     inputs = processor(images=photos, text=["exit"], styles=["word"])
     with torch.no_grad():
         out = model(**inputs, pairs=torch.tensor([[i, 0] for i in range(3)]))
@@ -322,7 +324,7 @@ def test_a_gallery_of_tiles(tiled, photos):
         assert tile_count(why.trace) == V and set(why.trace) >= {"pve.1.mask", "mim.similarity"}
     for word in why.words:
         assert 0 <= word.tile < V and 0 <= word.query < Q and 0 <= word.step < 2
-    coarse = Gallery.embed(model, processor, photos, tiles=(1,))
+    coarse = Gallery.embed(Bench(model, processor), photos, tiles=(1,))
     assert coarse.tiles == (1,) and coarse.explain("exit", 0).values.shape == (2, 1, Q)
 
 
@@ -344,7 +346,7 @@ def test_a_gallery_of_tiles_on_disk(tiled, photos, folder):
     assert about.tiles == (1, 2) and "T = 1, tiles 1, 2" in about.made_with
     stored = Gallery.open(folder / "gallery")
     assert stored.tiles == (1, 2) and stored.steps == 1
-    fresh = Gallery.embed(*tiled, photos)
+    fresh = Gallery.embed(Bench(*tiled), photos)
     queries = [Query("exit", "word"), Query("one way", "phrase")]
     torch.testing.assert_close(stored.scores(queries), fresh.scores(queries), atol=2e-3, rtol=0)
     hit, expected = (one.search("exit", ratio=1.0)[0] for one in (stored, fresh))

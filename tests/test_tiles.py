@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from mstar import MstarConfig, MstarProcessor
-from mstar.characters import character_tokenizer
+from mstar.io.processing import character_tokenizer
 from mstar.tiles import (
     OVERLAP,
     canvas_grid,

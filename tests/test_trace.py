@@ -8,7 +8,7 @@ import torch
 import transformers
 
 from mstar import Trace, files
-from mstar.hooks import HookError
+from mstar.hooks.points import HookError
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_stack_adds_a_first_axis(trace):
 
 
 def test_stack_follows_the_steps(tiny, inputs):
-    _, trace = tiny[0].run_with_trace(inputs | {"steps": 3}, "pve.*.mask")
+    _, trace = tiny.model.run_with_trace(inputs | {"steps": 3}, "pve.*.mask")
     stacked = trace.stack("pve.*.mask")
     assert stacked.shape == (4, 2, 1, 16, 16)
     for t in range(4):
@@ -94,7 +94,7 @@ def test_save_and_load(trace, tmp_path):
 
 
 def test_a_run_comes_back_from_its_folder(tiny, inputs, tmp_path):
-    model = tiny[0]
+    model = tiny.model
     _, trace = model.run_with_trace(inputs, "*", seed=3)
     loaded = Trace.load(trace.save(tmp_path))
     assert list(loaded) == list(trace)
@@ -109,9 +109,9 @@ def test_a_run_comes_back_from_its_folder(tiny, inputs, tmp_path):
 
 
 def test_the_hash_of_an_image_is_that_of_its_pixels(tiny, inputs):
-    hashes = [tiny[0].run_with_trace(inputs, "scores")[1].meta["images"] for _ in range(2)]
+    hashes = [tiny.model.run_with_trace(inputs, "scores")[1].meta["images"] for _ in range(2)]
     changed = inputs | {"pixel_values": inputs["pixel_values"] + 1}
-    hashes.append(tiny[0].run_with_trace(changed, "scores")[1].meta["images"])
+    hashes.append(tiny.model.run_with_trace(changed, "scores")[1].meta["images"])
     assert hashes[0] == hashes[1] != hashes[2]
 
 
@@ -155,7 +155,7 @@ def test_a_failing_save_keeps_the_old_trace(trace, tmp_path, monkeypatch, meta):
 
     changed = Trace({"scores": torch.zeros(1, 1)}, (9, 9), 1, None, meta)
     if meta == {"a": 1}:
-        monkeypatch.setattr("mstar.trace.save_file", half)
+        monkeypatch.setattr("mstar.hooks.trace.save_file", half)
     with pytest.raises((OSError, TypeError)):
         changed.save(tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

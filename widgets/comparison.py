@@ -1,12 +1,10 @@
 """Compare: two runs side by side, live."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import traitlets
-from PIL import Image
 
-from mstar.trace import Trace
+from mstar.hooks.trace import Trace
 
 from . import figures
 from .view import Mean, View
@@ -28,11 +26,8 @@ class Compare(View):
     def __init__(
         self,
         traces: tuple[Trace, Trace],
-        photos: tuple[Image.Image, Image.Image],
         names: tuple[str, str],
-        texts: Sequence[str] = (),
-        styles: Sequence[str] = (),
         image: int = 0,
         **state: Any,
     ):
-        super().__init__(figures.compare(traces, photos, names, texts, styles, image), **state)
+        super().__init__(figures.compare(traces, names, image), **state)

@@ -5,9 +5,8 @@ from functools import partial
 from typing import Any
 
 import traitlets
-from PIL import Image
 
-from mstar.trace import Trace
+from mstar.hooks.trace import Trace
 
 from . import figures
 from .figures.explore import Region, has_all_maps
@@ -17,7 +16,7 @@ from .view import Mean, View
 class PveExplorer(View):
     """Image, attention, σ's region and mask, by step, layer, head and query.
 
-    >>> PveExplorer(trace, photo)
+    >>> PveExplorer(bench.trace(photo, ["exit", "phrase:way out"]))
 
     Traits: `overlay` (`map`, `salient`, `mask`, `difference`), `step`, `against`, `tile` (a number,
     or `all`), `layer`, `head`, `query`. See `figures.explore`. Of a base-size run, or one on
@@ -38,13 +37,12 @@ class PveExplorer(View):
     def __init__(
         self,
         trace: Trace,
-        photo: Image.Image,
         words: Sequence[Region] = (),
         image: int = 0,
         **state: Any,
     ):
         self.trace = trace
-        self._draw = partial(figures.explore, trace, photo, words, image)
+        self._draw = partial(figures.explore, trace, words, image)
         chosen = (_number(state.get(key)) for key in ("query", "tile"))
         super().__init__(self._draw(*chosen), **state)
         if not has_all_maps(trace):

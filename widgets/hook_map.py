@@ -1,6 +1,7 @@
 """The picture of the model with every hook point where it is: `python -m widgets.hook_map`.
 
-Drawn from the table of hook points (`mstar.hooks.POINTS`), so that it cannot say anything else.
+Drawn from the table of hook points (`mstar.hooks.points.POINTS`), so that it cannot say anything
+else.
 """
 
 import argparse
@@ -9,7 +10,7 @@ from html import escape
 from pathlib import Path
 
 from mstar import files
-from mstar.hooks import POINTS
+from mstar.hooks.points import POINTS
 
 WHERE = Path(__file__).resolve().parents[1] / "notebooks/hook_points.svg"
 _LINE, _HEAD, _PAD = 19, 46, 12

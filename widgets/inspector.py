@@ -1,12 +1,11 @@
 """AssignmentInspector and MultiWordView: which vision embedding answers to which text, live."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import traitlets
-from PIL import Image
 
-from mstar.trace import Trace
+from mstar.hooks.trace import Trace
 
 from . import figures
 from .picture import Picture
@@ -21,13 +20,10 @@ class _OfTexts(View):
     def __init__(
         self,
         trace: Trace,
-        photo: Image.Image,
-        texts: Sequence[str],
-        styles: Sequence[str],
         image: int = 0,
         **state: Any,
     ):
-        picture = self.figure(trace, photo, texts, styles, image)
+        picture = self.figure(trace, image)
         start = {key: int(value) for key, value in picture.start.items()}
         super().__init__(picture, **{**start, **state})
 

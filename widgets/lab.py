@@ -1,18 +1,19 @@
 """MaskLab: draw, intervene, run again, and see before and after."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 import traitlets
 from PIL import Image
 
-from mstar import interventions
-from mstar.explain import NEEDED, canvas, query_count, tile_count
-from mstar.modeling import MstarModel
-from mstar.processing import MstarProcessor
+from mstar.explain.looks import canvas, query_count, tile_count
+from mstar.hooks import interventions
+from mstar.hooks.record import NEEDED
+from mstar.hooks.trace import Trace, as_picture
+from mstar.io.bench import Bench
+from mstar.io.images import opened
+from mstar.texts import Texts, as_queries
 from mstar.tiles import in_tiles
-from mstar.trace import Trace
 
 from . import figures
 from .picture import Picture
@@ -24,7 +25,7 @@ _FIRST = "Nothing has been changed yet."
 class MaskLab(View):
     """One image and its queries; what an intervention does to maps, assignment and scores.
 
-    >>> lab = MaskLab(model, processor, photo, ["exit", "stop"], ["word", "word"])
+    >>> lab = MaskLab(bench, photo, ["exit", "stop"])
     >>> lab.action, lab.region = "cover", [17, 18, 19]
     >>> lab.run()
 
@@ -45,20 +46,11 @@ class MaskLab(View):
     step = traitlets.Int(0, min=0).tag(sync=True)
     query = Mean().tag(sync=True)
 
-    def __init__(
-        self,
-        model: MstarModel,
-        processor: MstarProcessor,
-        photo: Image.Image,
-        texts: Sequence[str],
-        styles: Sequence[str],
-        **state: Any,
-    ):
-        self.model, self.photo = model, photo
-        self.texts, self.styles = list(texts), list(styles)
-        data = processor(images=[photo], text=self.texts, styles=self.styles)
-        self._inputs = {name: value.to(model.device) for name, value in data.items()}
-        self.before, self.after = self._trace(self._inputs), None
+    def __init__(self, bench: Bench, photo: Any, texts: Texts, **state: Any):
+        self.bench, self.photo = bench, as_picture(opened([photo])[0])
+        self.queries = as_queries(texts)
+        self._inputs = dict(bench.inputs([self.photo], self.queries))
+        self.before, self.after = self._trace(self._inputs, self.photo), None
         self._compared: Picture | None = None
         super().__init__(self._drawn(_FIRST), **state)
 
@@ -84,15 +76,9 @@ class MaskLab(View):
         else:
             hooks = interventions.ablate_queries(self.ablate)
             said = f"Silenced: {', '.join(map(str, self.ablate)) or 'no query'}."
-        with self.model.hooks(hooks):
-            self.after = self._trace(inputs, steps)
-        self._compared = figures.compare(
-            (self.before, self.after),
-            (self.photo, photo),
-            ("Before", "After"),
-            self.texts,
-            self.styles,
-        )
+        with self.bench.hooks(hooks):
+            self.after = self._trace(inputs, photo, steps)
+        self._compared = figures.compare((self.before, self.after), ("Before", "After"))
         self.show(self._drawn(said))
         return self.after
 
@@ -107,9 +93,11 @@ class MaskLab(View):
         except ValueError as problem:  # a kernel would say it where nobody looks
             self.show(self._drawn(str(problem)))
 
-    def _trace(self, inputs: dict, steps: int | None = None) -> Trace:
-        chosen = {} if steps is None else {"steps": steps}
-        return self.model.run_with_trace(inputs | chosen, list(NEEDED))[1]
+    def _trace(self, inputs: dict, photo: Image.Image, steps: int | None = None) -> Trace:
+        with self.bench.evaluating():
+            trace = self.bench.model.run_with_trace(inputs | {"steps": steps}, list(NEEDED))[1]
+        trace.photos, trace.queries = [photo], self.queries
+        return trace
 
     def _region(self) -> torch.Tensor:
         height, width = canvas(self.before)

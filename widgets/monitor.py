@@ -10,9 +10,7 @@ import torch
 import traitlets
 from PIL import Image
 
-from mstar.inference import evaluating
-from mstar.modeling import MstarModel
-from mstar.processing import MstarProcessor
+from mstar.io.bench import Bench
 from mstar.training.batching import normalise
 
 from . import figures
@@ -67,9 +65,7 @@ class TrainingMonitor(View):
         """Of the time since the first step, what the monitor took."""
         return 0.0 if self._began is None else self.seconds / (time.monotonic() - self._began)
 
-    def __call__(
-        self, model: MstarModel, processor: MstarProcessor, row: Mapping[str, Any]
-    ) -> None:
+    def __call__(self, bench: Bench, row: Mapping[str, Any]) -> None:
         """One step went by.
 
         Args:
@@ -84,14 +80,14 @@ class TrainingMonitor(View):
                 self.curves[name].append((self._steps, float(value)))
         affordable = self.seconds <= BUDGET * (now - self._began)
         if now - self._drawn >= self.every and affordable:
-            self.draw(model, processor)
+            self.draw(bench)
         self.seconds += time.monotonic() - now
 
-    def draw(self, model: MstarModel, processor: MstarProcessor) -> None:
+    def draw(self, bench: Bench) -> None:
         """Draw now, with new maps of the probes if the last are old enough."""
         now = time.monotonic()
         if self.photos and (not self.maps or now - self._probed >= self.probe_every):
-            seen = self._first_look(model, processor)
+            seen = self._first_look(bench)
             if self.maps and self.maps[-1][1].shape != seen.shape:
                 self.maps = []  # a stage with larger images: its maps have more tokens
             self.maps.append((self._steps, seen))
@@ -109,16 +105,16 @@ class TrainingMonitor(View):
         self._drawn = time.monotonic()
 
     @torch.no_grad()
-    def _first_look(self, model: MstarModel, processor: MstarProcessor) -> np.ndarray:
+    def _first_look(self, bench: Bench) -> np.ndarray:
         """C₀ of each image, [photos, grid_h, grid_w], without a mark on the training run."""
         state = torch.get_rng_state()
         if self.window is None:
-            pixels = processor(images=self.photos, tiles=(1,))["pixel_values"]
+            pixels = bench.pixels(self.photos, (1,))
         else:
             strips = np.stack([np.asarray(photo.convert("RGB")) for photo in self.photos])
             pixels = normalise(torch.from_numpy(strips))
-        with evaluating(model):
-            seen = model.encode_images(pixels.to(model.device), steps=0, window=self.window)
+        with bench.evaluating():
+            seen = bench.model.encode_images(pixels.to(bench.device), steps=0, window=self.window)
         torch.set_rng_state(state)
         return seen.looks[0].attention_map[:, 0].float().cpu().numpy()
 

@@ -7,11 +7,9 @@ import ipywidgets
 import traitlets
 from PIL import Image
 
-from mstar.explain import NEEDED
-from mstar.modeling import MstarModel
-from mstar.processing import MstarProcessor
-from mstar.queries import Query, as_query, guess_style
-from mstar.retrieval import Gallery, Hit
+from mstar.io.bench import Bench
+from mstar.search.gallery import Gallery, Hit
+from mstar.texts import Query, as_query, guess_style
 from mstar.tiles import tile_count
 
 from . import figures
@@ -36,14 +34,13 @@ class Search(View):
 
     def __init__(
         self,
-        model: MstarModel,
-        processor: MstarProcessor,
+        bench: Bench,
         images: Sequence[Image.Image],
         names: Sequence[str] | None = None,
         top: int = 12,
     ):
         self.images = list(images)
-        self.gallery = Gallery.embed(model, processor, self.images)
+        self.gallery = Gallery.embed(bench, self.images)
         self.names = [f"image {i}" for i in range(len(images))] if names is None else list(names)
         self.top, self.hits = top, []
         self.asked_for: Query | None = None  # of the last search
@@ -93,21 +90,20 @@ class Search(View):
 class SearchExplorer(ipywidgets.VBox):
     """Search, and the looks and assignment of the image that is clicked.
 
-    >>> explorer = SearchExplorer(model, processor, images, names)
+    >>> explorer = SearchExplorer(bench, images, names)
     >>> explorer.search.search("exit")
     >>> explorer.search.chosen = 12
     """
 
     def __init__(
         self,
-        model: MstarModel,
-        processor: MstarProcessor,
+        bench: Bench,
         images: Sequence[Image.Image],
         names: Sequence[str] | None = None,
         top: int = 12,
     ):
-        self.model, self.processor = model, processor
-        self.search = Search(model, processor, images, names, top)
+        self.bench = bench
+        self.search = Search(bench, images, names, top)
         super().__init__(children=[self.search])
         self.search.observe(self._open, "chosen")
 
@@ -117,16 +113,10 @@ class SearchExplorer(ipywidgets.VBox):
         if change.new < 0 or self.search.asked_for is None:
             self.children = [self.search]
             return
-        photo = self.search.images[change.new]
-        text, style = self.search.asked_for
-        inputs = self.processor(images=[photo], text=[text], styles=[style]).to(self.model.device)
-        _, trace = self.model.run_with_trace(inputs, list(NEEDED))
-        second = AssignmentInspector if style == "word" else MultiWordView
-        self.children = [
-            self.search,
-            PveExplorer(trace, photo),
-            second(trace, photo, [text], [style]),
-        ]
+        photo, asked = self.search.images[change.new], self.search.asked_for
+        trace = self.bench.trace(photo, asked)
+        second = AssignmentInspector if asked.style == "word" else MultiWordView
+        self.children = [self.search, PveExplorer(trace), second(trace)]
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         bundle = super()._repr_mimebundle_(**kwargs)

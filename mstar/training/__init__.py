@@ -7,7 +7,7 @@ BLIP-2's), `batching` (texts and negatives), `reading` (the warm-up of φ), `obj
 Training sees images and texts, no position.
 """
 
-from .recipes import (
+from mstar.training.recipes import (
     Recipe,
     Stage,
     continued,
@@ -17,9 +17,9 @@ from .recipes import (
     photographs,
     sandbox,
 )
-from .start import fresh, grown, warm_start
-from .state import TrainingStopped
-from .trainer import Trainer, training_record
+from mstar.training.start import fresh, grown, warm_start
+from mstar.training.state import TrainingStopped
+from mstar.training.trainer import Trainer, training_record
 
 __all__ = [
     "Recipe",

@@ -12,9 +12,9 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.preprocessing import normalize
 from torch import Tensor
 
-from ..data.labels import parse_semantic, semantic
-from ..data.things import THINGS
-from ..processing import CLIP_MEAN, CLIP_STD, MstarProcessor
+from mstar.data.scenes.draw.things import THINGS
+from mstar.data.scenes.labels import parse_semantic, semantic
+from mstar.io.processing import CLIP_MEAN, CLIP_STD, MstarProcessor
 
 Text = tuple[str, str]  # (text, style)
 

@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..configuration import MstarConfig
-from ..modeling import MstarModel
-from ..tiles import tile_count
-from .recipes import Stage
+from mstar.model.configuration import MstarConfig
+from mstar.model.modeling import MstarModel
+from mstar.tiles import tile_count
+from mstar.training.recipes import Stage
 
 #: Of L_m, for each image: its own text, a hard text, and a hard image for its text.
 _PAIRS = 3

@@ -6,36 +6,34 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from ..data import sandbox
-from ..data.photographs import Photographs
-from ..evaluation import mean_average_precision
-from ..images import open_image
-from ..inference import evaluating, rank_gallery
-from ..modeling import MstarModel
-from ..processing import MstarProcessor
-from ..queries import Query
-from . import reading
-from .batching import normalise
-from .recipes import READING, Stage
+from mstar.data.lists.photographs import Photographs
+from mstar.data.scenes import sandbox
+from mstar.evaluate.metrics import mean_average_precision
+from mstar.io.bench import Bench
+from mstar.io.images import open_image
+from mstar.model.modeling import MstarModel
+from mstar.texts import Query
+from mstar.training import reading
+from mstar.training.batching import normalise
+from mstar.training.recipes import READING, Stage
 
 
 def judge(
     stage: Stage,
-    model: MstarModel,
-    processor: MstarProcessor,
+    bench: Bench,
     head: reading.ReadingHead | None,
     seed: int,
 ) -> dict[str, float]:
     """`exact_match` where it learns to read, `map` on scenes, nothing on strips and photographs."""
-    with evaluating(model), torch.no_grad():
+    with bench.evaluating(), torch.no_grad():
         if stage.objective == READING:
-            return {"exact_match": exact_match(model, head, seed)}
+            return {"exact_match": exact_match(bench.model, head, seed)}
         if stage.data.kind == "rendered" and stage.data.of == "scenes":
-            return {"map": quick_map(model, processor, seed, stage.pve_steps)}
+            return {"map": quick_map(bench, seed, stage.pve_steps)}
         if stage.data.kind == "mixed":
-            scenes = quick_map(model, processor, seed, stage.pve_steps, sandbox.HARD, 100)
+            scenes = quick_map(bench, seed, stage.pve_steps, sandbox.HARD, 100)
             lists = [part for _, part in stage.data.parts if part.kind == "photographs"]
-            photos = photograph_map(model, processor, lists, stage.pve_steps)
+            photos = photograph_map(bench, lists, stage.pve_steps)
             return {"map": scenes, "map_photographs": photos}
     return {}
 
@@ -53,8 +51,7 @@ def exact_match(model: MstarModel, head: reading.ReadingHead, seed: int, count: 
 
 
 def quick_map(
-    model: MstarModel,
-    processor: MstarProcessor,
+    bench: Bench,
     seed: int,
     steps: int,
     difficulty: sandbox.Difficulty = sandbox.EASY,
@@ -65,32 +62,25 @@ def quick_map(
     gallery = sandbox.gallery(seed, difficulty, images=images, seen=words, unseen=words)
     words = [query for query in gallery.queries if query.style == "word"]
     asked = [query.asked for query in words]
-    scores = rank_gallery(model, processor, gallery.images, asked, steps=steps)
+    scores = bench.scores(gallery.images, asked, steps)
     return mean_average_precision([q.relevant for q in words], scores).value
 
 
-def photograph_map(
-    model: MstarModel, processor: MstarProcessor, lists: Sequence[Photographs], steps: int
-) -> float:
+def photograph_map(bench: Bench, lists: Sequence[Photographs], steps: int) -> float:
     """MAP in % of all words of three characters or more on the photographs that are held out.
 
     A word counts as absent where a list does not have it, also of incomplete lists.
     """
     found = [entry for data in lists for entry, _ in replace(data, held_out=True).found()]
+    read_as = bench.processor.read_as
     written = [
-        {processor.read_as(t) for t, s in zip(one.texts, one.styles, strict=True) if s == "word"}
+        {read_as(t) for t, s in zip(one.texts, one.styles, strict=True) if s == "word"}
         for one in found
     ]
     words = sorted({word for one in written for word in one if len(word) >= 3})
     if not words:
         return float("nan")
-    scores = rank_gallery(
-        model,
-        processor,
-        [open_image(entry.image) for entry in found],
-        [Query(word, "word") for word in words],
-        steps=steps,
-        batch_size=8,
-    )
+    photos = [open_image(entry.image) for entry in found]
+    scores = bench.scores(photos, [Query(word, "word") for word in words], steps, batch_size=8)
     relevant = [np.array([word in one for one in written]) for word in words]
     return mean_average_precision(relevant, scores).value

@@ -6,10 +6,10 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor, nn
 
-from .. import distributed
-from ..losses import assigned_loss, attention_entropy, idle_loss
-from ..modeling import MstarModel
-from . import reading
+from mstar import distributed
+from mstar.model.losses import assigned_loss, attention_entropy, idle_loss
+from mstar.model.modeling import MstarModel
+from mstar.training import reading
 
 
 class Objective(nn.Module):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..vision import VisionEncoder
+from mstar.model.vision import VisionEncoder
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 _BLANK = 0

@@ -8,10 +8,10 @@ import math
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any
 
-from ..data.mixed import Mixed
-from ..data.photographs import Crops, Lists, Photographs
-from ..data.stream import Annotated, Data, Rendered
-from ..tiles import check_tiles
+from mstar.data.lists.mixed import Mixed
+from mstar.data.lists.photographs import Crops, Lists, Photographs
+from mstar.data.lists.stream import Annotated, Data, Rendered
+from mstar.tiles import check_tiles
 
 READING, RETRIEVAL = "reading", "retrieval"
 

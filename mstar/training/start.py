@@ -11,18 +11,18 @@ from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from ..characters import character_tokenizer
-from ..configuration import MstarConfig
-from ..modeling import MstarModel
-from ..official import (
+from mstar.io.bench import Bench
+from mstar.io.processing import MstarProcessor, character_tokenizer
+from mstar.io.released import (
     MULTI_WORD_TOKENS,
     WORD_TOKENS,
     load_tokenizer,
     resize_positions,
     resize_queries,
 )
-from ..processing import MstarProcessor
-from .recipes import Recipe
+from mstar.model.configuration import MstarConfig
+from mstar.model.modeling import MstarModel
+from mstar.training.recipes import Recipe
 
 _POSITIONS = "vision.siglip.embeddings.position_embedding.weight"
 _QUERIES = "multimodal.query_tokens"
@@ -55,9 +55,7 @@ _BLIP2 = {
 }
 
 
-def fresh(
-    recipe: Recipe, tokenizer: str | PathLike[str] | None = None
-) -> tuple[MstarModel, MstarProcessor]:
+def fresh(recipe: Recipe, tokenizer: str | PathLike[str] | None = None) -> Bench:
     """A model of the recipe's size with random weights from its seed, and its processor.
 
     Args:
@@ -80,13 +78,11 @@ def fresh(
         config, pieces = sizes[recipe.size](**branch), character_tokenizer()
     torch.manual_seed(recipe.seed)
     processor = MstarProcessor.for_config(config, pieces, captions=recipe.size == "base")
-    return MstarModel(config), processor
+    return Bench(MstarModel(config), processor)
 
 
 @torch.no_grad()
-def grown(
-    recipe: Recipe, model: MstarModel, processor: MstarProcessor
-) -> tuple[MstarModel, MstarProcessor]:
+def grown(recipe: Recipe, bench: Bench) -> Bench:
     """A model of the recipe's size that begins where a smaller one of the same widths stands.
 
     Tensors of one shape are copied. Layers that the smaller one does not have begin as a copy of
@@ -96,7 +92,8 @@ def grown(
     Raises:
         ValueError: the models differ in more than layers, queries, pixels and vocabulary.
     """
-    made, pieces = fresh(recipe)
+    larger = fresh(recipe)
+    model, made = bench.model, larger.model
     given, ours = model.state_dict(), made.state_dict()
     old, new = (
         {"vision": m.config.vision_config.num_hidden_layers,
@@ -112,7 +109,7 @@ def grown(
             for name in copied:
                 if name.startswith(_SILENCED[part]):
                     given[f"{layers}{number}.{name}"].zero_()
-    before, after = (p.tokenizer.get_vocab() for p in (processor, pieces))
+    before, after = (p.tokenizer.get_vocab() for p in (bench.processor, larger.processor))
     if missing := sorted(ours.keys() - given.keys()):
         raise ValueError(f"the smaller model has no {missing[0]}, which the larger has.")
     for name, value in given.items():
@@ -139,7 +136,7 @@ def grown(
                 "the larger: only layers, queries, pixels and characters may be more."
             )
         target.copy_(value)
-    return made, pieces
+    return larger
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from .. import files
-from .recipes import same_recipe
+from mstar import files
+from mstar.training.recipes import same_recipe
 
 CHECKPOINTS, CURVE, PROGRESS = "checkpoints", "curve.jsonl", "progress.json"
 #: What can be loaded, made anew after every save.

@@ -18,20 +18,20 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from .. import distributed, files
-from ..checkpoints import quiet
-from ..data.mixed import Mixed
-from ..data.stream import Items, Positions, Stream, collate
-from ..matching import NotFinite
-from ..modeling import MstarModel
-from ..processing import MstarProcessor
-from . import reading
-from .batching import make_batch, normalise
-from .judge import judge
-from .objectives import Objective
-from .recipes import READING, Recipe, Stage, learning_rate
-from .start import resize_images
-from .state import CHECKPOINT, Guard, Progress, RunFolder, TrainingStopped
+from mstar import distributed, files
+from mstar.data.lists.mixed import Mixed
+from mstar.data.lists.stream import Items, Positions, Stream, collate
+from mstar.io.bench import Bench
+from mstar.io.checkpoints import quiet
+from mstar.model.assignment import NotFinite
+from mstar.model.modeling import MstarModel
+from mstar.training import reading
+from mstar.training.batching import make_batch, normalise
+from mstar.training.judge import judge
+from mstar.training.objectives import Objective
+from mstar.training.recipes import READING, Recipe, Stage, learning_rate
+from mstar.training.start import resize_images
+from mstar.training.state import CHECKPOINT, Guard, Progress, RunFolder, TrainingStopped
 
 RECORD = "training.json"
 #: Steps between two looks at how good the model is; the end of a stage is always looked at.
@@ -39,7 +39,7 @@ _JUDGED_EVERY = 1000
 #: Steps whose speed turns a stage's minutes into steps, after one that warms up.
 _REHEARSED = 6
 
-Callback = Callable[[MstarModel, MstarProcessor, dict[str, object]], None]
+Callback = Callable[[Bench, dict[str, object]], None]
 
 
 class Trainer:
@@ -50,7 +50,7 @@ class Trainer:
     one CPU thread: with more, sums differ in their last bits now and then).
 
     Args:
-        model, processor: what to train (see `start`), changed in place.
+        bench: what to train (see `start`), changed in place.
         folder: where the run is kept.
         history: how the given weights were made, `training_record` of their checkpoint.
         workers: processes that render or load; None = one on a CPU, four beside a GPU.
@@ -61,15 +61,14 @@ class Trainer:
             gained.
         skip_unreadable: whether an image that cannot be read is replaced and counted, instead of
             stopping the run.
-        callback: called after every step with the model, the processor and a row: `stage`, `step`,
+        callback: called after every step with the bench and a row: `stage`, `step`,
             the losses, `learning rate`, and now and then `exact_match` or `map`. It must leave the
             model and the random numbers as they are.
     """
 
     def __init__(
         self,
-        model: MstarModel,
-        processor: MstarProcessor,
+        bench: Bench,
         recipe: Recipe,
         folder: str | Path,
         *,
@@ -93,7 +92,7 @@ class Trainer:
             cpu=not cuda and "LOCAL_RANK" in os.environ,  # or CPU processes do not find each other
             kwargs_handlers=[uneven],
         )
-        self.model, self.processor, self.recipe = model, processor, recipe
+        self.bench, self.recipe = bench, recipe
         self.folder, self.history = Path(folder), history or []
         self.workers = (4 if cuda else 1) if workers is None else workers
         self.save_every = save_every
@@ -101,12 +100,12 @@ class Trainer:
         head = None
         if any(stage.objective == READING for stage in recipe.stages):
             torch.manual_seed(recipe.seed)
-            head = reading.ReadingHead(model.config.vision_config.hidden_size)
+            head = reading.ReadingHead(bench.config.vision_config.hidden_size)
         for stage in recipe.stages:  # before the first of them has taken a day
             _check_shared(stage)
-        self.objective = Objective(model, head, recipe.assigned_weight)
+        self.objective = Objective(bench.model, head, recipe.assigned_weight)
         if compiled:
-            for layer in model.vision.siglip.encoder.layers:
+            for layer in bench.model.vision.siglip.encoder.layers:
                 layer.compile(dynamic=False)
         self.kept = RunFolder(self.folder, recipe.record(), keep)
         self.prepared: nn.Module | None = None
@@ -120,8 +119,8 @@ class Trainer:
         """
         if self.progress.total > self.kept.saved:
             self.kept.save(self.accelerator, self.progress)
-        begun, kept = self.progress, copy.deepcopy(self.model.state_dict())
-        pixels, minutes = self.model.config.vision_config.image_size, []
+        begun, kept = self.progress, copy.deepcopy(self.bench.model.state_dict())
+        pixels, minutes = self.bench.config.vision_config.image_size, []
         for number, stage in enumerate(self.recipe.stages[begun.stage :], begun.stage):
             at = begun if number == begun.stage else Progress(number)
             self.progress = Progress(number)
@@ -129,8 +128,8 @@ class Trainer:
             items, seed = self._items(stage)
             seconds, steps = self._seconds(stage, items, seed), at.steps or _steps(stage, items)
             minutes.append(stage.minutes if steps is None else (steps - at.step) * seconds / 60)
-        resize_images(self.model, pixels)
-        self.model.load_state_dict(kept)
+        resize_images(self.bench.model, pixels)
+        self.bench.model.load_state_dict(kept)
         self.progress = begun
         self._go_on()
         return minutes
@@ -148,7 +147,7 @@ class Trainer:
             self.progress.step, self.progress.steps = 0, None
             self._begin()
             self.kept.save(self.accelerator, self.progress)
-        return self.model
+        return self.bench.model
 
     def _save(self) -> None:
         """A state to go on from, and beside it weights that can be used meanwhile."""
@@ -174,12 +173,12 @@ class Trainer:
             self.kept.written("the trained model", folder),
             files.replacing_folder(folder) as made,
         ):
-            model = copy.deepcopy(self.model)
+            model = copy.deepcopy(self.bench.model)
             if weights is not None:
                 model.load_state_dict({name: weights[name] for name in model.state_dict()})
             with quiet():  # the bar is the stage's
                 model.half().save_pretrained(made)
-            self.processor.save_pretrained(made)
+            self.bench.processor.save_pretrained(made)
             record = json.dumps([*self.history, run], indent=1)
             (made / RECORD).write_text(record + "\n", encoding="utf-8")
         return folder
@@ -196,13 +195,13 @@ class Trainer:
         if not self.recipe.stages:
             return
         number = min(self.progress.stage, len(self.recipe.stages) - 1)
-        stage, model = self.recipe.stages[number], self.model
+        stage, model = self.recipe.stages[number], self.bench.model
         sizes = [s.image_size for s in self.recipe.stages[: number + 1] if s.image_size]
         if sizes:
             resize_images(model, sizes[-1])
         side = model.config.vision_config.image_size
-        self.processor.image_processor.size = {"height": side, "width": side}
-        self.processor.tiles = model.config.tiles = stage.tiles
+        self.bench.processor.image_processor.size = {"height": side, "width": side}
+        self.bench.processor.tiles = model.config.tiles = stage.tiles
         model.requires_grad_(True)
         model.freeze()
         for name in stage.frozen:
@@ -255,10 +254,10 @@ class Trainer:
             if self.accelerator.is_main_process:
                 self.kept.note(row)
             if progress.step % _JUDGED_EVERY == 0 or progress.step == progress.steps:
-                row |= judge(stage, self.model, self.processor, self.objective.head, seed)
+                row |= judge(stage, self.bench, self.objective.head, seed)
                 self._log(row)
             if self.callback is not None:
-                self.callback(self.model, self.processor, row | {"learning rate": rate})
+                self.callback(self.bench, row | {"learning rate": rate})
             if progress.step % self.save_every == 0 and progress.step < progress.steps:
                 self._save()
 
@@ -266,12 +265,12 @@ class Trainer:
         """Dropout and batch statistics, except where a part is frozen."""
         self.objective.train()
         for name in stage.frozen:
-            self.model.get_submodule(name).eval()
+            self.bench.model.get_submodule(name).eval()
 
     def _items(self, stage: Stage) -> tuple[Items, int]:
         """The present stage's images, and its seed: every stage sees images of its own."""
         seed = self.recipe.seed * 1000 + self.progress.stage
-        size = self.model.config.vision_config.image_size
+        size = self.bench.config.vision_config.image_size
         return stage.data.open(seed, size, stage.tiles), seed
 
     def _batches(
@@ -357,7 +356,7 @@ class Trainer:
         ]
         texts = make_batch(
             distributed.gather_lists(lists),
-            self.processor,
+            self.bench.processor,
             stage.data.lexicon,
             rng,
             stage.extra_words,
@@ -381,13 +380,13 @@ class Trainer:
 
     def _window(self, pixels: Tensor, rng: np.random.Generator) -> tuple[int, int] | None:
         """A strip is laid at a random height of the position table: every row learns to read."""
-        vision = self.model.config.vision_config
+        vision = self.bench.config.vision_config
         spare = (vision.image_size - pixels.shape[-2]) // vision.patch_size
         return (int(rng.integers(spare + 1)), 0) if spare > 0 else None
 
     def _seconds(self, stage: Stage, items: Items, seed: int) -> float:
         """Of a step, the mean of a few at a rate of zero, which change no weight."""
-        kept = copy.deepcopy(self.model.state_dict())  # the norm's running statistics
+        kept = copy.deepcopy(self.bench.model.state_dict())  # the norm's running statistics
         self._train_mode(stage)
         every = max(1, stage.matching_every)  # L_m is dear: it has to have its share
         count = every * -(-_REHEARSED // every)
@@ -398,7 +397,7 @@ class Trainer:
             self.progress.step += 1
         mean = (time.perf_counter() - began) / count
         self.progress.step = 0
-        self.model.load_state_dict(kept)
+        self.bench.model.load_state_dict(kept)
         self._begin()  # an optimiser without a memory of this
         slowest = torch.tensor(mean, device=self.accelerator.device)
         return distributed.total(slowest).item() / self.accelerator.num_processes

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mstar.ablation import DOUBLED, Arm, Experiment, Settings
+from mstar.experiments.ablation import DOUBLED, Arm, Experiment, Settings
 
 ARMS = (
     Arm(0),

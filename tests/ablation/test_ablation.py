@@ -7,13 +7,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mstar import embedded
-from mstar.ablation import DOUBLED, Arm, Experiment, Findings, Settings
-from mstar.ablation.features import Cached, PrecomputedVision, mosaic, tokens_of
-from mstar.ablation.findings import interval
-from mstar.checkpoints import load_checkpoint
-from mstar.data import sandbox
-from mstar.data.stream import Rendered, Stream
+from mstar.data.lists.stream import Rendered, Stream
+from mstar.data.scenes import sandbox
+from mstar.experiments.ablation import DOUBLED, Arm, Experiment, Findings, Settings
+from mstar.experiments.ablation.features import Cached, PrecomputedVision, mosaic, tokens_of
+from mstar.experiments.ablation.findings import interval
+from mstar.io import embedded
+from mstar.io.bench import Bench
+from mstar.io.checkpoints import load_checkpoint
 
 from .conftest import ARMS, TINY
 
@@ -29,7 +30,7 @@ def test_tokens_that_were_kept_do_what_phi_does(embedded_model):
     with torch.no_grad():
         pixels = processor(images=images)["pixel_values"]
         expected = model(pixel_values=pixels).images.features
-        tokens = torch.from_numpy(tokens_of(model, processor, images))
+        tokens = torch.from_numpy(tokens_of(Bench(model, processor), images))
         vision, model.vision = model.vision, PrecomputedVision(model.vision)
         try:
             found = model(pixel_values=tokens).images.features

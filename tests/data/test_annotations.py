@@ -5,7 +5,7 @@ import json
 import pytest
 from PIL import Image
 
-from mstar.data.annotations import Annotation, Annotations
+from mstar.data.lists.annotations import Annotation, Annotations
 
 GOOD = {"image": "one.png", "text": ["Exit", "way out"], "type": ["word", "phrase"], "image_id": 7}
 

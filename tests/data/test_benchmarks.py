@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mstar.data import benchmarks, sandbox
+from mstar.data import benchmarks
 from mstar.data.benchmarks import LOADERS, Photographs, icdar2003, icdar2015, load, rendered
 from mstar.data.benchmarks.areas import polygon_area, share
 from mstar.data.benchmarks.places import inside, pairs, pictures
 from mstar.data.benchmarks.texts import largest, most_frequent, text_filter, words
-from mstar.images import UnreadableImage
-from mstar.sandbox_evaluation import evaluate_sandbox
+from mstar.data.scenes import sandbox
+from mstar.evaluate.sandbox import evaluate_sandbox
+from mstar.io.images import UnreadableImage
 
 
 def picture(path, size=(8, 8)):
@@ -144,7 +145,7 @@ def test_pictures_and_their_files_come_in_pairs(tmp_path):
 
 def test_a_rendered_gallery_has_the_queries_of_the_sandbox_evaluation(tiny):
     found = rendered("hard", seed=3, images=60)
-    again = evaluate_sandbox(*tiny, "hard", seed=3, images=60)
+    again = evaluate_sandbox(tiny, "hard", seed=3, images=60)
     gallery = sandbox.gallery(3, sandbox.HARD, 60, seen=12, unseen=12)
     assert again.about["gallery"] == gallery.hash
     assert found.name == "sandbox hard, seed 3"

@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from mstar import images
 from mstar.data.benchmarks import (
     csvtr,
     ctr,
@@ -25,8 +24,9 @@ from mstar.data.benchmarks import (
     total_text,
     word_lists,
 )
-from mstar.grounding import coverage
-from mstar.images import UnreadableImage
+from mstar.evaluate.grounding import coverage
+from mstar.io import images
+from mstar.io.images import UnreadableImage
 
 NAN = np.nan
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mstar.data import sandbox
-from mstar.data.difficulty import EASY, HARD
+from mstar.data.scenes import sandbox
+from mstar.data.scenes.difficulty import EASY, HARD
 
 PAIRS = [(seed, index, difficulty) for seed, index, difficulty in (
     (0, 0, EASY), (0, 1, EASY), (7, 3, EASY), (0, 0, HARD), (5, 2, HARD))]  # fmt: skip

@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from mstar.data.mixed import Mixed
-from mstar.data.photographs import (
+from mstar.data.lists.mixed import Mixed
+from mstar.data.lists.photographs import (
     HELD_OUT,
     READABLE,
     Crops,
@@ -18,8 +18,8 @@ from mstar.data.photographs import (
     is_held_out,
     strip_of,
 )
-from mstar.data.photos import tiled
-from mstar.data.stream import Annotated, Rendered, Stream, collate
+from mstar.data.lists.photos import tiled
+from mstar.data.lists.stream import Annotated, Rendered, Stream, collate
 from mstar.tiles import cut, tile_boxes
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mstar.data import photos
+from mstar.data.lists import photos
 
 
 @pytest.fixture

@@ -12,8 +12,10 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from mstar.data import fonts, lexicon, render, sandbox, scenes, things
-from mstar.data.sandbox import CROWD, EASY, HARD
+from mstar.data.scenes import lexicon, sandbox
+from mstar.data.scenes import scene as scenes
+from mstar.data.scenes.draw import fonts, render, things
+from mstar.data.scenes.sandbox import CROWD, EASY, HARD
 
 TRAIN_SCENES = 600  # of each of the two training difficulties
 STYLES = ("word", "phrase", "combined", "semantic")

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from mstar.data import sandbox
-from mstar.data.stream import Annotated, Positions, Rendered, Stream, collate
+from mstar.data.lists.stream import Annotated, Positions, Rendered, Stream, collate
+from mstar.data.scenes import sandbox
 
 
 def loaded(

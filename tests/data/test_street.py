@@ -10,11 +10,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mstar import cli
-from mstar.data import fonts, lexicon, sandbox, scenes, things
-from mstar.data.difficulty import STREET
-from mstar.data.street import composition, grounds, letters, light, obstacles, plates, pose, writing
-from mstar.images import UnreadableImage
+from mstar.cli import __main__ as cli
+from mstar.data.scenes import lexicon, sandbox
+from mstar.data.scenes import scene as scenes
+from mstar.data.scenes.difficulty import STREET
+from mstar.data.scenes.draw import fonts, things
+from mstar.data.scenes.street import (
+    composition,
+    grounds,
+    letters,
+    light,
+    obstacles,
+    plates,
+    pose,
+    writing,
+)
+from mstar.io.images import UnreadableImage
 from mstar.training.reading import ALPHABET
 
 SCENES = 160

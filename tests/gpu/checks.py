@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mstar import MstarConfig, MstarModel
-from mstar.outputs import MstarOutput
+from mstar.model.outputs import MstarOutput
 from mstar.versions import versions
 
 from .common import LargestWeight, Part

@@ -10,10 +10,10 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from mstar import embedded
-from mstar.checkpoints import load_checkpoint
-from mstar.data import sandbox
-from mstar.data.stream import Rendered
+from mstar.data.lists.stream import Rendered
+from mstar.data.scenes import sandbox
+from mstar.io import embedded
+from mstar.io.checkpoints import load_checkpoint
 from mstar.training import Recipe, Stage, Trainer, fresh, trainer
 from mstar.training import sandbox as whole_recipe
 from mstar.training.batching import make_batch, normalise
@@ -48,7 +48,8 @@ def step_against_cpu(part: Part) -> None:
 
 def _objective(device: str, scenes: int) -> tuple[Objective, dict]:
     """The embedded model and a batch of scenes, as the trainer gives it."""
-    model, processor = load_checkpoint(embedded.checkpoint(), device)
+    bench = load_checkpoint(embedded.checkpoint(), device)
+    model, processor = bench.model, bench.processor
     data, rng = Rendered(), np.random.default_rng(1)
     items = data.open(1, model.config.vision_config.image_size)
     batch = sandbox.collate([items.item(i, rng) for i in range(scenes)])
@@ -110,7 +111,7 @@ def resumed(part: Part) -> None:
 
     def run(place: Path, callback=None) -> None:
         options = {"save_every": 2, "workers": 0, "precision": "no", "callback": callback}
-        Trainer(*fresh(brief), brief, place, **options).run()
+        Trainer(fresh(brief), brief, place, **options).run()
 
     with tempfile.TemporaryDirectory() as folder:
         whole, cut = Path(folder, "whole"), Path(folder, "cut")
@@ -138,7 +139,7 @@ def notebook_minute(part: Part) -> None:
         stages=tuple(replace(s, steps=None, minutes=minutes * s.steps / steps) for s in stages),
     )
     with tempfile.TemporaryDirectory() as folder:
-        run = Trainer(*fresh(recipe), recipe, folder)
+        run = Trainer(fresh(recipe), recipe, folder)
         run.run()
         rows, log = _curve(Path(folder)), run.progress.log
         saved = run.save_checkpoint(Path(folder, "checkpoint"))

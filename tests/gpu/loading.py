@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
-from mstar.characters import character_tokenizer
-from mstar.data.stream import Data, Item, Items, Rendered
+from mstar.data.lists.stream import Data, Item, Items, Rendered
+from mstar.io.processing import character_tokenizer
 from mstar.training import Recipe, Stage, Trainer, fresh
 from mstar.training.recipes import READING
 from tests import measure_training
@@ -68,7 +68,7 @@ def _step(part: Part, stage: Stage, model: Callable, workers: int, seconds: floa
 
     recipe = Recipe((stage,))
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(*model(recipe), recipe, folder, workers=workers, callback=clock)
+        trainer = Trainer(model(recipe), recipe, folder, workers=workers, callback=clock)
         with suppress(_Enough):
             trainer.run()
     half = times[len(times) // 2 :]

@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from mstar import embedded
-from mstar.data.annotations import Annotations
+from mstar.data.lists.annotations import Annotations
+from mstar.io import embedded
 from tests.gpu import pack_data, report, train
 
 HERE = Path(__file__).parent
@@ -214,8 +214,8 @@ def test_the_command_names_what_was_packed(tmp_path, source):
 
 
 def test_before_the_end_the_weights_so_far_are_kept(tmp_path, monkeypatch):
-    from mstar.checkpoints import load_checkpoint
-    from mstar.data.stream import Rendered
+    from mstar.data.lists.stream import Rendered
+    from mstar.io.checkpoints import load_checkpoint
     from mstar.training import Recipe, Stage, Trainer, batching
 
     monkeypatch.setattr(batching, "similar", lambda lexicon: {})  # it takes seconds
@@ -223,12 +223,12 @@ def test_before_the_end_the_weights_so_far_are_kept(tmp_path, monkeypatch):
     out.mkdir()
     stage = Stage("find", Rendered("strips"), 4, 1e-3, steps=3, pve_steps=0, matching_every=0)
     recipe = Recipe((stage,))
-    trainer = Trainer(*load_checkpoint(init), recipe, run_folder, workers=0, save_every=2)
+    trainer = Trainer(load_checkpoint(init), recipe, run_folder, workers=0, save_every=2)
     trainer.run()
     assert train.keep(run_folder, out) == "the run's own checkpoint"
     with tarfile.open(out / train.CHECKPOINT) as archive:
         archive.extractall(tmp_path, filter="data")
-    model, _ = load_checkpoint(tmp_path / "checkpoint")
+    model = load_checkpoint(tmp_path / "checkpoint").model
     assert model.config.num_query_tokens == trainer.model.config.num_query_tokens
 
 

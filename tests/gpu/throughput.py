@@ -14,11 +14,11 @@ import torch
 from torch.nn import functional as F
 
 from mstar import MstarConfig, MstarModel
-from mstar.binarize import salient_region
-from mstar.data.stream import Rendered
-from mstar.outputs import TextEncoding, VisionEmbeddings
-from mstar.queries import Query
-from mstar.retrieval import Gallery
+from mstar.data.lists.stream import Rendered
+from mstar.model.outputs import TextEncoding, VisionEmbeddings
+from mstar.model.recycling import salient_region
+from mstar.search.gallery import Gallery
+from mstar.texts import Query
 from mstar.training import Stage
 from mstar.training.cost import training_flops
 from tests import measure_search

@@ -24,7 +24,7 @@ from .report import Results
 CURVE, CHECKPOINT = "curve.jsonl", "checkpoint.tar"
 #: Seconds between two copies, and those that saving may take after the time is up.
 EVERY, GRACE = 15, 40
-_MAIN = "import sys; from mstar.cli import main; sys.exit(main())"
+_MAIN = "import sys; from mstar.cli.__main__ import main; sys.exit(main())"
 
 
 def command(

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 from PIL import Image
 
-from mstar import cli
+from mstar.cli import __main__ as cli
 from reports.table import REPORTS, Report
 
 NASTY_NAME = "<img src=x onerror=alert(1)>&\"'.png"

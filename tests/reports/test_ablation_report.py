@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from mstar import cli
-from mstar.ablation import DOUBLED, Arm, Difference
-from mstar.evaluation import Estimate
+from mstar.cli import __main__ as cli
+from mstar.evaluate.metrics import Estimate
+from mstar.experiments.ablation import DOUBLED, Arm, Difference
 from widgets import figures
 
 SIZES = {"images": 24, "parent-steps": 1, "steps": 1, "gallery": 48}

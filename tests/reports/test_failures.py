@@ -7,7 +7,7 @@ from urllib.parse import unquote
 import papermill
 import pytest
 
-from mstar import cli
+from mstar.cli import __main__ as cli
 from reports import runner
 from reports import sweep as sweeping
 

@@ -13,7 +13,7 @@ from typing import get_type_hints
 import papermill
 import pytest
 
-from mstar import cli
+from mstar.cli import __main__ as cli
 from reports import runner
 from reports.options import Option, fits, options, said, title
 from reports.parameters import AblationReport, ImageReport
@@ -72,8 +72,8 @@ def test_types_and_defaults_are_said_in_words():
 
 def test_help_needs_neither_torch_nor_papermill():
     code = (
-        "import sys, mstar.cli\n"
-        "try: mstar.cli.main(['report', 'image', '--help'])\n"
+        "import sys, mstar.cli.__main__\n"
+        "try: mstar.cli.__main__.main(['report', 'image', '--help'])\n"
         "except SystemExit: print('LOADED', *sys.modules)"
     )
     run = subprocess.run(

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mstar import cli, embedded
-from mstar.queries import parse_query
+from mstar.cli import __main__ as cli
+from mstar.io import embedded
+from mstar.texts import parse_query
 from reports.parameters import ImageReport
 
 

@@ -8,12 +8,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mstar.benchmark_evaluation import RankedBenchmark, Run
-from mstar.checkpoints import load_checkpoint
 from mstar.data.benchmarks import Benchmark, load
-from mstar.evaluation import average_precisions
-from mstar.queries import Query
-from mstar.retrieval import Gallery, Hit
+from mstar.evaluate.benchmark import RankedBenchmark, Run
+from mstar.evaluate.metrics import average_precisions
+from mstar.io.bench import Bench
+from mstar.io.checkpoints import load_checkpoint
+from mstar.search.gallery import Gallery, Hit
+from mstar.texts import Query
 from reports import compare_report, retrieval_report
 from reports.compare_report import Compared
 from reports.retrieval_parameters import RetrievalReport
@@ -196,9 +197,10 @@ def _point(body: str) -> tuple[float, float]:
 
 
 def test_reranked_arms_are_reranked(compare, photos, reordering):  # noqa: F811
-    model, processor = load_checkpoint(reordering)
+    bench = load_checkpoint(reordering)
+    model, processor = bench.model, bench.processor
     asked = load("mqtr-phrase", photos)
-    gallery = Gallery.embed(model, processor, asked.images, steps=2)
+    gallery = Gallery.embed(Bench(model, processor), asked.images, steps=2)
     found = [query["AP"]["T = 2"] for query in compare.metrics["queries"]]
     expected = average_precisions(asked.relevant, gallery.reranked_scores(asked.queries).numpy())
     by_cosine = average_precisions(asked.relevant, gallery.scores(asked.queries).numpy())

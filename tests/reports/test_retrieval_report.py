@@ -10,8 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from mstar import MstarConfig, MstarModel, MstarProcessor, cli, peers
-from mstar.characters import character_tokenizer
+from mstar import MstarConfig, MstarModel, MstarProcessor
+from mstar.cli import __main__ as cli
+from mstar.evaluate import spotters as peers
+from mstar.io.processing import character_tokenizer
 from reports import retrieval_report
 from reports.retrieval_parameters import CompareReport, RetrievalReport
 

@@ -54,9 +54,7 @@ def main() -> None:
     for scene in SCENES:
         if scene.name not in options.only:
             continue
-        image, outlines, seconds = render(
-            scene, options.samples, options.percent, options.threads
-        )
+        image, outlines, seconds = render(scene, options.samples, options.percent, options.threads)
         name = f"{scene.name}.jpg"
         save(image, options.folder / name)
         texts, styles = labelled[scene.name]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from mstar.data.fonts import FONT_FILES
+from mstar.data.scenes.draw.fonts import FONT_FILES
 
 from .plan import Line, Print
 

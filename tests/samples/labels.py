@@ -1,6 +1,7 @@
 """What the scenes answer, from the scene table alone.
 
-The styles are those of `mstar.data.labels`. Words, phrases and semantic texts are complete. Of the
+The styles are those of `mstar.data.scenes.labels`. Words, phrases and semantic texts are complete.
+Of the
 combined texts every scene proposes a few, and a text that one scene proposes is a label of every
 scene that has it: so no image of the gallery is wrongly taken for a miss.
 """
@@ -8,7 +9,7 @@ scene that has it: so no image of the gallery is wrongly taken for a miss.
 import random
 from collections.abc import Iterable
 
-from mstar.data.labels import runs, semantic
+from mstar.data.scenes.labels import runs, semantic
 
 from .plan import Scene, Thing
 

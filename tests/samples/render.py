@@ -52,6 +52,7 @@ def _outline(word: Word, camera, size: tuple[int, int]) -> list[list[float]]:
 
     The edges of a word on a bottle are arcs: each is moved outwards until it holds its arc.
     """
+
     def pixels(points) -> np.ndarray:
         seen = [world_to_camera_view(bpy.context.scene, camera, point) for point in points]
         return np.array([(p.x * size[0], (1 - p.y) * size[1]) for p in seen])

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
-from mstar.characters import character_tokenizer
-from mstar.data.stream import Rendered
+from mstar.data.lists.stream import Rendered
+from mstar.io.processing import character_tokenizer
 from mstar.training import Recipe, Stage, trainer
 from mstar.training.recipes import READING
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
-from mstar.data import sandbox
+from mstar.data.scenes import sandbox
 from mstar.training.batching import hard_negatives, make_batch, normalise, similar
 
 LISTS = [
@@ -24,7 +24,7 @@ def rng() -> np.random.Generator:
 
 
 def test_a_batch_knows_no_position(tiny, rng):
-    batch = make_batch(LISTS, tiny[1], LEXICON, rng, 2)
+    batch = make_batch(LISTS, tiny.processor, LEXICON, rng, 2)
     assert batch.keys() == {
         "input_ids", "attention_mask", "is_word", "own", "positives", "unknown",
     }  # fmt: skip
@@ -37,7 +37,7 @@ def test_a_batch_knows_no_position(tiny, rng):
 def test_who_owns_what(tiny, rng):
     """Six listed texts; then seven hard negatives and two words, which nobody owns."""
     lexicon = tuple(sandbox.words("train")[:1000])
-    batch = make_batch(LISTS, tiny[1], lexicon, rng, 2)
+    batch = make_batch(LISTS, tiny.processor, lexicon, rng, 2)
     assert batch["own"].shape == (3, 15)
     own = [[1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 1, 0]]
     assert batch["own"][:, :6].int().tolist() == own
@@ -52,24 +52,24 @@ def test_who_owns_what(tiny, rng):
 def test_texts_that_read_the_same_are_one_text(tiny, rng):
     """They would be wrong answers to themselves (official.md 10)."""
     lists = [[("EXIT!", "word"), ("exit", "word"), ("Exit", "phrase")], [("exit.", "word")]]
-    batch = make_batch(lists, tiny[1], (), rng, 0)
+    batch = make_batch(lists, tiny.processor, (), rng, 0)
     assert batch["own"].int().tolist() == [[1, 1], [1, 0]]
     assert batch["is_word"].tolist() == [True, False] and batch["positives"].all()
     # a tokenizer of characters tells marks apart
-    plain = MstarProcessor.for_config(tiny[0].config, tiny[1].tokenizer, captions=False)
+    plain = MstarProcessor.for_config(tiny.model.config, tiny.processor.tokenizer, captions=False)
     batch = make_batch(lists, plain, (), rng, 0)
     assert batch["own"].int().tolist() == [[1, 1, 1, 0], [0, 0, 0, 1]]
 
 
 def test_equal_strings_match_whatever_their_styles(tiny, rng):
     lists = [[("exit", "word")], [("exit", "phrase")], [("stop", "word")]]
-    batch = make_batch(lists, tiny[1], (), rng, 0)
+    batch = make_batch(lists, tiny.processor, (), rng, 0)
     assert batch["own"].int().tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
     assert batch["positives"].int().tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
 
 
 def test_without_a_lexicon_no_text_is_made_up(tiny, rng):
-    batch = make_batch(LISTS, tiny[1], (), rng, 48)
+    batch = make_batch(LISTS, tiny.processor, (), rng, 48)
     assert batch["own"].shape == (3, 6) and batch["own"].any(0).all()
 
 
@@ -79,7 +79,7 @@ def test_a_combined_text_may_hold_phrases(tiny, rng):
         [("exit, one way", "combined")],
         [("one", "word"), ("way", "word"), ("exit", "word")],
     ]
-    batch = make_batch(lists, tiny[1], LEXICON, rng, 0)
+    batch = make_batch(lists, tiny.processor, LEXICON, rng, 0)
     column = 2
     assert batch["own"][:, column].tolist() == [False, True, False]
     assert batch["positives"][:, column].tolist() == [True, True, False]
@@ -87,7 +87,7 @@ def test_a_combined_text_may_hold_phrases(tiny, rng):
 
 def test_a_word_drawn_as_a_negative_stays_the_images_own(tiny, rng):
     lists = [[("alpha", "word")], [("beta", "word")]]
-    batch = make_batch(lists, tiny[1], LEXICON, rng, 3)
+    batch = make_batch(lists, tiny.processor, LEXICON, rng, 3)
     assert batch["own"].int().tolist() == [[1, 0, 0], [0, 1, 0]]
 
 
@@ -139,7 +139,7 @@ def test_negatives_are_wrong_and_of_seen_words(rng):
 
 def test_images_are_normalised_as_the_processor_does(tiny):
     images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8))
-    expected = tiny[1](images=[image.numpy() for image in images])["pixel_values"]
+    expected = tiny.processor(images=[image.numpy() for image in images])["pixel_values"]
     torch.testing.assert_close(normalise(images), expected[:, 0], rtol=1e-5, atol=1e-5)
     in_tiles = images[:, None].expand(-1, 3, -1, -1, -1)
     assert torch.equal(normalise(in_tiles), normalise(images)[:, None].expand(-1, 3, -1, -1, -1))
@@ -152,7 +152,9 @@ def test_what_an_incomplete_list_may_leave_out_is_unknown(tiny, rng):
         [("cafe", "word"), ("bar", "word")],
         [("shop", "word"), ("bar", "word")],
     ]
-    batch = make_batch(lists, tiny[1], LEXICON, rng, 3, [False, True, True], [True, True, False])
+    batch = make_batch(
+        lists, tiny.processor, LEXICON, rng, 3, [False, True, True], [True, True, False]
+    )
     listed = ["drawn", "exit", "cafe", "bar", "shop"]
     assert batch["own"][:, :5].int().tolist() == [[1, 1, 0, 0, 0], [0, 0, 1, 1, 0], [0, 0, 0, 1, 1]]
     unknown = [[text for text, is_so in zip(listed, row, strict=False) if is_so]
@@ -160,9 +162,9 @@ def test_what_an_incomplete_list_may_leave_out_is_unknown(tiny, rng):
     assert unknown == [[], [], ["cafe"]], "no rendering's text, none of its own, no made-up one"
     assert not batch["unknown"][:, 5:].any() and batch["unknown"].shape == batch["own"].shape
     # all photographs of incomplete lists: each may have what the others list
-    both = make_batch(lists[1:], tiny[1], (), rng, 0, [True, True], [False, False])
+    both = make_batch(lists[1:], tiny.processor, (), rng, 0, [True, True], [False, False])
     assert both["unknown"].int().tolist() == [[0, 0, 1], [1, 0, 0]]
-    none = make_batch(lists[1:], tiny[1], (), rng, 0, [True, True], [True, True])
+    none = make_batch(lists[1:], tiny.processor, (), rng, 0, [True, True], [True, True])
     assert not none["unknown"].any()
 
 
@@ -192,7 +194,7 @@ def test_one_batch_can_be_learnt_by_heart(tiny, rng):
     items = [sandbox.scene(3, i, "train", sandbox.EASY) for i in range(4)]
     pixels = normalise(torch.stack([torch.from_numpy(item.image) for item in items]))
     lists = [list(zip(item.texts, item.styles, strict=True)) for item in items]
-    batch = make_batch(lists, tiny[1], sandbox.words("train"), rng, 4)
+    batch = make_batch(lists, tiny.processor, sandbox.words("train"), rng, 4)
     config = MstarConfig.tiny(
         vision_config=dict(
             hidden_size=32,

@@ -29,7 +29,7 @@ def train(folder: Path) -> None:
     # tqdm's own lock is shared with forks: one that is killed holding it would stop all others
     tqdm.set_lock(threading.RLock())
     torch.set_num_threads(1)
-    Trainer(*small(), LONGER, folder, workers=0, save_every=2).run()
+    Trainer(small(), LONGER, folder, workers=0, save_every=2).run()
 
 
 def in_a_child(folder: Path, prepare=None) -> multiprocessing.Process:

@@ -11,7 +11,7 @@ from mstar.training.objectives import Objective
 
 @pytest.fixture
 def objective(tiny) -> Objective:
-    return Objective(tiny[0], head=None, assigned_weight=1.0)
+    return Objective(tiny.model, head=None, assigned_weight=1.0)
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def batch(inputs) -> dict:
 def test_the_entropy_is_that_of_every_look(objective, tiny, inputs, batch, matching):
     """The pass of L_m has cross-attention too, which does not count."""
     losses = objective(**batch, steps=2, matching=matching, entropy_weight=0.5)
-    _, trace = tiny[0].run_with_trace(inputs | {"steps": 2}, "pve.*.cross_attention")
+    _, trace = tiny.model.run_with_trace(inputs | {"steps": 2}, "pve.*.cross_attention")
     heads = torch.stack([trace[name] for name in trace])  # [looks · layers, B, heads, Q, N]
     expected = torch.distributions.Categorical(heads).entropy().mean() / math.log(256)
     torch.testing.assert_close(losses["H_C"], expected)
@@ -35,7 +35,7 @@ def test_the_entropy_is_that_of_every_look(objective, tiny, inputs, batch, match
 
 def test_no_hook_stays(objective, tiny, batch, monkeypatch):
     def hooks() -> int:
-        return sum(len(module._forward_hooks) for module in tiny[0].modules())
+        return sum(len(module._forward_hooks) for module in tiny.model.modules())
 
     objective(**batch, entropy_weight=0.5)
     assert hooks() == 0

@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from mstar.checkpoints import load_checkpoint
-from mstar.data import sandbox
-from mstar.data.mixed import Mixed
-from mstar.data.photographs import is_held_out
+from mstar.data.lists.mixed import Mixed
+from mstar.data.lists.photographs import is_held_out
+from mstar.data.scenes import sandbox
+from mstar.io.checkpoints import load_checkpoint
 from mstar.training import Trainer, judge, photographs, training_record
 from mstar.training.state import CURVE
 from tests.training.conftest import small
@@ -57,7 +57,7 @@ def recipe(lists):
 
 
 def trainer(folder, recipe, **options) -> Trainer:
-    return Trainer(*small(), recipe, folder, **{"workers": 0} | options)
+    return Trainer(small(), recipe, folder, **{"workers": 0} | options)
 
 
 def curve(folder) -> list[dict]:
@@ -102,7 +102,8 @@ def test_a_run_finishes_goes_on_and_saves_its_tiles(recipe, unjudged, one_thread
     resumed.run()
     assert curve(tmp_path / "twice") == rows
 
-    model, processor = load_checkpoint(resumed.save_checkpoint(tmp_path / "made"))
+    bench = load_checkpoint(resumed.save_checkpoint(tmp_path / "made"))
+    model, processor = bench.model, bench.processor
     assert tuple(model.config.tiles) == processor.tiles == TILES
     (run,) = training_record(tmp_path / "made")
     assert run["recipe"] == recipe.record() and run["total"] == 6

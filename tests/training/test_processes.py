@@ -25,7 +25,7 @@ def train(folder: str) -> None:
         patch.setattr("mstar.training.trainer.judge", lambda *_: {})
         # the reading stage and the two ways of looking; one more step shows one more update
         stages = tuple(replace(s, steps=3) for s in RECIPE.stages)
-        Trainer(*small(**STILL), replace(RECIPE, stages=stages), folder, workers=0).run()
+        Trainer(small(**STILL), replace(RECIPE, stages=stages), folder, workers=0).run()
 
 
 def curve(folder: Path) -> list[dict]:

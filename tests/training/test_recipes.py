@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pytest
 
-from mstar.data.mixed import Mixed
-from mstar.data.photographs import Crops, Photographs
-from mstar.data.stream import Annotated, Rendered
+from mstar.data.lists.mixed import Mixed
+from mstar.data.lists.photographs import Crops, Photographs
+from mstar.data.lists.stream import Annotated, Rendered
 from mstar.training import (
     Stage,
     continued,

@@ -11,9 +11,10 @@ from transformers import (
     SiglipVisionModel,
 )
 
-from mstar import MstarConfig, MstarModel, MstarProcessor, characters
-from mstar.characters import character_tokenizer
-from mstar.official import resize_positions, resize_queries
+from mstar import MstarConfig, MstarModel, MstarProcessor
+from mstar.io import processing as characters
+from mstar.io.processing import character_tokenizer
+from mstar.io.released import resize_positions, resize_queries
 from mstar.training import fresh, grown, paper_word, photographs, sandbox, warm_start
 from mstar.training.start import resize_images
 
@@ -127,8 +128,8 @@ def test_what_cannot_be_a_start_is_said_in_one_sentence(model, tmp_path):
 
 def test_a_fresh_model_follows_from_the_seed():
     one, processor = fresh(sandbox(seed=5))
-    other, _ = fresh(sandbox(seed=5))
-    third, _ = fresh(sandbox(seed=6))
+    other = fresh(sandbox(seed=5)).model
+    third = fresh(sandbox(seed=6)).model
     weight = one.vision_projection.weight
     assert torch.equal(other.vision_projection.weight, weight)
     assert not torch.equal(third.vision_projection.weight, weight)

@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 
 from mstar import distributed
-from mstar.checkpoints import load_checkpoint
-from mstar.data import sandbox
-from mstar.data.stream import Annotated
-from mstar.inference import evaluating
+from mstar.data.lists.stream import Annotated
+from mstar.data.scenes import sandbox
+from mstar.io.bench import evaluating
+from mstar.io.checkpoints import load_checkpoint
 from mstar.training import Recipe, Trainer, TrainingStopped, judge, training_record
 from mstar.training.objectives import Objective
 from mstar.training.recipes import READING
@@ -22,7 +22,7 @@ from tests.training.conftest import RECIPE, SCENES, STRIPS, small, stage
 
 
 def trainer(folder, recipe=RECIPE, **options) -> Trainer:
-    return Trainer(*small(), recipe, folder, **{"workers": 0} | options)
+    return Trainer(small(), recipe, folder, **{"workers": 0} | options)
 
 
 def curve(folder) -> list[dict]:
@@ -137,7 +137,8 @@ def test_a_saved_model_loads_with_its_size_and_its_record(unjudged, tmp_path):
     run = trainer(tmp_path / "run", Recipe((made,)), history=[{"recipe": "before"}])
     run.run()
     folder = run.save_checkpoint(tmp_path / "checkpoint")
-    model, processor = load_checkpoint(folder)
+    bench = load_checkpoint(folder)
+    model, processor = bench.model, bench.processor
     assert model.config.vision_config.image_size == 64
     assert processor(images=[Image.new("RGB", (9, 9))])["pixel_values"].shape[-1] == 64
     first, second = training_record(folder)

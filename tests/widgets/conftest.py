@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from mstar import MstarConfig, MstarModel, MstarProcessor, Trace
-from mstar.characters import character_tokenizer
-from mstar.data import sandbox
-from mstar.explain import NEEDED
+from mstar.data.scenes import sandbox
+from mstar.hooks.record import NEEDED
+from mstar.io.processing import character_tokenizer
 
 
 @dataclass

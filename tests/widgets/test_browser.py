@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from mstar.io.bench import Bench
 from widgets import AssignmentInspector, Compare, MaskLab, MultiWordView, PveExplorer, Search
 from widgets.picture import asset
 
@@ -12,14 +13,16 @@ from widgets.picture import asset
 def views(recorded):
     texts = (recorded.texts, recorded.styles)
     photos = (recorded.photo, recorded.photo)
-    search = Search(recorded.model, recorded.processor, [recorded.photo] * 3, ["a", "b", "c"])
+    search = Search(
+        Bench(recorded.model, recorded.processor), [recorded.photo] * 3, ["a", "b", "c"]
+    )
     search.search("exit")
     return {
-        "explorer": PveExplorer(recorded.trace, recorded.photo, recorded.words),
-        "inspector": AssignmentInspector(recorded.trace, recorded.photo, *texts),
-        "multi": MultiWordView(recorded.trace, recorded.photo, *texts),
+        "explorer": PveExplorer(recorded.trace, recorded.words),
+        "inspector": AssignmentInspector(recorded.trace),
+        "multi": MultiWordView(recorded.trace),
         "compare": Compare((recorded.trace, recorded.trace), photos, ("a", "b"), *texts),
-        "lab": MaskLab(recorded.model, recorded.processor, recorded.photo, *texts),
+        "lab": MaskLab(Bench(recorded.model, recorded.processor), recorded.photo, *texts),
         "search": search,
     }
 
@@ -108,7 +111,7 @@ def test_every_picture_and_control_has_a_name(page):
 
 
 def test_a_single_tile_is_framed_where_it_lies(tiled, open_page, tmp_path):
-    explorer = PveExplorer(tiled.trace, tiled.photo, tiled.words)
+    explorer = PveExplorer(tiled.trace, tiled.words)
     file = tmp_path / "tiles.html"
     file.write_text(PAGE + explorer.picture.html, encoding="utf-8")
     opened = open_page(file)

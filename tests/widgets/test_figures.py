@@ -11,9 +11,10 @@ import torch
 from PIL import Image
 
 from mstar import Trace
-from mstar.evaluation import Estimate
-from mstar.explain import NEEDED, Evidence, explain_words, rank
-from mstar.queries import Query
+from mstar.evaluate.metrics import Estimate
+from mstar.explain.looks import Evidence, explain_words, rank
+from mstar.hooks.record import NEEDED
+from mstar.texts import Query
 from widgets import figures, sprites
 from widgets.sprites import Scale
 

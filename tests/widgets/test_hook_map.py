@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from mstar.hooks import POINTS
+from mstar.hooks.points import POINTS
 from widgets import hook_map
 
 

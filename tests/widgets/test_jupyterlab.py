@@ -14,8 +14,8 @@ CELLS = {
     "again": "explorer",
     "inspector": "AssignmentInspector(trace, photo, texts, styles)",
     "multi": "MultiWordView(trace, photo, texts, styles)",
-    "lab": "MaskLab(model, processor, photo, texts, styles)",
-    "search": "SearchExplorer(model, processor, [photo] * 3, ['a', 'b', 'c'])",
+    "lab": "MaskLab(Bench(model, processor), photo, texts, styles)",
+    "search": "SearchExplorer(Bench(model, processor), [photo] * 3, ['a', 'b', 'c'])",
     "compare": "Compare((trace, trace), (photo, photo), ('a', 'b'), texts, styles)",
     "monitor": """\
 monitor = TrainingMonitor([photo])

@@ -11,10 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
-from mstar.explain import NEEDED, canvas, explain_words, query_count, together
-from mstar.matching import place_of
-from mstar.retrieval import Hit
-from mstar.trace import Trace
+from mstar.explain.looks import canvas, explain_words, query_count, together
+from mstar.hooks.record import NEEDED
+from mstar.hooks.trace import Trace
+from mstar.io.bench import Bench
+from mstar.model.assignment import place_of
+from mstar.search.gallery import Hit
 from widgets import AssignmentInspector, Compare, MaskLab, MultiWordView, PveExplorer, figures
 from widgets.sprites import Scale
 
@@ -23,14 +25,14 @@ ROWS, COLUMNS = 20, 27  # 16 tokens over 0.8 of the height and 0.6 of the width
 
 def pictures(r) -> dict:
     texts = (r.texts, r.styles)
-    evidence = explain_words(r.trace, *texts)
+    evidence = explain_words(r.trace)
     return {
-        "looks": figures.looks(r.trace, r.photo),
-        "heads": figures.heads(r.trace, r.photo, evidence),
-        "words": figures.words(r.trace, r.photo, evidence),
-        "explore": figures.explore(r.trace, r.photo, r.words),
-        "assignment": figures.assignment(r.trace, r.photo, *texts),
-        "multi_word": figures.multi_word(r.trace, r.photo, *texts),
+        "looks": figures.looks(r.trace),
+        "heads": figures.heads(r.trace, evidence),
+        "words": figures.words(r.trace, evidence),
+        "explore": figures.explore(r.trace, r.words),
+        "assignment": figures.assignment(r.trace),
+        "multi_word": figures.multi_word(r.trace),
         "compare": figures.compare((r.trace, r.trace), (r.photo,) * 2, ("a", "b"), *texts),
     }
 
@@ -72,7 +74,7 @@ def test_maps_of_all_tiles_lie_on_the_canvas(tiled):
 
 
 def test_all_maps_of_the_explorer_share_one_colour_range(tiled):
-    picture = figures.explore(tiled.trace, tiled.photo)
+    picture = figures.explore(tiled.trace)
     attention = tiled.trace["pve.0.attention_map"][0]
     whole = together(tiled.trace, attention).numpy() * ROWS * COLUMNS
     single = attention[3].numpy() * 256
@@ -84,7 +86,7 @@ def test_all_maps_of_the_explorer_share_one_colour_range(tiled):
 
 
 def test_a_single_tile_is_drawn_where_it_lies_and_named(tiled):
-    picture = figures.explore(tiled.trace, tiled.photo)
+    picture = figures.explore(tiled.trace)
     part = picture.tables["part"].plain()
     for tile, box in enumerate(tiled.trace.boxes[0].tolist()):
         at = picture.tables["part"].at(STATE | {"tile": str(tile)})
@@ -129,7 +131,7 @@ def test_which_tile_answered_is_said_wherever_look_and_query_are(tiled):
     shown = pictures(tiled)
     queries = query_count(tiled.trace)
     for row, index in zip(
-        explain_words(tiled.trace, tiled.texts, tiled.styles),
+        explain_words(tiled.trace),
         tiled.trace["mim.assignment"][0].tolist(),
         strict=True,
     ):
@@ -153,7 +155,7 @@ def test_which_tile_answered_is_said_wherever_look_and_query_are(tiled):
 
 def test_the_matrix_has_the_columns_that_matter_and_says_how_many_it_has_not(tiled, monkeypatch):
     monkeypatch.setattr(sys.modules["widgets.figures.assignment"], "_MOST", 9)
-    inspector = AssignmentInspector(tiled.trace, tiled.photo, tiled.texts, tiled.styles)
+    inspector = AssignmentInspector(tiled.trace)
     body, table = inspector.picture.body, inspector.picture.tables["map"]
     (shown,) = table.blocks[0].by.values()
     assigned = tiled.trace["mim.assignment"][0, :3].tolist()
@@ -167,7 +169,7 @@ def test_the_matrix_has_the_columns_that_matter_and_says_how_many_it_has_not(til
 
 
 def test_bars_of_a_longer_text_are_tiles(tiled):
-    picture = figures.multi_word(tiled.trace, tiled.photo, tiled.texts, tiled.styles)
+    picture = figures.multi_word(tiled.trace)
     weights = tiled.trace["mim.aggregator_attention"][0, 3].mean(0)
     says = picture.tables["weights"].says[0].split()
     assert len(says) == 2 * 5
@@ -178,7 +180,7 @@ def test_bars_of_a_longer_text_are_tiles(tiled):
 
 
 def test_numbers_of_a_tile_are_of_that_tile(tiled):
-    picture = figures.explore(tiled.trace, tiled.photo, tiled.words)
+    picture = figures.explore(tiled.trace, tiled.words)
     share, mask = (tiled.trace[f"pve.{t}"][0].numpy() for t in ("1.attention_map", "0.mask"))
     by_tile = (share * mask).sum((1, 2))
     left = picture.tables["left"]
@@ -198,7 +200,7 @@ def test_pages_stay_small_and_say_what_they_lack(tiled):
     assert canvas(large.trace) == (22, 37)
     for name, picture in pictures(large).items():
         assert len(picture.markup) < 500_000, name
-    picture = figures.explore(large.trace, large.photo)
+    picture = figures.explore(large.trace)
     assert (
         "14 tiles" in picture.body and "single heads are left out but for queries" in picture.body
     )
@@ -210,7 +212,7 @@ def test_pages_stay_small_and_say_what_they_lack(tiled):
 
 def test_a_run_with_larger_tiles_has_the_maps_of_texts_alone(tiled, monkeypatch):
     monkeypatch.setattr(sys.modules["widgets.figures.explore"], "_PIXELS", 2000)
-    picture = figures.explore(tiled.trace, tiled.photo)
+    picture = figures.explore(tiled.trace)
     assert "the queries that no text has are left out" in picture.body
     assert 'data-lacks="map part"' in picture.body
     weights = tiled.trace["mim.aggregator_attention"][0].mean(1).argmax(-1).tolist()
@@ -226,7 +228,7 @@ def test_a_run_with_larger_tiles_has_the_maps_of_texts_alone(tiled, monkeypatch)
                     assert (step, tile, query) not in shown
                 else:
                     assert (step, tile, query) in shown
-    explorer = PveExplorer(tiled.trace, tiled.photo)
+    explorer = PveExplorer(tiled.trace)
     explorer.tile, explorer.query = 2, 3
     drawn = explorer.picture
     state = STATE | {"tile": "2", "query": "3", "step": "1", "layer": "0", "head": "1"}
@@ -248,7 +250,7 @@ def test_runs_of_other_tiles_are_compared_on_the_finer_canvas(recorded, tiled):
 
 
 def test_a_region_of_the_lab_is_one_of_the_photograph(tiled):
-    lab = MaskLab(tiled.model, tiled.processor, tiled.photo, tiled.texts, tiled.styles)
+    lab = MaskLab(Bench(tiled.model, tiled.processor), tiled.photo, tiled.texts, tiled.styles)
     assert f'viewBox="0 0 {COLUMNS} {ROWS}"' in lab.markup
     below = [row * COLUMNS + column for row in range(17, ROWS) for column in range(COLUMNS)]
     lab.action, lab.region = "mask", below
@@ -271,9 +273,9 @@ def test_a_region_of_the_lab_is_one_of_the_photograph(tiled):
 def test_every_view_opens_and_is_plain_json(tiled):
     texts = (tiled.texts, tiled.styles)
     for view in (
-        PveExplorer(tiled.trace, tiled.photo, tiled.words, tile=4),
-        AssignmentInspector(tiled.trace, tiled.photo, *texts),
-        MultiWordView(tiled.trace, tiled.photo, *texts),
+        PveExplorer(tiled.trace, tiled.words, tile=4),
+        AssignmentInspector(tiled.trace),
+        MultiWordView(tiled.trace),
     ):
         html = view.picture.html
         assert not re.search(r"https?:|\sid=|@import", html) and "<b>way</b>" not in html

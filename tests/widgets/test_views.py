@@ -14,9 +14,10 @@ import torch
 import traitlets
 from PIL import Image
 
-from mstar.explain import examine_assignment
-from mstar.matching import assign
-from mstar.trace import Trace
+from mstar.explain.looks import examine_assignment
+from mstar.hooks.trace import Trace
+from mstar.io.bench import Bench
+from mstar.model.assignment import assign
 from mstar.training.start import resize_images
 from widgets import (
     AssignmentInspector,
@@ -33,11 +34,11 @@ from widgets import (
 def views(r):
     texts = (r.texts, r.styles)
     return {
-        "explorer": PveExplorer(r.trace, r.photo, r.words),
-        "inspector": AssignmentInspector(r.trace, r.photo, *texts),
-        "multi": MultiWordView(r.trace, r.photo, *texts),
+        "explorer": PveExplorer(r.trace, r.words),
+        "inspector": AssignmentInspector(r.trace),
+        "multi": MultiWordView(r.trace),
         "compare": Compare((r.trace, r.trace), (r.photo, r.photo), ("a", "b"), *texts),
-        "lab": MaskLab(r.model, r.processor, r.photo, *texts),
+        "lab": MaskLab(Bench(r.model, r.processor), r.photo, *texts),
         "monitor": TrainingMonitor([r.photo]),
     }
 
@@ -74,7 +75,7 @@ def test_every_view_is_a_picture_too(recorded):
 def test_readmes_export_has_the_views(recorded, tmp_path):
     readme = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
     line = re.search(r"`(jupyter nbconvert --to html [^`]*)`", readme)[1]
-    explorer = PveExplorer(recorded.trace, recorded.photo)
+    explorer = PveExplorer(recorded.trace)
     shown = nbformat.v4.new_output("display_data", data=explorer._repr_mimebundle_()[0])
     cell = nbformat.v4.new_code_cell("explorer", outputs=[shown])
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "NOTEBOOK.ipynb")
@@ -87,7 +88,7 @@ def test_readmes_export_has_the_views(recorded, tmp_path):
 
 
 def test_the_page_opens_in_the_state_of_the_traits(recorded):
-    explorer = PveExplorer(recorded.trace, recorded.photo, step=1, head=1, overlay="mask")
+    explorer = PveExplorer(recorded.trace, step=1, head=1, overlay="mask")
     start = explorer.picture.start
     assert start == {
         "overlay": "mask", "step": "1", "against": "0", "tile": "all", "layer": "mean",
@@ -97,13 +98,13 @@ def test_the_page_opens_in_the_state_of_the_traits(recorded):
 
 
 def test_traits_refuse_what_the_run_does_not_have(recorded):
-    explorer = PveExplorer(recorded.trace, recorded.photo)
+    explorer = PveExplorer(recorded.trace)
     with pytest.raises(traitlets.TraitError, match="step can be 0, 1; got 2"):
         explorer.step = 2
     with pytest.raises(traitlets.TraitError, match="layer can be mean, 0, 2; got 1"):
         explorer.layer = 1
     with pytest.raises(traitlets.TraitError, match="query can be mean, 0, 1, 2, 3; got 9"):
-        PveExplorer(recorded.trace, recorded.photo, query=9)
+        PveExplorer(recorded.trace, query=9)
     with pytest.raises(traitlets.TraitError):
         explorer.overlay = "heat"
     with pytest.raises(traitlets.TraitError):
@@ -115,7 +116,7 @@ def test_traits_refuse_what_the_run_does_not_have(recorded):
 )
 def test_the_explorer_says_what_the_trace_holds(recorded, state):
     step, layer, head, query = state
-    picture = figures.explore(recorded.trace, recorded.photo, recorded.words)
+    picture = figures.explore(recorded.trace, recorded.words)
     chosen = dict(zip(("step", "layer", "head", "query"), state, strict=True))
     weights = np.stack(
         [recorded.trace[f"pve.{step}.layers.{i}.cross_attention"][0, 0].numpy() for i in (0, 2)]
@@ -161,7 +162,7 @@ def test_a_large_run_is_shown_in_part_and_says_so(recorded):
 
 
 def test_the_inspector_starts_at_the_first_word_and_its_pick(recorded):
-    inspector = AssignmentInspector(recorded.trace, recorded.photo, recorded.texts, recorded.styles)
+    inspector = AssignmentInspector(recorded.trace)
     cosine = recorded.trace["mim.similarity"][0][:3]
     picks = examine_assignment(cosine, assign(cosine))
     assert (inspector.word, inspector.embedding) == (0, picks[0].index)
@@ -224,7 +225,7 @@ def test_the_multi_word_view_has_every_text_and_head(recorded):
 @pytest.fixture
 def lab(recorded):
     return MaskLab(
-        recorded.model, recorded.processor, recorded.photo, recorded.texts, recorded.styles
+        Bench(recorded.model, recorded.processor), recorded.photo, recorded.texts, recorded.styles
     )
 
 
@@ -276,7 +277,7 @@ def search(recorded):
     noise = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), dtype=np.uint8)
     images = [recorded.photo, *map(Image.fromarray, noise)]
     names = ["<i>one</i>", *"bcdef"]
-    return SearchExplorer(recorded.model, recorded.processor, images, names)
+    return SearchExplorer(Bench(recorded.model, recorded.processor), images, names)
 
 
 def test_a_search_ranks_and_says_what_it_guessed(search):

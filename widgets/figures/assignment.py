@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
-from mstar import explain
-from mstar.explain import Pick
-from mstar.matching import UNASSIGNED
-from mstar.trace import Trace
+from mstar.explain import looks as explain
+from mstar.explain.looks import Pick
+from mstar.hooks.trace import Trace
+from mstar.model.assignment import UNASSIGNED
 
 from .. import markup, sprites
 from ..picture import Picture, text
@@ -50,9 +49,6 @@ class _Named:
 
 def assignment(
     trace: Trace,
-    photo: Image.Image,
-    texts: Sequence[str],
-    styles: Sequence[str],
     image: int = 0,
 ) -> Picture:
     """Cosines of an image's words with all vision embeddings, and the one-to-one assignment.
@@ -62,10 +58,9 @@ def assignment(
     Of an image of several tiles the embeddings that are near no word have no column.
 
     Args:
-        trace: with the points of `mstar.explain.NEEDED`.
-        texts, styles: the queries of the run; see `mstar.explain.assigned_words`.
+        trace: with the points of `mstar.hooks.record.NEEDED`.
     """
-    rows, assignable = explain.assigned_words(trace, styles, image)
+    rows, assignable = explain.assigned_words(trace, image)
     if not rows:
         return Picture(
             markup.figure(
@@ -74,7 +69,7 @@ def assignment(
                 "",
             )
         )
-    words = [texts[n] for n in rows]
+    words = [trace.queries[n].text for n in rows]
     cosine = trace["mim.similarity"][image][rows].double()
     assigned = trace["mim.assignment"][image][rows]
     picks = explain.examine_assignment(assignable, assigned)
@@ -112,7 +107,7 @@ def assignment(
         + f"{markup.bar(scale)}</div>"
         + _against_greedy(words, picks, named),
     )
-    picture = over(photo, body, tables=tables, tiles=tiles, map=sprite.uri)
+    picture = over(explain.photo_of(trace, image), body, tables=tables, tiles=tiles, map=sprite.uri)
     return Picture(picture.body, picture.images, picture.ratio, tables, start)
 
 

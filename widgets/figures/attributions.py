@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mstar.queries import Query
+from mstar.texts import Query
 
 from .. import markup, sprites
 from ..picture import Picture, text

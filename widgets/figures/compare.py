@@ -1,12 +1,9 @@
 """Two runs side by side: two checkpoints, two T, two masks, before and after an intervention."""
 
-from collections.abc import Sequence
-
 import numpy as np
-from PIL import Image
 
-from mstar import explain
-from mstar.trace import Trace
+from mstar.explain import looks as explain
+from mstar.hooks.trace import Trace
 
 from .. import markup, sprites
 from ..picture import Picture, text
@@ -18,10 +15,7 @@ from .parts import LONGEST, LONGEST_OF_TILES, joined, number, place_said, region
 
 def compare(
     traces: tuple[Trace, Trace],
-    photos: tuple[Image.Image, Image.Image],
     names: tuple[str, str],
-    texts: Sequence[str] = (),
-    styles: Sequence[str] = (),
     image: int = 0,
 ) -> Picture:
     """Maps, masks, assignment and scores of two runs on one colour range, with the difference.
@@ -29,8 +23,7 @@ def compare(
     The state: `overlay` (`map`, `salient`, `mask`), `step`, and `query` (a number, or `mean`).
 
     Args:
-        photos: what each run saw; they may differ (something was covered).
-        texts, styles: the queries of both runs, in their order.
+        traces: of the same queries. The photographs may differ: something was covered.
 
     Raises:
         ValueError: the runs have different grids, so their maps cannot be subtracted. (Runs of
@@ -48,6 +41,7 @@ def compare(
         _maps(trace, image, last, queries, canvas) for trace in traces
     ]
     flat = np.stack(maps).reshape(-1, *canvas)
+    photos = [explain.photo_of(trace, image) for trace in traces]
     scale = Scale.of(flat)
     sprite = sprites.map_sprite(flat, scale)
     change = (maps[1] - maps[0]).reshape(-1, *canvas)
@@ -98,7 +92,7 @@ def compare(
         )
         + f'<div class="mv-plate"><div class="mv-panels">{"".join(panels)}</div>'
         + f"{markup.bar(scale)}{markup.signed_bar(signed)}</div>"
-        + _table(traces, names, texts, styles, image),
+        + _table(traces, names, image),
     )
     longest = LONGEST_OF_TILES if max(map(explain.tile_count, traces)) > 1 else LONGEST
     images = {
@@ -145,10 +139,10 @@ def _run(trace: Trace, image: int, run: int, last: int, table: Table) -> str:
     )
 
 
-def _table(traces, names, texts: Sequence[str], styles: Sequence[str], image: int) -> str:
-    if not texts:
+def _table(traces: tuple[Trace, Trace], names: tuple[str, str], image: int) -> str:
+    if not traces[0].queries:
         return ""
-    both = [explain.explain_words(trace, texts, styles, image) for trace in traces]
+    both = [explain.explain_words(trace, image) for trace in traces]
     lines = []
     for one, two in zip(*both, strict=True):
         change = two.score - one.score

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from mstar.ablation.findings import Difference
+from mstar.experiments.ablation.findings import Difference
 
 from ..picture import Picture, text
 from .notes import framed_table, table

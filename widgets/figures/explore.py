@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from mstar import explain
-from mstar.grounding import coverage
-from mstar.matching import Place, place_of
-from mstar.trace import Trace
+from mstar.evaluate.grounding import coverage
+from mstar.explain import looks as explain
+from mstar.hooks.trace import Trace
+from mstar.model.assignment import Place, place_of
 
 from .. import markup, sprites
 from ..picture import Picture, text
@@ -67,7 +67,6 @@ class _Lot:
 
 def explore(
     trace: Trace,
-    photo: Image.Image,
     words: Sequence[Region] = (),
     image: int = 0,
     query: int | None = None,
@@ -80,7 +79,7 @@ def explore(
     several tiles, `tile` (a number, or `all`).
 
     Args:
-        trace: with the points of `mstar.explain.NEEDED`.
+        trace: with the points of `mstar.hooks.record.NEEDED`.
         words: words of the image with their polygons, for the read-out.
         query, tile: whose single heads are shown where all maps would be too many
             (`has_all_maps`); None = of the mean.
@@ -104,6 +103,7 @@ def explore(
         said = [f"{0.5 * np.abs(m).mean():.0%} of the attention moved" for m in values]
         tables[name] = _table(lot, values, signed, said, styles)
     images = {name: table.sprite.uri for name, table in tables.items()}
+    photo = explain.photo_of(trace, image)
     rows = _read_out(trace, photo, words, lots, maps, image, tables)
     body = markup.figure(
         "Every look, layer, head and query",
@@ -204,8 +204,8 @@ def _assigned(trace: Trace, image: int, tiles: int, queries: int) -> list[Place]
     if "mim.assignment" not in trace:
         return []
     found = trace["mim.assignment"][image].tolist()
-    if "mim.aggregator_attention" in trace:
-        heaviest = trace["mim.aggregator_attention"][image].mean(1).argmax(-1).tolist()
+    if "mim.evidence" in trace:
+        heaviest = trace["mim.evidence"][image].argmax(-1).tolist()
         found = [own if own >= 0 else other for own, other in zip(found, heaviest, strict=True)]
     return [place_of(index, tiles, queries) for index in dict.fromkeys(found) if index >= 0]
 

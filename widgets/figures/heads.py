@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from mstar import explain
-from mstar.explain import Evidence
-from mstar.matching import Place
-from mstar.trace import Trace
+from mstar.explain import looks as explain
+from mstar.explain.looks import Evidence
+from mstar.hooks.trace import Trace
+from mstar.model.assignment import Place
 
 from .. import markup, sprites
 from ..picture import Picture
@@ -28,7 +28,6 @@ class Source:
 
 def heads(
     trace: Trace,
-    photo: Image.Image,
     evidence: Sequence[Evidence] = (),
     image: int = 0,
     budget: int | None = None,
@@ -42,6 +41,7 @@ def heads(
     """
     sources = _head_sources(trace, evidence, image)
     asked, styles = len(sources), tile_styles(trace, image)
+    photo = explain.photo_of(trace, image)
     picture = _heads(trace, photo, sources, asked, styles)
     while budget and len(sources) > 1 and (size := len(picture.markup)) > budget:
         fit = min(int(len(sources) * budget / size), len(sources) - 1)

@@ -39,7 +39,7 @@ def lab(
     `ablate` (the numbers of silenced queries), and that of `result`.
 
     Args:
-        canvas: (rows, columns) of the tokens to draw, see `mstar.explain.canvas`.
+        canvas: (rows, columns) of the tokens to draw, see `mstar.explain.looks.canvas`.
         said: one sentence on what the last run did, or what to do first.
         result: what `compare` drew.
     """

@@ -1,9 +1,7 @@
 """What the model looked at in each step."""
 
-from PIL import Image
-
-from mstar import explain
-from mstar.trace import Trace
+from mstar.explain import looks as explain
+from mstar.hooks.trace import Trace
 
 from .. import markup, sprites
 from ..picture import Picture
@@ -11,7 +9,7 @@ from ..sprites import Scale
 from .parts import joined, over, region_layers, times_even
 
 
-def looks(trace: Trace, photo: Image.Image, image: int = 0) -> Picture:
+def looks(trace: Trace, image: int = 0) -> Picture:
     """What the model looked at in each step: map, σ's region and mask, with a slider over t."""
     attention = trace.stack("pve.*.attention_map")[:, image].float().numpy()
     maps = times_even(joined(trace, attention, image))
@@ -67,7 +65,7 @@ def looks(trace: Trace, photo: Image.Image, image: int = 0) -> Picture:
         + f"{markup.bar(scale)}</div>"
         + facts,
     )
-    return over(photo, body, tiles=tiles, map=sprite.uri)
+    return over(explain.photo_of(trace, image), body, tiles=tiles, map=sprite.uri)
 
 
 def _look_facts(summary: explain.LookSummary, tokens: int, tiles: int) -> str:

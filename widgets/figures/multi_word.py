@@ -1,12 +1,11 @@
 """The multi-word view: what a text of several words draws on, carried back to the image."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
-from PIL import Image
 
-from mstar import explain
-from mstar.trace import Trace
+from mstar.explain import looks as explain
+from mstar.hooks.trace import Trace
 
 from .. import markup, sprites
 from ..picture import Picture, text
@@ -18,15 +17,13 @@ from .parts import name_of, over, times_even
 
 def multi_word(
     trace: Trace,
-    photo: Image.Image,
-    texts: Sequence[str],
-    styles: Sequence[str],
     image: int = 0,
 ) -> Picture:
     """Phrase, combined and semantic queries: weights over embeddings, and over the image.
 
     The state: `text` (which query) and `head` (of the multi-word branch, or `mean`).
     """
+    texts, styles = zip(*explain.queries_of(trace), strict=True)
     chosen = [n for n, style in enumerate(styles) if style != "word"]
     if not chosen or "mim.aggregator_attention" not in trace:
         return Picture(
@@ -36,7 +33,7 @@ def multi_word(
                 "",
             )
         )
-    weights = trace["mim.aggregator_attention"][image][chosen].float().numpy()
+    weights = explain.drawn_on(trace, chosen, image).numpy()
     carried = explain.weighted_maps(trace, chosen, image).numpy()
     weights, carried = (
         np.concatenate([v.mean(1, keepdims=True), v], 1) for v in (weights, carried)
@@ -92,7 +89,7 @@ def multi_word(
         + f'</div><div class="mv-panel">{scores}{_bars(tables, trace.steps, tiles)}</div></div>'
         + f"{markup.bar(scale)}</div>",
     )
-    return over(photo, body, tables=tables, tiles=tiles, map=sprite.uri)
+    return over(explain.photo_of(trace, image), body, tables=tables, tiles=tiles, map=sprite.uri)
 
 
 def _percent(weights: np.ndarray) -> str:

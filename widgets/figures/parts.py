@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from mstar import explain
-from mstar.matching import UNASSIGNED, Place, place_of
-from mstar.trace import Trace
+from mstar.explain import looks as explain
+from mstar.hooks.trace import Trace
+from mstar.model.assignment import UNASSIGNED, Place, place_of
 
 from .. import markup, sprites
 from ..picture import Picture

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from PIL import Image
 
-from mstar.queries import Query
+from mstar.texts import Query
 
 from .. import markup, sprites
 from ..picture import Picture, text

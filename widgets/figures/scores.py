@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from mstar.evaluation import FEW, FEW_SAID, Estimate
+from mstar.evaluate.metrics import FEW, FEW_SAID, Estimate
 
 from ..picture import Picture, text
 from .notes import framed_table

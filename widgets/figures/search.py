@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from mstar.retrieval import Hit
+from mstar.search.gallery import Hit
 from mstar.texts import STYLES
 
 from .. import markup, sprites

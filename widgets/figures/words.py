@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image
 
-from mstar import explain
-from mstar.explain import Evidence
-from mstar.matching import Place
-from mstar.trace import Trace
+from mstar.explain import looks as explain
+from mstar.explain.looks import Evidence
+from mstar.hooks.trace import Trace
+from mstar.model.assignment import Place
 
 from .. import markup, sprites
 from ..picture import Picture, text
@@ -32,10 +31,9 @@ _KINDS = {
 }
 
 
-def words(
-    trace: Trace, photo: Image.Image, evidence: Sequence[Evidence], image: int = 0
-) -> Picture:
+def words(trace: Trace, image: int = 0) -> Picture:
     """The queries, each with its vision embedding and where that one looked."""
+    evidence = explain.explain_words(trace, image)
     found = [row for row in evidence if row.kind != "none"]
     if not found:
         return Picture(
@@ -61,6 +59,7 @@ def words(
         + f'<div class="mv-plate mv-legend">{markup.bar(scale)}</div>'
         + markup.DIALOG,
     )
+    photo = explain.photo_of(trace, image)
     return over(photo, body, longest=None if not styles else 800, map=sprite.uri)
 
 

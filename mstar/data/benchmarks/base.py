@@ -15,8 +15,8 @@ from tqdm.auto import tqdm
 
 from mstar.data.benchmarks.texts import Texts
 from mstar.files import said
-from mstar.images import UnreadableImage, open_image
-from mstar.queries import Query
+from mstar.io.images import UnreadableImage, open_image
+from mstar.texts import Query
 
 
 class Photographs(Sequence[Image.Image]):

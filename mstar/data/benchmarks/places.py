@@ -9,9 +9,9 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-from mstar.containers import UNOPENED
 from mstar.files import as_stored
-from mstar.images import SUFFIXES, is_image_file
+from mstar.io.containers import UNOPENED
+from mstar.io.images import SUFFIXES, is_image_file
 
 
 def data_set(folder: str | Path, what: str) -> Path:

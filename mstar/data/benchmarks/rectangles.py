@@ -28,7 +28,7 @@ from mstar.data.benchmarks.texts import (
     text_filter,
     words,
 )
-from mstar.images import UnreadableImage, frame_of
+from mstar.io.images import UnreadableImage, frame_of
 
 
 def svt(folder: str | Path) -> Benchmark:

@@ -18,7 +18,7 @@ def rendered(difficulty: str = "easy", seed: int = 0, images: int = 1000) -> Ben
     Raises:
         ValueError: see `judging_gallery`.
     """
-    from mstar.data import sandbox
+    from mstar.data.scenes import sandbox
 
     gallery = sandbox.judging_gallery(difficulty, seed, images)
     relevant = np.array([query.relevant for query in gallery.queries])

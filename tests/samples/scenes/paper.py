@@ -10,8 +10,13 @@ _CALADEA = "Caladea-Bold"
 
 def _lying(at, turn: float, title: str, who: str, colour: str, ink: str, size) -> Thing:
     """A book of a stack, its spine towards the camera."""
-    spine = Print("spine", (Line(title, 0.5, 0.42, ink, _CALADEA, x=0.05, align="l", width=0.52),
-                            Line(who, 0.5, 0.26, ink, _HEAVY, x=0.95, align="r", width=0.3)))
+    spine = Print(
+        "spine",
+        (
+            Line(title, 0.5, 0.42, ink, _CALADEA, x=0.05, align="l", width=0.52),
+            Line(who, 0.5, 0.26, ink, _HEAVY, x=0.95, align="r", width=0.3),
+        ),
+    )
     return Thing("book", at, turn, (spine,), look={"tilt": -90, "colour": colour, "size": size})
 
 
@@ -19,18 +24,35 @@ def _row(titles) -> tuple[Thing, ...]:
     """Books that stand in a shelf, spines to the front."""
     things, x = [], -0.235
     for title, who, colour, ink, thick, high in titles:
-        spine = Print("spine", (Line(title, 0.5, 0.4, ink, _CALADEA, x=0.07, align="l", width=0.6),
-                                Line(who, 0.5, 0.25, ink, _HEAVY, x=0.95, align="r", width=0.27)))
+        spine = Print(
+            "spine",
+            (
+                Line(title, 0.5, 0.4, ink, _CALADEA, x=0.07, align="l", width=0.6),
+                Line(who, 0.5, 0.25, ink, _HEAVY, x=0.95, align="r", width=0.27),
+            ),
+        )
         # A book's spine faces negative x: a quarter turn brings it to the front.
-        things.append(Thing("book", (x + thick / 2, -0.1, 0), 90, (spine,),
-                            look={"colour": colour, "size": (0.15, thick, high)}))
+        things.append(
+            Thing(
+                "book",
+                (x + thick / 2, -0.1, 0),
+                90,
+                (spine,),
+                look={"colour": colour, "size": (0.15, thick, high)},
+            )
+        )
         x += thick + 0.0015
     return tuple(things)
 
 
 def _ticket(at, turn, lines, paper: str, shapes=()) -> Thing:
-    return Thing("ticket", at, turn, (Print("front", lines, None, shapes),),
-                 look={"tilt": -90, "paper": paper, "size": (0.15, 0.068)})
+    return Thing(
+        "ticket",
+        at,
+        turn,
+        (Print("front", lines, None, shapes),),
+        look={"tilt": -90, "paper": paper, "size": (0.15, 0.068)},
+    )
 
 
 SCENES = (

@@ -15,8 +15,10 @@ _HOUSES = (
 
 
 def _name_plate(at, turn: float, text: str, number: str, ground: str, **look) -> Thing:
-    lines = (Line(text, 0.42, 0.36, "#f4f1e6", _GROTESK),
-             Line(number, 0.83, 0.15, "#f4f1e6", _GROTESK))
+    lines = (
+        Line(text, 0.42, 0.36, "#f4f1e6", _GROTESK),
+        Line(number, 0.83, 0.15, "#f4f1e6", _GROTESK),
+    )
     return Thing("sign", at, turn, (Print("front", lines, None,
                  (("frame", 0.012, 0.05, 0.988, 0.95, "#f4f1e6"),)),),
                  look={"size": (0.86, 0.24), "colour": ground, **look})  # fmt: skip

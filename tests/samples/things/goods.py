@@ -160,8 +160,9 @@ def crate(frame: Frame, thing: Thing) -> None:
     for row in range(int((high + gap) / (slat + gap))):
         z = row * (slat + gap)
         for y in (-deep / 2, deep / 2 - 0.009):
-            frame.box((-wide / 2, y, z), (wide / 2, y + 0.009, z + slat),
-                      frame.random.choice(boards))
+            frame.box(
+                (-wide / 2, y, z), (wide / 2, y + 0.009, z + slat), frame.random.choice(boards)
+            )
         for x in (-wide / 2, wide / 2 - 0.009):
             frame.box((x, -deep / 2 + 0.01, z), (x + 0.009, deep / 2 - 0.01, z + slat),
                       frame.random.choice(boards))  # fmt: skip

@@ -153,8 +153,9 @@ def shirt(frame: Frame, thing: Thing) -> None:
         for layer in (-1, 1):
             frame.sheet(sleeve(sign, layer), cloth)
     for scoop, layer in ((0.085, -1), (0.02, 1)):
-        rim = [(x, layer * bulge(x), top(x, scoop)) for x in (0.088 * k / 20 for k in range(-20,
-                                        21))]
+        rim = [
+            (x, layer * bulge(x), top(x, scoop)) for x in (0.088 * k / 20 for k in range(-20, 21))
+        ]
         frame.tube(rim, 0.0075, cloth)
     bar = wood("#8a5a34", 0.35)
     shoulder = [(x, 0, long + 0.012 - 0.05 * (abs(x) / half) ** 1.3) for x in

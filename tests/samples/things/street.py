@@ -103,8 +103,9 @@ def shop(frame: Frame, thing: Thing) -> None:
     for low, high in (((d0, 0.0), (d1, 0.45)), ((d0, head - 0.3), (d1, head)),
                       ((d0, 0.0), (d0 + 0.12, head)), ((d1 - 0.12, 0.0), (d1, head))):  # fmt: skip
         frame.box((low[0], -0.02, low[1]), (high[0], 0.04, high[1]), timber, 0.006)
-    frame.box((d0 + 0.1, 0.005, 0.4), (d1 - 0.1, 0.011, head - 0.25), pane(look.get("dark", 0.1)),
-              0)
+    frame.box(
+        (d0 + 0.1, 0.005, 0.4), (d1 - 0.1, 0.011, head - 0.25), pane(look.get("dark", 0.1)), 0
+    )
     brass = plain("#b08d4a", 0.22, 1.0)
     frame.tube([(d0 + 0.06, -0.08, 0.95), (d0 + 0.06, -0.08, 1.35)], 0.014, brass)
     _inside(frame, look, half, left, right)

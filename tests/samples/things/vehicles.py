@@ -35,8 +35,9 @@ def bus(frame: Frame, thing: Thing) -> None:
         frame.tube([(-0.03, y, 0.78), (0.05, y, 0.78)], 0.13, steel)
         frame.tube([(-0.036, y, 0.78), (0.05, y, 0.78)], 0.1, lamp)
     for y in (-1, 1):
-        frame.tube([(0.1, y * 1.2, 2.3), (-0.25, y * 1.42, 2.3), (-0.25, y * 1.42, 2.1)], 0.02,
-                   black)
+        frame.tube(
+            [(0.1, y * 1.2, 2.3), (-0.25, y * 1.42, 2.3), (-0.25, y * 1.42, 2.1)], 0.02, black
+        )
         frame.box((-0.29, y * 1.42 - 0.1, 1.72), (-0.22, y * 1.42 + 0.1, 2.12), black, 0.03)
     for sweep in (-0.55, 0.45):
         frame.tube([(-0.03, sweep, 1.17), (-0.035, sweep + 0.45, 1.62)], 0.012, black)

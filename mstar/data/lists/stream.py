@@ -1,0 +1,233 @@
+"""What training sees, as an endless row of positions: position p is always the same item.
+
+The order, the crops and everything else that is drawn by lot follow from the seed and the position
+alone, so a run is the same for any number of loader workers, and goes on in the middle.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import Dataset, Sampler
+
+from mstar import distributed
+from mstar.data.lists.annotations import annotations
+from mstar.data.lists.photos import random_distortions, random_resized_crop, tiled
+from mstar.data.scenes import sandbox
+from mstar.data.scenes.difficulty import BASE
+from mstar.data.scenes.scene import BLOCK, TOPIC_SHARE
+from mstar.io.images import UnreadableImage, open_image
+
+#: image uint8 [size, size, 3] (of several tiles [V, size, size, 3]), texts, styles, source;
+#: photographed: no rendering; complete: the texts are all that is written there.
+Item = dict[str, Any]
+
+#: Multiples of it, modulo 1, are spread evenly however many there are.
+GOLDEN_RATIO = (5**0.5 - 1) / 2
+_TRIES = 20  # unreadable images in a row, after which something else is wrong
+
+
+class Items(Protocol):
+    """What a stream draws from."""
+
+    count: int | None  # None = without end
+
+    def item(self, index: int, rng: np.random.Generator) -> Item: ...
+
+
+class Data(Protocol):
+    """What a stage trains on: a frozen dataclass, so that it can be recorded.
+
+    Attributes:
+        kind: for records.
+        lexicon: words that further wrong answers may be made of.
+    """
+
+    kind: str
+    lexicon: tuple[str, ...]
+
+    def open(self, seed: int, size: int, tiles: Sequence[int] = (1,)) -> Items:
+        """Images of `size` px, in the tiles of these levels (`mstar.tiles`)."""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """Images of the sandbox's training split, EASY and HARD in a fixed ratio.
+
+    Attributes:
+        of: `strips` of one word, or full `scenes`.
+        hard_share, street_share: of the blocks of images are HARD and STREET, the others EASY.
+        backgrounds: a folder of photographs without text for STREET; None = procedural ones.
+        strip_size: (height, width) of strips in px.
+        topic_share: of the blocks of scenes hold hard negatives for each other.
+        multi_word: whether phrases, combined and semantic queries are among the texts.
+    """
+
+    of: str = "scenes"
+    hard_share: float = 0.0
+    street_share: float = 0.0
+    backgrounds: str | None = None
+    strip_size: tuple[int, int] = (32, BASE)
+    topic_share: float = TOPIC_SHARE
+    multi_word: bool = True
+    kind: str = field(default="rendered", init=False)
+
+    def __post_init__(self) -> None:
+        if self.of not in ("strips", "scenes"):
+            raise ValueError(f"of must be 'strips' or 'scenes'; got {self.of!r}.")
+        for name in ("hard_share", "street_share", "topic_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be from 0 to 1; got {getattr(self, name)}.")
+
+    @property
+    def lexicon(self) -> tuple[str, ...]:
+        """Words that further wrong answers may be made of."""
+        return sandbox.words("train")
+
+    def open(self, seed: int, size: int, tiles: Sequence[int] = (1,)) -> Items:
+        return _Rendered(self, seed, size, tiles)
+
+
+class _Rendered:
+    count = None
+
+    def __init__(self, asked: Rendered, seed: int, size: int, tiles: Sequence[int]):
+        self.asked, self.seed, self.size, self.tiles = asked, seed, size, tiles
+        shares = {sandbox.HARD: asked.hard_share, sandbox.STREET: asked.street_share}
+        self.kinds = {
+            level: self._kind(level)
+            for level in (sandbox.EASY, *shares)
+            if shares.get(level, 1 - sum(shares.values())) > 0
+        }
+        self.shares = shares
+
+    def _kind(self, level: sandbox.Difficulty) -> sandbox.SceneDataset | sandbox.StripDataset:
+        ground = {"backgrounds": self.asked.backgrounds} if level is sandbox.STREET else {}
+        if self.asked.of == "strips":
+            return sandbox.StripDataset(level, self.seed, size=self.asked.strip_size, **ground)
+        return sandbox.SceneDataset(level, self.seed, topic_share=self.asked.topic_share, **ground)
+
+    def item(self, index: int, rng: np.random.Generator) -> Item:
+        # blocks stay together: the sandbox keeps hard negatives in them; spread evenly
+        place, level = index // BLOCK * GOLDEN_RATIO % 1, sandbox.EASY
+        for other, share in self.shares.items():
+            if 0 <= place < share:
+                level = other
+            place -= share
+        item = self.kinds[level][index]
+        if self.asked.of == "scenes" and (self.tiles != (1,) or len(item["image"]) != self.size):
+            photo = Image.fromarray(item["image"].numpy())
+            item["image"] = torch.from_numpy(tiled(photo, self.size, self.tiles))
+        if rng.random() < 0.5:
+            item["image"] = 255 - item["image"]  # light text on dark is as common as the reverse
+        if not self.asked.multi_word:
+            words = [t for t, s in zip(item["texts"], item["styles"], strict=True) if s == "word"]
+            item |= {"texts": words, "styles": ["word"] * len(words)}
+        source = f"{level.name} {self.asked.of} {index} of seed {self.seed}"
+        return item | {"photographed": False, "complete": True, "source": source}
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """Images on disk with MSTAR-Training lists (`formats.md`), all lists as one.
+
+    Attributes:
+        lists: (JSON file, folder its paths start from) of each.
+        distort: whether the released code's distortions follow the random crop; the paper names
+            the crop alone.
+    """
+
+    lists: tuple[tuple[str, str], ...]
+    distort: bool = True
+    kind: str = field(default="annotated", init=False)
+    lexicon = ()
+
+    def open(self, seed: int, size: int, tiles: Sequence[int] = (1,)) -> Items:
+        if tuple(tiles) != (1,):
+            raise ValueError(f"these lists are for whole images, as in the paper; got {tiles}.")
+        return _Annotated(self, size)
+
+
+class _Annotated:
+    def __init__(self, asked: Annotated, size: int):
+        self.asked, self.size = asked, size
+        self.lists = [annotations(*place) for place in asked.lists]
+        self.begins = np.cumsum([0, *map(len, self.lists)])
+        self.count = int(self.begins[-1])
+
+    def item(self, index: int, rng: np.random.Generator) -> Item:
+        which = int(np.searchsorted(self.begins, index, side="right")) - 1
+        found = self.lists[which][index - int(self.begins[which])]
+        photo = random_resized_crop(open_image(found.image), self.size, rng)
+        if self.asked.distort:
+            photo = random_distortions(photo, rng)
+        return {
+            "image": torch.from_numpy(np.array(photo)),
+            "texts": list(found.texts),
+            "styles": list(found.styles),
+            "photographed": True,
+            "complete": True,
+            "source": str(found.image),
+        }
+
+
+class Stream(Dataset):
+    """Items by position.
+
+    An item that cannot be read is a dict with `error` alone, or, with `skip_unreadable`, another
+    item of the same epoch with the names of what was passed over in `skipped`.
+    """
+
+    def __init__(self, items: Items, seed: int, skip_unreadable: bool = False):
+        self.items, self.seed, self.skip_unreadable = items, seed, skip_unreadable
+        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=int))
+
+    def __getitem__(self, position: int) -> Item:
+        rng = np.random.default_rng([self.seed, position])
+        index, skipped = self._index(position), []
+        while True:
+            try:
+                return self.items.item(index, rng) | {"skipped": skipped}
+            except (UnreadableImage, OSError) as problem:
+                if not self.skip_unreadable or len(skipped) == _TRIES:
+                    return {"error": str(problem)}
+                skipped.append(str(problem))
+                if self.items.count is not None:  # else the same place draws another by itself
+                    index = int(rng.integers(self.items.count))
+
+    def _index(self, position: int) -> int:
+        if self.items.count is None:
+            return position
+        epoch, place = divmod(position, self.items.count)
+        if self._order[0] != epoch:
+            shuffled = np.random.default_rng([self.seed, epoch, 1]).permutation(self.items.count)
+            self._order = (epoch, shuffled)
+        return int(self._order[1][place])
+
+
+class Positions(Sampler):
+    """This process's positions, micro-batch after micro-batch.
+
+    Args:
+        size: images of a micro-batch over all processes.
+        start, stop: micro-batches.
+    """
+
+    def __init__(self, size: int, start: int, stop: int):
+        self.size, self.start, self.stop = size, start, stop
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __iter__(self) -> Iterator[list[int]]:
+        part = distributed.share(self.size)
+        for batch in range(self.start, self.stop):
+            yield list(range(batch * self.size + part.start, batch * self.size + part.stop))
+
+
+def collate(items: list[Item]) -> Item:
+    """A micro-batch as `sandbox.collate` makes it, or the first `error`."""
+    return next((item for item in items if "error" in item), None) or sandbox.collate(items)

@@ -1,0 +1,83 @@
+"""Pairs of scenes that differ in one word alone, for experiments on what a word does."""
+
+import copy
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mstar.data.scenes.difficulty import BASE, EASY, FLAT, Difficulty
+from mstar.data.scenes.draw.layout import Setting, Text
+from mstar.data.scenes.labels import Region
+from mstar.data.scenes.lexicon import LONGEST
+from mstar.data.scenes.scene import Scene, check, generator, lay_out, painted, word_source
+
+_TRIES = 200  # words tried for a room
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Two scenes with the same places, fonts, colours and noise.
+
+    Attributes:
+        first, second: the scenes.
+        word, other: what stands in the first, and what stands there in the second; of as many
+            letters, and in no other place of either.
+    """
+
+    first: Scene
+    second: Scene
+    word: Region
+    other: Region
+
+
+def pair(
+    seed: int, index: int, split: str = "test", difficulty: Difficulty = EASY, size: int = BASE
+) -> Pair:
+    """Pair number `index` of the stream that `seed`, `split` and `difficulty` name.
+
+    Raises ValueError as `scene` does, and for STREET, which is not drawn flat.
+    """
+    check(split, difficulty)
+    if difficulty.look != FLAT:
+        raise ValueError(
+            f"There are no pairs of {difficulty.name.upper()}: they are drawn flat, "
+            "so that nothing but a word differs."
+        )
+    rng = generator("pair", split, difficulty, seed, index)
+    while True:
+        layout = lay_out(rng, difficulty, split != "train", word_source(split), (), size)
+        single = [n for n, (one, _) in enumerate(layout.settings) if len(one.text.words) == 1]
+        if not single:
+            continue
+        number = single[int(rng.integers(len(single)))]
+        setting, room = layout.settings[number]
+        changed = _changed(rng, setting, room[2:], split, {r for s, _ in layout.settings
+                                                           for r in s.text.words})  # fmt: skip
+        if changed is None:
+            continue
+        other = copy.deepcopy(layout)  # with the state of its random numbers
+        other.settings[number] = (changed, room)
+        scenes = painted(layout.rng, layout), painted(other.rng, other)
+        regions = [next(r for r in one.regions if r.line == number) for one in scenes]
+        return Pair(*scenes, *regions)
+
+
+def _changed(
+    rng: np.random.Generator,
+    setting: Setting,
+    room: tuple[int, int],
+    split: str,
+    taken: set[str],
+) -> Setting | None:
+    """The setting with another word that fits into its room, or None."""
+    (word,), (drawn,) = setting.text.words, setting.drawn
+    cased = next(case for case in (str.upper, str.lower, str.capitalize) if case(word) == drawn)
+    for _ in range(_TRIES):
+        other = word_source(split).draw(rng, LONGEST, set(taken))
+        if len(other) != len(word):
+            continue
+        found = replace(setting, text=Text((other,), setting.text.thing), drawn=(cased(other),))
+        width, height = found.room()
+        if width <= room[0] and height <= room[1]:
+            return found
+    return None

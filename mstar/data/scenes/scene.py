@@ -1,0 +1,284 @@
+"""Scenes and strips: pure functions from a seed and an index to an image with its labels.
+
+A scene is planned (which texts, which of them on a line together or on a thing), laid out and
+painted (`layout`), and labelled (`labels`). A strip is one word alone.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from mstar.data.scenes import labels, lexicon, street
+from mstar.data.scenes.difficulty import BASE, DIFFICULTIES, EASY, FLAT, SPLITS, Difficulty
+from mstar.data.scenes.draw import things
+from mstar.data.scenes.draw.layout import Layout, Text
+from mstar.data.scenes.labels import Region
+from mstar.data.scenes.lexicon import WordSource
+
+BLOCK = 4
+"""Consecutive images that may share a topic."""
+
+TOPIC_SHARE = 0.2
+"""Of the blocks, those that do, unless it is said otherwise."""
+
+STRIP = (32, BASE)
+"""Height and width in px of the smallest strip."""
+
+_VERSION = 1  # part of every seed; raise it when the drawing changes
+_STREAMS = {"train": 0, "test": 1, "gallery": 2}
+_LINE_SHARE = 0.35  # of the scenes with two or more words left
+_TEXT_ON_THING_SHARE = 0.8  # of the things; the others are bare
+_LINE_LETTERS = {2: 7, 3: 4, 4: 3}  # words on a line -> longest word: a line must fit
+_THING_LETTERS = {"sign": 8, "bottle": 5, "shirt": 6, "door": 5}
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """An image, its labels, and (for evaluation only) where everything is."""
+
+    image: np.ndarray  # uint8 [size, size, 3]
+    texts: tuple[str, ...]
+    styles: tuple[str, ...]  # of each text
+    regions: tuple[Region, ...]
+    things: tuple[str, ...]  # all things, with and without a text
+
+
+@dataclass(frozen=True, eq=False)
+class Strip:
+    """One word drawn alone, never cut from a scene."""
+
+    image: np.ndarray  # uint8 [height, width, 3]
+    word: str  # the transcription, lower case
+
+
+def locate(scene: Scene, text: str, style: str) -> tuple[Region, ...] | None:
+    """The regions of a scene that answer a query, or None; see `mstar.data.scenes.labels`."""
+    return labels.locate(scene.regions, text, style)
+
+
+def matches(scene: Scene, text: str, style: str) -> bool:
+    """Whether a scene answers a query: the truth for any scene and any query, labelled or not."""
+    return locate(scene, text, style) is not None
+
+
+def generator(
+    kind: str, stream: str, difficulty: Difficulty, seed: int, index: int
+) -> np.random.Generator:
+    """The random numbers of one image; no two combinations of the arguments share a stream.
+
+    Raises ValueError where seed or index is no whole number from 0 to 2**32 - 1.
+    """
+    for name, value in (("seed", seed), ("index", index)):
+        if not isinstance(value, int | np.integer) or not 0 <= value < 2**32:
+            raise ValueError(f"{name} must be a whole number from 0 to 2**32 - 1; got {value!r}.")
+    key = [
+        _VERSION,
+        ("scene", "block", "strip", "choice", "pair").index(kind),
+        _STREAMS[stream],
+        list(DIFFICULTIES).index(difficulty.name),
+        int(seed),
+        int(index),
+    ]
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
+
+
+def check(split: str, difficulty: Difficulty, backgrounds: str | Path | None = None) -> None:
+    """Raise ValueError for an unknown split or difficulty, or arguments that do not fit it."""
+    if split not in SPLITS:
+        raise ValueError(f"Unknown split {split!r}: expected 'train' or 'test'.")
+    if difficulty not in DIFFICULTIES.values():
+        names = ", ".join(DIFFICULTIES).upper()
+        raise ValueError(f"Unknown difficulty {difficulty!r}: expected one of {names}.")
+    if split not in difficulty.splits:
+        raise ValueError(f"{difficulty.name.upper()} is for evaluation only, not for {split!r}.")
+    if backgrounds is not None and difficulty.look == FLAT:
+        raise ValueError(f"{difficulty.name.upper()} is drawn flat and has no use for backgrounds.")
+
+
+@cache
+def word_source(split: str) -> WordSource:
+    parts = ("train",) if split == "train" else ("train", "unseen")
+    return WordSource(tuple(lexicon.words(part) for part in parts))
+
+
+def scene(
+    seed: int,
+    index: int,
+    split: str = "train",
+    difficulty: Difficulty = EASY,
+    size: int | None = None,
+    topic_share: float = TOPIC_SHARE,
+    backgrounds: str | Path | None = None,
+) -> Scene:
+    """Image number `index` of the stream that `seed`, `split` and `difficulty` name.
+
+    Of the blocks of four consecutive indices `topic_share` share a topic (the same words in another
+    order, on another thing, a look-alike), so that a batch of neighbours holds hard negatives.
+
+    Args:
+        size: height and width in px, a multiple of 32 from 64 to 1024; None = 128, and 448 for
+            STREET.
+        backgrounds: a folder of photographs without text for STREET to stand on; None = made up
+            ones. Which photograph an image gets depends on the list of their names.
+
+    Raises:
+        ValueError: an unknown split or difficulty, CROWD in training, a seed or index out of range,
+            another size, backgrounds for what is drawn flat, without images or with a broken one.
+    """
+    check(split, difficulty, backgrounds)
+    rng = generator("scene", split, difficulty, seed, index)
+    block = generator("block", split, difficulty, seed, index // BLOCK)
+    required: tuple[Text, ...] = ()
+    if difficulty.thing_share and block.random() < topic_share:
+        topic: Callable[[np.random.Generator, WordSource], Slots]
+        topic = phrase_topic if block.random() < 0.5 else thing_topic
+        slots = topic(block, word_source(split))
+        required = slots[int(block.permutation(BLOCK)[index % BLOCK])]
+    source = word_source(split)
+    return compose(rng, difficulty, split != "train", source, required, size, backgrounds)
+
+
+Slots = tuple[tuple[Text, ...], ...]
+
+
+def phrase_topic(rng: np.random.Generator, source: WordSource) -> Slots:
+    """Four images: words on a line, on a line in another order, apart, and none of them."""
+    count = 2 if rng.random() < 0.7 else 3
+    taken: set[str] = set()
+    words = tuple(source.draw(rng, _LINE_LETTERS[count], taken) for _ in range(count))
+    return (
+        (Text(words),),
+        (Text(words[1:] + words[:1]),),
+        tuple(Text((word,)) for word in words),
+        (),
+    )
+
+
+def thing_topic(rng: np.random.Generator, source: WordSource) -> Slots:
+    """Four images: a word on a thing, on another thing, a look-alike on the thing, the bare thing.
+
+    Both words are of one part of the source, so training sees no unseen look-alike.
+    """
+    thing, other = (things.THINGS[i] for i in rng.permutation(len(things.THINGS))[:2])
+    longest = min(_THING_LETTERS[thing], _THING_LETTERS[other])
+    word, look_alike = source.draw_look_alikes(rng, longest)
+    return (
+        (Text((word,), thing),),
+        (Text((word,), other),),
+        (Text((look_alike,), thing),),
+        (Text((), thing),),
+    )
+
+
+def compose(
+    rng: np.random.Generator,
+    difficulty: Difficulty,
+    unseen_fonts: bool,
+    source: WordSource,
+    required: tuple[Text, ...],
+    size: int | None = None,
+    backgrounds: str | Path | None = None,
+) -> Scene:
+    """A scene with the required texts and as many more words as the difficulty asks for.
+
+    Raises ValueError as `scene` does for size and backgrounds.
+    """
+    size = difficulty.base if size is None else size
+    if not isinstance(size, int) or size % 32 or not 64 <= size <= 1024:
+        raise ValueError(f"size must be a multiple of 32 from 64 to 1024; got {size!r}.")
+    if difficulty.look == FLAT:
+        return painted(rng, lay_out(rng, difficulty, unseen_fonts, source, required, size))
+    regions, pixels, found = street.compose(
+        rng, difficulty, unseen_fonts, source, required, size, backgrounds
+    )
+    return Scene(pixels, *labels.label(rng, regions), regions, found)
+
+
+def lay_out(
+    rng: np.random.Generator,
+    difficulty: Difficulty,
+    unseen_fonts: bool,
+    source: WordSource,
+    required: tuple[Text, ...],
+    size: int,
+) -> Layout:
+    """Everything of a scene in its place, and nothing drawn yet."""
+    # Drawn once: if crowded tries could fall back on fewer words, full images would get rare.
+    count = int(rng.choice(difficulty.words, p=difficulty.shares))
+    while True:
+        plan = _plan(rng, difficulty, source, required, count)
+        layout = Layout(rng, difficulty, unseen_fonts, size, size, size / difficulty.base)
+        # Things first: they need the largest rooms.
+        if all(layout.place(text) for text in sorted(plan, key=lambda text: text.thing is None)):
+            return layout
+
+
+def painted(rng: np.random.Generator, layout: Layout) -> Scene:
+    """A scene from its layout, which has the same random numbers."""
+    regions, pixels = layout.paint()
+    texts, styles = labels.label(rng, regions)
+    return Scene(pixels, texts, styles, regions, tuple(shape.kind for shape, _ in layout.shapes))
+
+
+def _plan(
+    rng: np.random.Generator,
+    difficulty: Difficulty,
+    source: WordSource,
+    required: tuple[Text, ...],
+    words: int,
+) -> list[Text]:
+    """Texts with `words` words in all: the required ones, perhaps a thing, a line, single words."""
+    plan = list(required)
+    taken = {word for text in plan for word in text.words}
+    left = words - len(taken)
+    if not any(text.thing for text in plan) and rng.random() < difficulty.thing_share:
+        thing = things.THINGS[int(rng.integers(len(things.THINGS)))]
+        on_it: tuple[str, ...] = ()
+        if left >= 1 and rng.random() < _TEXT_ON_THING_SHARE:
+            count = 2 if left >= 2 and rng.random() < 0.3 else 1
+            longest = _THING_LETTERS[thing] if count == 1 else _THING_LETTERS[thing] // 2 + 1
+            on_it = tuple(source.draw(rng, longest, taken) for _ in range(count))
+            left -= count
+        plan.append(Text(on_it, thing))
+    if left >= 2 and rng.random() < _LINE_SHARE:
+        count = min(left, int(rng.choice((2, 3, 4), p=(0.65, 0.28, 0.07))))
+        longest = _LINE_LETTERS[count]
+        plan.append(Text(tuple(source.draw(rng, longest, taken) for _ in range(count))))
+        left -= count
+    plan += [Text((source.draw(rng, lexicon.LONGEST, taken),)) for _ in range(left)]
+    return plan
+
+
+def strip(
+    seed: int,
+    index: int,
+    split: str = "train",
+    difficulty: Difficulty = EASY,
+    size: tuple[int, int] = STRIP,
+    backgrounds: str | Path | None = None,
+) -> Strip:
+    """Word number `index` of a stream, drawn alone on a strip of `size` (height, width) px.
+
+    Fonts, colours, poses and weather are those of the scenes; letters are as large as in a scene
+    of 128 px as far as they fit, those of STREET as large as the strip. STREET has numbers among
+    the words, of digits alone: every strip is written in a-z and 0-9. Raises ValueError as `scene`
+    does, and for a strip under 32 x 128 px.
+    """
+    check(split, difficulty, backgrounds)
+    height, width = size
+    if height < STRIP[0] or width < STRIP[1]:
+        raise ValueError(f"A strip is at least 32 x 128 px (height, width); got {size!r}.")
+    rng = generator("strip", split, difficulty, seed, index)
+    source, unseen_fonts = word_source(split), split != "train"
+    if difficulty.look != FLAT:
+        return Strip(
+            *street.lone_word(rng, difficulty, unseen_fonts, source, height, width, backgrounds)
+        )
+    while True:
+        word = source.draw(rng, lexicon.LONGEST, set())
+        layout = Layout(rng, difficulty, unseen_fonts, width, height, 1.0)
+        if layout.place(Text((word,))):
+            return Strip(layout.paint()[1], word)

@@ -1,0 +1,94 @@
+"""Cases for experiments, with the places of their answers, and single examples to look into."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mstar.data.scenes import sandbox
+from mstar.evaluate.grounding import coverage
+from mstar.io.images import open_image
+from mstar.texts import STYLES, Query, parse_queries
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A query, and a scene that answers it."""
+
+    query: Query
+    scene: sandbox.Scene
+
+    def covered(self, grid: tuple[int, int]) -> NDArray[np.float64]:
+        """Share of each token that the answer's words cover, [grid_h, grid_w]."""
+        regions = sandbox.locate(self.scene, *self.query)
+        return coverage([one.polygon for one in regions], self.scene.image.shape[:2], grid)
+
+
+def cases(gallery: sandbox.Gallery, per_style: int) -> list[Case]:
+    """Queries of each style at random, each with a scene of its own that answers it.
+
+    At random, so that about half of the words were never seen in training. A scene belongs to one
+    case alone; a word may stand in several.
+
+    Args:
+        per_style: as far as the gallery has them.
+
+    Raises:
+        ValueError: less than one of each style.
+    """
+    if per_style < 1:
+        raise ValueError(f"per-style must be 1 or more; got {per_style}.")
+    rng = np.random.default_rng(gallery.seed)
+    found: dict[str, list[Case]] = {style: [] for style in STYLES}
+    taken: set[int] = set()
+    for style in reversed(STYLES):  # few scenes answer the last styles: they choose first
+        asked = [query for query in gallery.queries if query.style == style]
+        for number in rng.permutation(len(asked)):
+            free = [int(n) for n in np.flatnonzero(asked[number].relevant) if int(n) not in taken]
+            if free and len(found[style]) < per_style:
+                chosen = free[int(rng.integers(len(free)))]
+                taken.add(chosen)
+                found[style].append(Case(asked[number].asked, gallery.scenes[chosen]))
+    return [case for of_style in found.values() for case in of_style]
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """An image to look into, with what is asked of it.
+
+    Attributes:
+        photo: the image.
+        queries: what is asked.
+        words: of a rendered scene each word with its polygon in px; of a photograph none are known.
+        scene: the rendered scene, or None.
+    """
+
+    photo: Image.Image
+    queries: list[Query]
+    words: list[tuple[str, NDArray[np.float64]]]
+    scene: sandbox.Scene | None
+
+
+def example(image: str = "", words: str = "", scene: int = 12) -> Example:
+    """A photograph with the words to look for, or a rendered scene with its labels.
+
+    Args:
+        image: path of a photograph; "" = a rendered scene.
+        words: texts to look for, commas between them, as typed (see `queries`); "" = the scene's
+            labels.
+        scene: which rendered scene of seed 5.
+
+    Raises:
+        ValueError: a photograph without words, or texts that cannot be asked.
+        FileNotFoundError: there is no such photograph.
+    """
+    asked = parse_queries(words.split(","))
+    if image and not asked:
+        raise ValueError("a photograph needs words: say what to look for in it.")
+    if image:
+        return Example(open_image(image), asked, [], None)
+    drawn = sandbox.scene(5, scene, "test", sandbox.EASY)
+    labels = [Query(*label) for label in zip(drawn.texts, drawn.styles, strict=True)]
+    places = [(region.word, region.polygon) for region in drawn.regions]
+    return Example(Image.fromarray(drawn.image), asked or labels, places, drawn)

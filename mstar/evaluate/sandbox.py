@@ -1,0 +1,253 @@
+"""Judge a model on a gallery of rendered scenes: rankings, shortcuts, attention and controls.
+
+Every number stands beside what it has to beat: a random ranking, a shortcut that solves part of
+the query, the attention that an even spread would give, a mask at random places.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mstar.data.scenes import sandbox
+from mstar.data.scenes.labels import parse_semantic
+from mstar.evaluate.grounding import ground, measures, outlined_scene
+from mstar.evaluate.metrics import (
+    average_precision,
+    average_precisions,
+    estimate,
+    oracle_average_precision,
+    paired,
+    random_scores,
+    scale_average_precisions,
+)
+from mstar.evaluate.table import COUNTED, Column, Result, Section
+from mstar.io.bench import Bench
+from mstar.texts import Query, words_of
+
+Array = NDArray[np.float64]
+
+
+def evaluate_sandbox(
+    bench: Bench,
+    difficulty: str = "easy",
+    seed: int = 0,
+    images: int = 1000,
+    steps: int | None = None,
+    controls: bool = False,
+) -> Result:
+    """Render a gallery from a seed, rank it, and measure where the model looked.
+
+    Sections: `rankings` by seen and unseen words, by size, by style; `shortcuts`, whole queries
+    against the best that a part of them reaches; `grounding`, see `grounding.measures`; and if
+    asked for `controls`, T = 0 against T = 1 and its controls.
+
+    Args:
+        difficulty: `easy`, `hard`, `crowd` or `street`.
+        images: size of the gallery, see `judging_gallery`.
+        steps: T; None = the configuration's.
+        controls: also compare T = 0 with T = 1, with an empty mask and with a random one.
+
+    Raises:
+        ValueError: unknown difficulty, a seed, a number of images or steps out of range.
+    """
+    steps = bench.config.steps_from(steps)
+    gallery = sandbox.judging_gallery(difficulty, seed, images)
+    truth = np.array([query.relevant for query in gallery.queries])
+    own = [query.asked for query in gallery.queries]
+    texts = list(dict.fromkeys([*own, *_shortcut_texts(gallery.queries)]))
+    pictures = gallery.images
+    ranked = bench.scores(pictures, texts, steps)
+    by_text = dict(zip(texts, ranked, strict=True))
+    scores = np.array([by_text[query] for query in own])
+    about = {
+        "difficulty": difficulty,
+        "seed": seed,
+        "images": images,
+        "steps": steps,
+        "gallery": gallery.hash,
+    }
+    limit = sandbox.DIFFICULTIES[gallery.difficulty].small
+    sections = [
+        rankings(gallery.queries, truth, scores, seed, limit),
+        shortcuts(gallery.scenes, gallery.queries, truth, scores, by_text),
+        measures(ground(bench, [*map(outlined_scene, gallery.scenes[:200])], steps, seed)),
+    ]
+    if controls:
+        asked = [i for i, query in enumerate(gallery.queries) if query.style == "word"]
+        queries = [gallery.queries[i].asked for i in asked]
+        sections.append(_controls(bench, pictures, queries, truth[asked], seed))
+    return Result("sandbox", about, sections)
+
+
+def rankings(
+    queries: Sequence[sandbox.Query],
+    truth: NDArray[np.bool_],
+    scores: Array,
+    seed: int,
+    limit: int = sandbox.SMALL,
+) -> Section:
+    """MAP of all word queries, of parts of them, and of every other style.
+
+    Small and large words are judged scale-wise, see `scale_average_precisions`.
+
+    Args:
+        truth: bool [queries, images].
+        scores: float [queries, images].
+        seed: of the random ranking.
+        limit: px, under which the difficulty calls a text small.
+    """
+    chance = random_scores(scores.shape, seed)
+    style = np.array([query.style for query in queries])
+    seen = np.array([query.seen for query in queries])
+    word = style == "word"
+    at_scale = {small: np.array([q.of_size(small) for q in queries]) for small in (True, False)}
+
+    def whole(group: str, chosen: NDArray[np.bool_]) -> tuple[Any, ...]:
+        precisions = (average_precisions(truth[chosen], s[chosen]) for s in (scores, chance))
+        return group, *map(estimate, precisions)
+
+    def sized(group: str, small: bool) -> tuple[Any, ...]:
+        precisions = (
+            scale_average_precisions(truth[word], at_scale[small][word], s[word])
+            for s in (scores, chance)
+        )
+        return group, *map(estimate, precisions)
+
+    rows = [
+        whole("word", word),
+        whole("word, seen", word & seen),
+        whole("word, unseen", word & ~seen),
+        sized(f"word, small (< {limit} px)", small=True),
+        sized(f"word, large (≥ {limit} px)", small=False),
+        *(whole(name, style == name) for name in sandbox.STYLES if name != "word"),
+    ]
+    columns = (
+        Column("group", "queries"),
+        Column("model", "model", COUNTED),
+        Column("random", "random ranking"),
+    )
+    return Section("rankings", "MAP in % [95 % interval]", columns, rows)
+
+
+def _parts(query: sandbox.Query) -> list[Query]:
+    """The queries that one may try in the place of a whole one.
+
+    Each single word of a phrase or of combined texts; the text of a semantic query without its
+    thing.
+    """
+    if query.style in ("phrase", "combined"):
+        return [Query(word, "word") for word in words_of(query.asked)]
+    if query.style == "semantic":
+        text, _ = parse_semantic(query.text)
+        return [Query(text, "phrase" if " " in text else "word")]
+    return []
+
+
+def _shortcut_texts(queries: Sequence[sandbox.Query]) -> list[Query]:
+    return [part for query in queries for part in _parts(query)]
+
+
+def shortcuts(
+    scenes: Sequence[sandbox.Scene],
+    queries: Sequence[sandbox.Query],
+    truth: NDArray[np.bool_],
+    scores: Array,
+    by_text: dict[Query, Array],
+) -> Section:
+    """Whole queries against their shortcuts.
+
+    - phrase, combined: the model's ranking by one word of the query, the best one, picked with
+      the truth.
+    - semantic, text without the thing: the model's ranking by the text; and, harder to beat, a
+      reader without any error (the images that show the text come first, on whatever it stands).
+    - semantic, thing without the text: an eye for the thing without any error.
+
+    Args:
+        by_text: scores [images] of every part.
+    """
+    reached: dict[tuple[str, str], list[tuple[float, float]]] = {
+        ("phrase", "best single word"): [],
+        ("combined", "best single word"): [],
+        ("semantic", "text without the thing"): [],
+        ("semantic", "text without the thing, no error"): [],
+        ("semantic", "thing without the text, no error"): [],
+    }
+    for query, relevant, whole_scores in zip(queries, truth, scores, strict=True):
+        if query.style == "word":
+            continue
+        whole = average_precision(relevant, whole_scores)
+        best = max(average_precision(relevant, by_text[part]) for part in _parts(query))
+        if query.style != "semantic":
+            reached[query.style, "best single word"].append((whole, best))
+            continue
+        text, thing = parse_semantic(query.text)
+        shows_text = [sandbox.matches(scene, text, "phrase") for scene in scenes]
+        shows_thing = [thing in scene.things for scene in scenes]
+        reached["semantic", "text without the thing"].append((whole, best))
+        for shortcut, present in (("text without the thing", shows_text),
+                                  ("thing without the text", shows_thing)):  # fmt: skip
+            perfect = oracle_average_precision(relevant, present)
+            reached["semantic", f"{shortcut}, no error"].append((whole, perfect))
+    pairs = {names: np.array(of, dtype=float).reshape(-1, 2).T for names, of in reached.items()}
+    return _compared("shortcuts", "MAP against shortcuts", ("whole query", "shortcut"), pairs)
+
+
+def _compared(
+    name: str,
+    title: str,
+    headings: tuple[str, str],
+    pairs: dict[tuple[str, str], Sequence[Array]],
+) -> Section:
+    """Two MAPs in % over the same queries, and first − second, paired by query."""
+    columns = (
+        Column("first_name", headings[0]),
+        Column("second_name", headings[1]),
+        Column("first", headings[0]),
+        Column("second", headings[1]),
+        Column("difference", "difference"),
+    )
+    rows = []
+    for names, values in pairs.items():
+        found = paired(*values)
+        rows.append((*names, found.first, found.second, found.difference))
+    return Section(name, title, columns, rows, keys=2)
+
+
+def _controls(
+    bench: Bench,
+    images: Sequence[NDArray[np.uint8]],
+    queries: Sequence[Query],
+    truth: NDArray[np.bool_],
+    seed: int,
+) -> Section:
+    """What a second look is worth, and whether it is the mask that makes the difference."""
+    rng = np.random.default_rng(seed)
+
+    def empty(mask: Tensor, *, point: str) -> Tensor:
+        return torch.ones_like(mask)
+
+    def shuffled(mask: Tensor, *, point: str) -> Tensor:
+        places = rng.permuted(mask.flatten(-2).cpu().numpy(), axis=-1)
+        return torch.from_numpy(places).view_as(mask).to(mask)
+
+    def precisions(steps: int, listen: AbstractContextManager | None = None) -> Array:
+        with listen or nullcontext():
+            scores = bench.scores(images, queries, steps=steps)
+        return average_precisions(truth, scores)
+
+    found = {
+        "T = 0": precisions(0),
+        "T = 1": precisions(1),
+        "T = 1, empty mask": precisions(1, bench.hooks({"pve.0.mask": empty})),
+        "T = 1, random mask": precisions(1, bench.hooks({"pve.0.mask": shuffled})),
+    }
+    once, twice, unmasked, at_random = found
+    asked = ((twice, once), (unmasked, once), (at_random, once), (twice, unmasked),
+             (twice, at_random))  # fmt: skip
+    pairs = {names: [found[name] for name in names] for names in asked}
+    return _compared("controls", "MAP of a second look", ("first", "second"), pairs)

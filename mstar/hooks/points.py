@@ -1,0 +1,312 @@
+"""Hook points: named places of the forward pass whose value can be recorded and replaced.
+
+The contract in one paragraph. A hook is `fn(value, *, point) -> value | None`; None leaves the
+value as it is, anything else replaces it and must keep shape, dtype and device. Interventions run
+first, recording second, so a `Trace` holds what the model really used. Listeners travel with the
+call: `forward` asks once for the `Run` of its own model (a context variable, so threads and models
+do not meet) and passes it down as an argument. Without listeners that argument is None and no
+point is called at all.
+"""
+
+import difflib
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from mstar.model.configuration import MstarConfig
+
+#: Largest T. The paper goes to 3; a mistyped number should not run for hours.
+MOST_STEPS = 64
+
+#: Which points to take: an exact name, a glob, a list of either, or a predicate on the name.
+Names = str | Iterable[str] | Callable[[str], bool]
+
+
+class HookError(ValueError):
+    """A hook names no point, or returned something that cannot take the value's place."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One row of the table: a name (with `{t}` for the PVE step, `{l}` for a layer) and its axes.
+
+    `axes` name the dimensions of the value; `sizes` name what each of them measures, where that is
+    not the axis itself ("dim" has another length in φ than in ψ). `default` points are small
+    enough to be recorded when nobody says which.
+    """
+
+    name: str
+    axes: tuple[str, ...]
+    what: str
+    sizes: tuple[str, ...] = ()
+    default: bool = True
+    itemsize: int | None = None  # bytes per element where that is not the model's dtype
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        return re.compile(
+            re.escape(self.name).replace(r"\{t\}", r"(?P<t>\d+)").replace(r"\{l\}", r"(?P<l>\d+)")
+        )
+
+
+def _points() -> dict[str, Point]:
+    rows = [
+        Point("vision.layers.{l}.hidden", ("batch", "tile", "token", "dim"),
+              "output of layer l of φ",
+              ("batch", "tile", "token", "vision_dim"), default=False),
+        Point("vision.tokens", ("batch", "tile", "token", "dim"), "f₀, the image tokens",
+              ("batch", "tile", "token", "vision_dim"), default=False),
+        Point("pve.{t}.sas_attention", ("batch", "tile", "head", "token_q", "token"),
+              "self-attention of S that made f_t (t ≥ 1; large)",
+              ("batch", "tile", "sas_head", "token", "token"), default=False),
+        Point("pve.{t}.tokens", ("batch", "tile", "token", "dim"),
+              "f_t, the image tokens of step t",
+              ("batch", "tile", "token", "vision_dim"), default=False),
+        Point("pve.{t}.layers.{l}.self_attention", ("batch", "tile", "head", "query_q", "query"),
+              "ψ's self-attention among its queries", ("batch", "tile", "head", "query", "query")),
+        Point("pve.{t}.layers.{l}.cross_attention", ("batch", "tile", "head", "query", "token"),
+              "ψ's cross-attention probabilities, before dropout", default=False),
+        Point("pve.{t}.layers.{l}.hidden", ("batch", "tile", "query", "dim"),
+              "output of layer l of ψ"),
+        Point("pve.{t}.embeddings", ("batch", "tile", "query", "dim"),
+              "E_V^t, the vision embeddings"),
+        Point("pve.{t}.features", ("batch", "tile", "query", "embed"),
+              "E_V^t projected, unit length"),
+        Point("pve.{t}.attention_map", ("batch", "tile", "grid_h", "grid_w"),
+              "C_t, ψ's mean attention"),
+        Point("pve.{t}.salient", ("batch", "tile", "grid_h", "grid_w"), "σ(C_t), True = salient",
+              itemsize=1),
+        Point("pve.{t}.mask", ("batch", "tile", "grid_h", "grid_w"),
+              "M_t with the history folded in, 1 = still neglected; used by step t+1"),
+        Point("text.layers.{l}.hidden", ("text", "text_token", "dim"), "output of layer l of ψ",
+              default=False),
+        Point("text.embeddings", ("text", "dim"), "E_T"),
+        Point("text.features", ("text", "embed"), "E_T projected, unit length"),
+        Point("mim.similarity", ("image", "text", "query"),
+              "cosine of every text with every vision embedding: look, tile, query",
+              ("batch", "text", "all_queries")),
+        Point("mim.assignment", ("image", "text"),
+              "index of the vision embedding assigned to a word, see `assignment.place_of`; or −1",
+              ("batch", "text"), itemsize=8),
+        Point("mim.aggregator_attention", ("image", "text", "head", "query"),
+              "weights of the multi-word branch", ("batch", "text", "mim_head", "all_queries")),
+        Point("mim.evidence", ("image", "text", "query"),
+              "how much each vision embedding counts in the score: cosine, or weight; read only",
+              ("batch", "text", "all_queries")),
+        Point("scores", ("text", "image"), "what ranks the gallery", ("text", "batch")),
+        Point("itm.layers.{l}.cross_attention", ("pair", "tile", "head", "query", "token"),
+              "ψ's cross-attention in the matching pass, at the whole and at the text's best tile",
+              ("pair", "matched_tile", "head", "query", "token"), default=False),
+        Point("itm.logits", ("pair", "class"), "matching logits, of the tile that says most"),
+    ]  # fmt: skip
+    return {row.name: row for row in rows}
+
+
+POINTS = _points()
+
+
+def find_point(name: str) -> Point | None:
+    """The row of the table that a concrete name belongs to."""
+    return next((p for p in POINTS.values() if p.pattern.fullmatch(name)), None)
+
+
+def point_names(config: "MstarConfig", steps: int) -> list[str]:
+    """Every concrete point of a model, in the order of the table, for T = `steps`."""
+    names = []
+    for point in POINTS.values():
+        loops = range(steps + 1) if "{t}" in point.name else (None,)
+        for t in loops:
+            if t == 0 and point.name.endswith("sas_attention"):
+                continue
+            for layer in _layers(point, config):
+                name = point.name
+                if t is not None:
+                    name = name.replace("{t}", str(t))
+                names.append(name if layer is None else name.replace("{l}", str(layer)))
+    return names
+
+
+def _layers(point: Point, config: "MstarConfig") -> Iterable[int | None]:
+    if "{l}" not in point.name:
+        return (None,)
+    if point.name.startswith("vision."):
+        return range(config.vision_config.num_hidden_layers)
+    if point.name.endswith("cross_attention"):
+        return config.cross_attention_layers
+    return range(config.qformer_config.num_hidden_layers)
+
+
+def select(names: Names | None, available: list[str]) -> list[str]:
+    """The available points that `names` asks for; None = the small default set.
+
+    Raises:
+        HookError: a name or glob that matches nothing, with near matches.
+    """
+    if names is None:
+        return [name for name in available if find_point(name).default]
+    if callable(names):
+        return [name for name in available if names(name)]
+    wanted: set[str] = set()
+    for name in [names] if isinstance(names, str) else names:
+        found = [candidate for candidate in available if fnmatchcase(candidate, name)]
+        if not found:
+            raise HookError(unknown(name, available))
+        wanted.update(found)
+    return [name for name in available if name in wanted]
+
+
+def unknown(name: str, available: list[str]) -> str:
+    """What to say of a name that is not available."""
+    near = difflib.get_close_matches(name, available, n=3, cutoff=0.5)
+    hint = f"near matches: {', '.join(near)}" if near else "model.hook_points() lists them all"
+    return f"no hook point is called {name!r}; {hint}."
+
+
+class Hook(Protocol):
+    def __call__(self, value: Tensor, *, point: str) -> Tensor | None: ...
+
+
+@dataclass
+class Run:
+    """The listeners of one model in one block. `run(name, value)` is what a hook point calls.
+
+    Recording is by name and written once, so a forward that gradient checkpointing repeats
+    records nothing twice.
+    """
+
+    hooks: list[tuple[str, Hook]] = field(default_factory=list)
+    record: frozenset[str] = frozenset()
+    keep: Callable[[Tensor], Tensor] = lambda value: value
+    recorded: dict[str, Tensor] = field(default_factory=dict)
+    fired: set[str] = field(default_factory=set)
+    parent: "Run | None" = None
+
+    def __call__(self, name: str, value: Tensor, *, readonly: str | None = None) -> Tensor:
+        """Intervene, then record. `readonly` is the reason why nothing may be replaced here."""
+        if self.parent is not None:
+            value = self.parent(name, value, readonly=readonly)
+        for pattern, hook in self.hooks:
+            if fnmatchcase(name, pattern):
+                self.fired.add(pattern)
+                replacement = hook(value, point=name)
+                if replacement is not None:
+                    if readonly is not None:
+                        raise HookError(f"{name} cannot be replaced: {readonly}.")
+                    _check_replacement(name, value, replacement)
+                    value = replacement
+        if name in self.record and name not in self.recorded:
+            self.recorded[name] = self.keep(value)
+        return value
+
+    def wants(self, name: str) -> bool:
+        """Whether anybody listens here; for values that cost something to make."""
+        return (
+            name in self.record
+            or any(fnmatchcase(name, pattern) for pattern, _ in self.hooks)
+            or (self.parent is not None and self.parent.wants(name))
+        )
+
+
+@dataclass(frozen=True)
+class TiledRun:
+    """A run as φ, ψ and σ hear it, which take each tile for an image.
+
+    Whoever listens is given [batch, tile, …], also where there is one tile.
+    """
+
+    run: Run
+    tiles: int
+
+    def __call__(self, name: str, value: Tensor, *, readonly: str | None = None) -> Tensor:
+        heard = self.run(name, value.unflatten(0, (-1, self.tiles)), readonly=readonly)
+        return heard.flatten(0, 1)
+
+    def wants(self, name: str) -> bool:
+        return self.run.wants(name)
+
+
+def of_tiles(run: Run | None, tiles: int) -> TiledRun | None:
+    """The run for what works on tiles; None where nobody listens."""
+    return None if run is None else TiledRun(run, tiles)
+
+
+def _check_replacement(name: str, value: Tensor, replacement: object) -> None:
+    if not isinstance(replacement, Tensor):
+        raise HookError(
+            f"the hook on {name} must return a tensor or None; got {type(replacement).__name__}."
+        )
+    for what in ("shape", "dtype", "device"):
+        expected, got = getattr(value, what), getattr(replacement, what)
+        if expected != got:
+            if what == "shape":
+                expected, got = list(expected), list(got)
+            raise HookError(f"the hook on {name} must keep {what} {expected}; got {got}.")
+
+
+# Keyed by the model's identity: two models in one block do not hear each other's listeners.
+_active: ContextVar[Mapping[int, Run]] = ContextVar("mstar_hooks", default={})  # noqa: B039
+
+
+def active(model: object) -> Run | None:
+    """The listeners of this model in this thread or task, if any."""
+    runs = _active.get()
+    return runs.get(id(model)) if runs else None
+
+
+@contextmanager
+def listening(model: object, run: Run) -> Iterator[Run]:
+    """Let `run` hear every call of `model` inside the block; nothing survives it."""
+    run.parent = active(model)
+    token = _active.set({**_active.get(), id(model): run})
+    try:
+        # A compiled graph was traced without listeners: inside the block run the eager code.
+        with torch.compiler.set_stance("force_eager"):
+            yield run
+    finally:
+        _active.reset(token)
+
+
+#: Names or globs to functions; as pairs a name may come several times.
+Hooks = Mapping[str, Hook] | Iterable[tuple[str, Hook]]
+
+
+def pairs(functions: Hooks) -> list[tuple[str, Hook]]:
+    """Names or globs with their functions, in their order."""
+    return list(functions.items() if isinstance(functions, Mapping) else functions)
+
+
+@contextmanager
+def hooks(model: object, functions: Hooks) -> Iterator[Run]:
+    """`with hooks(model, {"pve.0.mask": fn}):` — names or globs to functions.
+
+    Raises:
+        HookError: a name that no point of this model has (near matches are listed).
+    Warns:
+        UserWarning: at the end of a block without error, for each hook that never fired.
+    """
+    listed = pairs(functions)
+    for name, _ in listed:
+        t = re.match(r"pve\.(\d+)\.", name)
+        step = int(t.group(1)) if t and len(t.group(1)) < 9 else 0
+        if t and not step <= MOST_STEPS:
+            raise HookError(f"{name!r} is of step {step}; T is at most {MOST_STEPS}.")
+        steps = max(model.config.steps, step)
+        select(name, point_names(model.config, steps))
+    run = Run(hooks=listed)
+    with listening(model, run):
+        yield run
+    for name in dict(listed):
+        if name not in run.fired:
+            warnings.warn(
+                f"the hook on {name!r} never fired: no forward pass in the block reached it.",
+                stacklevel=3,
+            )

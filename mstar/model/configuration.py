@@ -1,0 +1,327 @@
+"""Every constant of the method, by name, and the presets that fill them.
+
+Two things vary independently. *Sizes* (`base`, `sandbox`, `tiny`) say how large the networks are;
+*semantics* (`paper`, `released`) say what is computed wherever the paper and the released code
+part ways. Single fields may be overridden; an override wins over the preset.
+"""
+
+from math import prod
+from types import MappingProxyType
+from typing import Any
+
+from transformers import Blip2QFormerConfig, PreTrainedConfig, SiglipVisionConfig
+
+from mstar.hooks.points import MOST_STEPS
+from mstar.tiles import check_tiles
+
+SIGMA_VARIANTS = ("none", "threshold", "watershed", "released")
+
+#: What differs between the paper and the released code. Frozen: a changed value is a new preset.
+SEMANTICS = MappingProxyType(
+    {
+        "paper": MappingProxyType(
+            {
+                "sigma": "watershed",
+                "assignment_steps": "all",
+                "recycled_temperature": True,
+                "multi_word_attention": "joint",
+                "multi_word_scoring_steps": "all",
+                "multi_word_projected": True,
+                "word_scoring": "word",
+                "stop_gradient": False,
+                "train_last_norm": True,
+                "t2v_weight": 1.5,
+                "v2t_weight": 1.0,
+                "rerank_ratio": 0.02,
+                "rerank_weight": 1.0,
+            }
+        ),
+        "released": MappingProxyType(
+            {
+                "sigma": "released",
+                "assignment_steps": "first",
+                "recycled_temperature": False,
+                "multi_word_attention": "per_step",
+                "multi_word_scoring_steps": "first",
+                "multi_word_projected": False,
+                "word_scoring": "multi_word",
+                "stop_gradient": True,
+                "train_last_norm": False,
+                "t2v_weight": 0.5 / 0.7,
+                "v2t_weight": 0.5,
+                "rerank_ratio": 0.05,
+                "rerank_weight": 1.0,
+            }
+        ),
+    }
+)
+
+_CHOICES = {
+    "semantics": tuple(SEMANTICS),
+    "sigma": SIGMA_VARIANTS,
+    "assignment_steps": ("all", "first"),
+    "multi_word_attention": ("joint", "per_step"),
+    "multi_word_scoring_steps": ("all", "first"),
+    "word_scoring": ("word", "multi_word"),
+}
+
+
+class MstarConfig(PreTrainedConfig):
+    """Configuration of `MstarModel`.
+
+    Sizes:
+        vision_config: SigLIP (φ); its `hidden_size` is D, `image_size` and `patch_size` in pixels.
+        qformer_config: Q-Former (ψ); its `hidden_size` is d, its `encoder_hidden_size` the width
+            the two-layer MLP projects image tokens to.
+        conv_stem: (channels, stride) of each layer of a convolutional stem in the place of
+            SigLIP's patch convolution; the strides multiply to `patch_size`. None = no stem.
+        num_query_tokens: Q, learnable queries of ψ.
+        embed_dim: width of the space in which cosines are taken.
+        steps: T, recycled looks after the first (0 = no PVE).
+        tiles: parts of a photograph along a side, level by level (`mstar.tiles`), that pass through
+            φ and PVE each by itself; (1,) = the whole alone, as in the paper.
+        sas_heads: heads of the self-attention S of Eq. 2.
+        multi_word_branch: whether the model has the multi-word branch (Eq. 4). Without it every
+            text goes through the word branch, as in the released word model.
+        multi_word_heads: heads of that branch's cross-attention.
+        temperature, learn_temperature: τ of the contrastive loss, and whether it is a parameter.
+
+    Constants of σ (Eq. 1), all as fractions of the grid so that small grids work:
+        sigma_low: quantile under which a token is background (the low threshold).
+        sigma_high: quantile above which a token seeds a watershed basin.
+        sigma_min_area: smallest connected component kept, as a fraction of all tokens.
+
+    Semantics (None = take it from `semantics`, see `SEMANTICS`):
+        sigma: which σ; `none`, `threshold`, `watershed` (the paper's) or `released`.
+        assignment_steps: `all` = the Hungarian assignment runs over the (T+1)·Q embeddings of all
+            steps; `first` = over the Q of the first look, and an image's recycled embeddings
+            compete afterwards by elementwise maximum.
+        recycled_temperature: with `assignment_steps="first"`, whether the recycled similarity is
+            divided by τ before that maximum (the released multi-query model forgets to, its word
+            model does not).
+        multi_word_attention: `joint` = one cross-attention over the embeddings of all steps
+            (Eq. 4); `per_step` = one per step, and the best step's cosine counts.
+        multi_word_scoring_steps: steps that a multi-word score sees at inference.
+        multi_word_projected: whether the vision-to-text direction of the multi-word loss compares
+            projected vectors, as the other direction does, or raw ones.
+        word_scoring: branch that scores single words at inference (if there is a second one).
+        stop_gradient: whether each contrastive direction trains only its own side (the released
+            code gathers the other side without a gradient).
+        train_last_norm: whether φ's last LayerNorm is trained (the released code freezes it).
+        t2v_weight, v2t_weight: α of Eq. 5 and its counterpart.
+        rerank_ratio: share of the gallery re-ranked with the matching score;
+            k = max(2, ceil(ratio · images)).
+        rerank_weight: of the matching probability that is added to the cosine; 0 = a search does
+            not re-rank unless it is asked to.
+    """
+
+    model_type = "mstar"
+    sub_configs = {"vision_config": SiglipVisionConfig, "qformer_config": Blip2QFormerConfig}
+
+    vision_config: dict | PreTrainedConfig | None = None
+    qformer_config: dict | PreTrainedConfig | None = None
+    conv_stem: list[tuple[int, int]] | None = None
+    num_query_tokens: int = 64
+    embed_dim: int = 256
+    steps: int = 1
+    tiles: list[int] | tuple[int, ...] = (1,)
+    sas_heads: int = 6
+    multi_word_branch: bool = True
+    multi_word_heads: int = 8
+    temperature: float = 0.05
+    learn_temperature: bool = False
+    sigma_low: float = 0.7
+    sigma_high: float = 0.9
+    sigma_min_area: float = 0.004
+    semantics: str = "paper"
+    sigma: str | None = None
+    assignment_steps: str | None = None
+    recycled_temperature: bool | None = None
+    multi_word_attention: str | None = None
+    multi_word_scoring_steps: str | None = None
+    multi_word_projected: bool | None = None
+    word_scoring: str | None = None
+    stop_gradient: bool | None = None
+    train_last_norm: bool | None = None
+    t2v_weight: float | None = None
+    v2t_weight: float | None = None
+    rerank_ratio: float | None = None
+    rerank_weight: float | None = None
+    initializer_range: float = 0.02
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        for name, kind in self.sub_configs.items():
+            value = getattr(self, name)
+            if not isinstance(value, kind):
+                setattr(self, name, kind(**(value or {})))
+        if self.semantics not in SEMANTICS:
+            raise ValueError(_choice_error("semantics", self.semantics))
+        for name, value in SEMANTICS[self.semantics].items():
+            if getattr(self, name) is None:
+                setattr(self, name, value)
+        self.check()
+        super().__post_init__(**kwargs)
+
+    def steps_from(self, steps: int | None) -> int:
+        """T as asked for; None = this configuration's.
+
+        Raises:
+            ValueError: less than 0, or more than `MOST_STEPS`.
+        """
+        steps = self.steps if steps is None else steps
+        if not 0 <= steps <= MOST_STEPS:
+            raise ValueError(f"steps (T) must be from 0 to {MOST_STEPS}; got {steps}.")
+        return steps
+
+    def check(self) -> None:
+        """Raises ValueError on a field that cannot be so."""
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(_choice_error(name, getattr(self, name)))
+        self.steps_from(None)
+        self.tiles = check_tiles(self.tiles)
+        if self.rerank_weight < 0:
+            raise ValueError(f"rerank_weight must be 0 or more; got {self.rerank_weight}.")
+        if not 0 < self.rerank_ratio <= 1:
+            raise ValueError(f"rerank_ratio must be in (0, 1]; got {self.rerank_ratio}.")
+        if not 0 <= self.sigma_low <= self.sigma_high < 1:
+            raise ValueError(
+                "sigma_low and sigma_high are quantiles with 0 <= low <= high < 1; "
+                f"got {self.sigma_low} and {self.sigma_high}."
+            )
+        vision = self.vision_config
+        if vision.image_size % vision.patch_size:
+            raise ValueError(
+                f"image size {vision.image_size} is not a multiple of the patch size "
+                f"{vision.patch_size}."
+            )
+        if self.conv_stem and prod(stride for _, stride in self.conv_stem) != vision.patch_size:
+            raise ValueError(
+                f"the strides of conv_stem must multiply to the patch size {vision.patch_size}; "
+                f"got {[stride for _, stride in self.conv_stem]}."
+            )
+
+    @property
+    def grid_size(self) -> int:
+        """Tokens along one side of a square image of the native size."""
+        return self.vision_config.image_size // self.vision_config.patch_size
+
+    @property
+    def cross_attention_layers(self) -> tuple[int, ...]:
+        """Layers of ψ that look at the image."""
+        every = self.qformer_config.cross_attention_frequency
+        return tuple(range(0, self.qformer_config.num_hidden_layers, every))
+
+    @classmethod
+    def base(cls, image_size: int = 512, **overrides: Any) -> "MstarConfig":
+        """The paper's sizes: SigLIP ViT-B/16, a Q-Former of 12 layers, 64 queries, T = 1."""
+        sizes = dict(
+            vision_config=dict(
+                hidden_size=768,
+                intermediate_size=3072,
+                num_hidden_layers=12,
+                num_attention_heads=12,
+                image_size=image_size,
+                patch_size=16,
+                vision_use_head=False,
+            ),
+            # 30522 BERT pieces and [DEC]
+            qformer_config=dict(
+                vocab_size=30523, encoder_hidden_size=1024, use_qformer_text_input=True
+            ),
+        )
+        return cls(**(sizes | overrides))
+
+    @classmethod
+    def sandbox(cls, **overrides: Any) -> "MstarConfig":
+        """Small enough to learn to read on one CPU core: what the sandbox recipe trains."""
+        sizes = dict(
+            vision_config=dict(
+                hidden_size=128,
+                intermediate_size=384,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                image_size=128,
+                patch_size=8,
+                vision_use_head=False,
+            ),
+            conv_stem=[(24, 2), (48, 2), (48, 1), (96, 2), (96, 1)],
+            qformer_config=dict(
+                vocab_size=96,
+                hidden_size=128,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                intermediate_size=384,
+                max_position_embeddings=96,
+                cross_attention_frequency=1,
+                encoder_hidden_size=128,
+                use_qformer_text_input=True,
+                hidden_dropout_prob=0.0,
+                attention_probs_dropout_prob=0.0,
+                initializer_range=0.05,
+            ),
+            num_query_tokens=8,
+            embed_dim=64,
+            sas_heads=4,
+            multi_word_heads=4,
+            learn_temperature=True,
+            initializer_range=0.08,
+            rerank_weight=0.0,
+        )
+        return cls(**(sizes | overrides))
+
+    @classmethod
+    def photographs(cls, **overrides: Any) -> "MstarConfig":
+        """What the sandbox's model grows into for photographs: tiles of 192 px, deeper, Q = 16."""
+        small = cls.sandbox()
+        vision, qformer = small.vision_config.to_dict(), small.qformer_config.to_dict()
+        sizes = dict(
+            vision_config=vision | dict(image_size=192, num_hidden_layers=3),
+            conv_stem=small.conv_stem,
+            qformer_config=qformer | dict(num_hidden_layers=3),
+            num_query_tokens=16,
+            embed_dim=small.embed_dim,
+            sas_heads=small.sas_heads,
+            multi_word_heads=small.multi_word_heads,
+            learn_temperature=True,
+            initializer_range=small.initializer_range,
+            tiles=(1, 2, 3),
+            rerank_weight=0.0,
+        )
+        return cls(**(sizes | overrides))
+
+    @classmethod
+    def tiny(cls, **overrides: Any) -> "MstarConfig":
+        """Random weights for tests: every part is there, nothing is larger than it must be."""
+        sizes = dict(
+            vision_config=dict(
+                hidden_size=32,
+                intermediate_size=48,
+                num_hidden_layers=2,
+                num_attention_heads=2,
+                image_size=64,
+                patch_size=4,
+                vision_use_head=False,
+            ),
+            qformer_config=dict(
+                vocab_size=96,
+                hidden_size=32,
+                num_hidden_layers=4,
+                num_attention_heads=2,
+                intermediate_size=48,
+                max_position_embeddings=96,
+                cross_attention_frequency=2,
+                encoder_hidden_size=40,
+                use_qformer_text_input=True,
+                initializer_range=0.2,
+            ),
+            num_query_tokens=4,
+            embed_dim=16,
+            sas_heads=2,
+            multi_word_heads=2,
+        )
+        return cls(**(sizes | overrides))
+
+
+def _choice_error(name: str, value: object) -> str:
+    return f"{name} must be one of {', '.join(_CHOICES[name])}; got {value!r}."

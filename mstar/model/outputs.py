@@ -1,0 +1,84 @@
+"""What the model returns: images and texts embedded, how they compare, and the whole pass."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from transformers.utils import ModelOutput
+
+from mstar.model.recycling import Look
+
+
+@dataclass
+class VisionEmbeddings:
+    """What texts are compared with.
+
+    Attributes:
+        embeddings: E_V [B, S, d], S = (T+1)·V·Q: look after look, in it tile after tile, in it the
+            queries. None where it was not kept, as only the multi-word branch asks for it.
+        features: E_V projected and of unit length, [B, S, embed_dim].
+        tiles: V.
+    """
+
+    embeddings: Tensor | None
+    features: Tensor
+    tiles: int
+
+
+@dataclass
+class ImageEncoding(VisionEmbeddings):
+    """Images, embedded once and for every query.
+
+    Attributes:
+        tokens: f₀ [B, V, N, D]; the matching pass looks at these.
+        grid: (grid_h, grid_w) of a tile, N = grid_h · grid_w.
+        looks: PVE steps t = 0 … T, each value [B, V, …].
+    """
+
+    tokens: Tensor
+    grid: tuple[int, int]
+    looks: list[Look]
+
+
+@dataclass
+class TextEncoding:
+    """Texts: E_T [N, d] and its projection of unit length [N, embed_dim]."""
+
+    embeddings: Tensor
+    features: Tensor
+
+    def of(self, rows: Tensor | slice) -> "TextEncoding":
+        """Some of the texts, by a bool [N], indices or a slice."""
+        return TextEncoding(self.embeddings[rows], self.features[rows])
+
+
+@dataclass
+class Similarity:
+    """Texts against images.
+
+    Attributes:
+        cosine: every text with every vision embedding, [B, N, (T+1)·V·Q].
+        assignment: int64 [B, N], the embedding assigned to a word, −1 elsewhere.
+        v2t, t2v: the two directions of the training logits, [B, N] each and over τ; equal in
+            value but for multi-word texts of the released semantics, with gradients of their own.
+        scores: [N, B], what ranks the gallery.
+    """
+
+    cosine: Tensor
+    assignment: Tensor
+    v2t: Tensor
+    t2v: Tensor
+    scores: Tensor
+
+
+@dataclass
+class MstarOutput(ModelOutput):
+    """What a forward pass returns; parts whose inputs were not given are None."""
+
+    loss: Tensor | None = None
+    contrastive_loss: Tensor | None = None
+    matching_loss: Tensor | None = None
+    scores: Tensor | None = None
+    similarity: Similarity | None = None
+    itm_logits: Tensor | None = None
+    images: ImageEncoding | None = None
+    texts: TextEncoding | None = None

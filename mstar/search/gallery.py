@@ -1,0 +1,438 @@
+"""Searching a gallery: every image scored, the best of them looked at again, a rank explained."""
+
+import unicodedata
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import nan
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from mstar.explain.contributions import Contribution, contributions
+from mstar.files import as_stored, said
+from mstar.hooks import points as hooking
+from mstar.hooks.trace import Trace
+from mstar.io.bench import Bench
+from mstar.io.checkpoints import checkpoint_hash, default_device, load_checkpoint
+from mstar.io.images import open_image
+from mstar.model.configuration import MstarConfig
+from mstar.model.outputs import TextEncoding, VisionEmbeddings
+from mstar.search.ranking import Hit, Ranked
+from mstar.search.reranking import TokenCache, rerank
+from mstar.search.store import About, Entry, Shard, read_about, read_shards
+from mstar.search.vectors import Rows, Vectors
+from mstar.texts import Query, as_query
+from mstar.tiles import check_tiles, tile_count
+
+_MATCHED_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why an image of a gallery stands where it does for a query.
+
+    Attributes:
+        query: what was asked.
+        hit: its place, by cosine and after re-ranking, and the vision embedding that counted most.
+        kind: of `values`: `cosine` with the text, or `weight` in the multi-word branch.
+        values: of every vision embedding, [T + 1, V, Q]; the largest that the score saw is the
+            hit's.
+        lead: of the largest over the next, NaN if there is no other. Near zero others would
+            have served as well.
+        words: what each word of a query with several brings; empty for single words.
+        trace: one recorded run of the model on this image, the query first, then its words.
+    """
+
+    query: Query
+    hit: Hit
+    kind: str
+    values: Tensor
+    lead: float
+    words: tuple[Contribution, ...]
+    trace: Trace
+
+
+class _Files(Sequence[Any]):
+    """The image files of a gallery, opened when asked for, and only if they are as embedded."""
+
+    def __init__(self, folder: Path, entries: Sequence[Entry]):
+        self.folder, self.entries = folder, entries
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, image: int | slice) -> Any:
+        if isinstance(image, slice):
+            return _Files(self.folder, self.entries[image])
+        entry = self.entries[image]
+        if entry.now(self.folder) is None:
+            raise ValueError(
+                f"{self.folder / entry.name} is gone or has changed since it was embedded: run "
+                "`mstar index` again."
+            )
+        return open_image(as_stored(self.folder, entry.name))
+
+
+def _check(shard: Shard, config: MstarConfig, about: About) -> None:
+    """See that a shard holds what the model makes: it may be of another gallery.
+
+    Raises:
+        ValueError: vectors of another number or size, or none where the model asks for them.
+    """
+    vision = shard.vision
+    count = (about.steps + 1) * tile_count(about.tiles) * config.num_query_tokens
+    sizes = {"features": (vision.features, config.embed_dim)}
+    if config.multi_word_branch:
+        sizes["embeddings"] = (vision.embeddings, config.qformer_config.hidden_size)
+    for name, (found, size) in sizes.items():
+        shape = None if found is None else tuple(found.shape[1:])
+        if shape != (count, size):
+            raise ValueError(
+                f"{shard.path} has {name} of shape {shape} an image, and the checkpoint makes "
+                f"{(count, size)}: it is of another gallery; delete it and run `mstar index` again."
+            )
+
+
+def _asked(queries: Sequence[str | Query]) -> list[Query]:
+    """Texts with their styles.
+
+    Raises:
+        ValueError: one text where several are asked for: its letters would be queries.
+    """
+    if isinstance(queries, (str, Query)):
+        raise ValueError(f"expected a list of queries; got {queries!r} alone: use search.")
+    return [as_query(query) for query in queries]
+
+
+class Gallery:
+    """Images embedded once, and searched by text. Made by `embed` or `open`.
+
+    Hooks on the model are heard where it looks at images and reads texts, but for the points of
+    `mim` and `scores`: a gallery is compared in blocks.
+
+    Attributes:
+        images: as the processor takes them; those of a folder are opened when asked for.
+        names: of the images.
+        steps, tiles: T, and the levels of tiles.
+    """
+
+    def __init__(
+        self,
+        bench: Bench,
+        images: Sequence[Any],
+        names: Sequence[str],
+        steps: int,
+        tiles: Sequence[int],
+        parts: Sequence[Rows],
+    ):
+        self.bench = bench
+        self.images, self.names = images, tuple(names)
+        self.steps, self.tiles = steps, tuple(tiles)
+        self._vectors = Vectors(bench.model, parts)
+        self._tokens = TokenCache()
+
+    @classmethod
+    def embed(
+        cls,
+        bench: Bench,
+        images: Sequence[Any],
+        names: Sequence[str] | None = None,
+        steps: int | None = None,
+        batch_size: int = 16,
+        tiles: Sequence[int] | None = None,
+    ) -> "Gallery":
+        """A gallery in memory.
+
+        Args:
+            images: PIL images or uint8 arrays [H, W, 3].
+            names: of the images; None = image 0, image 1, …
+            steps, tiles: T and the levels of tiles; None = the checkpoint's.
+        """
+        if not len(images):
+            raise ValueError("a gallery needs at least one image.")
+        names = [f"image {i}" for i in range(len(images))] if names is None else names
+        if len(names) != len(images):
+            raise ValueError(f"got {len(images)} images and {len(names)} names: one name each.")
+        steps = bench.config.steps_from(steps)
+        tiles = bench.processor.tiles if tiles is None else check_tiles(tiles)
+        parts = []
+        with bench.evaluating():
+            for start in tqdm(range(0, len(images), batch_size), desc="gallery", leave=False):
+                batch = range(start, min(start + batch_size, len(images)))
+                photos = [images[i] for i in batch]
+                encoded = bench.encode_images(photos, steps, tiles)
+                kept = encoded.embeddings if bench.config.multi_word_branch else None
+                vision = VisionEmbeddings(kept, encoded.features, encoded.tiles)
+                parts.append(Rows(vision, torch.tensor(batch)))
+        return cls(bench, images, names, steps, tiles, parts)
+
+    @classmethod
+    def open(
+        cls,
+        folder: str | Path,
+        checkpoint: str | Path | None = None,
+        images: str | Path | None = None,
+    ) -> "Gallery":
+        """A gallery that `mstar index` made; its embeddings stay on disk until they are used.
+
+        Args:
+            checkpoint: None = the one it was made with, where it was then.
+            images: the folder of its images; None = where it was, seen from the gallery.
+
+        Raises:
+            FileNotFoundError: there is no gallery, or no such folder of images.
+            ValueError: it was made with another checkpoint, or it is broken or empty.
+        """
+        about = read_about(folder)
+        if images is not None and not Path(images).is_dir():
+            raise FileNotFoundError(f"there is no folder of images {images}.")
+        checkpoint = about.checkpoint if checkpoint is None else checkpoint
+        bench = load_checkpoint(checkpoint, default_device())
+        found = checkpoint_hash(checkpoint)
+        if found != about.sha256:
+            raise ValueError(
+                f"the gallery {folder} was made with {about.made_with}; {checkpoint} is "
+                f"{found[:12]}: name that checkpoint, or make a gallery with this one."
+            )
+        shards = read_shards(folder)
+        for shard in shards:
+            _check(shard, bench.config, about)
+        entries = sorted((e for shard in shards for e in shard.entries), key=lambda e: e.name)
+        if not entries:
+            raise ValueError(f"the gallery {folder} is empty: run `mstar index` again.")
+        place = {entry.name: i for i, entry in enumerate(entries)}
+        parts = [
+            Rows(shard.vision, torch.tensor([place[entry.name] for entry in shard.entries]))
+            for shard in shards
+        ]
+        photos = _Files(Path(images or Path(folder, about.folder)), entries)
+        return cls(bench, photos, list(place), about.steps, about.tiles, parts)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def forget(self) -> None:
+        """Drop the image tokens that are kept for the next re-ranking."""
+        self._tokens.clear()
+
+    def scores(self, queries: Sequence[str | Query]) -> Tensor:
+        """Scores of the ranking by cosine, float32 [Q, B]: exact, over all steps.
+
+        The embeddings are read a block at a time, once for all queries; give many at once.
+        """
+        return self._scores(*self._encoded(_asked(queries)))
+
+    def reranked_scores(self, queries: Sequence[str | Query], ratio: float | None = None) -> Tensor:
+        """Scores after re-ranking, float32 [Q, B], whatever a search does by itself.
+
+        Args:
+            ratio: as of `search_many`; None = the configuration's `rerank_ratio`.
+        """
+        ratio = self.bench.config.rerank_ratio if ratio is None else ratio
+        return self._ranked(_asked(queries), ratio).scores
+
+    def search(
+        self,
+        query: str | Query,
+        style: str = "auto",
+        k: int | None = 10,
+        ratio: float | None = None,
+    ) -> list[Hit]:
+        """The best images for a text, best first; see `search_many`.
+
+        Args:
+            query: a text, or one with its style.
+            style: of a text; `auto` = named in it (`phrase:way out`) or guessed from it.
+
+        Raises:
+            ValueError: an unknown style, or a text without any word.
+        """
+        return self.search_many([as_query(query, style)], k, ratio)[0]
+
+    def search_many(
+        self, queries: Sequence[str | Query], k: int | None = 10, ratio: float | None = None
+    ) -> list[list[Hit]]:
+        """The k best images of each query, best first, by cosine and then by the matching head.
+
+        Equal scores are in the order of the images.
+
+        Args:
+            queries: texts with their styles; a str is read as `search` reads it.
+            k: how many; None = all.
+            ratio: share of the gallery that is re-ranked, see `rerank_count`; 0 = none; None =
+                the configuration's where its `rerank_weight` is above 0, else none. The matching
+                probability counts with that weight, and with 1 where it is 0. An image that cannot
+                be opened, is gone or has changed keeps its cosine; a warning names it.
+        """
+        if k is not None and k < 1:
+            raise ValueError(f"k must be 1 or more; got {k}.")
+        ranked = self._ranked(_asked(queries), ratio)
+        k = len(self) if k is None else k
+        best = [scores.argsort(descending=True, stable=True)[:k] for scores in ranked.scores]
+        return [ranked.hits(i, images) for i, images in enumerate(best)]
+
+    def explain(
+        self, query: str | Query, image: int | str, style: str = "auto", ratio: float | None = None
+    ) -> Explanation:
+        """Why an image stands where it does.
+
+        Args:
+            query, style, ratio: as for `search`.
+            image: its index or its name.
+
+        Raises:
+            ValueError: there is no such image, or see `search`.
+        """
+        return self.explain_each(query, [image], style, ratio)[0]
+
+    def explain_each(
+        self,
+        query: str | Query,
+        images: Sequence[int | str],
+        style: str = "auto",
+        ratio: float | None = None,
+    ) -> list[Explanation]:
+        """`explain` for several images, at the cost of one search."""
+        asked = as_query(query, style)
+        places = [self._index(image) for image in images]
+        ranked = self._ranked([asked], ratio)
+        hits = ranked.hits(0, torch.tensor(places, dtype=torch.long))
+        return [self._explained(asked, ranked, hit) for hit in hits]
+
+    def _explained(self, asked: Query, ranked: Ranked, hit: Hit) -> Explanation:
+        kind, values = ranked.values(hit.image)
+        vision = self._vectors.of(torch.tensor([hit.image]))
+        words = contributions(self.bench, asked, vision)
+        texts = [asked, *(Query(one.word, "word") for one in words)]
+        photo, looked = self.images[hit.image], {"pve_steps": self.steps, "tiles": self.tiles}
+        trace = self.bench.trace(photo, texts, **looked)
+        best, *others = values.flatten().sort(descending=True).values.tolist()
+        lead = best - others[0] if others else nan
+        return Explanation(asked, hit, kind, values, lead, words, trace)
+
+    def _ranked(self, queries: Sequence[Query], ratio: float | None) -> Ranked:
+        config = self.bench.config
+        if ratio is None:
+            ratio = config.rerank_ratio if config.rerank_weight else 0
+        if not 0 <= ratio <= 1:
+            raise ValueError(f"the share to re-rank is from 0 to 1; got {ratio}.")
+        texts, is_word = self._encoded(queries)
+        cosine = self._scores(texts, is_word)
+        final, probability = cosine, torch.full_like(cosine, nan)
+        bar = tqdm(total=len(queries), desc="re-ranking", unit="query", leave=False, delay=1)
+        lost: dict[int, str] = {}
+
+        def matched(number: int, best: Tensor) -> Tensor:
+            tiles = self._matched_tiles(texts, is_word, number, best)
+            probability[number, best] = self._match(queries[number], best, tiles, lost)
+            bar.update()
+            return probability[number, best].nan_to_num(0)
+
+        with bar, self.bench.evaluating():
+            if ratio:
+                final = rerank(cosine, matched, ratio, config.rerank_weight or 1.0)
+        if lost:
+            whys = list(lost.values())
+            more = f" (and {len(whys) - 3} more)" * (len(whys) > 3)
+            warnings.warn(
+                f"{len(whys)} of the best images could not be looked at again and are ranked by "
+                f"cosine alone: {' '.join(whys[:3])}{more}",
+                stacklevel=3,
+            )
+        return Ranked(self._vectors, self.names, texts, is_word, cosine, final, probability)
+
+    def _encoded(self, queries: Sequence[Query]) -> tuple[TextEncoding, Tensor]:
+        if not queries:
+            raise ValueError("a search needs at least one query.")
+        with self.bench.evaluating():
+            return self.bench.encode_texts(queries)
+
+    @torch.no_grad()
+    def _scores(self, texts: TextEncoding, is_word: Tensor) -> Tensor:
+        scores = torch.empty(len(is_word), len(self))
+        bar = tqdm(total=len(self), desc="search", unit="image", leave=False, delay=1)
+        with bar, self.bench.evaluating():
+            for block in self._vectors.blocks(is_word):
+                scores[:, block.images] = (
+                    self.bench.model.score(block.vision, texts, is_word).float().cpu()
+                )
+                bar.update(len(block.images))
+        wrong = (~scores.isfinite()).any(0).nonzero()
+        if len(wrong):
+            name = self.names[int(wrong[0])]
+            raise ValueError(f"the embeddings of {name} are no numbers: embed the gallery anew.")
+        return scores
+
+    @torch.no_grad()
+    def _matched_tiles(
+        self, texts: TextEncoding, is_word: Tensor, number: int, images: Tensor
+    ) -> Tensor:
+        """The tiles at which the matching pass looks for one of the texts, int64 [k, K]."""
+        one = slice(number, number + 1)
+        vision = self._vectors.of(images)
+        return self.bench.model.matched_tiles(vision, texts.of(one), is_word[one])[0].cpu()
+
+    @torch.no_grad()
+    def _match(self, query: Query, images: Tensor, tiles: Tensor, lost: dict[int, str]) -> Tensor:
+        """Probability that the text is in these images, by the matching head, [k]; NaN if `lost`.
+
+        Args:
+            tiles: int64 [k, K], at which it looks.
+            lost: image -> why it cannot be opened; filled here.
+        """
+        data = self.bench.inputs(texts=query)
+        run, found = hooking.active(self.bench.model), []
+        at_once = max(1, _MATCHED_AT_ONCE // tile_count(self.tiles))
+        for some, looked in zip(images.split(at_once), tiles.split(at_once), strict=True):
+            opened = self._opened(
+                [i for i in some.tolist() if run is not None or i not in self._tokens], lost
+            )
+            there = torch.tensor([i not in lost for i in some.tolist()])
+            found.append(torch.full((len(some),), nan))
+            if not there.any():
+                continue
+            encode = partial(self._encode, opened)
+            chosen = some[there].tolist()
+            # what a hook changed must not outlive it
+            tokens = encode(chosen) if run is not None else self._tokens.get(chosen, encode)
+            tokens = tokens[torch.arange(len(chosen))[:, None], looked[there]]
+            pairs = (data[name].expand(len(chosen), -1) for name in ("input_ids", "attention_mask"))
+            logits = self.bench.model.match(tokens, *pairs, run)
+            found[-1][there] = logits.softmax(-1)[:, 1].float().cpu()
+        return torch.cat(found)
+
+    def _opened(self, images: Sequence[int], lost: dict[int, str]) -> dict[int, Any]:
+        """These images; of what cannot be opened `lost` says why."""
+        opened = {}
+        for image in images:
+            try:
+                if image not in lost:
+                    opened[image] = self.images[image]
+            except (ValueError, OSError) as error:
+                lost[image] = said(error) if isinstance(error, OSError) else str(error)
+        return opened
+
+    @torch.no_grad()
+    def _encode(self, opened: Mapping[int, Any], images: Sequence[int]) -> Tensor:
+        """f₀ of these images, [n, V, N, D]."""
+        photos = [opened[image] for image in images]
+        pixels = self.bench.pixels(photos, self.tiles)
+        count = pixels.shape[1]
+        heard = hooking.of_tiles(hooking.active(self.bench.model), count)
+        return self.bench.model.vision(pixels.flatten(0, 1), heard)[0].unflatten(0, (-1, count))
+
+    def _index(self, image: int | str) -> int:
+        if isinstance(image, str):
+            forms = (image, *(unicodedata.normalize(form, image) for form in ("NFC", "NFD")))
+            name = next((one for one in forms if one in self.names), None)
+            if name is None:
+                raise ValueError(f"the gallery has no image {image!r}.")
+            return self.names.index(name)
+        if not 0 <= image < len(self):
+            raise ValueError(f"the gallery has images 0 to {len(self) - 1}; got {image}.")
+        return image

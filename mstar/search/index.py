@@ -1,0 +1,344 @@
+"""Embedding a folder of images once, and again only what changed; `shards` is how it is kept.
+
+What a run that was stopped had written stays, and the next run goes on from there.
+"""
+
+import hashlib
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+from tqdm.auto import tqdm
+
+from mstar.files import said
+from mstar.io.bench import Bench
+from mstar.io.checkpoints import checkpoint_hash, default_device, load_checkpoint, load_config
+from mstar.io.images import MAX_BYTES, UnreadableImage, decode_image, is_image_file, why_unopened
+from mstar.search.store import (
+    ABOUT,
+    TEMPORARY,
+    About,
+    Entry,
+    ShardWriter,
+    check_regular,
+    read_about,
+    shard_paths,
+    stored,
+    take,
+    warn_of_strangers,
+    write_about,
+    write_shard,
+)
+from mstar.tiles import check_tiles
+
+try:
+    import fcntl
+except ImportError:  # Windows: two runs at once are not noticed
+    fcntl = None
+
+_LOCK = ".lock"
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """What `index_folder` did.
+
+    Attributes:
+        images: now in the gallery.
+        embedded, kept, dropped: made now; unchanged; changed or gone since the last time.
+        unreadable: name -> why it was left out.
+        others: files that are no images: suffix -> how many.
+    """
+
+    images: int
+    embedded: int
+    kept: int
+    dropped: int
+    unreadable: dict[str, str]
+    others: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What lies in a folder of images, and in the folders below it and behind links.
+
+    Attributes:
+        images: paths within it, sorted.
+        unopened: name -> why it is not opened, though it may be a photograph.
+        others: files that are no images: suffix -> how many.
+    """
+
+    images: list[str]
+    unopened: dict[str, str]
+    others: dict[str, int]
+
+
+def index_folder(
+    checkpoint: str | Path,
+    images: str | Path,
+    gallery: str | Path,
+    steps: int | None = None,
+    batch_size: int = 16,
+    tiles: Sequence[int] | None = None,
+) -> Indexed:
+    """Embed all images of a folder, subfolders too, that the gallery does not have yet.
+
+    Files that cannot be read are listed and left out; hidden ones are passed over. Links are
+    followed, each folder once. After an error or an interruption what was embedded until then is
+    kept; if that is nothing, so is no folder that was not there.
+
+    Args:
+        checkpoint: a checkpoint folder.
+        gallery: a new or empty folder, or a gallery made with the same checkpoint.
+        steps: T; None = the configuration's.
+        batch_size: images at once.
+        tiles: levels, see `mstar.tiles`; None = the configuration's.
+
+    Raises:
+        FileNotFoundError: there is no such folder of images, or no image in it.
+        OSError: a subfolder cannot be read, or the gallery cannot be written.
+        ValueError: the gallery's folder holds something else, a gallery made otherwise or one that
+            another run is writing; no image could be read.
+    """
+    images, gallery = Path(images), Path(gallery)
+    found = look_through(images)
+    config = load_config(checkpoint)
+    steps = config.steps if steps is None else steps
+    tiles = config.tiles if tiles is None else check_tiles(tiles)
+    if steps < 0 or batch_size < 1:
+        raise ValueError(
+            f"steps (T) must be 0 or more and batch-size 1 or more; got {steps} and {batch_size}."
+        )
+    folder = os.path.relpath(images.resolve(), gallery.resolve())
+    about = About(
+        str(Path(checkpoint).resolve()), checkpoint_hash(checkpoint), steps, tiles, folder
+    )
+    _check(gallery, about)  # before anything is put into a folder that may be none of ours
+    made = [folder for folder in (gallery, *gallery.parents) if not folder.exists()]
+    gallery.mkdir(parents=True, exist_ok=True)
+    try:
+        with _locked(gallery):
+            _check(gallery, about)  # again: another run may have just ended
+            warn_of_strangers(gallery)
+            for path in gallery.iterdir():
+                if TEMPORARY.fullmatch(path.name) and not path.is_dir():
+                    path.unlink()
+            try:
+                bench = load_checkpoint(checkpoint, default_device())
+                if not shard_paths(gallery):
+                    write_about(gallery, about)
+                return _update(bench, images, found, gallery, about, batch_size)
+            except BaseException:
+                if made and not shard_paths(gallery):
+                    for name in (ABOUT, _LOCK):  # the lock last, and while it is held
+                        (gallery / name).unlink(missing_ok=True)
+                raise
+    finally:
+        for folder in made:  # those that are empty: nothing came of it
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def _update(
+    bench: Bench,
+    images: Path,
+    found: Found,
+    gallery: Path,
+    about: About,
+    batch_size: int,
+) -> Indexed:
+    names = found.images
+    kept, dropped = _keep_unchanged(gallery, images, set(names))
+    unreadable: dict[str, str] = {}
+    todo = [name for name in names if name not in kept]
+    writer = ShardWriter(gallery, keep_embeddings=bench.config.multi_word_branch)
+    batches = [todo[i : i + batch_size] for i in range(0, len(todo), batch_size)]
+    try:
+        with bench.evaluating():
+            for batch in tqdm(batches, desc="images", unit="batch", disable=not batches):
+                entries, photos = _read(images, batch, unreadable)
+                if photos:
+                    encoded = bench.encode_images(photos, about.steps, about.tiles)
+                    writer.add(entries, encoded)
+    except BaseException:
+        with suppress(Exception):  # what happened first is what has to be said
+            writer.close()
+            write_about(gallery, replace(about, unreadable=unreadable | found.unopened))
+        raise
+    writer.close()
+    done = len(todo) - len(unreadable)
+    unreadable = unreadable | found.unopened
+    write_about(gallery, replace(about, unreadable=unreadable))
+    if not kept and not done:
+        (gallery / ABOUT).unlink()  # nothing to search in
+        name, why = next(iter(unreadable.items()))
+        count = len(names) + len(found.unopened)
+        raise ValueError(f"none of the {count} images of {images} can be read; {name}: {why}")
+    return Indexed(len(kept) + done, done, len(kept), dropped, unreadable, found.others)
+
+
+def image_names(folder: str | Path) -> list[str]:
+    """All image files below a folder that can be opened: paths within it, sorted.
+
+    Raises:
+        FileNotFoundError, OSError: see `look_through`.
+    """
+    return look_through(folder).images
+
+
+def look_through(folder: str | Path) -> Found:
+    """What lies below a folder. Images are told by their suffix, else by what is in them.
+
+    Links to folders are followed, each folder once: at its own place if that is below the folder.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or nothing in it that may be a photograph.
+        OSError: a subfolder cannot be read: without its images it would look as if they were gone.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder of images {folder}.")
+    images, unopened, others = [], {}, Counter()
+    for path in _files_below(folder):
+        name = path.relative_to(folder).as_posix()
+        if why := why_unopened(path):
+            unopened[name] = why
+            continue
+        try:
+            taken = is_image_file(path) or not path.exists()  # a link to nowhere is to be named
+        except OSError:
+            taken = True
+        if taken:
+            images.append(name)
+        else:
+            others[path.suffix.lower()] += 1
+    if not images and not unopened:
+        seen = f", but {count_others(others)}" if others else ""
+        raise FileNotFoundError(
+            f"there is no image in {folder}{seen}: expected photographs as .jpg, .png, .webp, .tif."
+        )
+    return Found(sorted(images), dict(sorted(unopened.items())), dict(sorted(others.items())))
+
+
+def count_others(others: Mapping[str, int]) -> str:
+    """3 .txt, 1 without a suffix"""
+    return ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in others.items())
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Every file but hidden ones; folders behind links come last, and none comes twice."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    seen, links = set(), [folder]
+    while links:
+        start = links.pop(0)
+        for place, folders, found in os.walk(start, onerror=refuse):
+            about = os.stat(place)
+            if (about.st_dev, about.st_ino) in seen:
+                folders.clear()
+                continue
+            seen.add((about.st_dev, about.st_ino))
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            linked = [name for name in folders if os.path.islink(os.path.join(place, name))]
+            links += [Path(place, name) for name in linked]
+            yield from (Path(place, name) for name in sorted(found) if not name.startswith("."))
+
+
+@contextmanager
+def _locked(gallery: Path) -> Iterator[None]:
+    """The gallery for one run alone, where the system has locks; a killed run's is released.
+
+    Raises:
+        ValueError: another run has it.
+    """
+    check_regular(gallery / _LOCK)  # a pipe would wait for ever, a link lead elsewhere
+    with (gallery / _LOCK).open("ab") as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ValueError(
+                    f"the gallery {gallery} is being written by another run: wait for it, or give "
+                    "another folder."
+                ) from None
+            except OSError:  # some network file systems have no locks
+                pass
+        yield
+
+
+def _check(gallery: Path, about: About) -> None:
+    """See that the folder is new or empty, or a gallery that was made in the same way.
+
+    One without any shard may become another.
+    """
+    if gallery.exists() and not gallery.is_dir():
+        raise ValueError(f"{gallery} is a file: a gallery is a folder.")
+    if not (gallery / ABOUT).exists():
+        found = [path.name for path in gallery.iterdir()] if gallery.exists() else []
+        if any(name != _LOCK and not TEMPORARY.fullmatch(name) for name in found):
+            raise ValueError(f"{gallery} is not empty and holds no gallery: give a new folder.")
+        return
+    made = read_about(gallery)
+    if not shard_paths(gallery):
+        return
+    if (made.sha256, made.steps, made.tiles) != (about.sha256, about.steps, about.tiles):
+        raise ValueError(
+            f"the gallery {gallery} was made with {made.made_with}, not with {about.made_with}: "
+            "give a new folder."
+        )
+    if made.folder != about.folder:
+        raise ValueError(
+            f"the gallery {gallery} is of the images in {made.folder}, seen from there, not in "
+            f"{about.folder}: give a new folder."
+        )
+
+
+def _keep_unchanged(gallery: Path, images: Path, names: set[str]) -> tuple[set[str], int]:
+    """Drop from the shards what changed or is gone; the names that stay, and how many went."""
+    kept: set[str] = set()
+    dropped = 0
+    for shard, newest in stored(gallery):
+        listed = {row: shard.entries[row] for row in newest}
+        now = {row: one.now(images) for row, one in listed.items() if one.name in names}
+        rows = [row for row, entry in now.items() if entry is not None]
+        entries = tuple(entry for entry in now.values() if entry is not None)
+        kept.update(entry.name for entry in entries)
+        dropped += len(newest) - len(rows)
+        if not rows:
+            shard.path.unlink()
+        elif entries != shard.entries:
+            write_shard(shard.path, entries, take(shard, rows).vision)
+    return kept, dropped
+
+
+def _read(
+    folder: Path, names: Sequence[str], unreadable: dict[str, str]
+) -> tuple[list[Entry], list[Image.Image]]:
+    """Open some images; what cannot be opened is noted.
+
+    Every file is read once: the hash is of what is embedded, even if it is being changed.
+    """
+    entries, photos = [], []
+    for name in names:
+        path = folder / name
+        try:
+            about = path.stat()  # before reading: a change while we read is one after it
+            if not stat.S_ISREG(about.st_mode) or about.st_size > MAX_BYTES:
+                raise UnreadableImage(f"{path} is no file of at most {MAX_BYTES} bytes.")
+            content = path.read_bytes()
+            photos.append(decode_image(BytesIO(content), path))
+            digest = hashlib.sha256(content).hexdigest()
+            entries.append(Entry(name, len(content), about.st_mtime_ns, digest))
+        except UnreadableImage as error:
+            unreadable[name] = str(error)
+        except OSError as error:
+            unreadable[name] = said(error)
+    return entries, photos

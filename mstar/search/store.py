@@ -1,0 +1,366 @@
+"""The layout of a gallery on disk.
+
+    GALLERY/gallery.json           what made it, and which files could not be read
+    GALLERY/00000.safetensors …    shards: vision embeddings in half precision
+    GALLERY/.lock                  held by the run that writes
+
+A shard's header lists its images, so that list and numbers are one file, and take their place
+together. Where a name stands in several shards, the newest counts: the one of the highest number.
+"""
+
+import hashlib
+import json
+import os
+import re
+import stat
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mstar import files
+from mstar.model.outputs import ImageEncoding, VisionEmbeddings
+from mstar.tiles import check_tiles, tile_count
+
+ABOUT = "gallery.json"
+_FORMAT = 2  # 1 had no tiles
+_SHARD = re.compile(r"[0-9]{5,}\.safetensors")
+#: What `files.replacing` leaves of a run that was killed.
+TEMPORARY = re.compile(r"\.([0-9]{5,}\.safetensors|gallery\.json)\.\w+\.(safetensors|json)")
+#: Bytes of a shard, about: what a run loses at most that is killed, or stopped while it writes,
+#: and what an update rewrites.
+_SHARD_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An image file as it was when it was embedded.
+
+    Attributes:
+        name: its path within the folder of images, with `/`.
+        size, modified: in bytes, and the time of the last change in ns.
+        sha256: of the file.
+    """
+
+    name: str
+    size: int
+    modified: int
+    sha256: str
+
+    def now(self, folder: Path) -> "Entry | None":
+        """The entry as it has to be now; None if the file is gone or has another content.
+
+        Raises:
+            OSError: the file cannot be looked at.
+        """
+        try:
+            path = files.as_stored(folder, self.name)
+            about = path.stat()
+            if not stat.S_ISREG(about.st_mode):
+                return None
+            if (about.st_size, about.st_mtime_ns) == (self.size, self.modified):
+                return self
+            if about.st_size != self.size or _sha256(path) != self.sha256:
+                return None
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return replace(self, modified=about.st_mtime_ns)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Some images of a gallery; whole shards are mapped from the file and read when used."""
+
+    path: Path
+    entries: tuple[Entry, ...]
+    vision: VisionEmbeddings
+
+
+@dataclass(frozen=True)
+class About:
+    """What a gallery was made with.
+
+    Attributes:
+        checkpoint, sha256: the folder of the checkpoint, and its hash.
+        steps: T.
+        tiles: levels, see `mstar.tiles`.
+        folder: of the images, seen from the gallery's own.
+        unreadable: name -> why it could not be embedded.
+    """
+
+    checkpoint: str
+    sha256: str
+    steps: int
+    tiles: tuple[int, ...]
+    folder: str
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def made_with(self) -> str:
+        tiles = ", ".join(map(str, self.tiles))
+        return f"{self.checkpoint} ({self.sha256[:12]}), T = {self.steps}, tiles {tiles}"
+
+
+class _Older(Exception):
+    """A format that this version does not read."""
+
+
+def read_about(gallery: str | Path) -> About:
+    """What a gallery was made with.
+
+    Raises:
+        FileNotFoundError: the folder holds no gallery.
+        ValueError: its `gallery.json` is broken or of another format.
+    """
+    path = Path(gallery, ABOUT)
+    if not os.path.lexists(path):
+        raise FileNotFoundError(f"{gallery} holds no gallery: make one with `mstar index`.")
+    check_regular(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if (found := content.pop("format")) != _FORMAT:
+            raise _Older if found == 1 else ValueError
+        about = About(**content | {"tiles": check_tiles(content["tiles"])})
+        texts = about.checkpoint, about.sha256, about.folder
+        if not all(isinstance(text, str) for text in texts) or type(about.steps) is not int:
+            raise ValueError
+        if about.steps < 0 or not isinstance(about.unreadable, dict):
+            raise ValueError
+        return about
+    except _Older:
+        raise ValueError(
+            f"the gallery {gallery} was made before images had tiles: make it anew with "
+            "`mstar index` in another folder."
+        ) from None
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise ValueError(
+            f"{path} is not what `mstar index` writes, or of another version: make the gallery "
+            "anew in another folder."
+        ) from None
+
+
+def write_about(gallery: Path, about: About) -> None:
+    """`gallery.json`."""
+    with files.replacing(gallery / ABOUT) as path:
+        content = {"format": _FORMAT, **asdict(about)}
+        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def read_shards(gallery: str | Path) -> list[Shard]:
+    """The shards of a gallery, in the order of their numbers; no name stands in them twice.
+
+    Raises:
+        FileNotFoundError: the folder holds no gallery.
+        ValueError: a shard is broken, or see `read_about`.
+    """
+    found = [take(shard, rows) for shard, rows in stored(Path(gallery)) if rows]
+    warn_of_strangers(Path(gallery))
+    return found
+
+
+def check_regular(path: Path) -> None:
+    """See that one of a gallery's files is a file, and no link: none leads out of a gallery.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return  # dropped meanwhile
+    if not stat.S_ISREG(mode):
+        kinds = ((stat.S_ISLNK, "a link"), (stat.S_ISDIR, "a folder"))
+        kind = next((said for is_kind, said in kinds if is_kind(mode)), "no regular file")
+        raise ValueError(
+            f"{path} is {kind}: a gallery has regular files alone; take it out of the gallery, and "
+            "run `mstar index` again."
+        )
+
+
+def shard_paths(gallery: Path) -> list[Path]:
+    """Its shards, in the order of their numbers.
+
+    Raises:
+        ValueError: something that is called so is no regular file.
+    """
+    paths = [path for path in gallery.iterdir() if _SHARD.fullmatch(path.name)]
+    for path in paths:
+        check_regular(path)
+    return sorted(paths, key=lambda path: (int(path.stem), path.name))
+
+
+def warn_of_strangers(gallery: Path) -> None:
+    """Name what lies in a gallery and is no file: nothing of it is read."""
+    strange = sorted(p.name for p in gallery.iterdir() if p.is_symlink() or not p.is_file())
+    if strange:
+        warnings.warn(
+            f"{gallery} holds {', '.join(strange[:3])}{' and more' * (len(strange) > 3)}, which "
+            f"{'is no file' if len(strange) == 1 else 'are no files'} of a gallery: passed over.",
+            stacklevel=3,
+        )
+
+
+def stored(gallery: Path) -> list[tuple[Shard, list[int]]]:
+    """The shards as they are on disk, and which rows of each count.
+
+    A name stands twice after a run that was stopped between two writes, or in a copied shard.
+    """
+    while True:
+        try:
+            return _stored(gallery)
+        except _Gone as gone:  # a run has just dropped it: what it left is another list
+            if gone.path in shard_paths(gallery):
+                raise ValueError(
+                    f"{gone.path} cannot be opened ({gone}): delete it, or let it be read."
+                ) from None
+
+
+def _stored(gallery: Path) -> list[tuple[Shard, list[int]]]:
+    about = read_about(gallery)
+    stored: list[tuple[Shard, list[int]]] = []
+    seen: set[str] = set()
+    for path in reversed(shard_paths(gallery)):
+        shard = _read_shard(path, about)
+        last = {entry.name: row for row, entry in enumerate(shard.entries)}
+        stored.append((shard, sorted(row for name, row in last.items() if name not in seen)))
+        seen.update(last)
+    return stored[::-1]
+
+
+def take(shard: Shard, rows: list[int]) -> Shard:
+    """Some rows of a shard; all of them stay mapped."""
+    if len(rows) == len(shard.entries):
+        return shard
+    whole = shard.vision
+    embeddings = None if whole.embeddings is None else whole.embeddings[rows]
+    entries = tuple(shard.entries[row] for row in rows)
+    return Shard(
+        shard.path, entries, VisionEmbeddings(embeddings, whole.features[rows], whole.tiles)
+    )
+
+
+class _Gone(Exception):
+    """A shard that was listed cannot be opened: it may not be there any more."""
+
+    def __init__(self, path: Path, why: str):
+        super().__init__(why)
+        self.path = path
+
+
+def _read_shard(path: Path, about: About) -> Shard:
+    try:
+        path.open("rb").close()  # of a file without permission the next line says it is not there
+        with safe_open(path, framework="pt") as stored:
+            listed = json.loads((stored.metadata() or {})["images"])
+            entries = tuple(_checked(Entry(**entry)) for entry in listed)
+            names = stored.keys()
+            tensors = {name: stored.get_tensor(name) for name in names}
+        tiles = tile_count(about.tiles)
+        vision = VisionEmbeddings(tensors.get("embeddings"), tensors["features"], tiles)
+        given = [one for one in (vision.features, vision.embeddings) if one is not None]
+        if not all(one.ndim == 3 and one.is_floating_point() for one in given):
+            raise ValueError("its numbers are of another kind")
+        if any(len(one) != len(entries) for one in given):
+            raise ValueError("it lists other images than it has numbers for")
+        vectors = vision.features.shape[1]
+        per_query = (about.steps + 1) * tiles
+        if not vectors or vectors % per_query or any(one.shape[1] != vectors for one in given):
+            raise ValueError("it has too few or too many vectors an image")
+    except OSError as error:
+        raise _Gone(path, (error.strerror or str(error)).lower()) from error
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(
+            f"{path} is broken ({error}): delete it and run `mstar index` again, which embeds its "
+            "images anew."
+        ) from None
+    return Shard(path, entries, vision)
+
+
+def _checked(entry: Entry) -> Entry:
+    """An entry that names a file within the folder of images; a header may be anybody's.
+
+    Raises:
+        ValueError: it names another, or is none.
+    """
+    texts, numbers = (entry.name, entry.sha256), (entry.size, entry.modified)
+    if not all(type(text) is str for text in texts) or any(type(n) is not int for n in numbers):
+        raise ValueError("what it says of an image is of another kind")
+    path = Path(entry.name)
+    if path.anchor or ".." in path.parts or not path.name or "\0" in entry.name:
+        raise ValueError(f"{entry.name!r} is no name of an image")
+    os.fsencode(entry.name)  # ValueError: half a character
+    return entry
+
+
+def write_shard(path: Path, entries: Sequence[Entry], vision: VisionEmbeddings) -> None:
+    """One shard; its tensors are of half precision, [n, …].
+
+    Raises:
+        OSError: it cannot be written, the disk is full.
+    """
+    tensors = {"features": vision.features}
+    if vision.embeddings is not None:
+        tensors["embeddings"] = vision.embeddings
+    # JSON in ASCII: a header is UTF-8, a file name may not be
+    listed = json.dumps([asdict(entry) for entry in entries])
+    with files.replacing(path) as part:
+        try:
+            save_file({n: t.contiguous() for n, t in tensors.items()}, part, {"images": listed})
+        except SafetensorError as error:
+            raise OSError(f"the gallery {path.parent} cannot be written: {error}.") from error
+
+
+class ShardWriter:
+    """Embedded images on their way to disk, a shard at a time."""
+
+    def __init__(self, gallery: Path, keep_embeddings: bool):
+        self.gallery, self.keep_embeddings = gallery, keep_embeddings
+        self.entries: list[Entry] = []
+        self.features: list[Tensor] = []
+        self.embeddings: list[Tensor] = []
+        self.bytes = 0
+        self.tiles = 1
+
+    def add(self, entries: Sequence[Entry], encoded: ImageEncoding) -> None:
+        features = _half(encoded.features, entries)
+        embeddings = [_half(encoded.embeddings, entries)] if self.keep_embeddings else []
+        self.entries += entries
+        self.tiles = encoded.tiles
+        self.features.append(features)
+        self.embeddings += embeddings
+        self.bytes += sum(one.numel() * one.element_size() for one in (features, *embeddings))
+        if self.bytes >= _SHARD_BYTES:
+            self.close()
+
+    def close(self) -> None:
+        """Write what has not been written yet."""
+        if not self.features:
+            return
+        numbers = [int(path.stem) for path in shard_paths(self.gallery)]
+        path = self.gallery / f"{max(numbers, default=-1) + 1:05}.safetensors"
+        embeddings = torch.cat(self.embeddings) if self.keep_embeddings else None
+        entries, vision = (
+            self.entries,
+            VisionEmbeddings(embeddings, torch.cat(self.features), self.tiles),
+        )
+        # before writing: what fails or is stopped there is not written a second time
+        self.entries, self.features, self.embeddings, self.bytes = [], [], [], 0
+        write_shard(path, entries, vision)
+
+
+def _half(values: Tensor, entries: Sequence[Entry]) -> Tensor:
+    half = values.to("cpu", torch.float16)
+    if not half.isfinite().all():
+        names = ", ".join(entry.name for entry in entries[:3])
+        raise ValueError(f"the checkpoint gives values that are no numbers for {names}.")
+    return half
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
