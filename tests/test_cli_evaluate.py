@@ -12,9 +12,9 @@ SMALL = {
         ["localisation", "--images", "60", "--per-style", "1", "--methods", "grad_cam"],
         "rank correlation",
     ),
-    "masks": (["masks", "sandbox-hard", "--images", "40"], "watershed, look 1"),
+    "masks": (["masks", "sandbox-hard", "--images", "40"], "best of the grid"),
     "patching": (["patching", "--images", "3", "--difficulty", "hard"], "mask of look 1"),
-    "salience": (["salience", "--images", "30"], "as much ground covered"),
+    "salience": (["salience", "--images", "30"], "as much ground"),
     "semantics": (["semantics", "--images", "40"], "multi_word_scoring_steps"),
 }
 

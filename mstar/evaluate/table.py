@@ -100,7 +100,8 @@ class Section:
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         for line in lines:
             line[:] = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        return "\n".join([self.title, *("  ".join(["", *line]).rstrip() for line in lines)])
+        said = [self.title, *("  ".join(["", *line]).rstrip() for line in lines)]
+        return "\n".join(filter(None, said))
 
 
 @dataclass(frozen=True)
