@@ -27,7 +27,9 @@ _PLACES = {
     "MstarProcessor": "io.processing.MstarProcessor",
     "HookError": "hooks.points.HookError",
 }
-_ROOMS = ("hooks", "model", "io", "data", "explain", "search", "evaluate", "experiments", "training")
+_ROOMS = (
+    "hooks", "model", "io", "data", "explain", "search", "evaluate", "experiments", "training",
+)  # fmt: skip
 
 __all__ = ["__version__", *_PLACES, *_ROOMS]
 

@@ -8,10 +8,11 @@ import torch
 from mstar.data.scenes import sandbox
 from mstar.experiments.salience import salience
 from mstar.experiments.semantics import compare_semantics
+from mstar.explain.assignment import weighted_maps
 from mstar.explain.attribution import METHODS, OCCLUSION_WINDOW, Scorer, attribute
-from mstar.explain.looks import embedding_maps, weighted_maps
-from mstar.hooks import points as hooking
+from mstar.explain.looks import embedding_maps
 from mstar.hooks.interventions import patch
+from mstar.hooks.run import active
 from mstar.io import embedded
 from mstar.io.bench import Bench
 from mstar.io.checkpoints import load_checkpoint
@@ -204,7 +205,7 @@ def test_hooks_are_heard_and_nothing_is_left(tiny, images):
         attribute(tiny, images[0], QUERIES[:1], ["occlusion"])  # also where gradients are off
         found = attribute(tiny, images[0], QUERIES[:1], ["attention_gradient"])
     assert found[0]["attention_gradient"].values.any()
-    assert hooking.active(model) is None
+    assert active(model) is None
     assert all(parameter.grad is None for parameter in model.parameters())
     assert not model.training
     assert not any(module._forward_hooks for module in model.modules())

@@ -42,7 +42,7 @@ def benchmark() -> Benchmark:
 
 def test_the_model_ranks_as_everywhere_and_its_parts_can_be_switched_off(tiny, benchmark):
     model, processor = tiny.model, tiny.processor
-    ranked = rank_benchmark(benchmark, model, processor, peers=("parts", "random"), seed=3)
+    ranked = rank_benchmark(benchmark, tiny, peers=("parts", "random"), seed=3)
     names = [run.name for run in ranked.runs]
     assert names == [
         "MSTAR",

@@ -8,8 +8,8 @@ from mstar.data.scenes import sandbox
 from mstar.evaluate.cases import cases
 from mstar.experiments import sweep as causal
 from mstar.experiments.sweep import Change, Row, case_scores, case_table, importance, sweep, units
-from mstar.hooks import points as hooking
 from mstar.hooks.interventions import ablate_queries, cover, patch
+from mstar.hooks.run import active
 from mstar.io.bench import Bench
 from mstar.texts import Query
 
@@ -58,7 +58,7 @@ def test_a_sweep_has_a_row_for_each_change_query_and_image(tiny, images):
     with torch.no_grad():
         covered = model(pixel_values=pixels, **ids).scores[0]
     assert table["covered", "exit", 1].score == pytest.approx(float(covered[1]), abs=1e-6)
-    assert hooking.active(model) is None
+    assert active(model) is None
 
 
 def test_units_are_all_there_and_named_by_place(tiny):
@@ -94,7 +94,7 @@ def test_a_unit_is_chosen_on_one_half_and_judged_on_the_other(tiny, found, monke
     count = len(found)
     odd = np.arange(count) % 2 == 1
 
-    def by_heart(model, processor, cases_, change):
+    def by_heart(bench, cases_, change):
         table = np.eye(count)
         for scene in range(count):  # what else answers is as good
             for row, case in enumerate(found):
@@ -143,7 +143,7 @@ def test_importance_runs_on_a_model_and_leaves_nothing(tiny, found):
         names = [change.name for change in units(tiny.model, kind)]
         assert list(result["loss"].by_name()) == names
         assert result["judged"]["AP"]["chosen"] in names and f"kind {kind}" in str(result)
-    assert hooking.active(tiny.model) is None and not tiny.model.training
+    assert active(tiny.model) is None and not tiny.model.training
     with pytest.raises(ValueError, match="four cases at least; got 3"):
         importance(tiny, found[:3])
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from mstar import MstarConfig, MstarModel
-from mstar.hooks import points as hooking
-from mstar.hooks.points import POINTS, HookError, Run, find_point, point_names
+from mstar.hooks.points import POINTS, HookError, find_point, point_names
 from mstar.hooks.record import estimate_bytes
+from mstar.hooks.run import Run, active, listening
 
 STEPS = 2
 NAMES = point_names(MstarConfig.tiny(), STEPS)
@@ -225,7 +225,7 @@ def test_off_means_no_call(model, full, monkeypatch):
 
     monkeypatch.setattr(Run, "__call__", never)
     monkeypatch.setattr(Run, "__init__", never)
-    assert hooking.active(model) is None
+    assert active(model) is None
     own = torch.tensor([[True, False, False], [False, True, True]])
     model(**full, own=own)
 
@@ -432,7 +432,7 @@ def test_nothing_survives_the_block(model, full, leave):
     before = plain(model, full).scores
     attributes = {id(module): set(vars(module)) for module in model.modules()}
     leave(model, full)
-    assert hooking.active(model) is None
+    assert active(model) is None
     assert torch.equal(plain(model, full).scores, before)
     for module in model.modules():
         assert set(vars(module)) == attributes[id(module)]
@@ -466,7 +466,7 @@ def test_two_threads_do_not_hear_each_other(model, full):
 
     def bystander():
         assert inside.wait(30)  # the other thread is in the middle of its forward pass
-        found["active"] = hooking.active(model)
+        found["active"] = active(model)
         found["bystander"] = plain(model, full).scores
         done.set()
 
@@ -513,7 +513,7 @@ def test_gradient_checkpointing_records_once_and_keeps_the_gradients(tiny, full)
         torch.manual_seed(0)
         calls.clear()
         run = Run(record=frozenset([point]))
-        with model.hooks({point: halve}), hooking.listening(model, run):
+        with model.hooks({point: halve}), listening(model, run):
             found.append((gradients(model, batch), run.recorded[point].detach()))
         assert set(calls) == {point}
         assert len(calls) == 1 + checkpointing, "checkpointing runs the layer once more"

@@ -10,8 +10,8 @@ from mstar.evaluate.grounding import coverage
 from mstar.experiments import patching as experiment
 from mstar.experiments.patching import apart, patching, sites
 from mstar.experiments.sweep import Change, scores
-from mstar.hooks import points as hooking
 from mstar.hooks.interventions import patch
+from mstar.hooks.run import active
 from mstar.io import embedded
 from mstar.io.bench import Bench
 from mstar.io.checkpoints import load_checkpoint
@@ -79,7 +79,7 @@ def test_everything_of_phi_under_all_tokens_would_be_the_other_run(tiny, pairs):
     assert torch.allclose(
         other, scores(Bench(model, processor), first, query, Change("plain")), atol=1e-6
     )
-    assert hooking.active(model) is None
+    assert active(model) is None
 
 
 def test_what_is_patched_where_and_from_which_scene(tiny, pairs, monkeypatch):

@@ -48,7 +48,7 @@ def as_pixels(tiny, scene):
 def test_the_salient_word_is_covered_and_the_neglected_one_asked(tiny, scenes, monkeypatch):
     asked, shown = [], []
 
-    def by_heart(model, processor, pixels, queries, change):
+    def by_heart(bench, pixels, queries, change):
         asked.append((queries, change))
         shown.append(next(s for s in scenes if (as_pixels(tiny, s) == pixels).all()))
         values = {"plain": (0.5, 0.8), "salient covered": (0.6, 0.4), "ground covered": (0.45, 0.8),
@@ -109,7 +109,7 @@ def test_most_attention_is_salient_and_least_is_neglected(tiny, scenes, monkeypa
     monkeypatch.setattr(
         experiment,
         "scores",
-        lambda *given: asked.append(given[3]) or torch.zeros(2, 1),
+        lambda *given: asked.append(given[2]) or torch.zeros(2, 1),
     )
     with model.hooks({"pve.0.attention_map": on_the_second}):
         salience(Bench(model, processor), [scene])

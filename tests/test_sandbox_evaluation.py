@@ -10,6 +10,7 @@ from mstar import MstarConfig, MstarModel, MstarProcessor
 from mstar.cli import __main__ as cli
 from mstar.data.scenes import sandbox
 from mstar.evaluate.sandbox import evaluate_sandbox, rankings, shortcuts
+from mstar.io.bench import Bench
 from mstar.io.processing import character_tokenizer
 from mstar.texts import Query
 
@@ -20,13 +21,14 @@ IMAGES = 40  # the fewest that hold the fewest queries
 def tiny():
     torch.manual_seed(0)
     config = MstarConfig.tiny()
-    return MstarModel(config).eval(), MstarProcessor.for_config(config, character_tokenizer())
+    processor = MstarProcessor.for_config(config, character_tokenizer())
+    return Bench(MstarModel(config).eval(), processor)
 
 
 @pytest.fixture(scope="module")
 def folder(tiny, tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoint")
-    for part in tiny:
+    for part in (tiny.model, tiny.processor):
         part.save_pretrained(folder)
     return folder
 

@@ -41,7 +41,7 @@ def _rendered(images: int, what: str) -> dict[str, dict[str, Any]]:
 
 
 def _benchmark(
-    name: str, folder: str | None, seed: int, images: int | None, **more: Any
+    name: str, seed: int, folder: str | None = None, images: int | None = None, **more: Any
 ) -> tuple["Benchmark", dict[str, Any]]:
     from mstar.data.benchmarks import load
 

@@ -20,7 +20,7 @@ from mstar.evaluate.cases import Case
 from mstar.evaluate.metrics import average_precisions, estimate, paired
 from mstar.evaluate.table import Column, Result, Section
 from mstar.hooks.interventions import ablate_heads, ablate_queries, cover, skip_layer
-from mstar.hooks.points import Hooks
+from mstar.hooks.run import Hooks
 from mstar.io.bench import Bench
 from mstar.model.modeling import MstarModel
 from mstar.texts import Query

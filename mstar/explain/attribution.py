@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from mstar.explain.looks import cross_attention
-from mstar.hooks import points as hooking
+from mstar.hooks.run import active
 from mstar.hooks.trace import Trace
 from mstar.io.bench import Bench
 from mstar.model.outputs import ImageEncoding
@@ -242,7 +242,7 @@ _CUT = (
 def _refuse_cut(asked: _Asked) -> None:
     """ValueError if a hook on the model cuts the way of the gradient to f₀."""
     scorer = asked.scorer
-    if hooking.active(scorer.model) is None:
+    if active(scorer.model) is None:
         return
     kept: list[Tensor] = []
     handle = scorer.tap.register_forward_hook(lambda tap, given, tokens: kept.append(tokens))

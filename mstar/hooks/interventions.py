@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
-from mstar.hooks.points import Hook, HookError, Names, pairs, select
+from mstar.hooks.points import HookError, Names, select
+from mstar.hooks.run import Hook, pairs
 from mstar.hooks.trace import Trace
 from mstar.tiles import in_tiles
 

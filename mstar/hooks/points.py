@@ -10,25 +10,28 @@ point is called at all.
 
 import difflib
 import re
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Protocol
-
-import torch
-from torch import Tensor
-
-if TYPE_CHECKING:
-    from mstar.model.configuration import MstarConfig
+from typing import Any, Protocol
 
 #: Largest T. The paper goes to 3; a mistyped number should not run for hours.
 MOST_STEPS = 64
 
 #: Which points to take: an exact name, a glob, a list of either, or a predicate on the name.
 Names = str | Iterable[str] | Callable[[str], bool]
+
+
+class Config(Protocol):
+    """What the names of a model's points depend on; `MstarConfig` is one."""
+
+    steps: int
+    vision_config: Any
+    qformer_config: Any
+    multi_word_branch: bool
+
+    @property
+    def cross_attention_layers(self) -> tuple[int, ...]: ...
 
 
 class HookError(ValueError):
@@ -119,7 +122,7 @@ def find_point(name: str) -> Point | None:
     return next((p for p in POINTS.values() if p.pattern.fullmatch(name)), None)
 
 
-def point_names(config: "MstarConfig", steps: int) -> list[str]:
+def point_names(config: Config, steps: int) -> list[str]:
     """Every concrete point of a model, in the order of the table, for T = `steps`."""
     names = []
     for point in POINTS.values():
@@ -135,7 +138,7 @@ def point_names(config: "MstarConfig", steps: int) -> list[str]:
     return names
 
 
-def _layers(point: Point, config: "MstarConfig") -> Iterable[int | None]:
+def _layers(point: Point, config: Config) -> Iterable[int | None]:
     if "{l}" not in point.name:
         return (None,)
     if point.name.startswith("vision."):
@@ -169,144 +172,3 @@ def unknown(name: str, available: list[str]) -> str:
     near = difflib.get_close_matches(name, available, n=3, cutoff=0.5)
     hint = f"near matches: {', '.join(near)}" if near else "model.hook_points() lists them all"
     return f"no hook point is called {name!r}; {hint}."
-
-
-class Hook(Protocol):
-    def __call__(self, value: Tensor, *, point: str) -> Tensor | None: ...
-
-
-@dataclass
-class Run:
-    """The listeners of one model in one block. `run(name, value)` is what a hook point calls.
-
-    Recording is by name and written once, so a forward that gradient checkpointing repeats
-    records nothing twice.
-    """
-
-    hooks: list[tuple[str, Hook]] = field(default_factory=list)
-    record: frozenset[str] = frozenset()
-    keep: Callable[[Tensor], Tensor] = lambda value: value
-    recorded: dict[str, Tensor] = field(default_factory=dict)
-    fired: set[str] = field(default_factory=set)
-    parent: "Run | None" = None
-
-    def __call__(self, name: str, value: Tensor, *, readonly: str | None = None) -> Tensor:
-        """Intervene, then record. `readonly` is the reason why nothing may be replaced here."""
-        if self.parent is not None:
-            value = self.parent(name, value, readonly=readonly)
-        for pattern, hook in self.hooks:
-            if fnmatchcase(name, pattern):
-                self.fired.add(pattern)
-                replacement = hook(value, point=name)
-                if replacement is not None:
-                    if readonly is not None:
-                        raise HookError(f"{name} cannot be replaced: {readonly}.")
-                    _check_replacement(name, value, replacement)
-                    value = replacement
-        if name in self.record and name not in self.recorded:
-            self.recorded[name] = self.keep(value)
-        return value
-
-    def wants(self, name: str) -> bool:
-        """Whether anybody listens here; for values that cost something to make."""
-        return (
-            name in self.record
-            or any(fnmatchcase(name, pattern) for pattern, _ in self.hooks)
-            or (self.parent is not None and self.parent.wants(name))
-        )
-
-
-@dataclass(frozen=True)
-class TiledRun:
-    """A run as φ, ψ and σ hear it, which take each tile for an image.
-
-    Whoever listens is given [batch, tile, …], also where there is one tile.
-    """
-
-    run: Run
-    tiles: int
-
-    def __call__(self, name: str, value: Tensor, *, readonly: str | None = None) -> Tensor:
-        heard = self.run(name, value.unflatten(0, (-1, self.tiles)), readonly=readonly)
-        return heard.flatten(0, 1)
-
-    def wants(self, name: str) -> bool:
-        return self.run.wants(name)
-
-
-def of_tiles(run: Run | None, tiles: int) -> TiledRun | None:
-    """The run for what works on tiles; None where nobody listens."""
-    return None if run is None else TiledRun(run, tiles)
-
-
-def _check_replacement(name: str, value: Tensor, replacement: object) -> None:
-    if not isinstance(replacement, Tensor):
-        raise HookError(
-            f"the hook on {name} must return a tensor or None; got {type(replacement).__name__}."
-        )
-    for what in ("shape", "dtype", "device"):
-        expected, got = getattr(value, what), getattr(replacement, what)
-        if expected != got:
-            if what == "shape":
-                expected, got = list(expected), list(got)
-            raise HookError(f"the hook on {name} must keep {what} {expected}; got {got}.")
-
-
-# Keyed by the model's identity: two models in one block do not hear each other's listeners.
-_active: ContextVar[Mapping[int, Run]] = ContextVar("mstar_hooks", default={})  # noqa: B039
-
-
-def active(model: object) -> Run | None:
-    """The listeners of this model in this thread or task, if any."""
-    runs = _active.get()
-    return runs.get(id(model)) if runs else None
-
-
-@contextmanager
-def listening(model: object, run: Run) -> Iterator[Run]:
-    """Let `run` hear every call of `model` inside the block; nothing survives it."""
-    run.parent = active(model)
-    token = _active.set({**_active.get(), id(model): run})
-    try:
-        # A compiled graph was traced without listeners: inside the block run the eager code.
-        with torch.compiler.set_stance("force_eager"):
-            yield run
-    finally:
-        _active.reset(token)
-
-
-#: Names or globs to functions; as pairs a name may come several times.
-Hooks = Mapping[str, Hook] | Iterable[tuple[str, Hook]]
-
-
-def pairs(functions: Hooks) -> list[tuple[str, Hook]]:
-    """Names or globs with their functions, in their order."""
-    return list(functions.items() if isinstance(functions, Mapping) else functions)
-
-
-@contextmanager
-def hooks(model: object, functions: Hooks) -> Iterator[Run]:
-    """`with hooks(model, {"pve.0.mask": fn}):` — names or globs to functions.
-
-    Raises:
-        HookError: a name that no point of this model has (near matches are listed).
-    Warns:
-        UserWarning: at the end of a block without error, for each hook that never fired.
-    """
-    listed = pairs(functions)
-    for name, _ in listed:
-        t = re.match(r"pve\.(\d+)\.", name)
-        step = int(t.group(1)) if t and len(t.group(1)) < 9 else 0
-        if t and not step <= MOST_STEPS:
-            raise HookError(f"{name!r} is of step {step}; T is at most {MOST_STEPS}.")
-        steps = max(model.config.steps, step)
-        select(name, point_names(model.config, steps))
-    run = Run(hooks=listed)
-    with listening(model, run):
-        yield run
-    for name in dict(listed):
-        if name not in run.fired:
-            warnings.warn(
-                f"the hook on {name!r} never fired: no forward pass in the block reached it.",
-                stacklevel=3,
-            )

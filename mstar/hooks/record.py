@@ -2,20 +2,15 @@
 
 import hashlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 import transformers
 from torch import Tensor
 
-from mstar.hooks import points as hooking
-from mstar.hooks.points import HookError, Names, Run, find_point
+from mstar.hooks.points import Config, HookError, Names, find_point, point_names, select
+from mstar.hooks.run import Run, listening
 from mstar.hooks.trace import Trace
-from mstar.model.configuration import MstarConfig
-
-if TYPE_CHECKING:
-    from mstar.model.modeling import MstarModel
-    from mstar.model.outputs import MstarOutput
 
 #: Hook points that pictures and explanations read (`mstar.explain.looks`, `widgets`).
 NEEDED = (
@@ -30,8 +25,17 @@ NEEDED = (
 BUDGET = 2**30
 
 
+class Model(Protocol):
+    """What can be recorded; `MstarModel` is one, which this room need not know."""
+
+    config: Any
+    dtype: torch.dtype
+
+    def __call__(self, **inputs: Any) -> Any: ...
+
+
 def run_with_trace(
-    model: "MstarModel",
+    model: Model,
     inputs: Mapping[str, Any],
     names: Names | None = None,
     *,
@@ -39,7 +43,7 @@ def run_with_trace(
     detach: bool = True,
     cpu: bool = True,
     seed: int | None = None,
-) -> "tuple[MstarOutput, Trace]":
+) -> tuple[Any, Trace]:
     """One forward pass, recorded.
 
     Args:
@@ -67,7 +71,7 @@ def run_with_trace(
             f"the images have {tiles} tiles each and nothing says where they lie: give tile_boxes, "
             "as the processor does."
         )
-    chosen = hooking.select(names, reached_points(model.config, steps, *given))
+    chosen = select(names, reached_points(model.config, steps, *given))
     _check_budget(model, inputs, chosen, steps, budget)
     if seed is not None:
         torch.manual_seed(seed)
@@ -80,7 +84,7 @@ def run_with_trace(
         return value.clone() if detach else value
 
     run = Run(record=frozenset(chosen), keep=keep)
-    with hooking.listening(model, run), torch.set_grad_enabled(torch.is_grad_enabled()):
+    with listening(model, run), torch.set_grad_enabled(torch.is_grad_enabled()):
         if detach:
             with torch.no_grad():
                 out = model(**inputs)
@@ -97,7 +101,7 @@ def run_with_trace(
     return out, Trace(run.recorded, grid, steps, _boxes(inputs, out), meta)
 
 
-def _boxes(inputs: Mapping[str, Any], out: "MstarOutput") -> Tensor | None:
+def _boxes(inputs: Mapping[str, Any], out: Any) -> Tensor | None:
     """Where the tiles of each image lie, [B, V, 4]; one tile is the whole unless it is said."""
     if out.images is None:
         return None
@@ -107,7 +111,7 @@ def _boxes(inputs: Mapping[str, Any], out: "MstarOutput") -> Tensor | None:
 
 
 def reached_points(
-    config: MstarConfig, steps: int, image: bool = True, text: bool = True, pairs: bool = False
+    config: Config, steps: int, image: bool = True, text: bool = True, pairs: bool = False
 ) -> list[str]:
     """The points that a run on such inputs reaches: no image, no PVE; no pairs, no matching."""
     reached = {
@@ -118,15 +122,13 @@ def reached_points(
         "scores": image and text,
         "itm": image and text and pairs,
     }
-    names = [name for name in hooking.point_names(config, steps) if reached[name.partition(".")[0]]]
+    names = [name for name in point_names(config, steps) if reached[name.partition(".")[0]]]
     if not config.multi_word_branch:
         names = [name for name in names if name != "mim.aggregator_attention"]
     return names
 
 
-def estimate_bytes(
-    model: "MstarModel", inputs: Mapping[str, Any], names: list[str], steps: int
-) -> int:
+def estimate_bytes(model: Model, inputs: Mapping[str, Any], names: list[str], steps: int) -> int:
     """Bytes that these concrete points will take."""
     config, pixels, ids = model.config, inputs.get("pixel_values"), inputs.get("input_ids")
     sizes = {
@@ -163,7 +165,7 @@ def estimate_bytes(
 
 
 def _check_budget(
-    model: "MstarModel", inputs: Mapping[str, Any], names: list[str], steps: int, budget: int
+    model: Model, inputs: Mapping[str, Any], names: list[str], steps: int, budget: int
 ) -> None:
     needed = estimate_bytes(model, inputs, names, steps)
     if needed > budget:

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 from transformers import BatchFeature
 
-from mstar.hooks import points as hooking
-from mstar.hooks.points import Hooks, Names, Run
+from mstar.hooks.points import Names
 from mstar.hooks.record import BUDGET, NEEDED
+from mstar.hooks.run import Hooks, Run, active
 from mstar.hooks.trace import Trace
 from mstar.io.images import listed, opened
 from mstar.io.processing import MstarProcessor
@@ -235,6 +235,6 @@ def without_hooks(model: MstarModel, what: str) -> None:
     Raises:
         ValueError: inside a block `with model.hooks(…)`.
     """
-    if hooking.active(model) is not None:
+    if active(model) is not None:
         raise ValueError(f"{what} also runs a changed copy of the model, which hears no hooks: "
                          "call it outside of `with model.hooks(…)`.")  # fmt: skip

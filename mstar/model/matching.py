@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import initialization as init
 
-from mstar.hooks.points import Run
+from mstar.hooks.run import Run
 from mstar.model.assignment import UNASSIGNED, assign_per_image, word_scores
 from mstar.model.configuration import MstarConfig
 from mstar.model.outputs import ImageEncoding, Similarity, TextEncoding, VisionEmbeddings

@@ -14,15 +14,15 @@ from transformers.models.blip_2.modeling_blip_2 import Blip2TextEmbeddings
 from transformers.models.siglip.modeling_siglip import SiglipVisionEmbeddings
 
 from mstar import distributed
-from mstar.hooks import points as hooking
 from mstar.hooks import record as tracing
-from mstar.hooks.points import Hooks, Names, Run
+from mstar.hooks.points import Names, point_names
+from mstar.hooks.run import Hooks, Run, active, hooks, of_tiles
 from mstar.hooks.trace import Trace
 from mstar.model.configuration import MstarConfig
 from mstar.model.losses import contrastive_loss, matching_loss, matching_pairs
 from mstar.model.matching import MultiInstanceMatching, MultiWordBranch
 from mstar.model.multimodal import MultimodalEncoder
-from mstar.model.outputs import ImageEncoding, MstarOutput, TextEncoding
+from mstar.model.outputs import ImageEncoding, MstarOutput, TextEncoding, check_shapes
 from mstar.model.recycling import SalientAttentionShift, progressive_vision_embedding
 from mstar.model.vision import VisionEncoder
 
@@ -96,7 +96,7 @@ class MstarModel(MultiInstanceMatching, PreTrainedModel):
         steps = self.config.steps_from(steps)
         if pixel_values.ndim < 5:  # one tile an image
             pixel_values = pixel_values[:, None]
-        tiles, heard = pixel_values.shape[1], hooking.of_tiles(run, pixel_values.shape[1])
+        tiles, heard = pixel_values.shape[1], of_tiles(run, pixel_values.shape[1])
         tokens, grid = self.vision(pixel_values.flatten(0, 1), heard, window)
         looks = progressive_vision_embedding(
             tokens, grid, steps, self.vision, self.multimodal, self.sas, self.config, heard
@@ -170,7 +170,7 @@ class MstarModel(MultiInstanceMatching, PreTrainedModel):
             self.vision.project(tokens.flatten(0, 1) if pairs is None else tokens),
             ids,
             mask,
-            hooking.of_tiles(run, passes),
+            of_tiles(run, passes),
             None if pairs is None else pairs.flatten(),
         )
         logits = self.itm_head(queries).mean(dim=1).unflatten(0, (-1, passes))  # [P, K, 2]
@@ -217,10 +217,10 @@ class MstarModel(MultiInstanceMatching, PreTrainedModel):
             matching: whether the loss has L_m, whose pass over 3·B pairs is the dearest part.
             hardness: of its negatives, see `losses.matching_pairs`.
         """
-        run = hooking.active(self)
+        run = active(self)
         if pixel_values is None and input_ids is None:
             raise ValueError("give pixel_values, input_ids, or both.")
-        _check_shapes(
+        check_shapes(
             pixel_values,
             input_ids,
             {"attention_mask": attention_mask, "is_word": is_word},
@@ -295,11 +295,11 @@ class MstarModel(MultiInstanceMatching, PreTrainedModel):
 
     def hook_points(self, steps: int | None = None) -> list[str]:
         """Names of every hook point for T = `steps` (None = the configuration's)."""
-        return hooking.point_names(self.config, self.config.steps_from(steps))
+        return point_names(self.config, self.config.steps_from(steps))
 
     def hooks(self, functions: Hooks) -> AbstractContextManager[Run]:
         """`with model.hooks({"pve.0.mask": fn}):`; see `mstar.hooks.points`."""
-        return hooking.hooks(self, functions)
+        return hooks(self, functions)
 
     def run_with_trace(
         self,
@@ -340,40 +340,6 @@ def _joined(images: ImageEncoding, texts: TextEncoding) -> tuple[ImageEncoding, 
         replace(images, embeddings=joined(images.embeddings), features=joined(images.features)),
         TextEncoding(joined(texts.embeddings), joined(texts.features)),
     )
-
-
-def _check_shapes(
-    pixel_values: Tensor | None,
-    input_ids: Tensor | None,
-    of_texts: Mapping[str, Tensor | None],
-    of_pairs: Mapping[str, Tensor | None],
-) -> None:
-    """See that what is given fits together, as broadcasting would hide what does not.
-
-    Raises:
-        ValueError: with what was expected and what came.
-    """
-
-    def check(name: str, value: Tensor | None, expected: tuple[int | None, ...]) -> None:
-        if value is None:
-            return
-        shape = tuple(value.shape)
-        if len(shape) != len(expected) or any(
-            e is not None and e != s for e, s in zip(expected, shape, strict=True)
-        ):
-            said = ", ".join("any" if size is None else str(size) for size in expected)
-            raise ValueError(f"{name} should have the shape [{said}]; got {list(shape)}.")
-
-    if pixel_values is not None and not len(pixel_values):
-        raise ValueError("pixel_values hold no image.")
-    if input_ids is None:
-        return
-    check("input_ids", input_ids, (None, None))
-    texts, length = input_ids.shape
-    check("attention_mask", of_texts["attention_mask"], (texts, length))
-    check("is_word", of_texts["is_word"], (texts,))
-    for name, value in of_pairs.items():
-        check(name, value, (None, texts))
 
 
 AutoConfig.register("mstar", MstarConfig)

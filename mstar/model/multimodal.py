@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, Blip2QFormerModel
 from transformers.models.blip_2.modeling_blip_2 import Blip2TextEmbeddings
 
-from mstar.hooks.points import Run, TiledRun
+from mstar.hooks.run import Run, TiledRun
 from mstar.model.configuration import MstarConfig
 
 Tap = Callable[[nn.Module, Tensor], Tensor]

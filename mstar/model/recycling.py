@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mstar.hooks.points import TiledRun
+from mstar.hooks.run import TiledRun
 from mstar.model.configuration import MstarConfig
 from mstar.model.multimodal import HIDDEN, MultimodalEncoder
 from mstar.model.vision import VisionEncoder

@@ -8,7 +8,7 @@ from transformers import SiglipVisionModel
 from transformers import initialization as init
 
 from mstar import distributed
-from mstar.hooks.points import TiledRun
+from mstar.hooks.run import TiledRun
 from mstar.model.configuration import MstarConfig
 
 #: Weights of red, green and blue in luminance (ITU-R BT.601).

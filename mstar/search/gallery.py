@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from mstar.explain.contributions import Contribution, contributions
 from mstar.files import as_stored, said
-from mstar.hooks import points as hooking
+from mstar.hooks.run import active, of_tiles
 from mstar.hooks.trace import Trace
 from mstar.io.bench import Bench
 from mstar.io.checkpoints import checkpoint_hash, default_device, load_checkpoint
@@ -386,7 +386,7 @@ class Gallery:
             lost: image -> why it cannot be opened; filled here.
         """
         data = self.bench.inputs(texts=query)
-        run, found = hooking.active(self.bench.model), []
+        run, found = active(self.bench.model), []
         at_once = max(1, _MATCHED_AT_ONCE // tile_count(self.tiles))
         for some, looked in zip(images.split(at_once), tiles.split(at_once), strict=True):
             opened = self._opened(
@@ -423,7 +423,7 @@ class Gallery:
         photos = [opened[image] for image in images]
         pixels = self.bench.pixels(photos, self.tiles)
         count = pixels.shape[1]
-        heard = hooking.of_tiles(hooking.active(self.bench.model), count)
+        heard = of_tiles(active(self.bench.model), count)
         return self.bench.model.vision(pixels.flatten(0, 1), heard)[0].unflatten(0, (-1, count))
 
     def _index(self, image: int | str) -> int:

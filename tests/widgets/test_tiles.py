@@ -11,7 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from mstar.explain.looks import canvas, explain_words, query_count, together
+from mstar.explain.assignment import explain_words
+from mstar.explain.looks import canvas, query_count, together
 from mstar.hooks.record import NEEDED
 from mstar.hooks.trace import Trace
 from mstar.io.bench import Bench

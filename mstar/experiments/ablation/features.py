@@ -15,7 +15,7 @@ from transformers import BatchFeature
 from mstar import files
 from mstar.data.lists.stream import Item, Items, Rendered, Stream
 from mstar.data.scenes import sandbox
-from mstar.hooks.points import TiledRun
+from mstar.hooks.run import TiledRun
 from mstar.io.bench import Bench
 from mstar.io.processing import MstarProcessor
 from mstar.model.vision import VisionEncoder
