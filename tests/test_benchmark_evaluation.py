@@ -199,15 +199,17 @@ def own(tmp_path):
 
 
 def test_evaluate_benchmark(own, tiny_checkpoint, capsys):
-    arguments = ["evaluate", "benchmark", "mqtr-word", str(own), "--checkpoint"]
+    arguments = ["evaluate", "benchmark", "mqtr-word", str(own), "--kept", str(own / "read.jsonl")]
+    arguments.append("--checkpoint")
     assert cli.main([*arguments, str(tiny_checkpoint), "--peers", "random", "parts"]) == 0
     printed = capsys.readouterr().out
-    assert "images 3, queries 2, steps 2" in printed and "] of 2\n" in printed
+    assert "images 3, queries 2" in printed and "steps 2" in printed and "] of 2\n" in printed
     assert "precision among the 3 best in %" in printed and "the most there can be" in printed
     assert "Intervals over fewer than 20 are narrower than they should be" in printed
     assert "without PVE (T = 0)" in printed and "images/s" in printed
     assert cli.main([*arguments, str(tiny_checkpoint), "--json", "--steps", "0"]) == 0
     found = json.loads(capsys.readouterr().out)
+    assert found["about"]["kept"] == str(own / "read.jsonl")
     assert found["about"]["steps"] == 0 and len(found["about"]["checkpoint"]) == 64
     runs = ["MSTAR", "MSTAR, re-ranked", "random"]
     assert [(row["group"], row["run"]) for row in found["sections"]["map"]] == [

@@ -117,7 +117,7 @@ def test_what_is_patched_where_and_from_which_scene(tiny, pairs, monkeypatch):
 
 
 def test_the_embedded_model_knows_the_word_where_the_word_is(pairs):
-    found = patching(Bench(*load_checkpoint(embedded.checkpoint())), pairs, steps=1)
+    found = patching(load_checkpoint(embedded.checkpoint()), pairs, steps=1)
     word, others = (
         found["restored"][f"φ, layer 0, {said}"] for said in ("the word's tokens", "as many others")
     )

@@ -1,4 +1,4 @@
-"""One result, four faces: the same rows as text, JSON, CSV and a page; nothing is lost or made up."""
+"""One result, four faces: the same rows as text, JSON, CSV and a page, and nothing made up."""
 
 import csv
 import io

@@ -246,7 +246,7 @@ def _runner(evaluation: Evaluation) -> Callable[[argparse.Namespace], None]:
         given["steps"] = bench.config.steps_from(args.steps)
         work = evaluation.run
         work = resolve_name(work) if isinstance(work, str) else work
-        asked = {name: value for name, value in given.items() if value is not None}
+        asked = {name: v for name, v in given.items() if v is not None and v is not False}
         try:
             result = work(bench, **asked)
         except ImportError as error:  # of a peer, which says how to install it

@@ -237,7 +237,7 @@ def _controls(
 
     def precisions(steps: int, listen: AbstractContextManager | None = None) -> Array:
         with listen or nullcontext():
-            scores = bench.scores(images, queries, steps=steps)
+            scores = bench.scores(images, queries, steps)
         return average_precisions(truth, scores)
 
     found = {

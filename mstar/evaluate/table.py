@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from jinja2 import Environment
@@ -202,6 +203,8 @@ def plain(value: Any) -> Any:
         return {str(name): plain(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(one) for one in value]
+    if isinstance(value, PurePath):
+        return str(value)
     return value.item() if hasattr(value, "item") else value  # numpy's numbers
 
 
