@@ -14,6 +14,8 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin
 
+from mstar.errors import UserError
+
 _SCALARS = {kind.__name__: kind for kind in (str, int, float, bool)}
 _TRUTHS = {"true": True, "false": False}
 
@@ -47,12 +49,12 @@ class Option:
         """One value as typed.
 
         Raises:
-            ValueError: it is none of this kind; the sentence says what is expected.
+            UserError: it is none of this kind; the sentence says what is expected.
         """
         try:
             return _TRUTHS[text.lower()] if self.scalar is bool else self.scalar(text)
         except (ValueError, KeyError):
-            raise ValueError(f"{self.name} must be {said(self.scalar)}; got {text!r}.") from None
+            raise UserError(f"{self.name} must be {said(self.scalar)}; got {text!r}.") from None
 
     def about(self) -> str:
         """The help with type and default, in words."""
@@ -72,11 +74,11 @@ def options(notebook: Path) -> list[Option]:
     """What the cell tagged `parameters` declares.
 
     Raises:
-        ValueError: there is no such cell, or a line of it is no `name: type = default`.
+        UserError: there is no such cell, or a line of it is no `name: type = default`.
     """
     tagged = [c for c in _cells(notebook) if "parameters" in c["metadata"].get("tags", [])]
     if not tagged:
-        raise ValueError(f"{notebook} has no cell tagged `parameters`.")
+        raise UserError(f"{notebook} has no cell tagged `parameters`.")
     source = _source(tagged[0])
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     comments = {t.start[0]: t.string.lstrip("# ") for t in tokens if t.type == tokenize.COMMENT}
@@ -88,7 +90,7 @@ def options(notebook: Path) -> list[Option]:
                 comment = comments.get(line.end_lineno, "")
                 found.append(Option(name, _kind(kind, default), default, comment))
             case _:
-                raise ValueError(f"{notebook}: {ast.unparse(line)!r} is no `name: type = default`.")
+                raise UserError(f"{notebook}: {ast.unparse(line)!r} is no `name: type = default`.")
     return found
 
 
@@ -120,10 +122,10 @@ def said(kind: Any) -> str:
     return names[kind]
 
 
-def unknown(name: str, known: Collection[str]) -> ValueError:
+def unknown(name: str, known: Collection[str]) -> UserError:
     """What to raise for a name that no parameter has; near matches are listed."""
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or known
-    return ValueError(f"unknown report parameter {name!r}; there is {', '.join(near)}.")
+    return UserError(f"unknown report parameter {name!r}; there is {', '.join(near)}.")
 
 
 def _kind(annotation: ast.expr, default: object) -> Any:
@@ -133,7 +135,7 @@ def _kind(annotation: ast.expr, default: object) -> Any:
             return _SCALARS[name] | None if default is None else _SCALARS[name]
         case ast.Subscript(value=ast.Name("list"), slice=ast.Name(name)) if name in _SCALARS:
             return list[_SCALARS[name]]
-    raise ValueError(f"a parameter cannot be of type {ast.unparse(annotation)!r}.")
+    raise UserError(f"a parameter cannot be of type {ast.unparse(annotation)!r}.")
 
 
 def _cells(notebook: Path) -> list[dict[str, Any]]:

@@ -7,6 +7,8 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
+from mstar.errors import UserError
+
 if TYPE_CHECKING:
     from mstar.data.benchmarks import Benchmark
     from mstar.data.scenes.difficulty import Difficulty
@@ -100,7 +102,7 @@ def _drawn(
     from mstar.data.scenes.sandbox import DIFFICULTIES
 
     if images < 1:
-        raise ValueError(f"images must be 1 or more; got {images}.")
+        raise UserError(f"images must be 1 or more; got {images}.")
     level = DIFFICULTIES[difficulty]
     return [draw(seed, index, "test", level) for index in range(images)], steps, seed
 
@@ -236,7 +238,7 @@ def _runner(evaluation: Evaluation) -> Callable[[argparse.Namespace], None]:
         files = {form: file for form in _FORMATS if (file := getattr(args, form))}
         for form, file in files.items():  # or say so now, not when all is done
             if Path(file).is_dir():
-                raise ValueError(f"{file} is a folder: --{form} names a file.")
+                raise UserError(f"{file} is a folder: --{form} names a file.")
         from mstar.io.checkpoints import checkpoint_hash, default_device, load_checkpoint
         from mstar.io.embedded import checkpoint
 
@@ -250,7 +252,7 @@ def _runner(evaluation: Evaluation) -> Callable[[argparse.Namespace], None]:
         try:
             result = work(bench, **asked)
         except ImportError as error:  # of a peer, which says how to install it
-            raise ValueError(str(error)) from error
+            raise UserError(str(error)) from error
         about = {**asked, **result.about, "checkpoint": checkpoint_hash(folder)}
         _print(replace(result, about=about), files)
 

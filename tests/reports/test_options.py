@@ -12,12 +12,12 @@ from typing import get_type_hints
 
 import papermill
 import pytest
-
-from mstar.cli import __main__ as cli
 from mstar.reports import runner
 from mstar.reports.options import Option, fits, options, said, title
 from mstar.reports.parameters import AblationReport, ImageReport
 from mstar.reports.table import REPORTS
+
+from mstar.cli import __main__ as cli
 
 FOLDER = Path(runner.__file__).parent
 
