@@ -413,7 +413,7 @@ def test_a_thing_holds_its_text_and_shows_on_its_ground(kind):
 
 def region(word, line, thing=None):
     square = np.zeros((4, 2))
-    return sandbox.Region(word, word, square, line, "Lato-Bold", 20.0, 90.0, True, True, thing)
+    return sandbox.Region(word, word, square, line, "Lato-Bold", 20.0, 90.0, thing)
 
 
 HAND_MADE = scenes.Scene(

@@ -64,9 +64,9 @@ def painted(monkeypatch):
                 super().__init__(*arguments)
                 made["scene"] = self
 
-            def obstruct(self, source):
+            def obstruct(self):
                 made["bare"] = self.picture.copy()
-                super().obstruct(source)
+                super().obstruct()
 
         monkeypatch.setattr(composition, "_Scene", Recorded)
         if not weather:

@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from mstar.data.scenes import labels, lexicon
 from mstar.data.scenes.difficulty import DIFFICULTIES, EASY, Difficulty
 from mstar.data.scenes.draw import fonts
-from mstar.data.scenes.draw.layout import Text
+from mstar.data.scenes.draw.brief import Brief, Text
 from mstar.data.scenes.lexicon import WordSource
 from mstar.data.scenes.scene import (
     Scene,
@@ -132,18 +132,12 @@ def gallery(
     plans += [(single,) for single in singles]
     plans += [()] * (images - len(plans))
     order = choice.permutation(images)
-    scenes = tuple(
-        compose(
-            generator("scene", "gallery", difficulty, seed, i),
-            difficulty,
-            True,
-            source,
-            plans[order[i]],
-            size,
-            backgrounds,
-        )
-        for i in tqdm(range(images), desc="gallery", disable=not progress)
-    )
+
+    def made(i: int) -> Scene:
+        rng = generator("scene", "gallery", difficulty, seed, i)
+        return compose(Brief(rng, difficulty, True, source, backgrounds), plans[order[i]], size)
+
+    scenes = tuple(map(made, tqdm(range(images), desc="gallery", disable=not progress)))
     wanted = _wanted(choice, scenes, words, planned, round(images * _QUERIES_OF_A_STYLE))
     where = _by_word(scenes)
     small = difficulty.small * len(scenes[0].image) / difficulty.base  # px
