@@ -276,7 +276,6 @@ def save(settings: RetrievalReport, ranked: RankedBenchmark) -> dict[str, Any]:
     Returns:
         where the page comes from.
     """
-    found = ranked.report().to_json()
     made = provenance(
         settings,
         benchmark=f"{ranked.benchmark.name}: {len(ranked.benchmark.images)} images, "
@@ -288,7 +287,7 @@ def save(settings: RetrievalReport, ranked: RankedBenchmark) -> dict[str, Any]:
         settings,
         made,
         headline(ranked.runs[0], ranked.benchmark),
-        lines=found["lines"],
+        sections=ranked.result().to_json()["sections"],
         queries=per_query(ranked.benchmark, ranked.runs),
     )
     return made
