@@ -9,21 +9,10 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from mstar.data.benchmarks import (
-    csvtr,
-    ctr,
-    ctw1500,
-    icdar2003,
-    icdar2015,
-    iiit_str,
-    load,
-    mqtr,
-    pstr,
-    readable,
-    svt,
-    total_text,
-    word_lists,
-)
+from mstar.data.benchmarks import by_image, load, readable
+from mstar.data.benchmarks.by_image import ctr, ctw1500, icdar2015, total_text
+from mstar.data.benchmarks.by_query import csvtr, iiit_str, mqtr, pstr
+from mstar.data.benchmarks.rectangles import icdar2003, svt
 from mstar.evaluate.grounding import coverage
 from mstar.io import images
 from mstar.io.decoding import UnreadableImage
@@ -401,8 +390,8 @@ def test_ctr(coco, monkeypatch):
     names = [f"images/COCO_train2014_{number:012}.jpg" for number in (2, 7, 11)]
     relevant = [[0, 1, 1], [1, 0, 1], [1, 0, 0], [0, 0, 1]]
     check_unplaced(ctr(coco), ["main st", "stop", "joe's", "a"], names, relevant)
-    assert word_lists._MOST_IMAGES == 10_000
-    monkeypatch.setattr(word_lists, "_MOST_IMAGES", 2)
+    assert by_image._MOST_IMAGES == 10_000
+    monkeypatch.setattr(by_image, "_MOST_IMAGES", 2)
     check_unplaced(ctr(coco), ["main st", "stop", "joe's"], names[:2], [[0, 1], [1, 0], [1, 0]])
 
 

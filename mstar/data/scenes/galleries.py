@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from tqdm.auto import tqdm
 
 from mstar.data.scenes import labels, lexicon
@@ -74,21 +73,6 @@ class Gallery:
     def images(self) -> list[np.ndarray]:
         """The images, uint8 [size, size, 3]."""
         return [made.image for made in self.scenes]
-
-    def write(self, folder: Path | str) -> None:
-        """Write images as 0000.png, … and everything else as gallery.json into a new folder."""
-        folder = Path(folder)
-        folder.mkdir(parents=True)
-        for i, image in enumerate(self.images):
-            Image.fromarray(image).save(folder / f"{i:04}.png")
-        listing = {
-            "hash": self.hash,
-            "seed": self.seed,
-            "difficulty": self.difficulty,
-            "scenes": [_scene_listing(made) for made in self.scenes],
-            "queries": [_query_listing(query) for query in self.queries],
-        }
-        (folder / "gallery.json").write_text(json.dumps(listing, indent=1), encoding="utf-8")
 
 
 def gallery(
@@ -276,22 +260,12 @@ def _on_any_thing(made: Scene, text: str) -> bool:
 
 
 def _scene_listing(made: Scene) -> dict:
-    return {
-        "labels": list(zip(made.texts, made.styles, strict=True)),
-        "things": made.things,
-        "regions": [
-            {
-                "word": region.word,
-                "drawn": region.drawn,
-                "polygon": region.polygon.round(2).tolist(),
-                "line": region.line,
-                "font": region.font,
-                "size": region.size,
-                "thing": region.thing,
-            }
-            for region in made.regions
-        ],
-    }
+    listed = ("word", "drawn", "polygon", "line", "font", "size", "thing")
+    regions = [{name: getattr(region, name) for name in listed} for region in made.regions]
+    for region in regions:
+        region["polygon"] = region["polygon"].round(2).tolist()
+    answered = list(zip(made.texts, made.styles, strict=True))
+    return {"labels": answered, "things": made.things, "regions": regions}
 
 
 def _query_listing(query: Query) -> dict:

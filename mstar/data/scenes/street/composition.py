@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from mstar.data.areas import polygon_area
 from mstar.data.scenes import lexicon
 from mstar.data.scenes.draw.brief import Brief, Text
 from mstar.data.scenes.draw.render import luma
@@ -154,7 +155,7 @@ class _Scene:
     def _sizes(self, sheet: plates.Sheet, homography: np.ndarray) -> list[float]:
         """The nominal size of every word as it is seen, by the root of its area."""
         return [
-            sheet.size * np.sqrt(pose.area(pose.project(homography, one)) / pose.area(one))
+            sheet.size * np.sqrt(polygon_area(pose.project(homography, one)) / polygon_area(one))
             for line in sheet.outlines
             for one in line
         ]
