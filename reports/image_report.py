@@ -26,8 +26,8 @@ from mstar.io.images import open_image
 from mstar.model.modeling import MstarModel
 from mstar.search.ranking import Rank, rank
 from mstar.texts import Query
-from widgets import figures
-from widgets.picture import Picture
+from mstar.widgets import figures
+from mstar.widgets.picture import Picture
 
 from .parameters import ImageReport, tiled
 from .provenance import provenance, write_metrics

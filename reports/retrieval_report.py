@@ -29,9 +29,9 @@ from mstar.evaluate.metrics import (
 )
 from mstar.io.checkpoints import default_device, load_checkpoint
 from mstar.tiles import tile_count
-from widgets import figures
-from widgets.figures.parts import place_said
-from widgets.picture import Picture
+from mstar.widgets import figures
+from mstar.widgets.figures.parts import place_said
+from mstar.widgets.picture import Picture
 
 from .parameters import tiled
 from .provenance import provenance, write_metrics

@@ -22,7 +22,7 @@ from mstar.io.checkpoints import load_checkpoint
 from mstar.training import Trainer, continued
 from tests.conftest import CHROMIUM, CHROMIUM_FLAGS
 from tests.jupyterlab import SETUP, Lab, served
-from widgets import TrainingMonitor
+from mstar.widgets import TrainingMonitor
 
 CELLS = {
     "explorer": "explorer = PveExplorer(trace, words)\nexplorer",

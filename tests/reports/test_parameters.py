@@ -10,7 +10,7 @@ from mstar.cli import __main__ as cli
 from mstar.data.scenes import samples
 from mstar.io import embedded
 from mstar.texts import parse_query
-from reports.parameters import ImageReport
+from mstar.reports.parameters import ImageReport
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from mstar.hooks.trace import Trace
 from mstar.model.assignment import assign
 from mstar.texts import Query
 from mstar.training.start import resize_images
-from widgets import (
+from mstar.widgets import (
     AssignmentInspector,
     Compare,
     MaskLab,
