@@ -14,7 +14,7 @@ from mstar.data.benchmarks.by_image import ctr, ctw1500, icdar2015, total_text
 from mstar.data.benchmarks.by_query import csvtr, iiit_str, mqtr, pstr
 from mstar.data.benchmarks.rectangles import icdar2003, svt
 from mstar.evaluate.grounding import coverage
-from mstar.io import images
+from mstar.io import decoding
 from mstar.io.decoding import UnreadableImage
 
 NAN = np.nan
@@ -638,7 +638,7 @@ def test_outlines_go_with_the_pixels(tmp_path, layout, kind, tag):
 def test_outlines_of_a_reduced_photograph(tmp_path, monkeypatch):
     path, loader = outlined_ctw1500(tmp_path)
     turned(path, 6)
-    monkeypatch.setattr(images, "WHOLE_PIXELS", 1000)
+    monkeypatch.setattr(decoding, "WHOLE_PIXELS", 1000)
     found = loader(tmp_path)
     assert found.images[0].size == (16, 32)
     assert sorted(map(tuple, found.polygons[0][0])) == [(8, 0), (8, 12), (16, 0), (16, 12)]

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-
 from mstar.widgets import AssignmentInspector, Compare, MaskLab, MultiWordView, PveExplorer, Search
 from mstar.widgets.picture import asset
 
