@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from mstar import distributed
-from mstar.data.lists.stream import Annotated
+from mstar.data.lists.photographs import Annotated
 from mstar.data.scenes import sandbox
 from mstar.io.bench import evaluating
 from mstar.io.checkpoints import load_checkpoint

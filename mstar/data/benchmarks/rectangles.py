@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mstar.data.benchmarks.areas import share
+from mstar.data.areas import share
 from mstar.data.benchmarks.base import Benchmark, assemble
 from mstar.data.benchmarks.places import data_set, file, has_folder
 from mstar.data.benchmarks.texts import (
@@ -40,10 +40,6 @@ def svt(folder: str | Path) -> Benchmark:
     names, in its order. Asked for is every tag, lower case without . # ! & $. Few words of each
     photograph are tagged (names of businesses nearby), so that some of what it shows counts as
     wrong.
-
-    Raises:
-        FileNotFoundError: `test.xml`, a folder of images or an image that is named is not there.
-        UserError: the XML is broken, or an image lies elsewhere.
     """
     folder = data_set(folder, "SVT: test.xml and test_images/ or img/")
     listing = file(folder, "test.xml", "SVT's list of words")
@@ -64,10 +60,6 @@ def icdar2003(folder: str | Path, most: int = 100) -> Benchmark:
 
     The released code has no loader for it. Asked for are the `most` most frequent words, by the
     rule of ICDAR 2015.
-
-    Raises:
-        FileNotFoundError: `words.xml` or an image that it names is not there.
-        UserError: the XML is broken, or names an image outside the folder.
     """
     folder = data_set(folder, "ICDAR 2003: words.xml and the folders that it names")
     listing = file(folder, "words.xml", "ICDAR 2003's list of words")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mstar.data.benchmarks.areas import polygon_area, share
+from mstar.data.areas import polygon_area, share
 from mstar.data.benchmarks.base import Benchmark
 
 

@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import accumulate
 
 import numpy as np
 
 from mstar.data.lists.photographs import Photographs
-from mstar.data.lists.stream import GOLDEN_RATIO, Data, Item, Items
-from mstar.data.scenes.scene import BLOCK
+from mstar.data.lists.stream import Data, Item, Items, which_of
 from mstar.errors import UserError
 
 
@@ -30,7 +28,7 @@ class Mixed:
 
     @cached_property
     def lexicon(self) -> tuple[str, ...]:
-        """Words that further wrong answers may be made of, of all parts."""
+        """The words of all parts."""
         return tuple(sorted({word for _, data in self.parts for word in data.lexicon}))
 
     @cached_property
@@ -49,12 +47,9 @@ class _Mixed:
     def __init__(self, asked: Mixed, seed: int, size: int, tiles: Sequence[int]):
         self.items = [data.open(seed, size, tiles) for _, data in asked.parts]
         total = sum(share for share, _ in asked.parts)
-        self.ends = list(accumulate(share / total for share, _ in asked.parts))
+        self.shares = [share / total for share, _ in asked.parts]
 
     def item(self, index: int, rng: np.random.Generator) -> Item:
-        # blocks stay together: the renderer keeps hard negatives in them; spread evenly
-        place = index // BLOCK * GOLDEN_RATIO % 1
-        which = next((i for i, end in enumerate(self.ends) if place < end), len(self.ends) - 1)
-        items = self.items[which]
+        items = self.items[which_of(self.shares, index)]
         # without an end: this very one; else any
         return items.item(index if items.count is None else int(rng.integers(items.count)), rng)

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from tqdm.auto import tqdm
 
 from mstar.data.scenes import labels, lexicon
 from mstar.data.scenes.difficulty import DIFFICULTIES, EASY, Difficulty
 from mstar.data.scenes.draw import fonts
-from mstar.data.scenes.draw.layout import Text
+from mstar.data.scenes.draw.brief import Brief, Text
 from mstar.data.scenes.lexicon import WordSource
 from mstar.data.scenes.scene import (
     Scene,
@@ -76,21 +75,6 @@ class Gallery:
         """The images, uint8 [size, size, 3]."""
         return [made.image for made in self.scenes]
 
-    def write(self, folder: Path | str) -> None:
-        """Write images as 0000.png, … and everything else as gallery.json into a new folder."""
-        folder = Path(folder)
-        folder.mkdir(parents=True)
-        for i, image in enumerate(self.images):
-            Image.fromarray(image).save(folder / f"{i:04}.png")
-        listing = {
-            "hash": self.hash,
-            "seed": self.seed,
-            "difficulty": self.difficulty,
-            "scenes": [_scene_listing(made) for made in self.scenes],
-            "queries": [_query_listing(query) for query in self.queries],
-        }
-        (folder / "gallery.json").write_text(json.dumps(listing, indent=1), encoding="utf-8")
-
 
 def gallery(
     seed: int,
@@ -133,18 +117,12 @@ def gallery(
     plans += [(single,) for single in singles]
     plans += [()] * (images - len(plans))
     order = choice.permutation(images)
-    scenes = tuple(
-        compose(
-            generator("scene", "gallery", difficulty, seed, i),
-            difficulty,
-            True,
-            source,
-            plans[order[i]],
-            size,
-            backgrounds,
-        )
-        for i in tqdm(range(images), desc="gallery", disable=not progress)
-    )
+
+    def made(i: int) -> Scene:
+        rng = generator("scene", "gallery", difficulty, seed, i)
+        return compose(Brief(rng, difficulty, True, source, backgrounds), plans[order[i]], size)
+
+    scenes = tuple(map(made, tqdm(range(images), desc="gallery", disable=not progress)))
     wanted = _wanted(choice, scenes, words, planned, round(images * _QUERIES_OF_A_STYLE))
     where = _by_word(scenes)
     small = difficulty.small * len(scenes[0].image) / difficulty.base  # px
@@ -283,22 +261,12 @@ def _on_any_thing(made: Scene, text: str) -> bool:
 
 
 def _scene_listing(made: Scene) -> dict:
-    return {
-        "labels": list(zip(made.texts, made.styles, strict=True)),
-        "things": made.things,
-        "regions": [
-            {
-                "word": region.word,
-                "drawn": region.drawn,
-                "polygon": region.polygon.round(2).tolist(),
-                "line": region.line,
-                "font": region.font,
-                "size": region.size,
-                "thing": region.thing,
-            }
-            for region in made.regions
-        ],
-    }
+    listed = ("word", "drawn", "polygon", "line", "font", "size", "thing")
+    regions = [{name: getattr(region, name) for name in listed} for region in made.regions]
+    for region in regions:
+        region["polygon"] = region["polygon"].round(2).tolist()
+    answered = list(zip(made.texts, made.styles, strict=True))
+    return {"labels": answered, "things": made.things, "regions": regions}
 
 
 def _query_listing(query: Query) -> dict:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mstar.data.scenes import lexicon
+from mstar.data.scenes.draw import fonts
 from mstar.data.scenes.draw.things import THINGS
 from mstar.errors import UserError
 from mstar.texts import STYLES
@@ -33,9 +35,17 @@ class Region:
     font: str
     size: float  # nominal font size in px: a capital is 0.7 of it
     contrast: float  # grey levels between the ink and the mean of its ground
-    seen_word: bool  # may the word occur in training?
-    seen_font: bool
     thing: str | None  # the thing the word is written on
+
+    @property
+    def seen_word(self) -> bool:
+        """Whether the word may occur in training."""
+        return self.word not in lexicon.unseen_words()
+
+    @property
+    def seen_font(self) -> bool:
+        """Whether its font is used in training."""
+        return self.font not in fonts.font_names(fonts.UNSEEN)
 
 
 def semantic(text: str, thing: str) -> str:

@@ -13,7 +13,13 @@ from PIL import Image, ImageDraw
 from mstar.data.scenes.draw.render import Box, luma, random_colour
 from mstar.errors import UserError
 
-THINGS = ("sign", "bottle", "shirt", "door")
+LETTERS = {"sign": 8, "bottle": 5, "shirt": 6, "door": 5}
+"""Every thing -> how many letters a word on it has at most."""
+
+THINGS = tuple(LETTERS)
+
+TEXT_SHARE = 0.8
+"""Of the things, those that carry a text; the others are bare."""
 
 _FINE = 3  # things are drawn this many times larger and reduced: smooth edges
 

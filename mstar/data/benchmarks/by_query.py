@@ -1,4 +1,4 @@
-"""IIIT-STR, PSTR and MQTR: for every query a list of the images that answer it."""
+"""IIIT-STR, PSTR, MQTR and CSVTR: for every query the images that answer it."""
 
 import json
 import math
@@ -23,10 +23,6 @@ def iiit_str(folder: str | Path) -> Benchmark:
     `data.mat` has a struct array `data` with two fields: the query, and a cell array of the names
     of its images. Queries are lower case, without . # ! & $. As in the released code, of two that
     become the same the later one's images count.
-
-    Raises:
-        FileNotFoundError: a file, a folder or an image that is listed is not there.
-        UserError: `data.mat` is not as above.
     """
     folder = data_set(folder, "IIIT-STR: imgDatabase and data.mat")
     listing = file(folder, "data.mat", "IIIT-STR's queries with their images")
@@ -40,10 +36,6 @@ def pstr(folder: str | Path) -> Benchmark:
 
     The file is the pickle of a dict from a phrase to the names of its images; it is read without
     running anything that it asks for. Queries are as they stand there.
-
-    Raises:
-        FileNotFoundError: a file, a folder or an image that is listed is not there.
-        UserError: `query_image_dict.npy` is not as above.
     """
     folder = data_set(folder, "PSTR: images and query_image_dict.npy")
     listing = file(folder, "query_image_dict.npy", "PSTR's queries with their images")
@@ -63,10 +55,6 @@ def mqtr(folder: str | Path, style: str) -> Benchmark:
 
     Args:
         style: of the subset: `word`, `phrase`, `combined` or `semantic`.
-
-    Raises:
-        FileNotFoundError: a file, a folder or an image that is listed is not there.
-        UserError: an unknown style, or `text_queries.json` is not as above.
     """
     if style not in STYLES:
         raise UserError(f"unknown style {style!r}: expected one of {', '.join(STYLES)}.")
@@ -75,6 +63,30 @@ def mqtr(folder: str | Path, style: str) -> Benchmark:
     images = pictures(folder, f"{style}/images", "MQTR's images")
     listed = _composed(_json(listing), listing)
     return _listed(f"MQTR {style}", folder, images, listed, listing, style)
+
+
+def csvtr(folder: str | Path) -> Benchmark:
+    """Chinese Street View Text Retrieval: `<query>/<image>`.
+
+    Queries are the names of the folders. An image answers the query of its own folder alone,
+    whatever else it shows.
+    """
+    folder = data_set(folder, "CSVTR: a folder of images for each query")
+    # __MACOSX is what macOS packs along
+    asked = sorted(
+        path.name
+        for path in folder.iterdir()
+        if path.is_dir() and not path.name.startswith((".", "__MACOSX"))
+    )
+    if not asked:
+        raise FileNotFoundError(f"there is no folder in {folder}, which should have one a query.")
+    texts: dict[Path, Texts] = {}
+    for query in asked:
+        if not can_be_asked(query):
+            raise UserError(f"the folder {query!r} of {folder} should be named by a query.")
+        images = pictures(folder, query, f"the images that show {query}")
+        texts |= {path: {composed(query): math.nan} for path in images.values()}
+    return assemble("CSVTR", folder, texts, dict.fromkeys(map(composed, asked)))
 
 
 def _composed(listed: Mapping[str, Sequence[str]], listing: Path) -> dict[str, Sequence[str]]:
@@ -107,6 +119,7 @@ def _listed(
     A name only ever picks one of `images`, so that none can lead anywhere else.
     """
     texts: dict[Path, Texts] = {path: {} for path in images.values()}
+    missing: list[str] = []
     alike = {composed(name): path for name, path in images.items()} | images
     for query, names in listed.items():
         if not can_be_asked(query):
@@ -116,11 +129,12 @@ def _listed(
         for found in names:
             if path := alike.get(found) or alike.get(composed(found)):
                 texts[path][query] = math.nan
-    wanted = dict.fromkeys(found for names in listed.values() for found in names)
-    missing = [one for one in wanted if one not in alike and composed(one) not in alike]
+            else:
+                missing.append(found)
     if missing:
+        wanted = {found for names in listed.values() for found in names}
         raise FileNotFoundError(
-            f"{len(missing)} of the {len(wanted)} images that {listing} lists are not in "
+            f"{len(set(missing))} of the {len(wanted)} images that {listing} lists are not in "
             f"{next(iter(images.values())).parent}, {missing[0]!r} the first: unpack the whole "
             f"set, and if it really lacks them, drop them from {listing.name}."
         )
