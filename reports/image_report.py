@@ -14,7 +14,8 @@ from tqdm import tqdm  # as text, which the runner passes on to the terminal
 
 from mstar import files
 from mstar.explain import looks as explain
-from mstar.explain.looks import Evidence, LookSummary, Rank
+from mstar.explain.assignment import Evidence, explain_words
+from mstar.explain.looks import LookSummary
 from mstar.hooks.record import NEEDED
 from mstar.hooks.trace import Trace
 from mstar.io import embedded
@@ -23,6 +24,7 @@ from mstar.io.checkpoints import default_device, load_checkpoint
 from mstar.io.embedded import Sample
 from mstar.io.images import open_image
 from mstar.model.modeling import MstarModel
+from mstar.search.ranking import Rank, rank
 from mstar.texts import Query
 from widgets import figures
 from widgets.picture import Picture
@@ -167,9 +169,9 @@ def _study(
         row = scores[queries.index(query)]
         if subject.place is None:
             row = torch.cat([row, trace["scores"][n].to(row)])
-        ranks.append(explain.rank(row, own))
+        ranks.append(rank(row, own))
         answers[query] = [i for i, sample in enumerate(samples) if sample.answers(*query)]
-    evidence = explain.explain_words(trace)
+    evidence = explain_words(trace)
     looks = explain.summarise_looks(trace)
     return Study(subject, trace, looks, evidence, ranks, gallery, own, answers)
 

@@ -25,13 +25,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mstar.io.processing import MstarProcessor, character_tokenizer
-from mstar.io.released import (
-    load_released,
-    load_tokenizer,
-    our_name,
-    resize_positions,
-    resize_queries,
-)
+from mstar.io.released import load_released, load_tokenizer, resize_positions, resize_queries
+from mstar.io.released_config import our_name
 from mstar.model.assignment import assign, assign_per_image, word_scores
 from mstar.model.configuration import MstarConfig
 from mstar.model.losses import contrastive_loss, matching_pairs, soft_targets

@@ -19,7 +19,8 @@ from mstar.io.checkpoints import checkpoint_hash
 from mstar.io.processing import character_tokenizer
 from mstar.model.outputs import VisionEmbeddings
 from mstar.search.gallery import Gallery
-from mstar.search.store import About, Entry, write_about, write_shard
+from mstar.search.store import About, Entry, write_about
+from mstar.search.writing import write_shard
 from mstar.texts import Query
 
 QUERIES, STEPS, DIM, SHARD = 64, 1, 256, 1000

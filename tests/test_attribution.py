@@ -8,8 +8,9 @@ import torch
 from mstar.data.scenes import sandbox
 from mstar.experiments.salience import salience
 from mstar.experiments.semantics import compare_semantics
+from mstar.explain.assignment import weighted_maps
 from mstar.explain.attribution import METHODS, OCCLUSION_WINDOW, Scorer, attribute
-from mstar.explain.looks import embedding_maps, weighted_maps
+from mstar.explain.looks import embedding_maps
 from mstar.hooks.interventions import patch
 from mstar.hooks.run import active
 from mstar.io import embedded

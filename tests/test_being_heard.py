@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
-from mstar.explain.looks import explain_words
+from mstar.explain.assignment import explain_words
 from mstar.hooks.points import HookError
 from mstar.hooks.record import NEEDED
 from mstar.hooks.trace import Trace

@@ -3,18 +3,16 @@
 import pytest
 import torch
 
-from mstar.explain.looks import (
+from mstar.explain.assignment import (
     assigned_words,
-    cross_attention,
-    embedding_maps,
     examine_assignment,
     explain_words,
-    rank,
-    summarise_looks,
     weighted_maps,
 )
+from mstar.explain.looks import cross_attention, embedding_maps, summarise_looks
 from mstar.hooks.trace import Trace
 from mstar.model.assignment import assign
+from mstar.search.ranking import rank
 
 WHOLE = torch.tensor([[[0.0, 0.0, 1.0, 1.0]]])
 

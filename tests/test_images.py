@@ -14,15 +14,8 @@ import pytest
 from PIL import Image, ImageFile, PngImagePlugin, TiffImagePlugin
 
 from mstar.io import images
-from mstar.io.images import (
-    SUFFIXES,
-    UnreadableImage,
-    as_rgb,
-    frame_of,
-    is_image_file,
-    open_image,
-    why_unopened,
-)
+from mstar.io.decoding import UnreadableImage
+from mstar.io.images import SUFFIXES, as_rgb, frame_of, is_image_file, open_image, why_unopened
 
 BAR = np.full((8, 16), 255, np.uint8)  # left half black, right half white
 BAR[:, :8] = 0

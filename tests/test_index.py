@@ -21,9 +21,10 @@ from mstar import MstarConfig, MstarModel, MstarProcessor
 from mstar.cli import __main__ as cli
 from mstar.io.bench import Bench
 from mstar.io.checkpoints import checkpoint_hash, load_checkpoint
-from mstar.io.images import UnreadableImage, open_image
+from mstar.io.decoding import UnreadableImage
+from mstar.io.images import open_image
 from mstar.io.processing import character_tokenizer
-from mstar.search import index
+from mstar.search import index, writing
 from mstar.search import store as shards
 from mstar.search.gallery import Gallery
 from mstar.search.index import index_folder
@@ -256,7 +257,7 @@ def test_a_shard_of_another_gallery_is_said(checkpoint, photos, tmp_path, name, 
     index_folder(checkpoint, photos, tmp_path / "gallery")
     (shard,) = read_shards(tmp_path / "gallery")
     other = type(shard.vision)(*change(shard.vision), 1)
-    shards.write_shard(tmp_path / "gallery/00001.safetensors", shard.entries, other)
+    writing.write_shard(tmp_path / "gallery/00001.safetensors", shard.entries, other)
     with pytest.raises(ValueError, match=rf"00001\.safetensors has {name} of shape .* delete it"):
         Gallery.open(tmp_path / "gallery")
     (tmp_path / "gallery/00001.safetensors").unlink()
@@ -267,7 +268,7 @@ def test_numbers_that_are_none_are_said(checkpoint, photos, tmp_path):
     index_folder(checkpoint, photos, tmp_path / "gallery")
     (shard,) = read_shards(tmp_path / "gallery")
     shard.vision.features[3] = float("nan")
-    shards.write_shard(shard.path, shard.entries, shard.vision)
+    writing.write_shard(shard.path, shard.entries, shard.vision)
     with pytest.raises(ValueError, match=r"embeddings of sub/a\.png are no numbers"):
         Gallery.open(tmp_path / "gallery").search("exit")
 
@@ -350,14 +351,14 @@ def test_of_a_name_in_two_shards_the_newest_counts(checkpoint, photos, tmp_path)
     shutil.copy(shard.path, gallery / "00000 (copy).safetensors")  # no shard: never read
     nothing = torch.zeros_like(shard.vision.features)
     marked = type(shard.vision)(shard.vision.embeddings, nothing, shard.vision.tiles)
-    shards.write_shard(gallery / "100000.safetensors", shard.entries, marked)
+    writing.write_shard(gallery / "100000.safetensors", shard.entries, marked)
     # newer than 99999, which a sorting by name would put last
-    shards.write_shard(gallery / "99999.safetensors", shard.entries[:2], _first(shard.vision, 2))
+    writing.write_shard(gallery / "99999.safetensors", shard.entries[:2], _first(shard.vision, 2))
     (gallery / "00000.safetensors").unlink()
-    shards.write_shard(gallery / "00001.safetensors", shard.entries, shard.vision)
+    writing.write_shard(gallery / "00001.safetensors", shard.entries, shard.vision)
     (only,) = read_shards(gallery)
     assert only.path.name == "100000.safetensors" and not only.vision.features.any()
-    shards.write_shard(gallery / "100000.safetensors", shard.entries[:2], _first(marked, 2))
+    writing.write_shard(gallery / "100000.safetensors", shard.entries[:2], _first(marked, 2))
     old, _ = read_shards(gallery)
     assert [entry.name for entry in old.entries] == NAMES[2:]
     assert torch.equal(old.vision.features, shard.vision.features[2:])
@@ -381,7 +382,7 @@ def _first(vision, count):
 def test_what_is_stopped_just_after_writing_is_not_written_twice(
     checkpoint, photos, tmp_path, monkeypatch
 ):
-    gallery, write = tmp_path / "gallery", shards.write_shard
+    gallery, write = tmp_path / "gallery", writing.write_shard
 
     def stopped(*arguments):
         write(*arguments)

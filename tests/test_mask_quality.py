@@ -12,7 +12,7 @@ from mstar.data.scenes import sandbox
 from mstar.evaluate.grounding import ground, mask_iou, outlined_scene
 from mstar.evaluate.masks import SIGMAS, best_mask, evaluate_masks
 from mstar.io.bench import Bench
-from mstar.io.images import UnreadableImage
+from mstar.io.decoding import UnreadableImage
 
 
 @pytest.fixture(scope="module")

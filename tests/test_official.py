@@ -12,15 +12,13 @@ from mstar.cli import __main__ as cli
 from mstar.io.checkpoints import load_checkpoint
 from mstar.io.released import (
     convert,
-    infer_config,
     load_released,
     load_tokenizer,
-    our_name,
     read_state,
-    released_name,
     resize_positions,
     resize_queries,
 )
+from mstar.io.released_config import infer_config, our_name, released_name
 from mstar.model.configuration import MstarConfig
 from mstar.model.losses import contrastive_loss
 from mstar.model.modeling import MstarModel

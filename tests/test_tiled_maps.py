@@ -7,17 +7,15 @@ from PIL import Image
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
 from mstar.experiments.sweep import Change, sweep
+from mstar.explain.assignment import assigned_words, explain_words, weighted_maps
 from mstar.explain.attribution import METHODS, OCCLUSION_WINDOW, Scorer, attribute
 from mstar.explain.looks import (
-    assigned_words,
     canvas,
     cross_attention,
     embedding_maps,
-    explain_words,
     on_photograph,
     summarise_looks,
     together,
-    weighted_maps,
 )
 from mstar.hooks.interventions import force_mask, freeze_masks, patch, random_masks
 from mstar.hooks.points import HookError

@@ -346,7 +346,7 @@ def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
 
         from mstar import training
         from mstar.io.checkpoints import load_checkpoint
-        from mstar.training.state import CHECKPOINT
+        from mstar.training.loop.state import CHECKPOINT
 
         if args.threads is not None:
             torch.set_num_threads(args.threads)

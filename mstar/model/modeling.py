@@ -22,7 +22,7 @@ from mstar.model.configuration import MstarConfig
 from mstar.model.losses import contrastive_loss, matching_loss, matching_pairs
 from mstar.model.matching import MultiInstanceMatching, MultiWordBranch
 from mstar.model.multimodal import MultimodalEncoder
-from mstar.model.outputs import ImageEncoding, MstarOutput, TextEncoding
+from mstar.model.outputs import ImageEncoding, MstarOutput, TextEncoding, check_shapes
 from mstar.model.recycling import SalientAttentionShift, progressive_vision_embedding
 from mstar.model.vision import VisionEncoder
 
@@ -220,7 +220,7 @@ class MstarModel(MultiInstanceMatching, PreTrainedModel):
         run = active(self)
         if pixel_values is None and input_ids is None:
             raise ValueError("give pixel_values, input_ids, or both.")
-        _check_shapes(
+        check_shapes(
             pixel_values,
             input_ids,
             {"attention_mask": attention_mask, "is_word": is_word},
@@ -340,40 +340,6 @@ def _joined(images: ImageEncoding, texts: TextEncoding) -> tuple[ImageEncoding, 
         replace(images, embeddings=joined(images.embeddings), features=joined(images.features)),
         TextEncoding(joined(texts.embeddings), joined(texts.features)),
     )
-
-
-def _check_shapes(
-    pixel_values: Tensor | None,
-    input_ids: Tensor | None,
-    of_texts: Mapping[str, Tensor | None],
-    of_pairs: Mapping[str, Tensor | None],
-) -> None:
-    """See that what is given fits together, as broadcasting would hide what does not.
-
-    Raises:
-        ValueError: with what was expected and what came.
-    """
-
-    def check(name: str, value: Tensor | None, expected: tuple[int | None, ...]) -> None:
-        if value is None:
-            return
-        shape = tuple(value.shape)
-        if len(shape) != len(expected) or any(
-            e is not None and e != s for e, s in zip(expected, shape, strict=True)
-        ):
-            said = ", ".join("any" if size is None else str(size) for size in expected)
-            raise ValueError(f"{name} should have the shape [{said}]; got {list(shape)}.")
-
-    if pixel_values is not None and not len(pixel_values):
-        raise ValueError("pixel_values hold no image.")
-    if input_ids is None:
-        return
-    check("input_ids", input_ids, (None, None))
-    texts, length = input_ids.shape
-    check("attention_mask", of_texts["attention_mask"], (texts, length))
-    check("is_word", of_texts["is_word"], (texts,))
-    for name, value in of_pairs.items():
-        check(name, value, (None, texts))
 
 
 AutoConfig.register("mstar", MstarConfig)

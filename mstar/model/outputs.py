@@ -1,5 +1,6 @@
 """What the model returns: images and texts embedded, how they compare, and the whole pass."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -82,3 +83,37 @@ class MstarOutput(ModelOutput):
     itm_logits: Tensor | None = None
     images: ImageEncoding | None = None
     texts: TextEncoding | None = None
+
+
+def check_shapes(
+    pixel_values: Tensor | None,
+    input_ids: Tensor | None,
+    of_texts: Mapping[str, Tensor | None],
+    of_pairs: Mapping[str, Tensor | None],
+) -> None:
+    """See that what is given fits together, as broadcasting would hide what does not.
+
+    Raises:
+        ValueError: with what was expected and what came.
+    """
+
+    def check(name: str, value: Tensor | None, expected: tuple[int | None, ...]) -> None:
+        if value is None:
+            return
+        shape = tuple(value.shape)
+        if len(shape) != len(expected) or any(
+            e is not None and e != s for e, s in zip(expected, shape, strict=True)
+        ):
+            said = ", ".join("any" if size is None else str(size) for size in expected)
+            raise ValueError(f"{name} should have the shape [{said}]; got {list(shape)}.")
+
+    if pixel_values is not None and not len(pixel_values):
+        raise ValueError("pixel_values hold no image.")
+    if input_ids is None:
+        return
+    check("input_ids", input_ids, (None, None))
+    texts, length = input_ids.shape
+    check("attention_mask", of_texts["attention_mask"], (texts, length))
+    check("is_word", of_texts["is_word"], (texts,))
+    for name, value in of_pairs.items():
+        check(name, value, (None, texts))

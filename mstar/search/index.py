@@ -19,13 +19,13 @@ from tqdm.auto import tqdm
 from mstar.files import said
 from mstar.io.bench import Bench
 from mstar.io.checkpoints import checkpoint_hash, default_device, load_checkpoint, load_config
-from mstar.io.images import MAX_BYTES, UnreadableImage, decode_image, is_image_file, why_unopened
+from mstar.io.decoding import MAX_BYTES, UnreadableImage
+from mstar.io.images import decode_image, is_image_file, why_unopened
 from mstar.search.store import (
     ABOUT,
     TEMPORARY,
     About,
     Entry,
-    ShardWriter,
     check_regular,
     read_about,
     shard_paths,
@@ -33,8 +33,8 @@ from mstar.search.store import (
     take,
     warn_of_strangers,
     write_about,
-    write_shard,
 )
+from mstar.search.writing import ShardWriter, write_shard
 from mstar.tiles import check_tiles
 
 try:

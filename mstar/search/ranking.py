@@ -95,3 +95,35 @@ def _ranks(scores: Tensor) -> Tensor:
     ranks = torch.empty(len(scores), dtype=torch.long)
     ranks[scores.argsort(descending=True, stable=True)] = torch.arange(1, len(scores) + 1)
     return ranks
+
+
+@dataclass(frozen=True)
+class Rank:
+    """An image's place among others for one query.
+
+    Attributes:
+        rank: 1 = first; ties count against the image.
+        total: images ranked.
+        score: of the image.
+        order: indices of all images, best first.
+    """
+
+    rank: int
+    total: int
+    score: float
+    order: tuple[int, ...]
+
+
+def rank(scores: Tensor, image: int) -> Rank:
+    """Where one image stands.
+
+    Args:
+        scores: [B], one query's score of every image of a gallery.
+        image: index of the image asked about.
+    """
+    own = scores[image]
+    ahead = int((scores > own).sum() + (scores == own).sum()) - 1
+    # Among equals the image comes last, so that the order agrees with the rank.
+    last = torch.arange(len(scores)) == image
+    order = sorted(range(len(scores)), key=lambda i: (-float(scores[i]), bool(last[i]), i))
+    return Rank(ahead + 1, len(scores), float(own), tuple(order))

@@ -10,6 +10,7 @@ from mstar import distributed
 from mstar.model.losses import assigned_loss, attention_entropy, idle_loss
 from mstar.model.modeling import MstarModel
 from mstar.training import reading
+from mstar.training.recipes import Recipe
 
 
 class Objective(nn.Module):
@@ -101,3 +102,28 @@ def _heard(model: MstarModel) -> Iterator[list[Tensor]]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def optimizer(objective: Objective, recipe: Recipe) -> torch.optim.AdamW:
+    """AdamW over what is trained: weight decay on matrices, a rate of its own for φ.
+
+    `factor` of each group multiplies the stage's learning rate.
+    """
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in objective.named_parameters():
+        if parameter.requires_grad:
+            key = (parameter.ndim > 1, name.startswith("model.vision.siglip."))
+            groups.setdefault(key, []).append(parameter)
+    return torch.optim.AdamW(
+        [
+            {
+                "params": parameters,
+                "weight_decay": recipe.weight_decay if matrix else 0.0,
+                "factor": recipe.vision_lr_factor if vision else 1.0,
+            }
+            for (matrix, vision), parameters in groups.items()
+        ],
+        lr=0.0,
+        betas=recipe.betas,
+        fused=torch.cuda.is_available(),
+    )

@@ -10,7 +10,7 @@ from typing import Any
 
 from mstar.data.lists.mixed import Mixed
 from mstar.data.lists.photographs import Crops, Lists, Photographs
-from mstar.data.lists.stream import Annotated, Data, Rendered
+from mstar.data.lists.stream import Data, Rendered
 from mstar.tiles import check_tiles
 
 READING, RETRIEVAL = "reading", "retrieval"
@@ -97,6 +97,26 @@ class Stage:
                 f"stage {self.name}: batch_size must be a multiple of accumulate; got "
                 f"{self.batch_size} and {self.accumulate}."
             )
+
+    def check_shared(self, processes: int) -> None:
+        """ValueError unless every process has the same number of images of a micro-batch."""
+        size = self.batch_size // self.accumulate
+        if size % processes:
+            raise ValueError(
+                f"stage {self.name}: a micro-batch of {size} images cannot be shared evenly by "
+                f"{processes} processes."
+            )
+
+    def steps_of(self, images: int | None) -> int | None:
+        """How many steps, of so many images an epoch; None = its minutes say."""
+        if self.epochs is not None:
+            return self.epochs * -(-images // self.batch_size)
+        return self.steps
+
+    def hardness_at(self, step: int, steps: int) -> float:
+        """Of the negatives of L_m, from the stage's first step to its last."""
+        first, last = self.hardness
+        return first + (last - first) * min(1.0, step / max(1, steps - 1))
 
 
 #: Each stage has a seed of its own, a thousand times this and its number, below 2**32.
@@ -305,66 +325,3 @@ def photographs(
             for stage, part in zip(stages, parts, strict=True)
         )
     return Recipe(stages, size="photographs", seed=seed)
-
-
-def paper_word(synthetic: Lists, real: Lists, epochs: int = 16) -> Recipe:
-    """The word model: 100k images of SynthText-900k, and MLT-5K (paper, 4.2)."""
-    return _paper(synthetic, real, epochs, multi_word_branch=False)
-
-
-def paper_multiquery(synthetic: Lists, real: Lists, epochs: int = 16) -> Recipe:
-    """The multi-query model: 50k SynthText images and 25k rendered phrases; 20k of TextCaps.
-
-    The paper forms combined queries from an image's words and phrases; the lists have to hold them.
-    """
-    return _paper(synthetic, real, epochs, multi_word_branch=True)
-
-
-#: Side in pixels and images a step of each stage, on four GPUs (paper, 4.2; official.md 14).
-_SIZES = ((512, 4 * 6), (640, 4 * 4), (800, 4 * 2), (800, 4 * 8))
-
-
-def _paper(synthetic: Lists, real: Lists, epochs: int, multi_word_branch: bool) -> Recipe:
-    """Both models have the same four stages (paper, 4.2 and table 13)."""
-    both, later = Annotated((*synthetic, *real)), Annotated(real)
-    #                     data   lr    to    warm-up   (table 13; official.md 14)
-    rows = {
-        "512": (both, 1e-5, 5e-8, 100),
-        "640": (later, 1e-5, 5e-9, 100),
-        "800": (later, 5e-6, 5e-9, 0),
-        "800 + PVE": (later, 5e-6, 5e-9, 0),
-    }
-    stages = []
-    for (name, (data, lr, min_lr, warmup)), (pixels, images) in zip(
-        rows.items(), _SIZES, strict=True
-    ):
-        recycling = name == "800 + PVE"  # with φ frozen, and the last stage alone (paper, 4.2)
-        stages.append(
-            Stage(
-                name,
-                data,
-                images,
-                lr,
-                epochs=epochs,
-                warmup=warmup,
-                warmup_from=1e-7,
-                decay="cosine",
-                min_lr=min_lr,
-                image_size=pixels,
-                frozen=("vision.siglip",) if recycling else (),
-                pve_steps=1 if recycling else 0,
-                extra_words=0,
-                matching_every=1,
-            )
-        )
-    return Recipe(
-        tuple(stages),
-        size="base",
-        multi_word_branch=multi_word_branch,
-        seed=42,
-        weight_decay=0.1,
-        betas=(0.9, 0.999),
-        vision_lr_factor=0.95**13,  # what the "layer decay" comes to (official.md 14)
-        clip=None,
-        assigned_weight=0.0,
-    )

@@ -11,7 +11,7 @@ from mstar.data.benchmarks.places import inside, pairs, pictures
 from mstar.data.benchmarks.texts import largest, most_frequent, text_filter, words
 from mstar.data.scenes import sandbox
 from mstar.evaluate.sandbox import evaluate_sandbox
-from mstar.io.images import UnreadableImage
+from mstar.io.decoding import UnreadableImage
 
 
 def picture(path, size=(8, 8)):

@@ -26,7 +26,7 @@ from mstar.data.benchmarks import (
 )
 from mstar.evaluate.grounding import coverage
 from mstar.io import images
-from mstar.io.images import UnreadableImage
+from mstar.io.decoding import UnreadableImage
 
 NAN = np.nan
 

@@ -25,7 +25,7 @@ from mstar.data.scenes.street import (
     pose,
     writing,
 )
-from mstar.io.images import UnreadableImage
+from mstar.io.decoding import UnreadableImage
 from mstar.training.reading import ALPHABET
 
 SCENES = 160

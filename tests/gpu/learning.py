@@ -14,12 +14,12 @@ from mstar.data.lists.stream import Rendered
 from mstar.data.scenes import sandbox
 from mstar.io import embedded
 from mstar.io.checkpoints import load_checkpoint
-from mstar.training import Recipe, Stage, Trainer, fresh, trainer
+from mstar.training import Recipe, Stage, Trainer, fresh
 from mstar.training import sandbox as whole_recipe
 from mstar.training.batching import make_batch, normalise
+from mstar.training.loop.state import CURVE
 from mstar.training.objectives import Objective
 from mstar.training.recipes import READING
-from mstar.training.state import CURVE
 
 from .common import LargestWeight, Part, hurry
 
@@ -81,7 +81,7 @@ def fused_optimiser(part: Part) -> None:
     begun, made = copy.deepcopy(objective.state_dict()), []
     for kind in ({"fused": True}, {"fused": False, "foreach": False}):
         objective.load_state_dict(begun)
-        groups = trainer.optimizer(objective, whole_recipe()).param_groups
+        groups = objectives.optimizer(objective, whole_recipe()).param_groups
         kept = ("params", "weight_decay", "betas")
         optimizer = torch.optim.AdamW(
             [{name: group[name] for name in kept} for group in groups], lr=1e-3, **kind

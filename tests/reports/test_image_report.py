@@ -7,7 +7,7 @@ import nbformat
 import pytest
 
 from mstar import Trace
-from mstar.explain.looks import explain_words
+from mstar.explain.assignment import explain_words
 from reports import image_report as steps
 from reports.parameters import ImageReport
 from widgets.picture import SCRIPT, STYLE

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from tqdm.auto import tqdm
 
 from mstar.training import Trainer, state
-from mstar.training.state import CURVE, RunFolder
+from mstar.training.loop.state import CURVE, RunFolder
 from tests.training.conftest import RECIPE, small
 
 #: Three steps a stage, so that there are kills between two checkpoints of one stage as well.
@@ -116,7 +116,7 @@ MOMENTS = {
 def whole(tmp_path_factory):
     """The uninterrupted run: its curve and its last weights."""
     patch = pytest.MonkeyPatch()
-    patch.setattr("mstar.training.trainer.judge", lambda *_: {})
+    patch.setattr("mstar.training.loop.trainer.judge", lambda *_: {})
     folder = tmp_path_factory.mktemp("whole")
     clock = time.monotonic()
     child = in_a_child(folder)

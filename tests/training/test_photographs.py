@@ -11,9 +11,11 @@ from PIL import Image
 from mstar.data.lists.mixed import Mixed
 from mstar.data.lists.photographs import is_held_out
 from mstar.data.scenes import sandbox
+from mstar.io.bench import Bench
 from mstar.io.checkpoints import load_checkpoint
-from mstar.training import Trainer, judge, photographs, training_record
-from mstar.training.state import CURVE
+from mstar.training import Trainer, photographs, training_record
+from mstar.training.loop import judge
+from mstar.training.loop.state import CURVE
 from tests.training.conftest import small
 
 TILES = (1, 2)
@@ -138,15 +140,14 @@ def test_what_incomplete_lists_leave_out_is_no_wrong_answer(recipe, unjudged, tm
 def test_photographs_judge_beside_scenes(recipe, monkeypatch):
     asked = []
 
-    def ranked(model, processor, images, queries, steps, batch_size):
+    def ranked(bench, images, queries, steps, batch_size):
         asked.append(([image.size for image in images], queries, steps))
         return np.random.default_rng(0).random((len(queries), len(images)))
 
-    monkeypatch.setattr(judge, "rank_gallery", ranked)
+    monkeypatch.setattr(Bench, "scores", ranked)
     monkeypatch.setattr(judge, "quick_map", lambda *_, **__: 50.0)
-    model, processor = small()
     stage = recipe.stages[4]
-    found = judge.judge(stage, model, processor, None, 0)
+    found = judge.judge(stage, small(), None, 0)
     held = [i for i in range(24) if is_held_out(f"{i}.png")]
     assert held, "of 24 names some are held out"
     ((sizes, queries, steps),) = asked

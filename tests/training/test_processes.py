@@ -11,7 +11,7 @@ import torch
 from accelerate import notebook_launcher
 
 from mstar.training import Trainer
-from mstar.training.state import CURVE
+from mstar.training.loop.state import CURVE
 from tests.conftest import ROOT
 from tests.training.conftest import RECIPE, small
 
@@ -22,7 +22,7 @@ STILL = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 def train(folder: str) -> None:
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mstar.training.trainer.judge", lambda *_: {})
+        patch.setattr("mstar.training.loop.trainer.judge", lambda *_: {})
         # the reading stage and the two ways of looking; one more step shows one more update
         stages = tuple(replace(s, steps=3) for s in RECIPE.stages)
         Trainer(small(**STILL), replace(RECIPE, stages=stages), folder, workers=0).run()

@@ -13,11 +13,12 @@ from mstar.data.lists.stream import Annotated
 from mstar.data.scenes import sandbox
 from mstar.io.bench import evaluating
 from mstar.io.checkpoints import load_checkpoint
-from mstar.training import Recipe, Trainer, TrainingStopped, judge, training_record
+from mstar.training import Recipe, Trainer, TrainingStopped, training_record
+from mstar.training.loop import judge
+from mstar.training.loop.state import CURVE, Guard
+from mstar.training.loop.trainer import optimizer
 from mstar.training.objectives import Objective
 from mstar.training.recipes import READING
-from mstar.training.state import CURVE, Guard
-from mstar.training.trainer import optimizer
 from tests.training.conftest import RECIPE, SCENES, STRIPS, small, stage
 
 

@@ -12,7 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from mstar.explain.looks import canvas, explain_words, query_count, together
+from mstar.explain.assignment import explain_words
+from mstar.explain.looks import canvas, query_count, together
 from mstar.model.assignment import place_of
 from mstar.search.gallery import Hit
 from widgets import AssignmentInspector, Compare, MaskLab, MultiWordView, PveExplorer, figures

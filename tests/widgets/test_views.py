@@ -15,7 +15,7 @@ import torch
 import traitlets
 from PIL import Image
 
-from mstar.explain.looks import examine_assignment
+from mstar.explain.assignment import examine_assignment
 from mstar.hooks.trace import Trace
 from mstar.model.assignment import assign
 from mstar.texts import Query

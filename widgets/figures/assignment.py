@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mstar.explain import looks as explain
-from mstar.explain.looks import Pick
+from mstar.explain.assignment import Pick, assigned_words, examine_assignment
 from mstar.hooks.trace import Trace
 from mstar.model.assignment import UNASSIGNED
 
@@ -60,7 +60,7 @@ def assignment(
     Args:
         trace: with the points of `mstar.hooks.record.NEEDED`.
     """
-    rows, assignable = explain.assigned_words(trace, image)
+    rows, assignable = assigned_words(trace, image)
     if not rows:
         return Picture(
             markup.figure(
@@ -72,7 +72,7 @@ def assignment(
     words = [trace.queries[n].text for n in rows]
     cosine = trace["mim.similarity"][image][rows].double()
     assigned = trace["mim.assignment"][image][rows]
-    picks = explain.examine_assignment(assignable, assigned)
+    picks = examine_assignment(assignable, assigned)
     tiles, total = explain.tile_count(trace), cosine.shape[1]
     shown = range(total) if tiles == 1 else _nearest(cosine.numpy(), picks)
     named = _Named(tiles, explain.query_count(trace), shown)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from mstar.explain import looks as explain
+from mstar.explain.assignment import explain_words
 from mstar.hooks.trace import Trace
 
 from .. import markup, sprites
@@ -142,7 +143,7 @@ def _run(trace: Trace, image: int, run: int, last: int, table: Table) -> str:
 def _table(traces: tuple[Trace, Trace], names: tuple[str, str], image: int) -> str:
     if not traces[0].queries:
         return ""
-    both = [explain.explain_words(trace, image) for trace in traces]
+    both = [explain_words(trace, image) for trace in traces]
     lines = []
     for one, two in zip(*both, strict=True):
         change = two.score - one.score

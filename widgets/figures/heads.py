@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from mstar.explain import looks as explain
-from mstar.explain.looks import Evidence
+from mstar.explain.assignment import Evidence
 from mstar.hooks.trace import Trace
 from mstar.model.assignment import Place
 

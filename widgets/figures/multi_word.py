@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from mstar.explain import looks as explain
+from mstar.explain.assignment import drawn_on, weighted_maps
 from mstar.hooks.trace import Trace
 
 from .. import markup, sprites
@@ -33,8 +34,8 @@ def multi_word(
                 "",
             )
         )
-    weights = explain.drawn_on(trace, chosen, image).numpy()
-    carried = explain.weighted_maps(trace, chosen, image).numpy()
+    weights = drawn_on(trace, chosen, image).numpy()
+    carried = weighted_maps(trace, chosen, image).numpy()
     weights, carried = (
         np.concatenate([v.mean(1, keepdims=True), v], 1) for v in (weights, carried)
     )

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from PIL import Image
 
-from mstar.explain.looks import Rank
+from mstar.search.ranking import Rank
 
 from .. import markup, sprites
 from ..picture import Picture, text

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mstar.explain import looks as explain
-from mstar.explain.looks import Evidence
+from mstar.explain.assignment import Evidence, explain_words
 from mstar.hooks.trace import Trace
 from mstar.model.assignment import Place
 
@@ -33,7 +33,7 @@ _KINDS = {
 
 def words(trace: Trace, image: int = 0) -> Picture:
     """The queries, each with its vision embedding and where that one looked."""
-    evidence = explain.explain_words(trace, image)
+    evidence = explain_words(trace, image)
     found = [row for row in evidence if row.kind != "none"]
     if not found:
         return Picture(

@@ -15,7 +15,8 @@ from tqdm.auto import tqdm
 
 from mstar.data.benchmarks.texts import Texts
 from mstar.files import said
-from mstar.io.images import UnreadableImage, open_image
+from mstar.io.decoding import UnreadableImage
+from mstar.io.images import open_image
 from mstar.texts import Query
 
 

@@ -8,7 +8,8 @@ from mstar.data.benchmarks.areas import polygon_area, share
 from mstar.data.benchmarks.base import Benchmark, assemble
 from mstar.data.benchmarks.places import data_set, has_folder, lines, pairs
 from mstar.data.benchmarks.texts import largest, most_frequent, words
-from mstar.io.images import UnreadableImage, frame_of
+from mstar.io.decoding import UnreadableImage
+from mstar.io.images import frame_of
 
 _NUMBER = re.compile(r"-?\d{1,9}")
 _QUADRANGLE = re.compile(r"((?:-?\d{1,9}\s*,\s*){8})(.*)")

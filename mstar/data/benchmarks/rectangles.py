@@ -28,7 +28,8 @@ from mstar.data.benchmarks.texts import (
     text_filter,
     words,
 )
-from mstar.io.images import UnreadableImage, frame_of
+from mstar.io.decoding import UnreadableImage
+from mstar.io.images import frame_of
 
 
 def svt(folder: str | Path) -> Benchmark:

@@ -19,7 +19,8 @@ from mstar.data.lists.photos import random_distortions, random_resized_crop, til
 from mstar.data.scenes import sandbox
 from mstar.data.scenes.difficulty import BASE
 from mstar.data.scenes.scene import BLOCK, TOPIC_SHARE
-from mstar.io.images import UnreadableImage, open_image
+from mstar.io.decoding import UnreadableImage
+from mstar.io.images import open_image
 
 #: image uint8 [size, size, 3] (of several tiles [V, size, size, 3]), texts, styles, source;
 #: photographed: no rendering; complete: the texts are all that is written there.

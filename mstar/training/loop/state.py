@@ -7,6 +7,7 @@
 A checkpoint is written beside its place and then moved into it, and only then the oldest goes.
 """
 
+import copy
 import json
 import os
 import shutil
@@ -24,9 +25,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from mstar import files
+from mstar.io.bench import Bench
+from mstar.io.checkpoints import quiet
 from mstar.training.recipes import same_recipe
 
 CHECKPOINTS, CURVE, PROGRESS = "checkpoints", "curve.jsonl", "progress.json"
+#: In a checkpoint: how it was made.
+RECORD = "training.json"
 #: What can be loaded, made anew after every save.
 CHECKPOINT = "checkpoint"
 
@@ -213,3 +218,27 @@ class Guard:
         if loss > max(self.factor * median, self.least):
             return f"the loss is {loss:.3g}, after a median of {median:.3g}"
         return None
+
+
+def write_checkpoint(
+    folder: Path, bench: Bench, history: list[dict], weights: dict[str, Tensor] | None
+) -> None:
+    """What `load_checkpoint` reads, in half precision, and how it was made.
+
+    Args:
+        weights: of the model, by name; None = as it stands.
+    """
+    model = copy.deepcopy(bench.model)
+    if weights is not None:
+        model.load_state_dict({name: weights[name] for name in model.state_dict()})
+    with quiet():  # the bar is the stage's
+        model.half().save_pretrained(folder)
+    bench.processor.save_pretrained(folder)
+    record = json.dumps(history, indent=1)
+    (folder / RECORD).write_text(record + "\n", encoding="utf-8")
+
+
+def training_record(folder: str | Path) -> list[dict]:
+    """The runs that made a checkpoint, first to last: recipe, CPU seconds, log."""
+    path = Path(folder, RECORD)
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []

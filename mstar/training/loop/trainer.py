@@ -15,25 +15,28 @@ import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from mstar import distributed, files
-from mstar.data.lists.mixed import Mixed
-from mstar.data.lists.stream import Items, Positions, Stream, collate
+from mstar.data.lists.stream import Items, Stream
 from mstar.io.bench import Bench
-from mstar.io.checkpoints import quiet
 from mstar.model.assignment import NotFinite
 from mstar.model.modeling import MstarModel
 from mstar.training import reading
-from mstar.training.batching import make_batch, normalise
-from mstar.training.judge import judge
-from mstar.training.objectives import Objective
+from mstar.training.loop.judge import judge
+from mstar.training.loop.stage import loader, on_device, set_up, train_mode
+from mstar.training.loop.state import (
+    CHECKPOINT,
+    Guard,
+    Progress,
+    RunFolder,
+    TrainingStopped,
+    write_checkpoint,
+)
+from mstar.training.objectives import Objective, optimizer
 from mstar.training.recipes import READING, Recipe, Stage, learning_rate
 from mstar.training.start import resize_images
-from mstar.training.state import CHECKPOINT, Guard, Progress, RunFolder, TrainingStopped
 
-RECORD = "training.json"
 #: Steps between two looks at how good the model is; the end of a stage is always looked at.
 _JUDGED_EVERY = 1000
 #: Steps whose speed turns a stage's minutes into steps, after one that warms up.
@@ -102,7 +105,7 @@ class Trainer:
             torch.manual_seed(recipe.seed)
             head = reading.ReadingHead(bench.config.vision_config.hidden_size)
         for stage in recipe.stages:  # before the first of them has taken a day
-            _check_shared(stage)
+            stage.check_shared(distributed.processes()[1])
         self.objective = Objective(bench.model, head, recipe.assigned_weight)
         if compiled:
             for layer in bench.model.vision.siglip.encoder.layers:
@@ -126,7 +129,10 @@ class Trainer:
             self.progress = Progress(number)
             self._begin()
             items, seed = self._items(stage)
-            seconds, steps = self._seconds(stage, items, seed), at.steps or _steps(stage, items)
+            seconds, steps = (
+                self._seconds(stage, items, seed),
+                at.steps or stage.steps_of(items.count),
+            )
             minutes.append(stage.minutes if steps is None else (steps - at.step) * seconds / 60)
         resize_images(self.bench.model, pixels)
         self.bench.model.load_state_dict(kept)
@@ -173,14 +179,7 @@ class Trainer:
             self.kept.written("the trained model", folder),
             files.replacing_folder(folder) as made,
         ):
-            model = copy.deepcopy(self.bench.model)
-            if weights is not None:
-                model.load_state_dict({name: weights[name] for name in model.state_dict()})
-            with quiet():  # the bar is the stage's
-                model.half().save_pretrained(made)
-            self.bench.processor.save_pretrained(made)
-            record = json.dumps([*self.history, run], indent=1)
-            (made / RECORD).write_text(record + "\n", encoding="utf-8")
+            write_checkpoint(made, self.bench, [*self.history, run], weights)
         return folder
 
     def _go_on(self) -> None:
@@ -195,23 +194,9 @@ class Trainer:
         if not self.recipe.stages:
             return
         number = min(self.progress.stage, len(self.recipe.stages) - 1)
-        stage, model = self.recipe.stages[number], self.bench.model
+        stage = self.recipe.stages[number]
         sizes = [s.image_size for s in self.recipe.stages[: number + 1] if s.image_size]
-        if sizes:
-            resize_images(model, sizes[-1])
-        side = model.config.vision_config.image_size
-        self.bench.processor.image_processor.size = {"height": side, "width": side}
-        self.bench.processor.tiles = model.config.tiles = stage.tiles
-        model.requires_grad_(True)
-        model.freeze()
-        for name in stage.frozen:
-            model.get_submodule(name).requires_grad_(False)
-        # transformers called it gradient checkpointing until 5.17 at least
-        kind = "activation" if hasattr(model, "activation_checkpointing_enable") else "gradient"
-        if stage.checkpoint_activations:
-            getattr(model, f"{kind}_checkpointing_enable")({"use_reentrant": False})
-        else:
-            getattr(model, f"{kind}_checkpointing_disable")()
+        set_up(self.bench, stage, sizes[-1] if sizes else None)
         if self.prepared is not None:  # or each stage would wrap the last one's autocast
             self.accelerator.unwrap_model(self.prepared, keep_fp32_wrapper=False)
         self.accelerator.free_memory()
@@ -224,14 +209,14 @@ class Trainer:
         items, seed = self._items(stage)
         progress = self.progress
         if progress.steps is None:
-            progress.steps = _steps(stage, items)
+            progress.steps = stage.steps_of(items.count)
             if progress.steps is None:
                 seconds = self._seconds(stage, items, seed)
                 progress.steps = max(1, round(60 * stage.minutes / seconds))
                 # or a resumed run might measure another length
                 self.kept.save(self.accelerator, progress)
         guard = Guard(self.kept.losses(progress.step))
-        self._train_mode(stage)
+        train_mode(self.objective, self.bench, stage)
         per_epoch = items.count and -(-items.count // stage.batch_size)
         bar = tqdm(
             self._batches(stage, items, seed, progress.step, progress.steps),
@@ -261,12 +246,6 @@ class Trainer:
             if progress.step % self.save_every == 0 and progress.step < progress.steps:
                 self._save()
 
-    def _train_mode(self, stage: Stage) -> None:
-        """Dropout and batch statistics, except where a part is frozen."""
-        self.objective.train()
-        for name in stage.frozen:
-            self.bench.model.get_submodule(name).eval()
-
     def _items(self, stage: Stage) -> tuple[Items, int]:
         """The present stage's images, and its seed: every stage sees images of its own."""
         seed = self.recipe.seed * 1000 + self.progress.stage
@@ -277,20 +256,11 @@ class Trainer:
         self, stage: Stage, items: Items, seed: int, start: int, stop: int
     ) -> Iterator[list[dict]]:
         """The micro-batches of each step."""
-        micro = stage.accumulate
-        size = stage.batch_size // micro
-        loader = iter(
-            DataLoader(
-                Stream(items, seed, self.skip_unreadable),
-                batch_sampler=Positions(size, start * micro, stop * micro),
-                num_workers=self.workers,
-                collate_fn=collate,
-                prefetch_factor=4 if self.workers else None,
-                pin_memory=self.accelerator.device.type == "cuda",
-            )
-        )
+        stream = Stream(items, seed, self.skip_unreadable)
+        pinned = self.accelerator.device.type == "cuda"
+        loaded = loader(stage, stream, start, stop, self.workers, pinned)
         for _ in range(start, stop):
-            yield [self._read(next(loader)) for _ in range(micro)]
+            yield [self._read(next(loaded)) for _ in range(stage.accumulate)]
 
     def _read(self, batch: dict) -> dict:
         if "error" in batch:
@@ -319,7 +289,7 @@ class Trainer:
             rng = np.random.default_rng([seed, step, number])
             with self.accelerator.accumulate(self.prepared):
                 try:
-                    losses = self.prepared(**self._inputs(stage, batch, step, rng))
+                    losses = self.prepared(**self._inputs(stage, batch, rng))
                 except NotFinite as problem:  # alike on every process
                     raise self._stopped(stage, str(problem).rstrip("."), micro) from None
                 self.accelerator.backward(losses["loss"])
@@ -339,55 +309,19 @@ class Trainer:
             }
         return {name: value.item() for name, value in sums.items()}
 
-    def _inputs(
-        self, stage: Stage, batch: dict, step: int, rng: np.random.Generator
-    ) -> dict[str, Any]:
-        """What the objective takes, on the device."""
-        device = self.accelerator.device
-        pixels = batch["image"].to(device, non_blocking=True)
-        if pixels.dtype == torch.uint8:  # else they are tokens that φ made before
-            pixels = normalise(pixels)
-        inputs: dict[str, Any] = {"pixel_values": pixels, "window": self._window(pixels, rng)}
-        if stage.objective == READING:
-            return inputs | {"transcriptions": [texts[0] for texts in batch["texts"]]}
-        lists = [
-            list(zip(texts, styles, strict=True))
-            for texts, styles in zip(batch["texts"], batch["styles"], strict=True)
-        ]
-        texts = make_batch(
-            distributed.gather_lists(lists),
-            self.bench.processor,
-            stage.data.lexicon,
-            rng,
-            stage.extra_words,
-            *(distributed.gather_lists(batch[name]) for name in ("photographed", "complete")),
-            stage.data.lists_hold if isinstance(stage.data, Mixed) else (),
-        )
-        every = stage.matching_every
-        return (
-            inputs
-            | {name: value.to(device) for name, value in texts.items()}
-            | {"steps": stage.pve_steps, "matching": every > 0 and step % every == 0}
-            | {"idle_weight": stage.idle_weight, "entropy_weight": stage.entropy_weight}
-            | {"matching_weight": stage.matching_weight, "hardness": self._hardness(stage, step)}
-        )
-
-    def _hardness(self, stage: Stage, step: int) -> float:
-        """From the stage's first step to its last."""
-        first, last = stage.hardness
-        steps = self.progress.steps or 1  # a stage of minutes is first measured
-        return first + (last - first) * min(1.0, step / max(1, steps - 1))
-
-    def _window(self, pixels: Tensor, rng: np.random.Generator) -> tuple[int, int] | None:
-        """A strip is laid at a random height of the position table: every row learns to read."""
-        vision = self.bench.config.vision_config
-        spare = (vision.image_size - pixels.shape[-2]) // vision.patch_size
-        return (int(rng.integers(spare + 1)), 0) if spare > 0 else None
+    def _inputs(self, stage: Stage, batch: dict, rng: np.random.Generator) -> dict[str, Any]:
+        given = on_device(self.bench, stage, batch, rng, self.accelerator.device)
+        step, every = self.progress.step, stage.matching_every
+        if stage.objective != READING:
+            given["matching"] = every > 0 and step % every == 0
+            # a stage of minutes is first measured
+            given["hardness"] = stage.hardness_at(step, self.progress.steps or 1)
+        return given
 
     def _seconds(self, stage: Stage, items: Items, seed: int) -> float:
         """Of a step, the mean of a few at a rate of zero, which change no weight."""
         kept = copy.deepcopy(self.bench.model.state_dict())  # the norm's running statistics
-        self._train_mode(stage)
+        train_mode(self.objective, self.bench, stage)
         every = max(1, stage.matching_every)  # L_m is dear: it has to have its share
         count = every * -(-_REHEARSED // every)
         for micro in self._batches(stage, items, seed, 0, count + 1):
@@ -406,8 +340,8 @@ class Trainer:
         row = row | {"cpu_minutes": self.progress.cpu_seconds / 60}
         self.progress.log.append(row)
         if self.accelerator.is_main_process:
-            tqdm.write(json.dumps({k: round(v, 4) if isinstance(v, float) else v
-                                   for k, v in row.items()}))  # fmt: skip
+            rounded = {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}
+            tqdm.write(json.dumps(rounded))
 
     def _stopped(self, stage: Stage, problem: str, micro: list[dict]) -> TrainingStopped:
         sources = [name for batch in micro for name in batch["source"]]
@@ -415,51 +349,3 @@ class Trainer:
             f"stopped at step {self.progress.step + 1} of stage {stage.name}: {problem}; "
             f"{self.kept.last_good()}. The batch was {', '.join(sources)}."
         )
-
-
-def _check_shared(stage: Stage) -> None:
-    """Every process has the same number of images of a micro-batch."""
-    size, processes = stage.batch_size // stage.accumulate, distributed.processes()[1]
-    if size % processes:
-        raise ValueError(
-            f"stage {stage.name}: a micro-batch of {size} images cannot be shared evenly by "
-            f"{processes} processes."
-        )
-
-
-def _steps(stage: Stage, items: Items) -> int | None:
-    """Of a stage; None = its minutes say."""
-    if stage.epochs is not None:
-        return stage.epochs * -(-items.count // stage.batch_size)
-    return stage.steps
-
-
-def optimizer(objective: Objective, recipe: Recipe) -> torch.optim.AdamW:
-    """AdamW over what is trained: weight decay on matrices, a rate of its own for φ.
-
-    `factor` of each group multiplies the stage's learning rate.
-    """
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in objective.named_parameters():
-        if parameter.requires_grad:
-            key = (parameter.ndim > 1, name.startswith("model.vision.siglip."))
-            groups.setdefault(key, []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {
-                "params": parameters,
-                "weight_decay": recipe.weight_decay if matrix else 0.0,
-                "factor": recipe.vision_lr_factor if vision else 1.0,
-            }
-            for (matrix, vision), parameters in groups.items()
-        ],
-        lr=0.0,
-        betas=recipe.betas,
-        fused=torch.cuda.is_available(),
-    )
-
-
-def training_record(folder: str | Path) -> list[dict]:
-    """The runs that made a checkpoint, first to last: recipe, CPU seconds, log."""
-    path = Path(folder, RECORD)
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
