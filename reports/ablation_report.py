@@ -7,8 +7,8 @@ from typing import Any
 
 from mstar import files
 from mstar.experiments.ablation import CONTROL, DOUBLED, Arm, Difference, Experiment, Findings
-from widgets import figures
-from widgets.picture import Picture
+from mstar.widgets import figures
+from mstar.widgets.picture import Picture
 
 from .parameters import AblationReport
 from .provenance import provenance, write_metrics

@@ -14,8 +14,8 @@ from mstar.evaluate.metrics import FEW, average_precisions, paired
 from mstar.io.bench import Bench
 from mstar.io.checkpoints import default_device, load_checkpoint
 from mstar.search.gallery import Gallery
-from widgets import figures
-from widgets.picture import Picture
+from mstar.widgets import figures
+from mstar.widgets.picture import Picture
 
 from .parameters import tiled
 from .provenance import provenance, write_metrics

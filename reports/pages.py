@@ -9,8 +9,8 @@ from nbconvert.filters import strip_ansi
 from nbconvert.preprocessors import TagRemovePreprocessor
 from traitlets.config import Config
 
-from widgets import figures
-from widgets.picture import SCRIPT, STYLE, Picture
+from mstar.widgets import figures
+from mstar.widgets.picture import SCRIPT, STYLE, Picture
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

@@ -29,9 +29,9 @@ from mstar.evaluate.metrics import (
 )
 from mstar.io.checkpoints import default_device, load_checkpoint
 from mstar.tiles import tile_count
-from widgets import figures
-from widgets.figures.parts import place_said
-from widgets.picture import Picture
+from mstar.widgets import figures
+from mstar.widgets.figures.parts import place_said
+from mstar.widgets.picture import Picture
 
 from .parameters import tiled
 from .provenance import provenance, write_metrics
@@ -276,7 +276,6 @@ def save(settings: RetrievalReport, ranked: RankedBenchmark) -> dict[str, Any]:
     Returns:
         where the page comes from.
     """
-    found = ranked.report().to_json()
     made = provenance(
         settings,
         benchmark=f"{ranked.benchmark.name}: {len(ranked.benchmark.images)} images, "
@@ -288,7 +287,7 @@ def save(settings: RetrievalReport, ranked: RankedBenchmark) -> dict[str, Any]:
         settings,
         made,
         headline(ranked.runs[0], ranked.benchmark),
-        lines=found["lines"],
+        sections=ranked.result().to_json()["sections"],
         queries=per_query(ranked.benchmark, ranked.runs),
     )
     return made

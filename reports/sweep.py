@@ -12,8 +12,8 @@ from urllib.parse import quote
 from tqdm import tqdm
 
 from mstar import files
-from widgets import markup
-from widgets.picture import Picture, text
+from mstar.widgets import markup
+from mstar.widgets.picture import Picture, text
 
 from . import pages
 from .options import Option, options, title, unknown

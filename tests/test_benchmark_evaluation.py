@@ -42,7 +42,7 @@ def benchmark() -> Benchmark:
 
 def test_the_model_ranks_as_everywhere_and_its_parts_can_be_switched_off(tiny, benchmark):
     model, processor = tiny.model, tiny.processor
-    ranked = rank_benchmark(benchmark, model, processor, peers=("parts", "random"), seed=3)
+    ranked = rank_benchmark(benchmark, tiny, peers=("parts", "random"), seed=3)
     names = [run.name for run in ranked.runs]
     assert names == [
         "MSTAR",
@@ -199,17 +199,25 @@ def own(tmp_path):
 
 
 def test_evaluate_benchmark(own, tiny_checkpoint, capsys):
-    arguments = ["evaluate", "benchmark", "mqtr-word", str(own), "--checkpoint"]
+    arguments = ["evaluate", "benchmark", "mqtr-word", str(own), "--kept", str(own / "read.jsonl")]
+    arguments.append("--checkpoint")
     assert cli.main([*arguments, str(tiny_checkpoint), "--peers", "random", "parts"]) == 0
     printed = capsys.readouterr().out
-    assert "3 images, 2 queries, T = 2" in printed and "of 2 queries" in printed
+    assert "images 3, queries 2" in printed and "steps 2" in printed and "] of 2\n" in printed
     assert "precision among the 3 best in %" in printed and "the most there can be" in printed
     assert "Intervals over fewer than 20 are narrower than they should be" in printed
     assert "without PVE (T = 0)" in printed and "images/s" in printed
     assert cli.main([*arguments, str(tiny_checkpoint), "--json", "--steps", "0"]) == 0
     found = json.loads(capsys.readouterr().out)
+    assert found["about"]["kept"] == str(own / "read.jsonl")
     assert found["about"]["steps"] == 0 and len(found["about"]["checkpoint"]) == 64
-    assert [line["run"] for line in found["lines"]] == ["MSTAR", "MSTAR, re-ranked", "random"]
+    runs = ["MSTAR", "MSTAR, re-ranked", "random"]
+    assert [(row["group"], row["run"]) for row in found["sections"]["map"]] == [
+        ("word", run) for run in runs
+    ]
+    best = found["sections"]["best"]
+    assert [row["run"] for row in best] == [*runs, "the most there can be"]
+    assert best[0]["rate"] > 0 and best[2]["rate"] is best[3]["rate"] is None
 
 
 def test_a_rendered_benchmark_needs_no_folder(tiny_checkpoint, capsys):
@@ -227,7 +235,7 @@ def test_a_rendered_benchmark_needs_no_folder(tiny_checkpoint, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["about"]["benchmark"] == "sandbox crowd, seed 5"
     assert found["about"]["images"] == 40 == len(rendered("crowd", 5, 40).images)
-    assert any(name.startswith("small text") for name in found["lines"][0]["groups"])
+    assert any(row["group"].startswith("small text") for row in found["sections"]["map"])
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def test_a_unit_is_chosen_on_one_half_and_judged_on_the_other(tiny, found, monke
     count = len(found)
     odd = np.arange(count) % 2 == 1
 
-    def by_heart(model, processor, cases_, change):
+    def by_heart(bench, cases_, change):
         table = np.eye(count)
         for scene in range(count):  # what else answers is as good
             for row, case in enumerate(found):
@@ -110,18 +110,22 @@ def test_a_unit_is_chosen_on_one_half_and_judged_on_the_other(tiny, found, monke
 
     monkeypatch.setattr(causal, "case_table", by_heart)
     result = importance(tiny, found, "queries")
-    assert result.chosen == "query 2"  # neither the largest loss nor the one of odd cases
-    assert result.loss["query 1"].value == pytest.approx(90)
-    assert result.loss["query 1"].value > result.loss["query 2"].value
-    assert result.ap_loss["query 1"].value == result.ap_loss["query 3"].value == 0
-    assert result.ap_loss["query 0"].value > result.ap_loss["query 2"].value > 0
+    cosine, ap = result["judged"]["cosine"], result["judged"]["AP"]
+    assert cosine["chosen"] == ap["chosen"] == "query 2"  # neither most loss nor most of odd cases
+    loss, ap_loss = (
+        {name: one.value for name, one in result["loss"].column(key).items()}
+        for key in ("loss", "ap_loss")
+    )
+    assert loss["query 1"] == pytest.approx(90) and loss["query 1"] > loss["query 2"]
+    assert ap_loss["query 1"] == ap_loss["query 3"] == 0
+    assert ap_loss["query 0"] > ap_loss["query 2"] > 0
     judged = count // 2
     lost = 100 * 2 / judged  # one of the judged cases falls from 1 to −1
-    assert result.judged_loss.first.value == pytest.approx(lost)
-    assert result.judged_loss.second.value == pytest.approx((200 + 90 + 0) / 3)
-    assert result.judged_loss.difference.value == pytest.approx(lost - 290 / 3)
-    assert result.judged_ap.first.count == result.judged_ap.second.count == judged
-    assert result.judged_ap.first.value < result.judged_ap.second.value
+    assert cosine["loss"].value == pytest.approx(lost)
+    assert cosine["others"].value == pytest.approx((200 + 90 + 0) / 3)
+    assert cosine["difference"].value == pytest.approx(lost - 290 / 3)
+    assert ap["loss"].count == ap["others"].count == judged
+    assert ap["loss"].value < ap["others"].value
 
 
 def test_a_table_has_every_query_in_every_scene(tiny, found, monkeypatch):
@@ -137,8 +141,8 @@ def test_importance_runs_on_a_model_and_leaves_nothing(tiny, found):
     for kind in ("heads", "queries", "layers"):
         result = importance(tiny, found, kind)
         names = [change.name for change in units(tiny.model, kind)]
-        assert list(result.loss) == list(result.ap_loss) == names
-        assert result.chosen in names and f"without {result.chosen}" in str(result)
+        assert list(result["loss"].by_name()) == names
+        assert result["judged"]["AP"]["chosen"] in names and f"kind {kind}" in str(result)
     assert active(tiny.model) is None and not tiny.model.training
     with pytest.raises(ValueError, match="four cases at least; got 3"):
         importance(tiny, found[:3])

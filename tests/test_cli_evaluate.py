@@ -1,10 +1,14 @@
 """`mstar evaluate …` of the experiments: a table, one JSON object, one sentence for bad input."""
 
+import csv
+import inspect
 import json
+from pkgutil import resolve_name
 
 import pytest
 
 from mstar.cli import __main__ as cli
+from mstar.cli.evaluate import EVALUATIONS
 
 SMALL = {
     "importance": (["importance", "queries", "--images", "60", "--per-style", "2"], "query 3"),
@@ -12,25 +16,56 @@ SMALL = {
         ["localisation", "--images", "60", "--per-style", "1", "--methods", "grad_cam"],
         "rank correlation",
     ),
-    "masks": (["masks", "sandbox-hard", "--images", "40"], "watershed, look 1"),
-    "patching": (["patching", "--images", "3", "--difficulty", "hard"], "mask of look 1"),
-    "salience": (["salience", "--images", "30"], "as much ground covered"),
+    "masks": (["masks", "sandbox-hard", "--images", "40"], "best of the grid"),
+    "patching": (["patching", "--images", "3", "--difficulty", "hard"], "mask of look 0"),
+    "salience": (["salience", "--images", "30"], "as much ground"),
     "semantics": (["semantics", "--images", "40"], "multi_word_scoring_steps"),
 }
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_a_table_and_json_of_the_same(name, tiny_checkpoint, capsys):
+def test_a_table_and_json_of_the_same(name, tiny_checkpoint, tmp_path, capsys):
     arguments, said = SMALL[name]
-    arguments = ["evaluate", *arguments, "--checkpoint", str(tiny_checkpoint), "--seed", "3"]
-    assert cli.main(arguments) == 0
+    more = ["--checkpoint", str(tiny_checkpoint), "--seed", "3", "--steps", "1"]
+    assert cli.main(["evaluate", *arguments, *more, "--json", str(tmp_path / "found.json")]) == 0
     printed = capsys.readouterr().out
     assert said in printed and "checkpoint" in printed
-    assert cli.main([*arguments, "--json", "--steps", "1"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    about = found.pop("about")
+    found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
+    about = found["about"]
     assert (about["seed"], about["steps"]) == (3, 1) and len(about["checkpoint"]) == 64
-    assert about["versions"] and len(found) >= 1
+    assert found["versions"] and found["title"] and all(found["sections"].values())
+
+
+def test_each_format_goes_to_its_file_or_to_the_screen(tiny_checkpoint, tmp_path, capsys):
+    arguments = ["evaluate", "salience", "--images", "12", "--checkpoint", str(tiny_checkpoint)]
+    files = {form: tmp_path / "new" / f"found.{form}" for form in ("json", "csv", "html")}
+    named = [part for form, file in files.items() for part in (f"--{form}", str(file))]
+    assert cli.main([*arguments, *named]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("salience: ") and "as much ground" in printed, "the table as well"
+    found = json.loads(files["json"].read_text(encoding="utf-8"))
+    rows = [row for row in csv.DictReader(files["csv"].read_text().splitlines()) if row["section"] == "salient"]
+    change = found["sections"]["salient"][0]["change"]
+    assert [float(row["value"]) for row in rows] == [change["value"]]
+    page = files["html"].read_text(encoding="utf-8")
+    assert "<h1>salience</h1>" in page and f"{change['value']:.1f} [" in page
+    assert cli.main([*arguments, "--csv", "--json", str(files["json"])]) == 0
+    assert capsys.readouterr().out == files["csv"].read_text()
+
+
+def test_a_folder_is_no_file_and_said_before_anything_runs(tmp_path, capsys):
+    nowhere = ["--checkpoint", str(tmp_path / "none")]
+    assert cli.main(["evaluate", "salience", "--html", str(tmp_path), *nowhere]) == 2
+    assert f"{tmp_path} is a folder: --html names a file." in capsys.readouterr().err
+
+
+def test_every_evaluation_is_told_what_its_function_takes():
+    """One table: what it names, the functions know."""
+    for name, one in EVALUATIONS.items():
+        function = resolve_name(one.run) if isinstance(one.run, str) else one.run
+        taken = inspect.signature(function).parameters
+        whatever = any(p.kind is p.VAR_KEYWORD for p in taken.values())
+        assert whatever or set(one.options) | {"bench", "steps"} <= set(taken), name
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_distinct_choice_by_hand():
 def tiny():
     torch.manual_seed(0)
     config = MstarConfig.tiny()
-    return MstarModel(config), MstarProcessor.for_config(config, character_tokenizer())
+    return Bench(MstarModel(config), MstarProcessor.for_config(config, character_tokenizer()))
 
 
 def test_even_attention_has_the_area_of_the_word(tiny):
@@ -73,7 +73,7 @@ def test_even_attention_has_the_area_of_the_word(tiny):
         return torch.full_like(attention, 1 / attention.shape[-1])
 
     scenes = [sandbox.scene(3, i, "test") for i in range(5)]
-    with tiny.model.hooks({"pve.*.layers.*.cross_attention": even}):
+    with tiny.hooks({"pve.*.layers.*.cross_attention": even}):
         found = ground(tiny, [*map(outlined_scene, scenes)], batch_size=2)
     words = sum(len(scene.regions) for scene in scenes)
     assert len(found.word_mass) == words > 5
@@ -94,7 +94,7 @@ def test_attention_on_one_word_is_inside_it_and_no_other(tiny):
         onto[..., covered.argmax()] = 1
         return onto
 
-    with tiny.model.hooks({"pve.*.layers.*.cross_attention": stare}):
+    with tiny.hooks({"pve.*.layers.*.cross_attention": stare}):
         found = ground(tiny, [outlined_scene(scene)])
     assert found.word_mass == [covered.max()] + [0] * (len(scene.regions) - 1)
     assert found.text_mass == [covered.max()] and found.touched_mass == [1]

@@ -1,6 +1,7 @@
 """Maps held against places and against the model: curves by hand, controls, the whole report."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -185,14 +186,14 @@ def test_the_sanity_check_is_given_shuffled_models_and_the_random_map_is_random(
     same = evaluate_localisation(tiny, "easy", 3, 60, per_style=2, checked=1, methods=["attention"])
     assert asked == [names for _, names in _cumulative(PARTS)] * 4
     for part in PARTS:  # the same model: the same map
-        assert same.sanity["attention"][part].value == pytest.approx(100)
-    lines = {line.method: line.measures for line in report.lines if line.style == "all"}
+        assert same["sanity"]["attention"][part].value == pytest.approx(100)
     gallery = sandbox.judging_gallery("easy", 3, 60)
     right = [
         100 * pointing_game(np.random.default_rng([3, n]).random((16, 16)), case.covered((16, 16)))
         for n, case in enumerate(cases(gallery, 2))
     ]
-    assert lines["random"]["pointing"].value == pytest.approx(np.mean(right))
+    drawn = report["measures"]["all", "random"]["pointing"]
+    assert drawn.value == pytest.approx(np.mean(right))
 
 
 @pytest.fixture(scope="module")
@@ -201,36 +202,36 @@ def report(tiny):
 
 
 def test_the_report_has_every_method_beside_chance(report):
-    names = [*METHODS, "random"]
-    assert [line.method for line in report.lines[: len(names)]] == names
-    assert {line.style for line in report.lines} == {"all", *STYLES}
-    for line in report.lines:
-        assert set(line.measures) == set(line.against) == set(MEASURES)
-        assert line.measures["iou"].count == (8 if line.style == "all" else 2)
+    names, measures = [*METHODS, "random"], report["measures"].by_name()
+    assert list(measures) == [(style, name) for style in ("all", *STYLES) for name in names]
+    for (style, method), row in measures.items():
+        against = report["against"][style, method]
+        assert list(row) == list(against) == ["style", "method", *MEASURES]
+        assert row["iou"].count == (8 if style == "all" else 2)
         for key in MEASURES:
-            raw = next(
-                one for one in report.lines if (one.style, one.method) == (line.style, "attention")
-            )
-            change = line.measures[key].value - raw.measures[key].value
-            assert line.against[key].value == pytest.approx(change)
-    assert set(report.sanity) == set(METHODS)
-    for parts in report.sanity.values():
-        assert list(parts) == [*PARTS, ANOTHER]
-        assert all(parts[part].count == 4 for part in PARTS) and parts[ANOTHER].count == 7
-    assert report.sanity["attention"]["and φ"].value < 60
-    assert 0 < report.gap < 50
-    assert 0 < report.touched["word"].value < report.touched["combined"].value < 100
+            change = row[key].value - measures[style, "attention"][key].value
+            assert against[key].value == pytest.approx(change)
+    sanity = report["sanity"].by_name()
+    assert list(sanity) == list(METHODS)
+    for row in sanity.values():
+        assert list(row) == ["method", *PARTS, ANOTHER, "missed"]
+        assert all(row[part].count == 4 for part in PARTS) and row[ANOTHER].count == 7
+    assert sanity["attention"]["and φ"].value < 60
+    assert 0 < sanity["integrated_gradients"].pop("missed") < 50
+    assert all(row.get("missed") is None for row in sanity.values())
+    touched = report["touched"].column("touched")
+    assert 0 < touched["word"].value < touched["combined"].value < 100
 
 
 def test_the_report_can_be_read_and_made_again(report, tiny):
-    assert "semantic, queries: 2; an even map points right in" in str(report)
+    assert "an even map points right in" in str(report)
+    assert re.search(r"\n  semantic +\S+ \[\S+ \S+\] of 2\n", str(report))
     assert json.loads(json.dumps(report.to_json(), allow_nan=False)) == report.to_json()
     again = evaluate_localisation(
         tiny, "easy", 3, 60, per_style=2, checked=1, methods=["attention", "grad_cam"]
     )
-    old = {(line.style, line.method): line.measures for line in report.lines}
-    for line in again.lines:  # the same numbers, whatever stands beside a method
-        assert line.measures == old[line.style, line.method], line.method
+    for name, row in again["measures"].by_name().items():
+        assert row == report["measures"][name], "whatever stands beside a method"
 
 
 def test_hooks_that_a_copy_would_not_hear_are_refused(tiny):

@@ -1,5 +1,6 @@
 """Masks against polygons: what is known by hand, and what another measurement found."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -27,20 +28,18 @@ def report(tiny, benchmark):
 
 def test_every_variant_and_look_has_a_line(report):
     expected = [(sigma, look) for sigma in SIGMAS for look in range(3)]
-    assert [(line.name, line.look) for line in report.lines] == [
-        ("best of the grid", None),
-        *expected,
-    ]
-    assert all(line.iou.count == 40 for line in report.lines)
+    assert list(report["masks"].by_name()) == [("best of the grid", None), *expected]
+    assert all(row["iou"].count == 40 for row in report["masks"])
 
 
 def test_the_first_mask_is_the_one_that_grounding_measures(tiny, report):
     gallery = sandbox.judging_gallery("easy", 3, 40)
     looked = ground(tiny, [*map(outlined_scene, gallery.scenes)], steps=0)
-    first = report.lines[1]
-    assert np.isclose(first.iou.value, 100 * np.mean(looked.mask))
-    assert np.isclose(first.half.value, 100 * np.mean(np.array(looked.mask) >= 0.5))
-    assert np.isclose(report.text.value, 100 * np.mean(looked.text_area))
+    first = report["masks"][SIGMAS[0], 0]
+    assert np.isclose(first["iou"].value, 100 * np.mean(looked.mask))
+    assert np.isclose(first["half"].value, 100 * np.mean(np.array(looked.mask) >= 0.5))
+    text = report["text"]["text"]["share"]
+    assert np.isclose(text.value, 100 * np.mean(looked.text_area))
 
 
 def test_a_mask_and_a_text_known_by_hand(tiny, benchmark):
@@ -63,13 +62,16 @@ def test_a_mask_and_a_text_known_by_hand(tiny, benchmark):
     model, processor = tiny.model, tiny.processor
     with model.hooks({"pve.0.salient": left}):
         found = evaluate_masks(Bench(model, processor), shown, steps=0, seed=1)
-    best, *lines = found.lines
-    assert best.iou.value == best.half.value == 100 and best.masked.value == 37.5
-    assert found.about["images"] == 2 and found.text.value == 37.5
-    for line in lines:
-        assert line.masked.value == 50 and line.iou.value == 75 and line.half.value == 100
-        assert 0 < line.random_iou.value < 45 and line.random_half.value == 0
-        assert np.isclose(line.difference.value, 75 - line.random_iou.value)
+    best, *rows = (
+        {key: one.value for key, one in row.items() if key not in ("sigma", "look")}
+        for row in found["masks"]
+    )
+    assert best["iou"] == best["half"] == 100 and best["masked"] == 37.5
+    assert found.about["images"] == 2 and found["text"]["text"]["share"].value == 37.5
+    for row in rows:
+        assert (row["masked"], row["iou"], row["half"]) == (50, 75, 100)
+        assert 0 < row["random_iou"] < 45 and row["random_half"] == 0
+        assert np.isclose(row["difference"], 75 - row["random_iou"])
 
 
 def test_the_best_mask_is_the_best_of_all():
@@ -81,16 +83,17 @@ def test_the_best_mask_is_the_best_of_all():
 
 
 def test_variants_differ_and_the_model_stays_as_it_was(tiny, report):
-    released = [line for line in report.lines if line.name == "released"]
-    first = report.lines[1]
-    assert all(line.masked.value < first.masked.value for line in released)
+    masked = report["masks"].column("masked")
+    first = masked["watershed", 0]
+    assert all(masked["released", look].value < first.value for look in range(3))
     assert tiny.model.config.sigma == "watershed"
-    assert "watershed, look 2" in str(report) and "best of the grid" in str(report)
+    said = str(report)
+    assert re.search(r"\n  watershed +0 ", said) and "\n  best of the grid  –" in said
 
 
 def test_again_is_the_same_whatever_the_batch(tiny, benchmark, report):
     again = evaluate_masks(tiny, benchmark, steps=2, seed=3, batch_size=40)
-    assert again.lines == report.lines
+    assert again["masks"] == report["masks"]
 
 
 def test_a_benchmark_without_outlines_is_refused(tiny, benchmark):

@@ -20,43 +20,47 @@ def report(tiny):
 
 
 def test_every_field_that_inference_reads_is_switched_by_itself(report):
-    fields = [row.field for row in report.rows]
     other = (*TRAINING, "rerank_ratio", "rerank_weight")
     read = [name for name in SEMANTICS["paper"] if name not in other]
-    assert fields == ["paper", *read, "released"]
+    looks = report["looks"].by_name()
+    assert list(looks) == list(report["map"].by_name()) == ["paper", *read, "released"]
+    assert list(report["change"].by_name()) == [*read, "released"]
     assert report.about["mosaics"] == 10 and report.about["grid"] == "32 × 32"
-    for row in report.rows:
-        expected = None
-        if row.field in read:
-            expected = (SEMANTICS["paper"][row.field], SEMANTICS["released"][row.field])
-        assert row.values == expected
-        assert set(row.precisions) == set(row.change) == set(STYLES)
-        assert row.masked.count == 10
+    for field, row in looks.items():
+        values = [SEMANTICS[name].get(field) for name in ("paper", "released")]
+        assert [row["paper"], row["released"]] == values
+        assert row["masked"].count == 10
+    for section in ("map", "change"):
+        assert all(set(row) == {"field", *STYLES} for row in report[section])
 
 
 def test_only_what_a_field_decides_changes(report):
-    by_field = {row.field: row for row in report.rows}
-    paper = by_field["paper"]
-    assert paper.moved.value == paper.reassigned.value == 0
-    assert all(change.value == 0 for change in paper.change.values())
-    for field, row in by_field.items():
+    looks, precisions, changes = (
+        {
+            name: {key: one for key, one in row.items() if key != "field"}
+            for name, row in report[section].by_name().items()
+        }
+        for section in ("looks", "map", "change")
+    )
+    paper = looks["paper"]
+    assert paper["moved"].value == paper["reassigned"].value == 0
+    for field, row in looks.items():
         if field not in ("sigma", "released"):
-            assert row.masked == paper.masked and row.moved.value == 0
+            assert row["masked"] == paper["masked"] and row["moved"].value == 0
         if field not in ("sigma", "assignment_steps", "released"):
-            assert row.reassigned.value == 0
-    assert by_field["sigma"].masked.value < paper.masked.value
-    assert by_field["assignment_steps"].reassigned.value > 0
-    assert by_field["assignment_steps"].precisions == paper.precisions
-    for row in report.rows:
-        for style, change in row.change.items():
-            expected = row.precisions[style].value - paper.precisions[style].value
+            assert row["reassigned"].value == 0
+    assert looks["sigma"]["masked"].value < paper["masked"].value
+    assert looks["assignment_steps"]["reassigned"].value > 0
+    assert precisions["assignment_steps"] == precisions["paper"]
+    for field, row in changes.items():
+        for style, change in row.items():
+            expected = precisions[field][style].value - precisions["paper"][style].value
             assert change.value == pytest.approx(expected, abs=1e-9)
     several = [style for style in STYLES if style != "word"]
-    words = by_field["word_scoring"]
-    assert all(words.change[style].value == 0 for style in several)
-    assert words.precisions["word"] != paper.precisions["word"]
+    assert all(changes["word_scoring"][style].value == 0 for style in several)
+    assert precisions["word_scoring"]["word"] != precisions["paper"]["word"]
     for field in ("multi_word_attention", "multi_word_scoring_steps"):
-        assert by_field[field].change["word"].value == 0
+        assert changes[field]["word"].value == 0
 
 
 @pytest.mark.parametrize("field", TRAINING)
@@ -105,7 +109,8 @@ def test_a_mosaic_holds_what_its_scenes_hold_where_they_hold_it():
 
 
 def test_the_table_can_be_read(report):
-    assert json.loads(json.dumps(report.to_json(), allow_nan=False))["rows"][0]["field"] == "paper"
+    found = json.loads(json.dumps(report.to_json(), allow_nan=False))
+    assert found["sections"]["looks"][0]["field"] == "paper"
     assert "multi_word_scoring_steps" in str(report) and "against paper, paired" in str(report)
 
 

@@ -43,7 +43,7 @@ def test_sites_go_by_step_and_layer(tiny):
 
 def test_there_is_to_restore_what_the_word_makes(tiny, pairs, patched):
     model, processor = tiny.model, tiny.processor
-    total = patched.total
+    (total,) = patched["total"].column("total").values()
     differences = []
     for pair in pairs:
         query = [Query(pair.word.word, "word")]
@@ -58,14 +58,13 @@ def test_there_is_to_restore_what_the_word_makes(tiny, pairs, patched):
 
 
 def test_the_last_layer_of_all_looks_brings_everything_back(patched):
-    total, rows = patched.total, patched.rows
-    by_name = {row.site.name: row for row in rows}
-    whole = by_name["ψ, all looks, layer 3"]
-    assert whole.share == pytest.approx(100, abs=0.1)
-    assert whole.effect.value == pytest.approx(total.value, abs=1e-3)
-    change = whole.effect.value - whole.control.value
-    assert whole.difference.value == pytest.approx(change)
-    assert all(row.effect.count == 4 for row in rows)
+    (total,) = patched["total"].column("total").values()
+    whole = patched["restored"]["ψ, all looks, layer 3"]
+    assert whole["share"] == pytest.approx(100, abs=0.1)
+    assert whole["effect"].value == pytest.approx(total.value, abs=1e-3)
+    change = whole["effect"].value - whole["control"].value
+    assert whole["difference"].value == pytest.approx(change)
+    assert all(row["effect"].count == 4 for row in patched["restored"])
     assert "ψ, all looks, layer 3" in str(patched) and " 100 %" in str(patched)
 
 
@@ -118,13 +117,13 @@ def test_what_is_patched_where_and_from_which_scene(tiny, pairs, monkeypatch):
 
 
 def test_the_embedded_model_knows_the_word_where_the_word_is(pairs):
-    found = patching(Bench(*load_checkpoint(embedded.checkpoint())), pairs, steps=1)
-    by_name = {row.site.name: row for row in found.rows}
+    found = patching(load_checkpoint(embedded.checkpoint()), pairs, steps=1)
     word, others = (
-        by_name[f"φ, layer 0, {said}"] for said in ("the word's tokens", "as many others")
+        found["restored"][f"φ, layer 0, {said}"] for said in ("the word's tokens", "as many others")
     )
-    assert word.share > 80 and abs(others.share) < 10
-    assert abs(word.control.value) < found.total.value / 4
+    (total,) = found["total"].column("total").values()
+    assert word["share"] > 80 and abs(others["share"]) < 10
+    assert abs(word["control"].value) < total.value / 4
 
 
 def test_others_lie_apart():

@@ -48,7 +48,7 @@ def as_pixels(tiny, scene):
 def test_the_salient_word_is_covered_and_the_neglected_one_asked(tiny, scenes, monkeypatch):
     asked, shown = [], []
 
-    def by_heart(model, processor, pixels, queries, change):
+    def by_heart(bench, pixels, queries, change):
         asked.append((queries, change))
         shown.append(next(s for s in scenes if (as_pixels(tiny, s) == pixels).all()))
         values = {"plain": (0.5, 0.8), "salient covered": (0.6, 0.4), "ground covered": (0.45, 0.8),
@@ -57,15 +57,19 @@ def test_the_salient_word_is_covered_and_the_neglected_one_asked(tiny, scenes, m
 
     monkeypatch.setattr(experiment, "scores", by_heart)
     found = salience(tiny, scenes, steps=1)
-    ground, text = found.against_ground, found.against_text
-    assert ground.first.value == pytest.approx(10) and ground.second.value == pytest.approx(-5)
-    assert ground.difference.value == pytest.approx(15) and found.own.value == pytest.approx(-40)
-    assert (found.raised.value, found.raised_by_ground.value) == (100, 0)
-    assert found.images + found.left_out == len(scenes) and found.images >= 3
-    assert "difference, paired                      15.0 [15.0, 15.0]" in str(found)
+    ground, text = found["neglected"]["ground"], found["neglected"]["text"]
+    images, left_out = found.about["images"], found.about["left_out"]
+    assert [ground[key].value for key in ("salient", "control", "difference")] == [
+        pytest.approx(10), pytest.approx(-5), pytest.approx(15),
+    ]  # fmt: skip
+    assert found["salient"]["salient text"]["change"].value == pytest.approx(-40)
+    assert [row["share"].value for row in found["rises"]] == [100, 0]
+    assert images + left_out == len(scenes) and images >= 3
+    assert f"-5.0 [-5.0, -5.0] of {images}  15.0 [15.0, 15.0]" in str(found)
     thirds = [change for _, change in asked if change.name == "third covered"]
-    assert text.first.count == text.second.count == len(thirds) < found.images and thirds
-    assert text.second.value == pytest.approx(2) and text.difference.value == pytest.approx(8)
+    assert text["salient"].count == text["control"].count == len(thirds) < images and thirds
+    assert text["control"].value == pytest.approx(2)
+    assert text["difference"].value == pytest.approx(8)
     starts = [n for n, (_, change) in enumerate(asked) if change.name == "plain"]
     for start, end in zip(starts, [*starts[1:], len(asked)], strict=True):
         (queries, plain), *changed = asked[start:end]
@@ -105,7 +109,7 @@ def test_most_attention_is_salient_and_least_is_neglected(tiny, scenes, monkeypa
     monkeypatch.setattr(
         experiment,
         "scores",
-        lambda *given: asked.append(given[3]) or torch.zeros(2, 1),
+        lambda *given: asked.append(given[2]) or torch.zeros(2, 1),
     )
     with model.hooks({"pve.0.attention_map": on_the_second}):
         salience(Bench(model, processor), [scene])
@@ -121,4 +125,5 @@ def test_scenes_of_one_word_are_left_out(tiny, scenes):
 
 def test_it_runs_on_a_model_and_can_be_made_again(tiny, scenes):
     first, again = (salience(tiny, scenes, seed=4) for _ in range(2))
-    assert repr(first) == repr(again) and first.against_ground.first.count == first.images
+    assert first == again
+    assert first["neglected"]["ground"]["salient"].count == first.about["images"]

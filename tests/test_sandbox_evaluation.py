@@ -10,6 +10,7 @@ from mstar import MstarConfig, MstarModel, MstarProcessor
 from mstar.cli import __main__ as cli
 from mstar.data.scenes import sandbox
 from mstar.evaluate.sandbox import evaluate_sandbox, rankings, shortcuts
+from mstar.io.bench import Bench
 from mstar.io.processing import character_tokenizer
 from mstar.texts import Query
 
@@ -20,13 +21,14 @@ IMAGES = 40  # the fewest that hold the fewest queries
 def tiny():
     torch.manual_seed(0)
     config = MstarConfig.tiny()
-    return MstarModel(config).eval(), MstarProcessor.for_config(config, character_tokenizer())
+    processor = MstarProcessor.for_config(config, character_tokenizer())
+    return Bench(MstarModel(config).eval(), processor)
 
 
 @pytest.fixture(scope="module")
 def folder(tiny, tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoint")
-    for part in tiny:
+    for part in (tiny.model, tiny.processor):
         part.save_pretrained(folder)
     return folder
 
@@ -42,11 +44,11 @@ def truth_of(queries):
 
 def test_perfect_scores_are_perfect_rankings(gallery):
     truth = truth_of(gallery.queries)
-    found = {row.group: row for row in rankings(gallery.queries, truth, truth.astype(float), 0)}
-    assert {row.model.value for row in found.values()} == {100}
-    assert max(row.random.value for row in found.values()) < 60
-    assert found["word"].model.count == 24
-    assert found["word, seen"].model.count == found["word, unseen"].model.count == 12
+    found = rankings(gallery.queries, truth, truth.astype(float), 0)
+    assert {row["model"].value for row in found} == {100}
+    assert max(row["random"].value for row in found) < 60
+    assert found["word"]["model"].count == 24
+    assert found["word, seen"]["model"].count == found["word, unseen"]["model"].count == 12
 
 
 def test_phrase_and_combined_are_held_against_their_best_word(gallery):
@@ -59,12 +61,16 @@ def test_phrase_and_combined_are_held_against_their_best_word(gallery):
         for w in words
     }
     last = np.array([reads[Query(q.text.split()[-1], "word")] for q in queries])
-    for row in shortcuts(gallery.scenes, queries, truth, last, reads)[:2]:
-        assert row.first.count > 0
-        assert row.difference.value <= 0, "one of the words cannot be better than the best"
-        assert row.difference.value == pytest.approx(row.first.value - row.second.value)
+    asked = (("phrase", "best single word"), ("combined", "best single word"))
+    found = shortcuts(gallery.scenes, queries, truth, last, reads)
     perfect = shortcuts(gallery.scenes, queries, truth, truth.astype(float), reads)
-    assert all(row.first.value == 100 and row.second.value < 100 for row in perfect[:2])
+    for row in (found[name] for name in asked):
+        assert row["first"].count > 0
+        assert row["difference"].value <= 0, "one of the words cannot be better than the best"
+        change = row["first"].value - row["second"].value
+        assert row["difference"].value == pytest.approx(change)
+    for row in (perfect[name] for name in asked):
+        assert row["first"].value == 100 and row["second"].value < 100
 
 
 def test_semantic_is_held_against_text_and_thing_alone(gallery):
@@ -74,27 +80,27 @@ def test_semantic_is_held_against_text_and_thing_alone(gallery):
         Query(t, "phrase" if " " in t else "word"): np.zeros(IMAGES)
         for t in (q.text.split("'")[1] for q in queries)
     }
-    _, _, text, text_read, thing = shortcuts(
-        gallery.scenes, queries, truth, truth.astype(float), blind
-    )
-    assert text.first.value == text_read.first.value == thing.first.value == 100
-    assert text.second.value == pytest.approx(100 * truth.mean())  # all images found together
-    assert text.second.value < text_read.second.value < 100
-    assert text.second.value < thing.second.value < 100
+    found = shortcuts(gallery.scenes, queries, truth, truth.astype(float), blind)
+    _, _, text, text_read, thing = found.column("second").values()
+    assert [row["first"].value for row in found][2:] == [100] * 3
+    assert text.value == pytest.approx(100 * truth.mean())  # all images found together
+    assert text.value < text_read.value < 100
+    assert text.value < thing.value < 100
 
 
 def test_whole_report_on_a_small_gallery(tiny):
     report = evaluate_sandbox(tiny, "easy", seed=3, images=IMAGES, controls=True)
     values = json.loads(json.dumps(report.to_json(), allow_nan=False))
     assert values["about"]["seed"] == 3 and len(values["about"]["gallery"]) == 64
-    assert [len(values[part]) for part in ("rankings", "shortcuts", "grounding", "controls")] == [
-        8, 5, 8, 5,
-    ]  # fmt: skip
-    for row in values["rankings"]:
+    sizes = {name: len(rows) for name, rows in values["sections"].items()}
+    assert sizes == {"rankings": 8, "shortcuts": 5, "grounding": 8, "controls": 5}
+    for row in values["sections"]["rankings"]:
         for estimate in (row["model"], row["random"]):
             assert 0 < estimate["low"] <= estimate["value"] <= estimate["high"] <= 100
-    first, last = values["controls"][0], values["controls"][-1]
+    first, *_, last = report["controls"]
     assert first["first"] == last["first"], "both are T = 1 with its own mask"
+    same = report["controls"]["T = 1", "T = 1, random mask"]
+    assert same == last
     assert "T = 1, random mask" in str(report)
     again = evaluate_sandbox(tiny, "easy", seed=3, images=IMAGES, controls=True)
     assert again.to_json() == report.to_json()
@@ -102,7 +108,7 @@ def test_whole_report_on_a_small_gallery(tiny):
 
 def test_groups_without_queries_are_null(tiny):
     report = evaluate_sandbox(tiny, "crowd", images=IMAGES, steps=0)
-    rows = {row["group"]: row for row in report.to_json()["rankings"]}
+    rows = {row["group"]: row for row in report.to_json()["sections"]["rankings"]}
     assert rows["semantic"]["model"] is None and rows["word, large (≥ 17 px)"]["model"] is None
     assert "–" in str(report)
 
@@ -111,7 +117,7 @@ def test_command_prints_one_json_object(folder, capsys):
     arguments = ["evaluate", "sandbox", "--checkpoint", str(folder), "--images", str(IMAGES)]
     assert cli.main([*arguments, "--json"]) == 0
     values = json.loads(capsys.readouterr().out)
-    assert len(values["about"]["checkpoint"]) == 64 and values["controls"] == []
+    assert len(values["about"]["checkpoint"]) == 64 and "controls" not in values["sections"]
     assert cli.main(arguments) == 0
     assert "MAP in % [95 % interval]" in capsys.readouterr().out
 

@@ -163,8 +163,8 @@ def search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
 
 def report(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
     """make one HTML file that opens without a network"""
-    from reports.options import options, title  # light, unlike what runs
-    from reports.table import REPORTS
+    from mstar.reports.options import options, title  # light, unlike what runs
+    from mstar.reports.table import REPORTS
 
     names = parser.add_subparsers(required=True, dest="report", metavar="REPORT")
     for name, one in REPORTS.items():
@@ -191,13 +191,13 @@ def report(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
         )
 
     def run(args: argparse.Namespace) -> None:
-        from reports.runner import ReportFailed, make
+        from mstar.reports.runner import ReportFailed, make
 
         known = [option.name for option in options(REPORTS[args.report].notebook)]
         values = {name: value for name, value in vars(args).items() if name in known}
         try:
             if "sweep" in args:
-                from reports.sweep import sweep
+                from mstar.reports.sweep import sweep
 
                 print(sweep(args.report, values, args.sweep))
             else:

@@ -7,7 +7,7 @@ switched off.
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,6 @@ from torch import Tensor
 
 from mstar.data.benchmarks import Benchmark, readable, said_of
 from mstar.evaluate.metrics import (
-    FEW,
-    FEW_SAID,
     Estimate,
     at_scale,
     average_precisions,
@@ -27,19 +25,25 @@ from mstar.evaluate.metrics import (
     precision_at,
     random_scores,
     scale_average_precisions,
-    without_nan,
 )
 from mstar.evaluate.spotters import SPOTTERS, check_kept, make_spotters, spot_all, spotting_scores
+from mstar.evaluate.table import COUNTED, RATE, Column, Result, Section
 from mstar.io.bench import Bench
 from mstar.io.processing import MstarProcessor
 from mstar.search.gallery import Gallery
 from mstar.texts import STYLES, Query, words_of
-from mstar.versions import versions
 
 Array = NDArray[np.float64]
 
 #: What may stand beside the model; `parts` are several.
 PEERS = ("random", *SPOTTERS, "parts")
+
+_MAP = (Column("group", "queries"), Column("run", "ranked by"), Column("map", "MAP", COUNTED))
+_BEST = (
+    Column("run", "ranked by"),
+    Column("precision", "precision"),
+    Column("rate", "images/s", RATE),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,70 +84,6 @@ class Group:
         return scale_average_precisions(relevant, self.at_scale[self.rows], own)
 
 
-@dataclass(frozen=True)
-class Line:
-    """A run in numbers.
-
-    Attributes:
-        run: who ranked.
-        groups: MAP in % by group.
-        precision_at_best: among the best images, see `at_best`.
-        rate: images/s, see `Run`.
-    """
-
-    run: str
-    groups: dict[str, Estimate]
-    precision_at_best: Estimate
-    rate: float | None
-
-
-@dataclass(frozen=True)
-class BenchmarkReport:
-    """A ranked benchmark in numbers.
-
-    Attributes:
-        about: where it comes from; `best` = among how many images precision is taken.
-        lines: a run each.
-        most_at_best: the precision that a perfect ranking has, as most queries have few answers.
-    """
-
-    about: dict[str, Any]
-    lines: list[Line]
-    most_at_best: Estimate
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; a group without any query is null."""
-        return without_nan(asdict(self))
-
-    def __str__(self) -> str:
-        about, groups = self.about, list(self.lines[0].groups)
-        head = [
-            f"{about['benchmark']}: {_count(about['images'], 'image')}, "
-            f"{_count(about['queries'], 'query')}, "
-            f"T = {about['steps']}"
-            + (f", checkpoint {about['checkpoint'][:12]}" if "checkpoint" in about else "")
-        ]
-        for group in groups:
-            head += ["", f"MAP in % [95 % interval], {group}"]
-            for line in self.lines:
-                value = line.groups[group]
-                head.append(f"  {line.run:28} {value!s:22} of {_count(value.count, 'query')}")
-        head += ["", f"precision among the {about['best']} best in %, and images/s"]
-        for line in self.lines:
-            rate = "" if line.rate is None else f"{line.rate:8.1f} images/s"
-            head.append(f"  {line.run:28} {line.precision_at_best!s:22} {rate}".rstrip())
-        head.append(f"  {'the most there can be':28} {self.most_at_best}")
-        head += said_of(about.get("left_out", {}))
-        if any(0 < value.count < FEW for value in self.lines[0].groups.values()):
-            head += ["", FEW_SAID]
-        return "\n".join(head)
-
-
-def _count(number: int, of: str) -> str:
-    """1 query, 2 queries"""
-    return f"{number} {of if number == 1 else {'query': 'queries', 'image': 'images'}[of]}"
-
-
 @dataclass(frozen=True, eq=False)
 class RankedBenchmark:
     """A benchmark, the gallery that the model made of it, and all rankings; the model's first."""
@@ -153,30 +93,34 @@ class RankedBenchmark:
     runs: list[Run]
     seed: int
 
-    def report(self) -> BenchmarkReport:
-        """In numbers."""
+    def result(self) -> Result:
+        """In numbers: the sections `map`, by group and run, and `best`.
+
+        `best` has the precision among the best images (how many: `best` in about) and images/s of
+        each run, and at its end what a perfect ranking has, as most queries have few answers.
+        """
+        benchmark = self.benchmark
         about = {
-            "benchmark": self.benchmark.name,
-            "images": len(self.benchmark.images),
-            "queries": len(self.benchmark.queries),
+            "benchmark": benchmark.name,
+            "images": len(benchmark.images),
+            "queries": len(benchmark.queries),
             "steps": self.gallery.steps,
-            "best": best_count(self.benchmark),
+            "best": best_count(benchmark),
             "seed": self.seed,
-            "versions": versions(),
+            "left_out": benchmark.left_out,
         }
-        if self.benchmark.left_out:
-            about["left_out"] = self.benchmark.left_out
-        found = groups(self.benchmark)
-        lines = [
-            Line(
-                run.name,
-                map_by_group(self.benchmark, run.scores, found),
-                at_best(self.benchmark, run.scores),
-                run.rate,
-            )
+        ranked = [
+            (group.name, run.name, estimate(group.precisions(benchmark, run.scores)))
+            for group in groups(benchmark)
             for run in self.runs
         ]
-        return BenchmarkReport(about, lines, most_at_best(self.benchmark))
+        best = [(run.name, at_best(benchmark, run.scores), run.rate) for run in self.runs]
+        best.append(("the most there can be", most_at_best(benchmark), None))
+        sections = [
+            Section("map", "MAP in % [95 % interval]", _MAP, ranked, keys=2),
+            Section("best", f"precision among the {best_count(benchmark)} best in %", _BEST, best),
+        ]
+        return Result("benchmark", about, sections, said_of(benchmark.left_out))
 
 
 def map_by_group(
@@ -293,11 +237,11 @@ def _parts(gallery: Gallery, benchmark: Benchmark) -> list[Run]:
     - multi-word branch: a query of several words scores the mean of its words (where there is a
       branch, and such queries).
     """
-    model, processor, queries = gallery.model, gallery.processor, benchmark.queries
-    images, runs = benchmark.images, []
+    bench, images, queries = gallery.bench, benchmark.images, benchmark.queries
+    runs = []
 
     def embedded(steps: int) -> Callable[[], Tensor]:
-        return lambda: Gallery.embed(model, processor, images, steps=steps).scores(queries)
+        return lambda: Gallery.embed(bench, images, steps=steps).scores(queries)
 
     def add(name: str, scores: Callable[[], Tensor]) -> None:
         seconds, found = timed(scores)
@@ -309,12 +253,12 @@ def _parts(gallery: Gallery, benchmark: Benchmark) -> list[Run]:
     if gallery.steps:
         add("without PVE (T = 0)", embedded(0))
         masks = {f"pve.{t}.mask": empty for t in range(gallery.steps)}
-        with model.hooks(masks):
+        with bench.hooks(masks):
             add("without masks", embedded(gallery.steps))
     # texts alone change below: the gallery serves again, and its time is the model's own
-    with _instructions(processor, "none"):
+    with _instructions(bench.processor, "none"):
         runs.append(Run("without instruction", gallery.scores(queries).numpy(), None))
-    if model.config.multi_word_branch and any(query.style != "word" for query in queries):
+    if bench.config.multi_word_branch and any(query.style != "word" for query in queries):
         scores = _mean_of_words(gallery, queries)
         runs.append(Run("without multi-word branch", scores, None))
     return runs

@@ -16,8 +16,8 @@ from tqdm.auto import tqdm
 from mstar.data.benchmarks import Benchmark
 from mstar.data.benchmarks.texts import can_be_asked, text_filter
 from mstar.data.scenes.scene import Scene
-from mstar.evaluate.metrics import Estimate, estimate
-from mstar.evaluate.sandbox_report import Measure
+from mstar.evaluate.metrics import estimate
+from mstar.evaluate.table import Column, Section
 from mstar.explain.looks import canvas, cross_attention, tile_count, together
 from mstar.io.bench import Bench
 from mstar.model.assignment import UNASSIGNED, assign_per_image, place_of
@@ -280,26 +280,33 @@ def _in_tile(
     return coverage([polygon - [left, top]], (bottom - top, right - left), grid)
 
 
-def measures(found: Grounding) -> list[Measure]:
-    """What `ground` found, with what each number is to be held against."""
+def measures(found: Grounding) -> Section:
+    """What `ground` found, in %, with what each number is to be held against, if anything."""
 
-    def percent(values: list[float]) -> Estimate:
-        return estimate(100 * np.array(values))
+    def row(name: str, values: list[float], against: str | None = None,
+            reference: list[float] | None = None) -> tuple[Any, ...]:  # fmt: skip
+        known = None if reference is None else estimate(100 * np.array(reference))
+        return name, estimate(100 * np.array(values)), known, against
 
-    half = percent([iou >= 0.5 for iou in found.mask])
-    return [
-        Measure("assigned query's attention inside its word", percent(found.word_mass),
-                "area of the word", percent(found.word_area)),
-        Measure("its largest attention on the word (pointing game)", percent(found.pointing),
-                "share of such tokens", percent(found.touched)),
-        Measure("words that choose an embedding of their own", percent(found.distinct)),
-        Measure("words that choose a query of their own", percent(found.distinct_queries)),
-        Measure("attention C₀ on text", percent(found.text_mass),
-                "area of text", percent(found.text_area)),
-        Measure("attention C₀ on tokens with text", percent(found.touched_mass),
-                "share of such tokens", percent(found.touched_area)),
-        Measure("IoU of the mask σ(C₀) with text", percent(found.mask),
-                "random mask of that area", percent(found.random_mask)),
-        Measure("images whose mask has IoU ≥ 0.5", half,
-                "random mask of that area", percent([iou >= 0.5 for iou in found.random_mask])),
+    half, random_half = ([iou >= 0.5 for iou in of] for of in (found.mask, found.random_mask))
+    rows = [
+        row("assigned query's attention inside its word", found.word_mass,
+            "area of the word", found.word_area),
+        row("its largest attention on the word (pointing game)", found.pointing,
+            "share of such tokens", found.touched),
+        row("words that choose an embedding of their own", found.distinct),
+        row("words that choose a query of their own", found.distinct_queries),
+        row("attention C₀ on text", found.text_mass, "area of text", found.text_area),
+        row("attention C₀ on tokens with text", found.touched_mass,
+            "share of such tokens", found.touched_area),
+        row("IoU of the mask σ(C₀) with text", found.mask,
+            "random mask of that area", found.random_mask),
+        row("images whose mask has IoU ≥ 0.5", half, "random mask of that area", random_half),
     ]  # fmt: skip
+    columns = (
+        Column("measure", "measure"),
+        Column("model", "model"),
+        Column("reference", "held against"),
+        Column("against", ""),
+    )
+    return Section("grounding", "places, in %", columns, rows)

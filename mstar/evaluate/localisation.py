@@ -9,7 +9,6 @@ import copy
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,14 +20,13 @@ from tqdm.auto import tqdm
 from mstar.data.scenes import sandbox
 from mstar.evaluate.cases import cases
 from mstar.evaluate.grounding import mask_iou, pointing_game
-from mstar.evaluate.localisation_report import ANOTHER, Line, LocalisationReport
 from mstar.evaluate.metrics import estimate, paired
+from mstar.evaluate.table import COUNTED, PERCENT, Column, Result, Section
 from mstar.explain.attribution import METHODS, Scorer, attribute, known
 from mstar.io.bench import Bench, without_hooks
 from mstar.model.modeling import MstarModel
 from mstar.texts import STYLES
 from mstar.tiles import in_tiles
-from mstar.versions import versions
 
 #: Shares of the tokens at which an image is scored again.
 SHARES = tuple(np.linspace(0, 1, 11).tolist())
@@ -38,6 +36,8 @@ PARTS = {
     "and ψ": ("multimodal", "vision.mlp", "sas"),
     "and φ": ("vision.siglip",),
 }
+#: The floor of the sanity check: a map of the same model for another query and scene.
+ANOTHER = "another case"
 
 
 @dataclass(frozen=True)
@@ -162,8 +162,15 @@ def evaluate_localisation(
     methods: Sequence[str] = tuple(METHODS),
     steps: int | None = None,
     batch_size: int = 16,
-) -> LocalisationReport:
+) -> Result:
     """Measure every method on queries of all styles, on rendered scenes.
+
+    Sections: `measures`, means in % by style (`all` = of all) and method, see `Localised`;
+    `against`, each less that of raw attention, paired by query; `touched`, the share of the tokens
+    that the answer touches, which an even map reaches in the pointing game; and `sanity`, by
+    method the rank correlation × 100 with the map of the model before its weights were shuffled:
+    as low as `ANOTHER` = the map depends on these weights, or is even without them. `missed` is
+    the share of what integrated gradients have to add up to that they lack or exceed.
 
     Args:
         difficulty: `easy`, `hard`, `crowd` or `street`.
@@ -235,12 +242,21 @@ def evaluate_localisation(
         "methods": methods,
         "steps": steps,
         "gallery": gallery.hash,
-        "versions": versions(),
     }
     styles = np.array([case.query.style for case in found])
-    missed, whole = np.array(gaps).T if gaps else (None, None)
-    gap = None if missed is None else float(100 * missed.mean() / whole.mean())
-    return _report(about, styles, measured, np.array(touched), gap, correlated)
+    groups = {"all": np.ones(len(styles), dtype=bool)}
+    groups |= {style: styles == style for style in STYLES if (styles == style).any()}
+    even = [(style, estimate(np.array(touched)[rows])) for style, rows in groups.items()]
+    columns = (Column("style", "queries"), Column("touched", "in %", COUNTED))
+    return Result(
+        "localisation",
+        about,
+        [
+            *_measured(groups, measured),
+            Section("touched", "an even map points right in", columns, even),
+            _sanity(correlated, gaps),
+        ],
+    )
 
 
 def _cumulative(
@@ -253,36 +269,44 @@ def _cumulative(
         yield part, names
 
 
-def _report(
-    about: dict[str, Any],
-    styles: NDArray[np.str_],
-    measured: dict[str, list[Localised]],
-    touched: NDArray[np.float64],
-    gap: float | None,
-    correlated: dict[str, dict[str, list[float]]],
-) -> LocalisationReport:
-    groups = {"all": np.ones(len(styles), dtype=bool)}
-    groups |= {style: styles == style for style in STYLES if (styles == style).any()}
+def _measured(
+    groups: dict[str, NDArray[np.bool_]], measured: dict[str, list[Localised]]
+) -> tuple[Section, Section]:
+    """The measures in %, and what they are less those of raw attention."""
     table = {
-        name: {key: 100 * np.array([getattr(one, key) for one in of]) for key in MEASURES}
+        name: [100 * np.array([getattr(one, key) for one in of]) for key in MEASURES]
         for name, of in measured.items()
     }
-    lines = [
-        Line(
-            style,
-            name,
-            {key: estimate(values[rows]) for key, values in of.items()},
-            {
-                key: paired(values[rows], table["attention"][key][rows]).difference
-                for key, values in of.items()
-            },
-        )
-        for style, rows in groups.items()
-        for name, of in table.items()
+    own, against = [], []
+    for style, rows in groups.items():
+        for name, of in table.items():
+            own.append((style, name, *(estimate(values[rows]) for values in of)))
+            pairs = zip(of, table["attention"], strict=True)
+            against.append((style, name, *(paired(a[rows], b[rows]).difference for a, b in pairs)))
+    columns = (
+        Column("style", "queries"),
+        Column("method", "method"),
+        *(Column(key, key) for key in MEASURES),
+    )
+    return (
+        Section("measures", "maps against the text, in %", columns, own, keys=2),
+        Section("against", "less raw attention, paired by query", columns, against, keys=2),
+    )
+
+
+def _sanity(
+    correlated: dict[str, dict[str, list[float]]], gaps: list[tuple[float, float]]
+) -> Section:
+    missed, whole = np.array(gaps).T if gaps else (np.nan, np.nan)
+    misses = {"integrated_gradients": float(100 * np.mean(missed) / np.mean(whole))}
+    columns = (
+        Column("method", "method"),
+        *(Column(part, part) for part in (*PARTS, ANOTHER)),
+        Column("missed", "misses of its sum", PERCENT),
+    )
+    rows = [
+        (method, *(estimate(100 * np.array(of)) for of in parts.values()), misses.get(method))
+        for method, parts in correlated.items()
     ]
-    sanity = {
-        method: {part: estimate(100 * np.array(values)) for part, values in of.items()}
-        for method, of in correlated.items()
-    }
-    means = {style: estimate(touched[rows]) for style, rows in groups.items()}
-    return LocalisationReport(about, lines, means, gap, sanity)
+    title = "rank correlation × 100 with the map of the same model after its weights were shuffled"
+    return Section("sanity", f"{title}, and with a map of {ANOTHER}", columns, rows)

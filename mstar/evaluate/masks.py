@@ -6,7 +6,6 @@ serve to evaluate, only.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -16,82 +15,27 @@ from tqdm.auto import tqdm
 
 from mstar.data.benchmarks import Benchmark, readable, said_of
 from mstar.evaluate.grounding import OutlinedPhotographs, coverage, ground, mask_iou, measures
-from mstar.evaluate.metrics import FEW, FEW_SAID, Estimate, estimate, paired, without_nan
-from mstar.evaluate.sandbox_report import Measure, measure_lines
+from mstar.evaluate.metrics import Estimate, estimate, paired
+from mstar.evaluate.table import Column, Result, Section
 from mstar.explain.looks import canvas, together
 from mstar.hooks.trace import Trace
 from mstar.io.bench import Bench, computed_as
 from mstar.model.modeling import MstarModel
-from mstar.versions import versions
 
 #: Variants of σ that make a mask; the first is the paper's.
 SIGMAS = ("watershed", "threshold", "released")
 
 
-@dataclass(frozen=True)
-class MaskLine:
-    """One way to mask, measured over images; everything in %.
-
-    Attributes:
-        name: a variant of σ, or `best of the grid`, see `best_mask`.
-        look: t of C_t; None of `best of the grid`. σ(C_T) is made, though no step uses it.
-        masked: share of the tokens.
-        iou: mean IoU with the union of all text.
-        half: share of the images with an IoU of 0.5 or more.
-        random_iou, random_half: the same of as many tokens at random.
-        difference: IoU less that of random tokens, paired by image.
-    """
-
-    name: str
-    look: int | None
-    masked: Estimate
-    iou: Estimate
-    half: Estimate
-    random_iou: Estimate
-    random_half: Estimate
-    difference: Estimate
-
-
-@dataclass(frozen=True)
-class MaskReport:
-    """What `evaluate_masks` found.
-
-    Attributes:
-        about: where it comes from; `images` are those with any text outlined.
-        text: share of an image that text covers, in %.
-        lines: by variant and look.
-        attention: of the assigned query tokens and of C₀, against the places of words and text.
-    """
-
-    about: dict[str, Any]
-    text: Estimate
-    lines: list[MaskLine]
-    attention: list[Measure]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return without_nan(asdict(self))
-
-    def __str__(self) -> str:
-        about = self.about
-        head = [
-            f"masks, {about['benchmark']}: {about['images']} images with text, grid "
-            f"{about['grid']}, T = {about['steps']}, seed {about['seed']}"
-            + (f", checkpoint {about['checkpoint'][:12]}" if "checkpoint" in about else ""),
-            f"text covers {self.text} % of an image",
-            "",
-            f"{'in %':20}{'masked':22}{'IoU with text':22}{'as many at random':22}"
-            f"{'difference, paired':22}{'IoU ≥ 0.5':22}as many at random",
-        ]
-        for line in self.lines:
-            name = line.name if line.look is None else f"{line.name}, look {line.look}"
-            values = (line.masked, line.iou, line.random_iou, line.difference, line.half)
-            head.append(f"{name:20}" + "".join(f"{v!s:22}" for v in values) + str(line.random_half))
-        head += measure_lines(self.attention)
-        head += said_of(about.get("left_out", {}))
-        if self.text.count < FEW:
-            head += ["", FEW_SAID]
-        return "\n".join(head)
+_MASKS = (
+    Column("sigma", "σ"),
+    Column("look", "look"),
+    Column("masked", "masked"),
+    Column("iou", "IoU with text"),
+    Column("random_iou", "as many at random"),
+    Column("difference", "difference, paired"),
+    Column("half", "IoU ≥ 0.5"),
+    Column("random_half", "as many at random"),
+)
 
 
 def best_mask(covered: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -118,8 +62,13 @@ def evaluate_masks(
     seed: int = 0,
     batch_size: int = 8,
     strict: bool = False,
-) -> MaskReport:
+) -> Result:
     """Hold the masks of every variant of σ and of every look against where the text is.
+
+    Sections, all in %: `text`, the share of an image that text covers; `masks`, means over images
+    by variant of σ and look t of C_t (σ(C_T) is made, though no step uses it), with the IoU with
+    the union of all text, the share of images where it is 0.5 or more, and both of as many tokens
+    at random, after `best of the grid`, see `best_mask`; `grounding`, see `grounding.measures`.
 
     Photographs that cannot be read are left out, see `readable`.
 
@@ -170,13 +119,16 @@ def evaluate_masks(
         "grid": f"{grid[0]} × {grid[1]}",
         "steps": steps,
         "seed": seed,
-        "versions": versions(),
+        "left_out": benchmark.left_out,
     }
-    if benchmark.left_out:
-        about["left_out"] = benchmark.left_out
-    lines = [_line(*of, np.array(values)) for of, values in found.items()]
-    attention = measures(ground(bench, outlined, steps, seed, batch_size))
-    return MaskReport(about, estimate(100 * np.array(shares)), lines, attention)
+    covers = [("text", estimate(100 * np.array(shares)))]
+    rows = [(*of, *_row(np.array(values))) for of, values in found.items()]
+    sections = [
+        Section("text", "what text covers", (Column("what", ""), Column("share", "in %")), covers),
+        Section("masks", "masks, in %", _MASKS, rows, keys=2),
+        measures(ground(bench, outlined, steps, seed, batch_size)),
+    ]
+    return Result("masks", about, sections, said_of(benchmark.left_out))
 
 
 def _salient(model: MstarModel, inputs: dict[str, Any], steps: int) -> Iterator[tuple[str, Trace]]:
@@ -192,10 +144,10 @@ def _size(image: Any) -> tuple[int, int]:
     return (image.height, image.width) if hasattr(image, "height") else image.shape[:2]
 
 
-def _line(name: str, look: int | None, values: NDArray[np.float64]) -> MaskLine:
+def _row(values: NDArray[np.float64]) -> tuple[Estimate, ...]:
+    """Of one way to mask, from [images, 3]: see `_MASKS`."""
     masked, iou, lot = 100 * values.T
-    halves = (100.0 * (of >= 50) for of in (iou, lot))
+    half, random_half = (estimate(100.0 * (of >= 50)) for of in (iou, lot))
     compared = paired(iou, lot)
-    half, random_half = map(estimate, halves)
-    return MaskLine(name, look, estimate(masked), compared.first, half, compared.second,
-                    random_half, compared.difference)  # fmt: skip
+    return (estimate(masked), compared.first, compared.second, compared.difference, half,
+            random_half)  # fmt: skip

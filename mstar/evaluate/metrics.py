@@ -5,7 +5,6 @@ on the image itself (mask IoU, the pointing game) is in `grounding`.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,14 +34,6 @@ class Estimate:
         if not self.count:
             return "–"
         return f"{self.value:.1f} [{self.low:.1f}, {self.high:.1f}]"
-
-
-def without_nan(value: Any) -> Any:
-    """A report as dicts and lists for JSON, where an estimate of nothing is None."""
-    if isinstance(value, dict):
-        empty = value.get("count") == 0 and "low" in value
-        return None if empty else {key: without_nan(v) for key, v in value.items()}
-    return [without_nan(v) for v in value] if isinstance(value, list) else value
 
 
 def estimate(values: ArrayLike, seed: int = 0) -> Estimate:

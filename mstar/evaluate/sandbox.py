@@ -6,6 +6,7 @@ the query, the attention that an even spread would give, a mask at random places
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,10 +25,9 @@ from mstar.evaluate.metrics import (
     random_scores,
     scale_average_precisions,
 )
-from mstar.evaluate.sandbox_report import Comparison, Ranking, SandboxReport
+from mstar.evaluate.table import COUNTED, Column, Result, Section
 from mstar.io.bench import Bench
 from mstar.texts import Query, words_of
-from mstar.versions import versions
 
 Array = NDArray[np.float64]
 
@@ -39,8 +39,12 @@ def evaluate_sandbox(
     images: int = 1000,
     steps: int | None = None,
     controls: bool = False,
-) -> SandboxReport:
+) -> Result:
     """Render a gallery from a seed, rank it, and measure where the model looked.
+
+    Sections: `rankings` by seen and unseen words, by size, by style; `shortcuts`, whole queries
+    against the best that a part of them reaches; `grounding`, see `grounding.measures`; and if
+    asked for `controls`, T = 0 against T = 1 and its controls.
 
     Args:
         difficulty: `easy`, `hard`, `crowd` or `street`.
@@ -66,22 +70,18 @@ def evaluate_sandbox(
         "images": images,
         "steps": steps,
         "gallery": gallery.hash,
-        "versions": versions(),
     }
-    compared = []
+    limit = sandbox.DIFFICULTIES[gallery.difficulty].small
+    sections = [
+        rankings(gallery.queries, truth, scores, seed, limit),
+        shortcuts(gallery.scenes, gallery.queries, truth, scores, by_text),
+        measures(ground(bench, [*map(outlined_scene, gallery.scenes[:200])], steps, seed)),
+    ]
     if controls:
         asked = [i for i, query in enumerate(gallery.queries) if query.style == "word"]
         queries = [gallery.queries[i].asked for i in asked]
-        compared = _controls(bench, pictures, queries, truth[asked], seed)
-    return SandboxReport(
-        about,
-        rankings(
-            gallery.queries, truth, scores, seed, sandbox.DIFFICULTIES[gallery.difficulty].small
-        ),
-        shortcuts(gallery.scenes, gallery.queries, truth, scores, by_text),
-        measures(ground(bench, [*map(outlined_scene, gallery.scenes[:200])], steps, seed)),
-        compared,
-    )
+        sections.append(_controls(bench, pictures, queries, truth[asked], seed))
+    return Result("sandbox", about, sections)
 
 
 def rankings(
@@ -90,7 +90,7 @@ def rankings(
     scores: Array,
     seed: int,
     limit: int = sandbox.SMALL,
-) -> list[Ranking]:
+) -> Section:
     """MAP of all word queries, of parts of them, and of every other style.
 
     Small and large words are judged scale-wise, see `scale_average_precisions`.
@@ -107,18 +107,18 @@ def rankings(
     word = style == "word"
     at_scale = {small: np.array([q.of_size(small) for q in queries]) for small in (True, False)}
 
-    def whole(group: str, chosen: NDArray[np.bool_]) -> Ranking:
+    def whole(group: str, chosen: NDArray[np.bool_]) -> tuple[Any, ...]:
         precisions = (average_precisions(truth[chosen], s[chosen]) for s in (scores, chance))
-        return Ranking(group, *map(estimate, precisions))
+        return group, *map(estimate, precisions)
 
-    def sized(group: str, small: bool) -> Ranking:
+    def sized(group: str, small: bool) -> tuple[Any, ...]:
         precisions = (
             scale_average_precisions(truth[word], at_scale[small][word], s[word])
             for s in (scores, chance)
         )
-        return Ranking(group, *map(estimate, precisions))
+        return group, *map(estimate, precisions)
 
-    return [
+    rows = [
         whole("word", word),
         whole("word, seen", word & seen),
         whole("word, unseen", word & ~seen),
@@ -126,6 +126,12 @@ def rankings(
         sized(f"word, large (≥ {limit} px)", small=False),
         *(whole(name, style == name) for name in sandbox.STYLES if name != "word"),
     ]
+    columns = (
+        Column("group", "queries"),
+        Column("model", "model", COUNTED),
+        Column("random", "random ranking"),
+    )
+    return Section("rankings", "MAP in % [95 % interval]", columns, rows)
 
 
 def _parts(query: sandbox.Query) -> list[Query]:
@@ -152,7 +158,7 @@ def shortcuts(
     truth: NDArray[np.bool_],
     scores: Array,
     by_text: dict[Query, Array],
-) -> list[Comparison]:
+) -> Section:
     """Whole queries against their shortcuts.
 
     - phrase, combined: the model's ranking by one word of the query, the best one, picked with
@@ -187,15 +193,29 @@ def shortcuts(
                                   ("thing without the text", shows_thing)):  # fmt: skip
             perfect = oracle_average_precision(relevant, present)
             reached["semantic", f"{shortcut}, no error"].append((whole, perfect))
-    return [
-        _comparison(*names, *np.array(pairs, dtype=float).reshape(-1, 2).T)
-        for names, pairs in reached.items()
-    ]
+    pairs = {names: np.array(of, dtype=float).reshape(-1, 2).T for names, of in reached.items()}
+    return _compared("shortcuts", "MAP against shortcuts", ("whole query", "shortcut"), pairs)
 
 
-def _comparison(first_name: str, second_name: str, first: Array, second: Array) -> Comparison:
-    found = paired(first, second)
-    return Comparison(first_name, second_name, found.first, found.second, found.difference)
+def _compared(
+    name: str,
+    title: str,
+    headings: tuple[str, str],
+    pairs: dict[tuple[str, str], Sequence[Array]],
+) -> Section:
+    """Two MAPs in % over the same queries, and first − second, paired by query."""
+    columns = (
+        Column("first_name", headings[0]),
+        Column("second_name", headings[1]),
+        Column("first", headings[0]),
+        Column("second", headings[1]),
+        Column("difference", "difference"),
+    )
+    rows = []
+    for names, values in pairs.items():
+        found = paired(*values)
+        rows.append((*names, found.first, found.second, found.difference))
+    return Section(name, title, columns, rows, keys=2)
 
 
 def _controls(
@@ -204,7 +224,7 @@ def _controls(
     queries: Sequence[Query],
     truth: NDArray[np.bool_],
     seed: int,
-) -> list[Comparison]:
+) -> Section:
     """What a second look is worth, and whether it is the mask that makes the difference."""
     rng = np.random.default_rng(seed)
 
@@ -217,17 +237,17 @@ def _controls(
 
     def precisions(steps: int, listen: AbstractContextManager | None = None) -> Array:
         with listen or nullcontext():
-            scores = bench.scores(images, queries, steps=steps)
+            scores = bench.scores(images, queries, steps)
         return average_precisions(truth, scores)
 
-    once = precisions(0)
-    twice = precisions(1)
-    unmasked = precisions(1, bench.model.hooks({"pve.0.mask": empty}))
-    at_random = precisions(1, bench.model.hooks({"pve.0.mask": shuffled}))
-    return [
-        _comparison("T = 1", "T = 0", twice, once),
-        _comparison("T = 1, empty mask", "T = 0", unmasked, once),
-        _comparison("T = 1, random mask", "T = 0", at_random, once),
-        _comparison("T = 1", "T = 1, empty mask", twice, unmasked),
-        _comparison("T = 1", "T = 1, random mask", twice, at_random),
-    ]
+    found = {
+        "T = 0": precisions(0),
+        "T = 1": precisions(1),
+        "T = 1, empty mask": precisions(1, bench.hooks({"pve.0.mask": empty})),
+        "T = 1, random mask": precisions(1, bench.hooks({"pve.0.mask": shuffled})),
+    }
+    once, twice, unmasked, at_random = found
+    asked = ((twice, once), (unmasked, once), (at_random, once), (twice, unmasked),
+             (twice, at_random))  # fmt: skip
+    pairs = {names: [found[name] for name in names] for names in asked}
+    return _compared("controls", "MAP of a second look", ("first", "second"), pairs)

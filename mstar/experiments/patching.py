@@ -19,7 +19,8 @@ from tqdm.auto import tqdm
 
 from mstar.data.scenes.pairs import Pair
 from mstar.evaluate.grounding import coverage
-from mstar.evaluate.metrics import Estimate, estimate, paired
+from mstar.evaluate.metrics import estimate, paired
+from mstar.evaluate.table import COUNTED, PERCENT, Column, Result, Section
 from mstar.experiments.sweep import Change, scores
 from mstar.hooks.interventions import patch
 from mstar.hooks.trace import Trace
@@ -44,47 +45,13 @@ class Site:
     where: str = "all"
 
 
-@dataclass(frozen=True)
-class Restored:
-    """What came back at one site, change of a cosine × 100.
-
-    Attributes:
-        site: see `Site`.
-        effect: with the value of the first scene.
-        control: with that of an unrelated scene.
-        difference: paired by pair.
-        share: mean of the effects over the mean of what there is to restore, in %.
-    """
-
-    site: Site
-    effect: Estimate
-    control: Estimate
-    difference: Estimate
-    share: float
-
-
-@dataclass(frozen=True)
-class Patching:
-    """What `patching` found.
-
-    Attributes:
-        total: what there is to restore, the score of the word in its scene less that in the other,
-            × 100.
-        rows: what came back at each site.
-    """
-
-    total: Estimate
-    rows: list[Restored]
-
-    def __str__(self) -> str:
-        lines = [
-            f"to restore: {self.total} (cosine × 100, {self.total.count} pairs)",
-            f"{'':36}{'comes back':22}{'unrelated scene':22}{'difference, paired':22}share",
-        ]
-        for row in self.rows:
-            values = "".join(f"{v!s:22}" for v in (row.effect, row.control, row.difference))
-            lines.append(f"  {row.site.name:34}{values}{row.share:4.0f} %")
-        return "\n".join(lines)
+_RESTORED = (
+    Column("site", "value of the first scene"),
+    Column("effect", "comes back"),
+    Column("control", "unrelated scene"),
+    Column("difference", "difference, paired"),
+    Column("share", "share", PERCENT),
+)
 
 
 def sites(model: MstarModel, steps: int) -> list[Site]:
@@ -115,8 +82,12 @@ def patching(
     pairs: Sequence[Pair],
     steps: int | None = None,
     seed: int = 0,
-) -> Patching:
+) -> Result:
     """Patch every site of every pair.
+
+    Sections, in cosine × 100: `total`, what there is to restore, the score of the word in its scene
+    less that in the other; `restored`, by the name of each of `sites` what came back with the value
+    of the first scene and with that of an unrelated one, paired, and the share of the total.
 
     Args:
         pairs: two at least; the scene before is the unrelated one. Each is looked at as a whole, in
@@ -146,8 +117,15 @@ def patching(
     for number, site in enumerate(found):
         own = paired(values[:, number, 0], values[:, number, 1])
         share = 100 * float(values[:, number, 0].mean() / total.mean())
-        rows.append(Restored(site, own.first, own.second, own.difference, share))
-    return Patching(estimate(total), rows)
+        rows.append((site.name, own.first, own.second, own.difference, share))
+    columns = (Column("what", ""), Column("total", "cosine × 100", COUNTED))
+    whole = [("of all pairs", estimate(total))]
+    sections = [
+        Section("total", "what there is to restore", columns, whole),
+        Section("restored", "what comes back, cosine × 100", _RESTORED, rows),
+    ]
+    about = {"pairs": len(pairs), "steps": steps, "seed": seed}
+    return Result("patching", about, sections)
 
 
 def apart(touched: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:

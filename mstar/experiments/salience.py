@@ -6,7 +6,6 @@ as any text may be in the way of any other, with another text, neither salient n
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,52 +14,18 @@ from tqdm.auto import tqdm
 
 from mstar.data.scenes.scene import Scene
 from mstar.evaluate.grounding import coverage, mass_inside
-from mstar.evaluate.metrics import Estimate, Paired, estimate, paired
+from mstar.evaluate.metrics import estimate, paired
+from mstar.evaluate.table import COUNTED, Column, Result, Section
 from mstar.experiments.sweep import Change, scores
 from mstar.io.bench import Bench
 from mstar.texts import Query
 
-
-@dataclass(frozen=True)
-class Salience:
-    """What covering the salient text does to the score of the neglected one, × 100.
-
-    Attributes:
-        against_ground: change of the score when the salient text is covered, and when a region of
-            the same shape without any text is; a difference above 0 = text held it down.
-        against_text: the same two of the images with a third text, which is covered instead of
-            ground; a difference above 0 = the salient text held it down more than any text does. It
-            may be the larger of the two.
-        raised, raised_by_ground: images in which the score rises, in %.
-        own: change of the salient text's own score when it is covered, to see that it was, and what
-            the presence of a text is worth.
-        images: scenes in which it could be done; `left_out` had fewer than two words, the two too
-            near each other, or no free place.
-    """
-
-    against_ground: Paired
-    against_text: Paired
-    raised: Estimate
-    raised_by_ground: Estimate
-    own: Estimate
-    images: int
-    left_out: int
-
-    def __str__(self) -> str:
-        ground, text = self.against_ground, self.against_text
-        return "\n".join([
-            f"{self.images} images ({self.left_out} left out); change of a cosine × 100 [95 %]",
-            f"  neglected text, salient text covered    {ground.first}",
-            f"  neglected text, as much ground covered  {ground.second}",
-            f"  difference, paired                      {ground.difference}",
-            f"  images in which it rises, in %          {self.raised}, control "
-            f"{self.raised_by_ground}",
-            f"  salient text, itself covered            {self.own}",
-            f"of these {text.first.count} with a third text",
-            f"  neglected text, salient text covered    {text.first}",
-            f"  neglected text, third text covered      {text.second}",
-            f"  difference, paired                      {text.difference}",
-        ])  # fmt: skip
+_NEGLECTED = (
+    Column("against", "held against"),
+    Column("salient", "salient text covered"),
+    Column("control", "control covered", COUNTED),
+    Column("difference", "difference, paired"),
+)
 
 
 def salience(
@@ -68,11 +33,20 @@ def salience(
     scenes: Sequence[Scene],
     steps: int | None = None,
     seed: int = 0,
-) -> Salience:
+) -> Result:
     """Cover the salient text of each scene, as much ground, and a third text.
 
     Salient is the word with most of C₀ inside, neglected the one with least; the third is drawn
     from the others.
+
+    Sections: `neglected`, change of the neglected text's cosine × 100 with the salient text covered
+    and with a control, against `ground` of the same shape without any text (a difference above
+    0 = text held it down) and, in the images with a third `text`, against that (above 0 = the
+    salient text held it down more than any text does; it may be the larger of the two). `rises`,
+    share of images in which that score rises. `salient`, change of the salient text's own score,
+    to see that it was covered, and what the presence of a text is worth. In about, `images` is
+    where it could be done; `left_out` had fewer than two words, the two too near each other, or no
+    free place.
 
     Args:
         steps: T; None = the configuration's.
@@ -91,14 +65,27 @@ def salience(
     if not changes:
         raise ValueError("no scene has two words apart and free ground to cover.")
     covered, ground, third, own = 100 * np.array(changes).T
-    return Salience(
-        paired(covered, ground),
-        paired(covered, third),
-        estimate(100 * (covered > 0)),
-        estimate(100 * (ground > 0)),
-        estimate(own),
-        len(changes),
-        len(scenes) - len(changes),
+    pairs = {"ground": paired(covered, ground), "text": paired(covered, third)}
+    neglected = [(name, of.first, of.second, of.difference) for name, of in pairs.items()]
+    rises = [
+        (name, estimate(100 * (of > 0)))
+        for name, of in {"salient text": covered, "as much ground": ground}.items()
+    ]
+    what, share = Column("covered", "covered"), Column("share", "in % of the images")
+    about = {"images": len(changes), "left_out": len(scenes) - len(changes), "steps": steps}
+    return Result(
+        "salience",
+        about | {"seed": seed},
+        [
+            Section("neglected", "neglected text, cosine × 100 [95 %]", _NEGLECTED, neglected),
+            Section("rises", "images in which it rises", (what, share), rises),
+            Section(
+                "salient",
+                "salient text, itself covered",
+                (what, Column("change", "cosine × 100")),
+                [("salient text", estimate(own))],
+            ),
+        ],
     )
 
 

@@ -8,8 +8,7 @@ scene by itself, so that letters are as large as it knows them.
 
 import copy
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,20 +19,17 @@ from tqdm.auto import tqdm
 from mstar.data.scenes import sandbox
 from mstar.evaluate.grounding import coverage, mask_iou
 from mstar.evaluate.metrics import (
-    FEW,
-    FEW_SAID,
     Estimate,
     average_precisions,
     estimate,
     paired,
-    without_nan,
 )
+from mstar.evaluate.table import Column, Result, Section
 from mstar.experiments.ablation.features import PrecomputedVision, TokenProcessor, mosaic, tokens_of
 from mstar.io.bench import Bench, computed_as, without_hooks
 from mstar.model.configuration import SEMANTICS
 from mstar.search.gallery import Gallery
 from mstar.texts import STYLES, Query
-from mstar.versions import versions
 
 SIDE = 2
 #: Fields that only training reads, and one that only re-ranking does.
@@ -41,68 +37,15 @@ TRAINING = ("recycled_temperature", "multi_word_projected", "stop_gradient", "tr
             "t2v_weight", "v2t_weight")  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Difference:
-    """One way to compute, held against the paper's; shares in %.
-
-    Attributes:
-        field: what is switched; `paper` = nothing, `released` = everything.
-        values: the paper's value and the released one, of a single field.
-        masked: share of the tokens that are masked as keys of S; ψ reads them all the same.
-        iou: of the hidden tokens with the text.
-        moved: share of the last look's attention that lies elsewhere than with the paper's
-            semantics (total variation).
-        reassigned: share of an image's words that are assigned another vision embedding.
-        precisions: MAP by style.
-        change: of the AP, paired by query with the paper's.
-    """
-
-    field: str
-    values: tuple[Any, Any] | None
-    masked: Estimate
-    iou: Estimate
-    moved: Estimate
-    reassigned: Estimate
-    precisions: dict[str, Estimate]
-    change: dict[str, Estimate]
-
-
-@dataclass(frozen=True)
-class DifferencesReport:
-    """What `compare_semantics` found."""
-
-    about: dict[str, Any]
-    rows: list[Difference]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; a group without any query is null."""
-        return without_nan(asdict(self))
-
-    def __str__(self) -> str:
-        about = self.about
-        head = [
-            f"paper against released: {about['mosaics']} mosaics, grid {about['grid']}, "
-            f"{about['queries']} queries, T = {about['steps']}, seed {about['seed']}"
-            + (f", checkpoint {about['checkpoint'][:12]}" if "checkpoint" in about else ""),
-            "",
-            f"{'':26}{'hidden, %':22}{'IoU with text':22}{'attention moved':22}words reassigned",
-        ]
-        for row in self.rows:
-            shares = (row.masked, row.iou, row.moved)
-            head.append(f"{row.field:26}" + "".join(f"{v!s:22}" for v in shares)
-                        + str(row.reassigned))  # fmt: skip
-        styles = list(self.rows[0].precisions)
-        head += ["", f"{'MAP, %':26}" + "".join(f"{style:22}" for style in styles).rstrip()]
-        for row in self.rows:
-            values = "".join(f"{row.precisions[style]!s:22}" for style in styles)
-            head.append(f"{row.field:26}{values}".rstrip())
-        head += ["", f"{'against paper, paired':26}" + "".join(f"{s:22}" for s in styles).rstrip()]
-        for row in self.rows[1:]:
-            values = "".join(f"{row.change[style]!s:22}" for style in styles)
-            head.append(f"{row.field:26}{values}".rstrip())
-        if any(value.count < FEW for value in self.rows[0].precisions.values()):
-            head += ["", FEW_SAID]
-        return "\n".join(head)
+_LOOKS = (
+    Column("field", "switched"),
+    Column("paper", "paper"),
+    Column("released", "released"),
+    Column("masked", "hidden, %"),
+    Column("iou", "IoU with text"),
+    Column("moved", "attention moved"),
+    Column("reassigned", "words reassigned"),
+)
 
 
 def compare_semantics(
@@ -110,8 +53,15 @@ def compare_semantics(
     seed: int = 0,
     images: int = 400,
     steps: int | None = None,
-) -> DifferencesReport:
+) -> Result:
     """Switch every field that inference reads, one at a time and all together.
+
+    Each section has a row a field; `paper` = nothing is switched, `released` = everything. `looks`,
+    in %: `masked`, share of the tokens that are masked as keys of S (ψ reads them all the same),
+    `iou` of the hidden tokens with the text, `moved`, share of the last look's attention that lies
+    elsewhere than with the paper's semantics (total variation), and `reassigned`, share of an
+    image's words that are assigned another vision embedding. `map`: MAP by style. `change`: of the
+    AP, paired by query with the paper's.
 
     Args:
         seed: of the scenes.
@@ -149,9 +99,6 @@ def compare_semantics(
     for name, fields in tqdm(switched.items(), desc="semantics"):
         with computed_as(looking, fields):
             found[name] = _measure(given, tokens, scenes, asked, relevant, steps)
-    rows = [
-        _row(name, one, found["paper"], asked, (paper, released)) for name, one in found.items()
-    ]
     about = {
         "mosaics": len(scenes),
         "grid": f"{found['paper'].grid[0]} × {found['paper'].grid[1]}",
@@ -159,9 +106,29 @@ def compare_semantics(
         "steps": steps,
         "seed": seed,
         "gallery": gallery.hash,
-        "versions": versions(),
     }
-    return DifferencesReport(about, rows)
+    style = np.array([query.style for query in asked])
+    groups = {one: style == one for one in STYLES if (style == one).any()}
+    looks, precisions, change = [], [], []
+    for name, one in found.items():
+        values = (paper.get(name), released.get(name))
+        looks.append((name, *values, *_shares(one, found["paper"])))
+        pairs = [
+            paired(one.precisions[rows], found["paper"].precisions[rows])
+            for rows in groups.values()
+        ]
+        precisions.append((name, *(pair.first for pair in pairs)))
+        change.append((name, *(pair.difference for pair in pairs)))
+    columns = (Column("field", "switched"), *(Column(style, style) for style in groups))
+    return Result(
+        "paper against released",
+        about,
+        [
+            Section("looks", "masks, attention and assignments", _LOOKS, looks),
+            Section("map", "MAP, %", columns, precisions),
+            Section("change", "against paper, paired", columns, change[1:]),
+        ],
+    )
 
 
 def mosaics(scenes: Sequence[sandbox.Scene]) -> list[sandbox.Scene]:
@@ -233,13 +200,8 @@ def _measure(
     return _Measured(grid, np.array(masked), np.array(iou), attention, assigned, precisions)
 
 
-def _row(
-    name: str,
-    found: _Measured,
-    paper: _Measured,
-    asked: Sequence[Query],
-    semantics: tuple[dict[str, Any], dict[str, Any]],
-) -> Difference:
+def _shares(found: _Measured, paper: _Measured) -> list[Estimate]:
+    """The last four of `_LOOKS`."""
     moved = [
         float((one / one.sum() - own / own.sum()).abs().sum() / 2)
         for one, own in zip(found.attention, paper.attention, strict=True)
@@ -248,15 +210,4 @@ def _row(
         float((one != own).double().mean())
         for one, own in zip(found.assigned, paper.assigned, strict=True)
     ]
-    style = np.array([query.style for query in asked])
-    groups = {one: style == one for one in STYLES if (style == one).any()}
-    return Difference(
-        name,
-        (semantics[0][name], semantics[1][name]) if name in semantics[0] else None,
-        *(estimate(100 * np.array(v)) for v in (found.masked, found.iou, moved, reassigned)),
-        {one: estimate(found.precisions[rows]) for one, rows in groups.items()},
-        {
-            one: paired(found.precisions[rows], paper.precisions[rows]).difference
-            for one, rows in groups.items()
-        },
-    )
+    return [estimate(100 * np.array(v)) for v in (found.masked, found.iou, moved, reassigned)]

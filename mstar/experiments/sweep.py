@@ -17,7 +17,8 @@ from tqdm.auto import tqdm
 
 from mstar.data.scenes import sandbox
 from mstar.evaluate.cases import Case
-from mstar.evaluate.metrics import Estimate, Paired, average_precisions, estimate, paired
+from mstar.evaluate.metrics import average_precisions, estimate, paired
+from mstar.evaluate.table import Column, Result, Section
 from mstar.hooks.interventions import ablate_heads, ablate_queries, cover, skip_layer
 from mstar.hooks.run import Hooks
 from mstar.io.bench import Bench
@@ -160,38 +161,18 @@ def units(model: MstarModel, kind: str) -> list[Change]:
     raise ValueError(f"kind must be heads, queries or layers; got {kind!r}.")
 
 
-@dataclass(frozen=True)
-class Importance:
-    """What each unit is worth, over cases, × 100.
-
-    Attributes:
-        loss: unit -> how much a right answer's cosine loses without it.
-        ap_loss: unit -> how much the AP of a query loses among all cases' scenes, in which wrong
-            answers count too: a unit may matter by what it keeps down.
-        chosen: the unit with the largest loss of AP on every second case (of equal ones that with
-            the largest loss). Chosen on the cases that are judged, a unit would always win.
-        judged_loss, judged_ap: on the other cases, without it (first) and without one of the
-            others (second, their mean). Words may stand in cases of both halves.
-    """
-
-    loss: dict[str, Estimate]
-    ap_loss: dict[str, Estimate]
-    chosen: str
-    judged_loss: Paired
-    judged_ap: Paired
-
-    def __str__(self) -> str:
-        lines = ["what is lost [95 %]: cosine × 100 of right answers, AP in %"]
-        lines += [f"  without {name:24}{value!s:22}{self.ap_loss[name]}"
-                  for name, value in self.loss.items()]  # fmt: skip
-        loss, ap = self.judged_loss, self.judged_ap
-        return "\n".join([
-            *lines,
-            f"most AP on every second case: {self.chosen}; on the other cases",
-            f"  without it                      {loss.first!s:22}{ap.first}",
-            f"  without one of the others       {loss.second!s:22}{ap.second}",
-            f"  difference, paired              {loss.difference!s:22}{ap.difference}",
-        ])  # fmt: skip
+_LOSS = (
+    Column("unit", "without"),
+    Column("loss", "cosine × 100 of right answers"),
+    Column("ap_loss", "AP in %"),
+)
+_JUDGED = (
+    Column("measure", "measure"),
+    Column("chosen", "without"),
+    Column("loss", "without it"),
+    Column("others", "without one of the others"),
+    Column("difference", "difference, paired"),
+)
 
 
 def importance(
@@ -199,8 +180,15 @@ def importance(
     found: Sequence[Case],
     kind: str = "heads",
     steps: int | None = None,
-) -> Importance:
+) -> Result:
     """Take out each unit by itself, over many cases.
+
+    Sections: `loss`, by unit how much a right answer's cosine loses without it, and how much the
+    AP of a query loses among all cases' scenes, in which wrong answers count too: a unit may matter
+    by what it keeps down. `judged`, of cosine and AP: the unit with the largest loss of AP on every
+    second case is chosen (of equal ones that with the largest loss), and on the other cases held
+    against the mean of the others. Chosen on the cases that are judged, a unit would always win.
+    Words may stand in cases of both halves.
 
     Args:
         found: four at least, see `cases`.
@@ -232,11 +220,18 @@ def importance(
     chosen = max(range(len(losses)), key=lambda n: tuple(choosing[n].mean(1)[::-1]))
     others = np.delete(judging, chosen, axis=0).mean(0)
     names = [change.name for change in taken_out]
-    return Importance(
-        {name: estimate(of[0]) for name, of in zip(names, losses, strict=True)},
-        {name: estimate(of[1]) for name, of in zip(names, losses, strict=True)},
-        names[chosen],
-        *(paired(judging[chosen][n], others[n]) for n in range(2)),
+    lost = [(name, *map(estimate, of)) for name, of in zip(names, losses, strict=True)]
+    judged = []
+    for measure, own, other in zip(("cosine", "AP"), judging[chosen], others, strict=True):
+        pair = paired(own, other)
+        judged.append((measure, names[chosen], pair.first, pair.second, pair.difference))
+    return Result(
+        "importance",
+        {"kind": kind, "queries": len(found), "steps": steps},
+        [
+            Section("loss", "what is lost [95 %]", _LOSS, lost),
+            Section("judged", "most AP on every second case, on the others", _JUDGED, judged),
+        ],
     )
 
 

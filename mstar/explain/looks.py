@@ -1,6 +1,6 @@
 """What a recorded run says about one image: its looks, its words, its place in a gallery.
 
-Everything here is arithmetic on a `Trace` (or on plain scores); drawing is `widgets.figures`.
+Everything here is arithmetic on a `Trace` (or on plain scores); drawing is `mstar.widgets.figures`.
 Attention is a share: the map of a query sums to 1 over the N tokens of its tile, so 1/N everywhere
 would be attention spread evenly. Maps of several tiles are laid back onto the photograph, on a grid
 as fine as the smallest tile's tokens (`canvas`); with one tile that is the tile's own grid.

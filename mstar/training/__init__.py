@@ -7,8 +7,8 @@ BLIP-2's), `batching` (texts and negatives), `reading` (the warm-up of φ), `obj
 Training sees images and texts, no position.
 """
 
-from mstar.training.loop.state import TrainingStopped
-from mstar.training.loop.trainer import Trainer, training_record
+from mstar.training.loop.state import TrainingStopped, training_record
+from mstar.training.loop.trainer import Trainer
 from mstar.training.paper import paper_multiquery, paper_word
 from mstar.training.recipes import Recipe, Stage, continued, mixed, photographs, sandbox
 from mstar.training.start import fresh, grown, warm_start

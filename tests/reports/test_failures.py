@@ -8,8 +8,8 @@ import papermill
 import pytest
 
 from mstar.cli import __main__ as cli
-from reports import runner
-from reports import sweep as sweeping
+from mstar.reports import runner
+from mstar.reports import sweep as sweeping
 
 from .conftest import NASTY_FOLDER
 

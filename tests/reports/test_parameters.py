@@ -9,7 +9,7 @@ from PIL import Image
 from mstar.cli import __main__ as cli
 from mstar.io import embedded
 from mstar.texts import parse_query
-from reports.parameters import ImageReport
+from mstar.reports.parameters import ImageReport
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from mstar.io.bench import Bench
 from mstar.io.checkpoints import load_checkpoint
 from mstar.search.gallery import Gallery, Hit
 from mstar.texts import Query
-from reports import compare_report, retrieval_report
-from reports.compare_report import Compared
-from reports.retrieval_parameters import RetrievalReport
+from mstar.reports import compare_report, retrieval_report
+from mstar.reports.compare_report import Compared
+from mstar.reports.retrieval_parameters import RetrievalReport
 
 from .test_retrieval_report import compare, photos, reordering  # noqa: F401  (fixtures)
 

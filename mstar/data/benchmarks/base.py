@@ -135,7 +135,6 @@ def said_of(left_out: Mapping[str, str]) -> list[str]:
         return []
     count = len(left_out)
     return [
-        "",
         f"left out: {count} photograph{'s' * (count > 1)} that cannot be read",
         *(f"  {name}: {why}" for name, why in left_out.items()),
     ]

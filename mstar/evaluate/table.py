@@ -1,0 +1,263 @@
+"""What an evaluation found, as one type: tables whose columns are declared once.
+
+The text on a terminal, JSON, CSV and an HTML page all come from the same rows. The rows keep their
+numbers: `result["rankings"]["word"]["model"].value` is a float.
+"""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import PurePath
+from typing import Any, NamedTuple
+
+from jinja2 import Environment
+
+from mstar.evaluate.metrics import FEW, FEW_SAID, Estimate
+from mstar.versions import versions
+
+#: How values are said; an estimate says its own interval.
+PLAIN, COUNTED, PERCENT, RATE = "{}", "{0} of {0.count}", "{:.0f} %", "{:.1f}"
+_MISSING = "–"
+
+
+class Column(NamedTuple):
+    """One column.
+
+    Attributes:
+        key: by which rows, JSON and CSV know it.
+        heading: what people read above it.
+        form: how a value is said: one of the forms above, or another format string.
+    """
+
+    key: str
+    heading: str
+    form: str = PLAIN
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table. Iterating gives each row as a dict; `section[name]` is the row of that name.
+
+    Attributes:
+        name: by which the result knows it.
+        title: what people read above it.
+        columns: see `Column`.
+        rows: values in the order of the columns: texts, numbers, estimates, None = missing.
+        keys: how many of the first columns name a row; of several the name is a tuple.
+
+    Raises:
+        ValueError: a row has more or fewer values than there are columns.
+    """
+
+    name: str
+    title: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Any]]
+    keys: int = 1
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(
+                    f"{self.name} has {len(self.columns)} columns; got a row of {len(row)} values."
+                )
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        names = [column.key for column in self.columns]
+        return (dict(zip(names, row, strict=True)) for row in self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def by_name(self) -> dict[Any, dict[str, Any]]:
+        """The rows by their names."""
+        names = (row[0] if self.keys == 1 else tuple(row[: self.keys]) for row in self.rows)
+        return dict(zip(names, self, strict=True))
+
+    def __getitem__(self, name: Any) -> dict[str, Any]:
+        return _named(self.by_name(), name, "row")
+
+    def column(self, key: str) -> dict[Any, Any]:
+        """The values of one column by the names of their rows."""
+        return {name: row[key] for name, row in self.by_name().items()}
+
+    def cells(self) -> list[list[str]]:
+        """Every value in words."""
+        forms = [column.form for column in self.columns]
+        return [
+            [_MISSING if missing(v) else form.format(v) for v, form in zip(row, forms, strict=True)]
+            for row in self.rows
+        ]
+
+    def __str__(self) -> str:
+        lines, before = [[column.heading for column in self.columns]], None
+        for row in self.cells():
+            again = self.keys > 1 and row[0] == before  # said once for all rows that follow
+            before = row[0]
+            lines.append(["", *row[1:]] if again else row)
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        for line in lines:
+            line[:] = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        said = [self.title, *("  ".join(["", *line]).rstrip() for line in lines)]
+        return "\n".join(filter(None, said))
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an evaluation or an experiment found. `result[name]` is the section of that name.
+
+    Attributes:
+        title: what was measured.
+        about: settings and other facts on which the numbers depend.
+        sections: the tables.
+        notes: lines below them; that intervals over few values are too narrow is said anyway.
+        versions: see `versions`.
+    """
+
+    title: str
+    about: Mapping[str, Any]
+    sections: Sequence[Section]
+    notes: Sequence[str] = ()
+    versions: Mapping[str, str] = field(default_factory=versions)
+
+    def __getitem__(self, name: str) -> Section:
+        return _named({section.name: section for section in self.sections}, name, "section")
+
+    def facts(self) -> dict[str, str]:
+        """`about` in words; of a hash its beginning."""
+        return {name: _said(v) for name, v in self.about.items() if not isinstance(v, Mapping)}
+
+    def said(self) -> list[str]:
+        """The notes, and where it holds that some intervals are over few values."""
+        values = (v for section in self.sections for row in section.rows for v in row)
+        few = any(isinstance(v, Estimate) and 0 < v.count < FEW for v in values)
+        return [*self.notes, FEW_SAID] if few else [*self.notes]
+
+    def __str__(self) -> str:
+        facts = ", ".join(f"{name} {value}" for name, value in self.facts().items())
+        parts = [f"{self.title}: {facts}", *map(str, self.sections), "\n".join(self.said())]
+        return "\n\n".join(filter(None, parts))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON; NaN, infinity and an estimate of nothing are None."""
+        return plain(
+            {
+                "title": self.title,
+                "about": self.about,
+                "versions": self.versions,
+                "sections": {one.name: list(one) for one in self.sections},
+                "notes": self.said(),
+            }
+        )
+
+    def to_csv(self) -> str:
+        """A line a value: section, row, column, value; of an estimate low, high and count too."""
+        file = io.StringIO()
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("section", "row", "column", "value", "low", "high", "count"))
+        facts = {"title": self.title, **self.about, **self.versions}
+        for name, value in plain(facts).items():
+            said = value if isinstance(value, str | int | float | None) else json.dumps(value)
+            writer.writerow(("about", "", name, said, "", "", ""))
+        for section in self.sections:
+            for row, values in zip(section.rows, section, strict=True):
+                name = ", ".join(map(str, row[: section.keys]))
+                for key, value in plain(list(values.items()))[section.keys :]:
+                    found = value.values() if isinstance(value, dict) else (value, "", "", "")
+                    writer.writerow((section.name, name, key, *found))
+        return file.getvalue()
+
+    def to_html(self) -> str:
+        """One page that needs nothing else; every text in it is escaped."""
+        return _TEMPLATE.render(result=self, whole=True)
+
+    def _repr_html_(self) -> str:
+        return _TEMPLATE.render(result=self, whole=False)
+
+
+#: What a result is written as, by the name of the format.
+FORMATS = {
+    "json": lambda result: json.dumps(result.to_json(), allow_nan=False) + "\n",
+    "csv": Result.to_csv,
+    "html": Result.to_html,
+}
+
+
+def missing(value: Any) -> bool:
+    """Whether there is no value: None, NaN or infinity, or an estimate of nothing."""
+    if isinstance(value, Estimate):
+        return not value.count
+    return value is None or (isinstance(value, float) and not math.isfinite(value))
+
+
+def plain(value: Any) -> Any:
+    """Dicts, lists, texts and numbers for JSON; what is missing is None."""
+    if missing(value):
+        return None
+    if isinstance(value, Estimate):
+        return asdict(value)
+    if isinstance(value, Mapping):
+        return {str(name): plain(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    if isinstance(value, PurePath):
+        return str(value)
+    return value.item() if hasattr(value, "item") else value  # numpy's numbers
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return " ".join(map(str, value))
+    said = _MISSING if missing(value) else str(value)
+    return said[:12] if len(said) == 64 and set(said) <= set("0123456789abcdef") else said
+
+
+def _named(found: Mapping[Any, Any], name: Any, what: str) -> Any:
+    if name not in found:
+        raise KeyError(f"there is no {what} {name!r}: expected one of {', '.join(map(str, found))}")
+    return found[name]
+
+
+_TEMPLATE = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string("""\
+{% if whole %}
+<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{{ result.title }}</title>
+<style>
+body { margin: 2rem auto; max-width: 70rem; padding: 0 1rem; font: 16px/1.5 system-ui, sans-serif; }
+table { border-collapse: collapse; margin: 1.5rem 0; }
+caption { text-align: left; font-weight: 600; padding-bottom: .3rem; }
+th, td { text-align: left; padding: .2rem 1rem .2rem 0; border-bottom: 1px solid #8885; }
+tbody th { font-weight: 400; }
+</style>
+{% endif %}
+<h1>{{ result.title }}</h1>
+<p>{% for name, value in result.facts().items() %}
+{{ name }} {{ value }}{{ "" if loop.last else ", " }}
+{% endfor %}</p>
+{% for section in result.sections %}
+<table>
+<caption>{{ section.title }}</caption>
+<thead><tr>{% for column in section.columns %}<th>{{ column.heading }}</th>{% endfor %}</tr></thead>
+<tbody>
+{% for row in section.cells() %}
+<tr>{% for cell in row %}
+{% if loop.index <= section.keys %}<th>{{ cell }}</th>{% else %}<td>{{ cell }}</td>{% endif %}
+{% endfor %}</tr>
+{% endfor %}
+</tbody>
+</table>
+{% endfor %}
+{% for note in result.said() %}
+<p>{{ note }}</p>
+{% endfor %}
+<p>{% for name, version in result.versions.items() %}
+{{ name }} {{ version }}{{ "" if loop.last else ", " }}
+{% endfor %}</p>
+""")
