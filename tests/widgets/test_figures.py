@@ -15,7 +15,8 @@ from PIL import Image
 
 from mstar import Trace
 from mstar.evaluate.metrics import Estimate
-from mstar.explain.looks import Evidence, explain_words, rank
+from mstar.explain.assignment import Evidence, explain_words
+from mstar.search.ranking import rank
 from mstar.texts import Query
 
 QUERIES = [Query("<b>exit</b>", "word"), Query("way", "word"), Query("one way", "phrase")]

@@ -14,7 +14,8 @@ from mstar.widgets import AssignmentInspector, Compare, MaskLab, MultiWordView, 
 from mstar.widgets.sprites import Scale
 from PIL import Image
 
-from mstar.explain.looks import canvas, explain_words, query_count, together
+from mstar.explain.assignment import explain_words
+from mstar.explain.looks import canvas, query_count, together
 from mstar.model.assignment import place_of
 from mstar.search.gallery import Hit
 
