@@ -20,19 +20,15 @@ ROOT = Path(__file__).resolve().parents[1]
 
 #: Loads the checkpoint and one run; `CHECKPOINT` is its folder.
 SETUP = """\
-from PIL import Image
-from mstar.io.checkpoints import load_checkpoint
+from mstar import Query, load
 from mstar.data.scenes import sandbox
-from mstar.hooks.record import NEEDED
 from widgets import *
 
-bench = load_checkpoint("CHECKPOINT")
-model, processor = bench.model, bench.processor
+bench = load("CHECKPOINT")
 scene = sandbox.scene(5, 12, "test", sandbox.EASY)
-photo = Image.fromarray(scene.image)
-texts, styles = list(scene.texts), list(scene.styles)
+photo = scene.image
 words = [(region.word, region.polygon) for region in scene.regions]
-_, trace = model.run_with_trace(processor(images=[photo], text=texts, styles=styles), NEEDED)
+trace = bench.trace(photo, list(map(Query, scene.texts, scene.styles)))
 """
 
 

@@ -25,12 +25,12 @@ from tests.jupyterlab import SETUP, Lab, served
 from widgets import TrainingMonitor
 
 CELLS = {
-    "explorer": "explorer = PveExplorer(trace, photo, words)\nexplorer",
-    "inspector": "inspector = AssignmentInspector(trace, photo, texts, styles)\ninspector",
-    "multi": "multi = MultiWordView(trace, photo, texts, styles)\nmulti",
-    "lab": "lab = MaskLab(Bench(model, processor), photo, texts, styles)\nlab",
-    "compare": "compare = Compare((trace, trace), (photo, photo), 'ab', texts, styles)\ncompare",
-    "search": "search = SearchExplorer(Bench(model, processor), [photo] * 12)\nsearch",
+    "explorer": "explorer = PveExplorer(trace, words)\nexplorer",
+    "inspector": "inspector = AssignmentInspector(trace)\ninspector",
+    "multi": "multi = MultiWordView(trace)\nmulti",
+    "lab": "lab = MaskLab(bench, photo, trace.queries)\nlab",
+    "compare": "compare = Compare((trace, trace), 'ab')\ncompare",
+    "search": "search = SearchExplorer(bench, [photo] * 12)\nsearch",
 }
 SIZES = """\
 for view in (explorer, inspector, multi, lab, compare, search):

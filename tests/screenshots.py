@@ -15,13 +15,13 @@ from tests.jupyterlab import ROOT, SETUP, Lab, served
 
 OUT = ROOT / "widgets" / "screenshots"
 CELLS = {
-    "explorer": "PveExplorer(trace, photo, words)",
-    "inspector": "AssignmentInspector(trace, photo, texts, styles)",
+    "explorer": "PveExplorer(trace, words)",
+    "inspector": "AssignmentInspector(trace)",
     "lab": """\
 from mstar.evaluate.grounding import coverage
 
-lab = MaskLab(Bench(model, processor), photo, texts, styles)
-covered = coverage([words[0][1]], photo.size[::-1], trace.grid) > 0
+lab = MaskLab(bench, photo, trace.queries)
+covered = coverage([words[0][1]], photo.shape[:2], trace.grid) > 0
 lab.region = covered.ravel().nonzero()[0].tolist()
 lab.run()
 lab""",

@@ -220,7 +220,7 @@ def test_it_needs_neither_the_callers_gradients_nor_trainable_weights(tiny, imag
     with torch.inference_mode():
         inside = attribute(tiny, images[0], QUERIES[:2])
     weightless = copy.deepcopy(model).requires_grad_(False)
-    frozen = attribute(weightless, processor, images[0], QUERIES[:2])
+    frozen = attribute(Bench(weightless, processor), images[0], QUERIES[:2])
     for found in (inside, frozen):
         for a, b in zip(before, found, strict=True):
             for method in METHODS:
@@ -258,7 +258,9 @@ def test_where_a_hook_cuts_the_way_of_the_gradient(tiny, images):
 def test_a_model_in_half_precision(tiny, images):
     model, processor = tiny.model, tiny.processor
     half = copy.deepcopy(model).to(torch.bfloat16)
-    exact, rough = (attribute(one, processor, images[0], QUERIES[:1])[0] for one in (model, half))
+    exact, rough = (
+        attribute(Bench(one, processor), images[0], QUERIES[:1])[0] for one in (model, half)
+    )
     assert rough["attention"].score == pytest.approx(exact["attention"].score, abs=0.05)
     assert all(one.values.isfinite().all() for one in rough.values())
     scenes = [sandbox.scene(3, index, "test") for index in range(6)]
@@ -270,7 +272,7 @@ def test_a_model_in_half_precision(tiny, images):
 def test_what_is_asked_wrongly(tiny, images):
     with pytest.raises(ValueError, match="unknown method 'cam': expected some of attention, "):
         attribute(tiny, images[0], QUERIES, ["cam"])
-    with pytest.raises(ValueError, match="give at least one query"):
+    with pytest.raises(ValueError, match="give at least one text"):
         attribute(tiny, images[0], [])
     with pytest.raises(ValueError, match="batch-size must be 1 or more; got 0"):
         attribute(tiny, images[0], QUERIES, batch_size=0)

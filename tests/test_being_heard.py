@@ -13,6 +13,7 @@ from mstar.io.bench import Bench
 from mstar.io.processing import character_tokenizer
 from mstar.model.configuration import MOST_STEPS
 from mstar.search.gallery import Gallery
+from mstar.texts import Query
 
 TEXTS = ["exit", "way", "way out", "exit, way"]
 STYLES = ["word", "word", "phrase", "combined"]
@@ -161,7 +162,8 @@ def test_the_released_explanation_names_what_the_score_saw(photos):
     inputs = processor(images=photos, text=TEXTS[2:], styles=STYLES[2:])
     with torch.no_grad():
         out, trace = model.run_with_trace(inputs, list(NEEDED))
-        rows = explain_words(trace, TEXTS[2:], STYLES[2:])
+        trace.queries = [Query(*one) for one in zip(TEXTS[2:], STYLES[2:], strict=True)]
+        rows = explain_words(trace)
         evidence = model.evidence(out.images, out.texts, inputs["is_word"])
         assert torch.equal(evidence.transpose(0, 1), trace["mim.evidence"])
 

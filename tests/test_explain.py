@@ -13,6 +13,7 @@ from mstar.explain.looks import cross_attention, embedding_maps, summarise_looks
 from mstar.hooks.trace import Trace
 from mstar.model.assignment import assign
 from mstar.search.ranking import rank
+from mstar.texts import Query
 
 WHOLE = torch.tensor([[[0.0, 0.0, 1.0, 1.0]]])
 
@@ -35,7 +36,14 @@ def trace() -> Trace:
         "mim.assignment": torch.tensor([[1, 3]]),
         "scores": torch.tensor([[0.9], [0.8]]),
     }
-    return Trace(values, (1, 4), 1, WHOLE)
+    return asked(Trace(values, (1, 4), 1, WHOLE), "word", "word")
+
+
+def asked(trace, *styles) -> Trace:
+    trace.queries = [
+        Query(text, style) for text, style in zip(("exit", "way"), styles, strict=False)
+    ]
+    return trace
 
 
 def test_looks_in_numbers(trace):
@@ -46,7 +54,7 @@ def test_looks_in_numbers(trace):
 
 
 def test_an_assigned_word_may_have_a_negative_lead(trace):
-    one, two = explain_words(trace, ["exit", "way"], ["word", "word"])
+    one, two = explain_words(trace)
     assert (one.kind, one.step, one.tile, one.query) == ("assigned", 0, 0, 1)
     assert (one.value, one.lead, one.score) == pytest.approx((0.7, -0.2, 0.9))
     assert (two.step, two.query, two.lead) == (1, 1, pytest.approx(0.5))
@@ -55,20 +63,20 @@ def test_an_assigned_word_may_have_a_negative_lead(trace):
 def test_a_phrase_rests_on_its_heaviest_embedding(trace):
     trace.tensors["mim.assignment"] = torch.tensor([[3, -1]])
     trace.tensors["mim.evidence"] = torch.tensor([[[1.0, 0, 0, 0], [0.1, 0.3, 0.5, 0.1]]])
-    _, phrase = explain_words(trace, ["exit", "one way"], ["word", "phrase"])
+    _, phrase = explain_words(asked(trace, "word", "phrase"))
     assert (phrase.kind, phrase.step, phrase.query) == ("weighted", 1, 0)
     assert (phrase.value, phrase.lead) == pytest.approx((0.5, 0.2))
 
 
 def test_a_word_that_got_none(trace):
     trace.tensors["mim.assignment"] = torch.tensor([[-1, 3]])
-    row = explain_words(trace, ["exit", "way"], ["word", "word"])[0]
+    row = explain_words(trace)[0]
     assert (row.kind, row.step, row.tile, row.query) == ("none", -1, -1, -1)
 
 
 def test_as_many_texts_as_were_traced(trace):
-    with pytest.raises(ValueError, match="2 queries; got 1 texts and 1 styles"):
-        explain_words(trace, ["exit"], ["word"])
+    with pytest.raises(ValueError, match="is of 2 texts and names 1: record it with"):
+        explain_words(asked(trace, "word"))
 
 
 def test_maps_of_heads_and_of_embeddings(trace):
@@ -86,17 +94,17 @@ def test_the_margin_is_among_what_could_be_assigned(trace):
     """With `assignment_steps="first"` the second look's better embeddings took no part."""
     trace.meta["config"] = {"assignment_steps": "first"}
     trace.tensors["mim.assignment"] = torch.tensor([[1, 0]])
-    rows, cosine = assigned_words(trace, ["word", "word"])
+    rows, cosine = assigned_words(trace)
     assert rows == [0, 1] and cosine.shape == (2, 2)
     picks = examine_assignment(cosine, trace["mim.assignment"][0])
     assert [pick.margin for pick in picks] == pytest.approx([0.7, 0.7])  # 0.7 + 0.3 - 0.1 - 0.2
 
 
 def test_without_a_second_branch_phrases_are_assigned_too(trace):
-    rows, cosine = assigned_words(trace, ["word", "phrase"])
+    rows, cosine = assigned_words(asked(trace, "word", "phrase"))
     assert rows == [0, 1] and cosine.shape == (2, 4)
     trace.tensors["mim.assignment"] = torch.tensor([[3, -1]])
-    assert assigned_words(trace, ["word", "phrase"])[0] == [0]
+    assert assigned_words(trace)[0] == [0]
 
 
 def test_ranks_count_ties_against_the_image():

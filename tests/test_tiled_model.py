@@ -60,7 +60,7 @@ def test_tiles_are_encoded_as_images_of_their_own(tiled, given):
     with torch.no_grad():
         images = model.encode_images(pixels, steps=2)
         apart = model.encode_images(pixels.flatten(0, 1), steps=2)
-        alone = model.Bench(pixels[1, 3][None]).encode_images(steps=2)
+        alone = model.encode_images(pixels[1, 3][None], steps=2)
     assert images.tiles == V and apart.tiles == alone.tiles == 1
     assert images.tokens.shape == (3, V, 256, 32) and images.features.shape == (3, 3 * V * Q, 16)
     assert images.looks[0].mask.shape == (3, V, 16, 16)

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Mapping
 
+import numpy as np
 import pytest
 import torch
 import transformers
 
 from mstar import Trace, files
 from mstar.hooks.points import HookError
+from mstar.texts import Query
 
 
 @pytest.fixture
@@ -123,12 +125,23 @@ def test_values_with_a_gradient_and_views_are_saved(tmp_path):
     assert loaded.grid is None and loaded.boxes is None
 
 
-def test_a_trace_of_before_tiles_is_refused(trace, tmp_path):
+@pytest.mark.parametrize("later", ["boxes", "queries"])
+def test_a_trace_of_an_older_version_is_refused(trace, tmp_path, later):
     about = json.loads((trace.save(tmp_path) / "trace.json").read_text(encoding="utf-8"))
-    del about["boxes"]
+    del about[later]
     (tmp_path / "trace.json").write_text(json.dumps(about), encoding="utf-8")
-    with pytest.raises(ValueError, match="recorded before images had tiles: record it anew"):
+    with pytest.raises(ValueError, match="is of an older version of this package: record it anew"):
         Trace.load(tmp_path)
+
+
+@pytest.mark.parametrize("photos", [False, True])
+def test_texts_come_back_and_photographs_if_they_are_asked_for(tiny, images, tmp_path, photos):
+    trace = tiny.trace(images, ["exit", "phrase:way out"])
+    loaded = Trace.load(trace.save(tmp_path, photos=photos))
+    assert loaded.queries == trace.queries == [Query("exit", "word"), Query("way out", "phrase")]
+    assert len(loaded.photos) == 2 * photos
+    for photo, given in zip(loaded.photos, images, strict=False):
+        assert np.array_equal(np.asarray(photo), given)
 
 
 @pytest.mark.parametrize("missing", ["trace.json", "trace.safetensors"])

@@ -129,7 +129,7 @@ class Trace(Mapping[str, Tensor]):
         with safe_open(folder / _TENSORS, framework="pt") as stored:
             values = {name: stored.get_tensor(name) for name in about["values"]}
         grid = tuple(about["grid"]) if about["grid"] else None
-        if "queries" not in about:
+        if not {"boxes", "queries", "photos"} <= about.keys():
             raise ValueError(
                 f"the trace in {folder} is of an older version of this package: record it anew."
             )

@@ -14,7 +14,7 @@ from mstar.data.lists.stream import Rendered
 from mstar.data.scenes import sandbox
 from mstar.io import embedded
 from mstar.io.checkpoints import load_checkpoint
-from mstar.training import Recipe, Stage, Trainer, fresh
+from mstar.training import Recipe, Stage, Trainer, fresh, objectives
 from mstar.training import sandbox as whole_recipe
 from mstar.training.batching import make_batch, normalise
 from mstar.training.loop.state import CURVE

@@ -229,7 +229,7 @@ def test_before_the_end_the_weights_so_far_are_kept(tmp_path, monkeypatch):
     with tarfile.open(out / train.CHECKPOINT) as archive:
         archive.extractall(tmp_path, filter="data")
     model = load_checkpoint(tmp_path / "checkpoint").model
-    assert model.config.num_query_tokens == trainer.model.config.num_query_tokens
+    assert model.config.num_query_tokens == trainer.bench.config.num_query_tokens
 
 
 def test_shell_scripts_parse():

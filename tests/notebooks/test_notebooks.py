@@ -1,13 +1,19 @@
-"""Every notebook, executed as a user does, with a tiny checkpoint; its exercises' solutions too."""
+"""Every notebook, executed as a user does, with a tiny checkpoint; its exercises' solutions too.
 
-import json
+One kernel a notebook runs it with all its parameters, one after the other and each in an empty
+namespace: a kernel's start and its imports take longer than most notebooks.
+"""
+
 import re
 import warnings
+from copy import deepcopy
 from pathlib import Path
 
 import nbformat
 import papermill
 import pytest
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.utils import run_sync
 from PIL import Image
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
@@ -54,29 +60,58 @@ def source(name):
     return nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
 
 
+class Kernel(AsyncKernelManager):
+    """One that papermill leaves running; it keeps the clients, which papermill leaves open."""
+
+    def __init__(self):
+        super().__init__(kernel_name="python3")
+        self.clients = []
+
+    def client(self, **options):
+        self.clients.append(super().client(**options))
+        return self.clients[-1]
+
+    def close(self) -> None:
+        for client in self.clients:
+            client.stop_channels()
+        if self.has_kernel:
+            run_sync(self.shutdown_kernel)(now=True)
+
+
 @pytest.fixture(scope="module")
-def executed(name, source, tiny_checkpoint, tmp_path_factory):
+def run(name, tmp_path_factory):
+    """`run(notebook, parameters)` -> the executed one; raises where a cell does."""
+    kernel = Kernel()
+
+    def run_with(notebook, parameters: dict):
+        folder, whole = tmp_path_factory.mktemp(name), deepcopy(notebook)
+        # what an earlier run left is no help to this one, nor its memory a burden
+        whole.cells.insert(0, nbformat.v4.new_code_cell("%reset -f"))
+        nbformat.write(whole, folder / "in.ipynb")
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")  # papermill warns about its own future
+            papermill.execute_notebook(
+                folder / "in.ipynb",
+                folder / "out.ipynb",
+                parameters=parameters,
+                kernel_name="python3",
+                km=kernel,
+                progress_bar=False,
+                cwd=FOLDER,
+                extra_arguments=["--log-level=40"],  # no warnings of the kernel's own
+            )
+        return nbformat.read(folder / "out.ipynb", as_version=4)
+
+    yield run_with
+    kernel.close()
+
+
+@pytest.fixture(scope="module")
+def executed(name, source, run, tiny_checkpoint):
     """With the solutions as further cells; raises where a cell or a solution does."""
-    whole = nbformat.from_dict(json.loads(json.dumps(source)))
+    whole = deepcopy(source)
     whole.cells += [nbformat.v4.new_code_cell(code) for code in solutions(source)]
-    parameters = {"checkpoint": str(tiny_checkpoint)} | NOTEBOOKS[name][0]
-    return run(whole, parameters, tmp_path_factory.mktemp(name))
-
-
-def run(notebook, parameters: dict, folder: Path):
-    nbformat.write(notebook, folder / "in.ipynb")
-    with warnings.catch_warnings():
-        warnings.simplefilter("default")  # papermill warns about its own future
-        papermill.execute_notebook(
-            folder / "in.ipynb",
-            folder / "out.ipynb",
-            parameters=parameters,
-            kernel_name="python3",
-            progress_bar=False,
-            cwd=FOLDER,
-            extra_arguments=["--log-level=40"],  # no warnings of the kernel's own
-        )
-    return nbformat.read(folder / "out.ipynb", as_version=4)
+    return run(whole, {"checkpoint": str(tiny_checkpoint)} | NOTEBOOKS[name][0])
 
 
 def outputs(notebook):
@@ -95,42 +130,43 @@ def test_it_runs_without_an_error(name, executed):
     assert NOTEBOOKS[name][1] in printed
 
 
-@pytest.mark.parametrize("name", sorted(NOTEBOOKS.keys() - {"04_train"}))  # ten minutes
-def test_it_runs_as_it_stands(name, tmp_path):
+def of(*names: str):
+    """Only these notebooks, each in its own kernel."""
+    return pytest.mark.parametrize("name", names, indirect=True, scope="module")
+
+
+@of(*sorted(NOTEBOOKS.keys() - {"04_train"}))  # ten minutes
+def test_it_runs_as_it_stands(name, source, run):
     """With the embedded checkpoint, whose numbers some asserts are about."""
-    made = run(nbformat.read(FOLDER / f"{name}.ipynb", as_version=4), {}, tmp_path)
+    made = run(source, {})
     assert [output for _, output in outputs(made) if output.output_type == "error"] == []
     assert NOTEBOOKS[name][1] in "".join(o.text for _, o in outputs(made) if "text" in o)
 
 
-OF_ONES_OWN = sorted(NOTEBOOKS.keys() - {"06_search_and_rerank"})  # that one takes a folder
-
-
-@pytest.mark.parametrize("name", OF_ONES_OWN)
-def test_it_runs_on_a_photograph_of_ones_own(name, tiny_checkpoint, tmp_path):
+@of(*sorted(NOTEBOOKS.keys() - {"06_search_and_rerank"}))  # that one takes a folder
+def test_it_runs_on_a_photograph_of_ones_own(name, source, run, tiny_checkpoint, tmp_path):
     photo = tmp_path / "street.jpg"
     Image.effect_noise((90, 60), 90).convert("RGB").save(photo)
-    source = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
     own = {"image": str(photo), "words": "exit,platform", "checkpoint": str(tiny_checkpoint)}
-    made = run(source, own | NOTEBOOKS[name][0], tmp_path)
+    made = run(source, own | NOTEBOOKS[name][0])
     assert [output for _, output in outputs(made) if output.output_type == "error"] == []
 
 
-def test_a_folder_of_ones_own_is_searched(tiny_checkpoint, tmp_path):
+@of("06_search_and_rerank")
+def test_a_folder_of_ones_own_is_searched(source, run, tiny_checkpoint, tmp_path):
     (tmp_path / "mine").mkdir()
     for number in range(6):
         Image.effect_noise((90, 60), 90).save(tmp_path / f"mine/{number}.png")
-    source = nbformat.read(FOLDER / "06_search_and_rerank.ipynb", as_version=4)
     own = {"photographs": str(tmp_path / "mine"), "words": "exit,phrase:way out", "images": 40}
-    made = run(source, own | {"checkpoint": str(tiny_checkpoint)}, tmp_path)
+    made = run(source, own | {"checkpoint": str(tiny_checkpoint)})
     printed = "".join(o.text for _, o in outputs(made) if o.output_type == "stream")
     assert "again: 0 embedded, 6 kept" in printed
 
 
-def test_the_papers_training_on_two_processes(tiny_checkpoint, tmp_path):
-    source = nbformat.read(FOLDER / "05_train_paper.ipynb", as_version=4)
+@of("05_train_paper")
+def test_the_papers_training_on_two_processes(source, run, tiny_checkpoint):
     held = {"processes": 2, "accumulate": 2, "checkpoint_activations": True}
-    made = run(source, {"checkpoint": str(tiny_checkpoint), "dry_run": True} | held, tmp_path)
+    made = run(source, {"checkpoint": str(tiny_checkpoint), "dry_run": True} | held)
     printed = "".join(o.text for _, o in outputs(made) if o.output_type == "stream")
     assert re.search(r"800 \+ PVE  2 steps at \d+ pixels, T = 1", printed)
 

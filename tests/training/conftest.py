@@ -5,14 +5,16 @@ import torch
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
 from mstar.data.lists.stream import Rendered
+from mstar.io.bench import Bench
 from mstar.io.processing import character_tokenizer
-from mstar.training import Recipe, Stage, trainer
+from mstar.training import Recipe, Stage
+from mstar.training.loop import trainer
 from mstar.training.recipes import READING
 
 STRIPS, SCENES = Rendered("strips"), Rendered(hard_share=0.5)
 
 
-def small(**changed) -> tuple[MstarModel, MstarProcessor]:
+def small(**changed) -> Bench:
     vision = dict(
         hidden_size=32,
         intermediate_size=48,
@@ -26,7 +28,7 @@ def small(**changed) -> tuple[MstarModel, MstarProcessor]:
     for name, value in changed.items():
         setattr(config.qformer_config, name, value)
     torch.manual_seed(1)
-    return MstarModel(config), MstarProcessor.for_config(config, character_tokenizer())
+    return Bench(MstarModel(config), MstarProcessor.for_config(config, character_tokenizer()))
 
 
 def stage(name, data, **changed) -> Stage:

@@ -69,8 +69,8 @@ def curve(folder) -> list[dict]:
 def test_a_run_finishes_goes_on_and_saves_its_tiles(recipe, unjudged, one_thread, tmp_path):
     hardness, seen = [], []
 
-    def stop(model, processor, row):
-        seen.append((row["stage"], row["step"], processor.tiles, model.config.tiles))
+    def stop(bench, row):
+        seen.append((row["stage"], row["step"], bench.processor.tiles, bench.config.tiles))
         if len(seen) == 3:
             raise KeyboardInterrupt
 
@@ -100,7 +100,7 @@ def test_a_run_finishes_goes_on_and_saves_its_tiles(recipe, unjudged, one_thread
         trainer(tmp_path / "twice", recipe, save_every=1, callback=stop).run()
     assert seen[-1] == ("open", 1, TILES, TILES) and seen[0][2:] == ((1,), (1,))
     resumed = trainer(tmp_path / "twice", recipe, save_every=1)
-    assert resumed.progress.total == 2 and resumed.processor.tiles == TILES
+    assert resumed.progress.total == 2 and resumed.bench.processor.tiles == TILES
     resumed.run()
     assert curve(tmp_path / "twice") == rows
 
@@ -109,7 +109,7 @@ def test_a_run_finishes_goes_on_and_saves_its_tiles(recipe, unjudged, one_thread
     assert tuple(model.config.tiles) == processor.tiles == TILES
     (run,) = training_record(tmp_path / "made")
     assert run["recipe"] == recipe.record() and run["total"] == 6
-    first, last = (dict(one.model.named_parameters()) for one in (whole, resumed))
+    first, last = (dict(one.bench.model.named_parameters()) for one in (whole, resumed))
     assert all(torch.equal(first[name], value) for name, value in last.items())
 
 
@@ -123,7 +123,7 @@ def test_what_incomplete_lists_leave_out_is_no_wrong_answer(recipe, unjudged, tm
     seen = []
     for micro in run._batches(stage, items, seed, 0, 6):
         (batch,) = micro
-        given = run._inputs(stage, batch, 0, np.random.default_rng(0))
+        given = run._inputs(stage, batch, np.random.default_rng(0))
         unknown, own = given["unknown"], given["own"]
         assert not (unknown & given["positives"]).any()
         for row, photographed, complete in zip(

@@ -54,7 +54,8 @@ def alone(tmp_path_factory):
 def test_accelerate_launch(alone, tmp_path):
     command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
     command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-    command += ["--module", THIS, str(tmp_path)]
+    # not the default, which the notebook on the paper's training may hold at the same moment
+    command += ["--main_process_port", "29513", "--module", THIS, str(tmp_path)]
     subprocess.run(command, check=True, cwd=ROOT, timeout=300)
     assert_alike(curve(tmp_path), alone)
 

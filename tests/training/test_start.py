@@ -13,6 +13,7 @@ from transformers import (
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
 from mstar.io import processing as characters
+from mstar.io.bench import Bench
 from mstar.io.processing import character_tokenizer
 from mstar.io.released import resize_positions, resize_queries
 from mstar.training import fresh, grown, paper_word, photographs, sandbox, warm_start
@@ -127,7 +128,8 @@ def test_what_cannot_be_a_start_is_said_in_one_sentence(model, tmp_path):
 
 
 def test_a_fresh_model_follows_from_the_seed():
-    one, processor = fresh(sandbox(seed=5))
+    begun = fresh(sandbox(seed=5))
+    one, processor = begun.model, begun.processor
     other = fresh(sandbox(seed=5)).model
     third = fresh(sandbox(seed=6)).model
     weight = one.vision_projection.weight
@@ -190,18 +192,21 @@ def larger(monkeypatch):
     return set_to
 
 
-def smaller(**changed) -> tuple[MstarModel, MstarProcessor]:
+def smaller(**changed) -> Bench:
     config = sized(**changed)
     torch.manual_seed(0)
     model = MstarModel(config).eval()
-    return model, MstarProcessor.for_config(config, character_tokenizer(), captions=False)
+    processor = MstarProcessor.for_config(config, character_tokenizer(), captions=False)
+    return Bench(model, processor)
 
 
 def test_a_model_grows_and_sees_as_before(larger):
     """More layers, queries and tiles, the same pixels: φ gives the same tokens, bit for bit."""
     larger(layers=4, num_query_tokens=13, tiles=(1, 2))
-    model, processor = smaller()
-    made, pieces = grown(RECIPE, model, processor)
+    begun = smaller()
+    model, processor = begun.model, begun.processor
+    larger_one = grown(RECIPE, Bench(model, processor))
+    made, pieces = larger_one.model, larger_one.processor
     made.eval()
     assert made.config.vision_config.num_hidden_layers == 4
     assert pieces.tiles == (1, 2) and not pieces.captions
@@ -225,8 +230,10 @@ def test_a_model_grows_and_sees_as_before(larger):
 def test_a_new_layer_of_psi_begins_silent(larger):
     """Near the identity: its last norms come after, so only the scale of what it is given moves."""
     larger(layers=3)
-    model, processor = smaller()
-    made, _ = grown(RECIPE, model, processor)
+    begun = smaller()
+    model, processor = begun.model, begun.processor
+    larger_one = grown(RECIPE, Bench(model, processor))
+    made = larger_one.model
     layer = made.multimodal.qformer.encoder.layer[2]
     silenced = [layer.attention.output.dense, layer.crossattention.output.dense,
                 layer.output.dense, layer.output_query.dense]  # fmt: skip
@@ -243,8 +250,10 @@ def test_a_new_layer_of_psi_begins_silent(larger):
 
 def test_a_larger_image_has_stretched_positions(larger):
     larger(image_size=96)
-    model, processor = smaller()
-    made, pieces = grown(RECIPE, model, processor)
+    begun = smaller()
+    model, processor = begun.model, begun.processor
+    larger_one = grown(RECIPE, Bench(model, processor))
+    made, pieces = larger_one.model, larger_one.processor
     table = model.state_dict()[POSITIONS]
     assert torch.equal(made.state_dict()[POSITIONS], resize_positions(table, 12))
     assert pieces.image_processor.size["height"] == 96
@@ -256,10 +265,12 @@ def test_characters_keep_their_embedding_whatever_their_number(larger, monkeypat
     larger()
     with monkeypatch.context() as patched:
         patched.setattr(characters, "ALPHABET", characters.ALPHABET[40:3:-1])
-        model, processor = smaller()
+        begun = smaller()
+        model, processor = begun.model, begun.processor
         known = processor.tokenizer.get_vocab()
-    made, pieces = grown(RECIPE, model, processor)
-    (unlike,) = (fresh(RECIPE)[0].state_dict()[name] for name in [CHARACTERS])
+    larger_one = grown(RECIPE, Bench(model, processor))
+    made, pieces = larger_one.model, larger_one.processor
+    (unlike,) = (fresh(RECIPE).model.state_dict()[name] for name in [CHARACTERS])
     vocabulary = pieces.tokenizer.get_vocab()
     assert len(vocabulary) == 67 > len(known) and known["z"] != vocabulary["z"]
     theirs, ours = model.state_dict()[CHARACTERS], made.state_dict()[CHARACTERS]
@@ -281,10 +292,11 @@ def test_characters_keep_their_embedding_whatever_their_number(larger, monkeypat
 def test_what_differs_in_more_than_size_does_not_grow(larger, changed, message):
     larger(**changed)
     with pytest.raises(ValueError, match=message):
-        grown(RECIPE, *smaller())
+        grown(RECIPE, smaller())
 
 
 def test_the_preset_for_photographs_grows_from_the_sandboxs():
-    made, pieces = grown(RECIPE, *fresh(sandbox()))
+    larger_one = grown(RECIPE, fresh(sandbox()))
+    made, pieces = larger_one.model, larger_one.processor
     assert made.config.num_query_tokens == 16 and made.config.tiles == (1, 2, 3)
     assert made.config.vision_config.image_size == pieces.image_processor.size["height"] == 192

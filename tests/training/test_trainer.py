@@ -60,8 +60,8 @@ def test_every_kind_of_stage_runs_and_is_judged(monkeypatch, tmp_path):
         judge.sandbox, "gallery", lambda *a, **_: full(*a, images=40, seen=12, unseen=12)
     )
     heard = []
-    run = trainer(tmp_path, callback=lambda model, processor, row: heard.append(dict(row)))
-    before = {name: value.clone() for name, value in run.model.state_dict().items()}
+    run = trainer(tmp_path, callback=lambda bench, row: heard.append(dict(row)))
+    before = {name: value.clone() for name, value in run.bench.model.state_dict().items()}
     after = run.run().state_dict()
     assert [row["stage"] for row in run.progress.log] == ["read", "find", "look", "recycle"]
     assert "exact_match" in run.progress.log[0] and "map" not in run.progress.log[1]
@@ -98,13 +98,13 @@ def test_workers_change_nothing(unjudged, one_thread, tmp_path):
 
 def test_a_frozen_part_stays_as_it_is(unjudged, tmp_path):
     run = trainer(tmp_path, replace(RECIPE, stages=RECIPE.stages[1:2]))
-    before = {name: value.clone() for name, value in run.model.named_parameters()}
-    statistics = {n: value.clone() for n, value in run.model.vision.siglip.named_buffers()}
+    before = {name: value.clone() for name, value in run.bench.model.named_parameters()}
+    statistics = {n: value.clone() for n, value in run.bench.model.vision.siglip.named_buffers()}
     assert any("running_mean" in name for name in statistics), "the stem's norm"
     after = dict(run.run().named_parameters())
     changed = {name for name in after if not torch.equal(after[name], before[name])}
     assert not [name for name in changed if name.startswith("vision.siglip.")]
-    buffers = dict(run.model.vision.siglip.named_buffers())
+    buffers = dict(run.bench.model.vision.siglip.named_buffers())
     assert all(torch.equal(value, statistics[name]) for name, value in buffers.items())
     assert {"vision.mlp.0.weight", "multimodal.query_tokens", "text_projection.weight"} <= changed
 
@@ -126,10 +126,10 @@ def test_micro_batches_see_all_images_of_the_step(unjudged, tmp_path, monkeypatc
 def test_photographs_in_lists_are_trained_on_by_epochs(unjudged, tmp_path, photos):
     made = stage("real", photos, steps=None, epochs=2, decay="cosine", image_size=64)
     run = trainer(tmp_path / "run", Recipe((made,), assigned_weight=0.0, clip=None))
-    assert run.model.config.vision_config.image_size == 64
+    assert run.bench.model.config.vision_config.image_size == 64
     run.run()
     assert len(curve(tmp_path / "run")) == 2 * 3  # ten images by four, and what is left
-    assert run.processor.image_processor.size["height"] == 64
+    assert run.bench.processor.image_processor.size["height"] == 64
     assert curve(tmp_path / "run")[0].keys() == {"stage", "step", "loss", "L_c"}
 
 
@@ -161,7 +161,7 @@ def test_an_estimate_names_every_stage_and_changes_nothing(unjudged, one_thread,
     assert len(again.estimate()) == 2
     again.run()
     assert curve(tmp_path / "run") == curve(tmp_path / "plain")
-    assert again.model.config.vision_config.image_size == 256
+    assert again.bench.model.config.vision_config.image_size == 256
 
 
 def test_an_estimate_loses_no_step_of_a_run_that_was_interrupted(unjudged, one_thread, tmp_path):
@@ -178,14 +178,14 @@ def test_an_estimate_loses_no_step_of_a_run_that_was_interrupted(unjudged, one_t
 def test_judging_and_watching_leave_a_frozen_part_frozen(unjudged, one_thread, tmp_path):
     """Its norm would learn the batches' statistics, and the run depend on how it is watched."""
 
-    def watch(model, *_):
-        with evaluating(model):
-            assert not model.training
+    def watch(bench, *_):
+        with evaluating(bench.model):
+            assert not bench.model.training
 
     recipe = replace(RECIPE, stages=(stage("find", STRIPS, steps=4, frozen=("vision.siglip",)),))
     trainer(tmp_path / "plain", recipe).run()
     run = trainer(tmp_path / "watched", recipe, callback=watch)
-    before = {name: value.clone() for name, value in run.model.vision.siglip.named_buffers()}
+    before = {name: value.clone() for name, value in run.bench.model.vision.siglip.named_buffers()}
     after = dict(run.run().vision.siglip.named_buffers())
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     assert curve(tmp_path / "watched") == curve(tmp_path / "plain")
@@ -243,7 +243,7 @@ def test_minutes_become_steps_once(unjudged, tmp_path, monkeypatch):
 
 
 def test_each_group_has_its_decay_and_its_rate():
-    model, _ = small()
+    model = small().model
     recipe = replace(RECIPE, weight_decay=0.1, vision_lr_factor=0.5)
     model.vision.mlp.requires_grad_(False)
     groups = optimizer(Objective(model, None, 1.0), recipe).param_groups
@@ -326,7 +326,7 @@ def test_a_loss_that_is_no_number_stops_with_step_images_and_checkpoint(
     assert "stopped at step 4 of stage look: the loss is nan" in said
     assert f"the last good checkpoint is {tmp_path}/checkpoints/step-00000002." in said
     assert "easy scenes 12 of seed 1000" in said or "hard scenes 12 of seed 1000" in said
-    assert all(torch.isfinite(value).all() for value in run.model.state_dict().values())
+    assert all(torch.isfinite(value).all() for value in run.bench.model.state_dict().values())
     monkeypatch.setattr(Objective, "forward", real)
     trainer(tmp_path, run.recipe).run()  # it goes on
     assert len(curve(tmp_path)) == 9
@@ -338,9 +338,9 @@ def test_weights_that_are_no_numbers_stop_with_step_images_and_checkpoint(
 ):
     """Then no words can be assigned, and no pairs be drawn: the pass itself cannot be finished."""
 
-    def spoil(model, processor, row):
+    def spoil(bench, row):
         if row["step"] == 3:
-            model.get_parameter(where).data.fill_(float("nan"))
+            bench.model.get_parameter(where).data.fill_(float("nan"))
 
     recipe = replace(RECIPE, stages=(stage("look", SCENES, steps=9, matching_every=1),))
     run = trainer(tmp_path, recipe, save_every=2, callback=spoil)

@@ -7,19 +7,25 @@ import pytest
 import torch
 from PIL import Image
 
-from mstar import MstarConfig, MstarModel, MstarProcessor, Trace
+from mstar import MstarConfig, MstarModel, MstarProcessor, Query, Trace
 from mstar.data.scenes import sandbox
-from mstar.hooks.record import NEEDED
+from mstar.io.bench import Bench
 from mstar.io.processing import character_tokenizer
+
+QUERIES = [
+    Query("exit", "word"),
+    Query("<b>way</b>", "word"),
+    Query("open", "word"),
+    Query("one way", "phrase"),
+    Query("exit, open", "combined"),
+]
 
 
 @dataclass
 class Recorded:
-    model: MstarModel
-    processor: MstarProcessor
+    bench: Bench
     photo: Image.Image
-    texts: list[str]
-    styles: list[str]
+    queries: list[Query]
     words: list
     trace: Trace
 
@@ -44,11 +50,7 @@ def tiled() -> Recorded:
 def _record(photo: Image.Image, words: list, tiles: tuple[int, ...] = (1,)) -> Recorded:
     torch.manual_seed(0)
     config = MstarConfig.tiny(steps=1)
-    model = MstarModel(config).eval()
     processor = MstarProcessor.for_config(config, character_tokenizer())
     processor.tiles = tiles
-    texts = ["exit", "<b>way</b>", "open", "one way", "exit, open"]
-    styles = ["word", "word", "word", "phrase", "combined"]
-    inputs = processor(images=[photo], text=texts, styles=styles)
-    _, trace = model.run_with_trace(inputs, list(NEEDED))
-    return Recorded(model, processor, photo, texts, styles, words, trace)
+    bench = Bench(MstarModel(config).eval(), processor)
+    return Recorded(bench, photo, QUERIES, words, bench.trace(photo, QUERIES))

@@ -4,25 +4,20 @@ import json
 
 import pytest
 
-from mstar.io.bench import Bench
 from widgets import AssignmentInspector, Compare, MaskLab, MultiWordView, PveExplorer, Search
 from widgets.picture import asset
 
 
 @pytest.fixture(scope="module")
 def views(recorded):
-    texts = (recorded.texts, recorded.styles)
-    photos = (recorded.photo, recorded.photo)
-    search = Search(
-        Bench(recorded.model, recorded.processor), [recorded.photo] * 3, ["a", "b", "c"]
-    )
+    search = Search(recorded.bench, [recorded.photo] * 3, ["a", "b", "c"])
     search.search("exit")
     return {
         "explorer": PveExplorer(recorded.trace, recorded.words),
         "inspector": AssignmentInspector(recorded.trace),
         "multi": MultiWordView(recorded.trace),
-        "compare": Compare((recorded.trace, recorded.trace), photos, ("a", "b"), *texts),
-        "lab": MaskLab(Bench(recorded.model, recorded.processor), recorded.photo, *texts),
+        "compare": Compare((recorded.trace, recorded.trace), ("a", "b")),
+        "lab": MaskLab(recorded.bench, recorded.photo, recorded.queries),
         "search": search,
     }
 

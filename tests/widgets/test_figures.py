@@ -4,6 +4,7 @@ import base64
 import io
 import re
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,42 +13,36 @@ from PIL import Image
 
 from mstar import Trace
 from mstar.evaluate.metrics import Estimate
-from mstar.explain.assignment import Evidence, explain_words
-from mstar.hooks.record import NEEDED
-from mstar.search.ranking import rank
+from mstar.explain.looks import Evidence, explain_words, rank
 from mstar.texts import Query
 from widgets import figures, sprites
 from widgets.sprites import Scale
 
-QUERIES = [("<b>exit</b>", "word"), ("way", "word"), ("one way", "phrase")]
+QUERIES = [Query("<b>exit</b>", "word"), Query("way", "word"), Query("one way", "phrase")]
 
 
 @pytest.fixture(scope="module")
-def trace(recorded) -> Trace:
-    texts, styles = zip(*QUERIES, strict=True)
-    image = Image.new("RGB", (64, 64), "red")
-    inputs = recorded.processor(images=[image], text=texts, styles=styles)
-    return recorded.model.run_with_trace(inputs, list(NEEDED))[1]
-
-
-@pytest.fixture
 def photo() -> Image.Image:
     return Image.new("RGB", (200, 100), "red")
 
 
+@pytest.fixture(scope="module")
+def trace(recorded, photo) -> Trace:
+    return recorded.bench.trace(photo, QUERIES)
+
+
 def all_pictures(trace, photo):
-    evidence = explain_words(trace, *zip(*QUERIES, strict=True))
     places = [rank(torch.tensor([0.2, 0.9, 0.5]), 2) for _ in QUERIES]
     return {
-        "looks": figures.looks(trace, photo),
+        "looks": figures.looks(trace),
         "attributions": figures.attributions(
             "Evidence",
             photo,
-            [(Query(*QUERIES[0]), 0.5, {"grad_cam": np.eye(8), "<i>other</i>": -np.eye(8)})],
+            [(QUERIES[0], 0.5, {"grad_cam": np.eye(8), "<i>other</i>": -np.eye(8)})],
             [np.eye(8) > 0],
         ),
-        "heads": figures.heads(trace, photo, evidence),
-        "words": figures.words(trace, photo, evidence),
+        "heads": figures.heads(trace, explain_words(trace)),
+        "words": figures.words(trace),
         "ranks": figures.ranks(QUERIES, places, [photo] * 3, 2, {QUERIES[0]: [1]}),
     }
 
@@ -75,8 +70,8 @@ def test_a_caption_says_how_to_read_each_picture(trace, photo):
         assert captions and all(len(caption) > 80 for caption in captions), name
 
 
-def test_the_looks_show_what_the_trace_holds(trace, photo):
-    picture = figures.looks(trace, photo)
+def test_the_looks_show_what_the_trace_holds(trace):
+    picture = figures.looks(trace)
     salient = trace["pve.1.salient"][0]
     assert f"Salient region of look 1: {salient.float().mean():.0%} of the image." in picture.body
     assert picture.ratio == 2
@@ -87,9 +82,9 @@ def test_the_looks_show_what_the_trace_holds(trace, photo):
     assert brightness[peak] == brightness.max()
 
 
-def test_heads_say_what_is_left_out(trace, photo):
-    evidence = explain_words(trace, *zip(*QUERIES, strict=True))
-    picture = figures.heads(trace, photo, evidence)
+def test_heads_say_what_is_left_out(trace):
+    evidence = explain_words(trace)
+    picture = figures.heads(trace, evidence)
     shown = {(row.step, row.tile, row.query) for row in evidence}
     assert picture.body.count("<option") == 2 + len(shown)
     assert f"{8 - len(shown)} embeddings that no text has are in the means only" in picture.body
@@ -99,27 +94,27 @@ def test_heads_say_what_is_left_out(trace, photo):
 def test_heads_of_a_large_model_stay_within_their_budget(photo):
     noise = torch.rand(1, 1, 12, 64, 50 * 50, generator=torch.manual_seed(0)).softmax(-1)
     names = [f"pve.{t}.layers.{layer}.cross_attention" for t in (0, 1) for layer in range(0, 12, 2)]
-    large = Trace(dict.fromkeys(names, noise), (50, 50), 1)
+    large = Trace(dict.fromkeys(names, noise), (50, 50), 1, photos=[photo])
     evidence = [Evidence(f"w{q}", "word", "assigned", 1, 0, q, 0.5, 0.1, 0.5) for q in range(10)]
     for budget in (300_000, 160_000):  # the second takes several rounds of leaving out
-        picture = figures.heads(large, photo, evidence, budget=budget)
+        picture = figures.heads(large, evidence, budget=budget)
         assert 100_000 < len(picture.markup) <= budget
         left_out = 12 - picture.body.count("<option")
         assert f"{left_out} more choices are left out" in picture.body
         assert f"{2 * 64 - 10} embeddings that no text has" in picture.body
 
 
-def test_words_of_no_embedding_are_named_as_such(trace, photo):
-    many = Trace(dict(trace.tensors), trace.grid, trace.steps, trace.boxes, trace.meta)
-    many.tensors["mim.assignment"] = torch.tensor([[3, -1, -1]])
-    evidence = explain_words(many, *zip(*QUERIES, strict=True))
-    assert [row.kind for row in evidence] == ["assigned", "none", "weighted"]
-    assert "fewer vision embeddings than words" in figures.words(many, photo, evidence).body
+def test_words_of_no_embedding_are_named_as_such(trace):
+    taken = {"mim.assignment": torch.tensor([[3, -1, -1]])}
+    many = replace(trace, tensors=trace.tensors | taken)
+    kinds = [row.kind for row in explain_words(many)]
+    assert kinds == ["assigned", "none", "weighted"]
+    assert "fewer vision embeddings than words" in figures.words(many).body
 
 
 def test_this_image_is_shown_even_when_it_ranks_last(photo):
     place = rank(-torch.arange(9.0), 8)
-    body = figures.ranks([("a", "word")], [place], [photo] * 9, 8, {}).body
+    body = figures.ranks([Query("a", "word")], [place], [photo] * 9, 8, {}).body
     assert "9 of 9" in body and body.count("mv-thumb") == 5
     assert re.search(r"Rank 9, this image\.", body)
 

@@ -10,19 +10,19 @@ from tests.jupyterlab import ROOT, SETUP, Lab, served
 SHOTS = ROOT / "out" / "screenshots"
 
 CELLS = {
-    "explorer": "explorer = PveExplorer(trace, photo, words)\nexplorer",
+    "explorer": "explorer = PveExplorer(trace, words)\nexplorer",
     "again": "explorer",
-    "inspector": "AssignmentInspector(trace, photo, texts, styles)",
-    "multi": "MultiWordView(trace, photo, texts, styles)",
-    "lab": "MaskLab(Bench(model, processor), photo, texts, styles)",
-    "search": "SearchExplorer(Bench(model, processor), [photo] * 3, ['a', 'b', 'c'])",
-    "compare": "Compare((trace, trace), (photo, photo), ('a', 'b'), texts, styles)",
+    "inspector": "AssignmentInspector(trace)",
+    "multi": "MultiWordView(trace)",
+    "lab": "MaskLab(bench, photo, trace.queries)",
+    "search": "SearchExplorer(bench, [photo] * 3, ['a', 'b', 'c'])",
+    "compare": "Compare((trace, trace), ('a', 'b'))",
     "monitor": """\
 monitor = TrainingMonitor([photo])
 for step in range(40):
     row = {"stage": "look", "step": step, "loss": 3 / (1 + step), "learning rate": 1e-3}
-    monitor(model, processor, row)
-monitor.draw(model, processor)
+    monitor(bench, row)
+monitor.draw(bench)
 monitor""",
 }
 

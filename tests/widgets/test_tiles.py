@@ -5,17 +5,14 @@ import io
 import json
 import re
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from mstar.explain.assignment import explain_words
-from mstar.explain.looks import canvas, query_count, together
-from mstar.hooks.record import NEEDED
-from mstar.hooks.trace import Trace
-from mstar.io.bench import Bench
+from mstar.explain.looks import canvas, explain_words, query_count, together
 from mstar.model.assignment import place_of
 from mstar.search.gallery import Hit
 from widgets import AssignmentInspector, Compare, MaskLab, MultiWordView, PveExplorer, figures
@@ -25,16 +22,14 @@ ROWS, COLUMNS = 20, 27  # 16 tokens over 0.8 of the height and 0.6 of the width
 
 
 def pictures(r) -> dict:
-    texts = (r.texts, r.styles)
-    evidence = explain_words(r.trace)
     return {
         "looks": figures.looks(r.trace),
-        "heads": figures.heads(r.trace, evidence),
-        "words": figures.words(r.trace, evidence),
+        "heads": figures.heads(r.trace, explain_words(r.trace)),
+        "words": figures.words(r.trace),
         "explore": figures.explore(r.trace, r.words),
         "assignment": figures.assignment(r.trace),
         "multi_word": figures.multi_word(r.trace),
-        "compare": figures.compare((r.trace, r.trace), (r.photo,) * 2, ("a", "b"), *texts),
+        "compare": figures.compare((r.trace, r.trace), ("a", "b")),
     }
 
 
@@ -114,17 +109,16 @@ def test_a_token_is_drawn_where_it_looked(tiled):
         else:
             value[:, tile, ..., row * 16 + column] = 1
         tensors[name] = value
-    trace = Trace(tensors, tiled.trace.grid, 1, tiled.trace.boxes)
+    trace = replace(tiled.trace, tensors=tensors)
     left, top, right, bottom = trace.boxes[0, tile].tolist()
     x, y = left + (column + 0.5) / 16 * (right - left), top + (row + 0.5) / 16 * (bottom - top)
-    for picture in (figures.explore(trace, tiled.photo), figures.compare(
-        (trace, trace), (tiled.photo,) * 2, ("a", "b"))):  # fmt: skip
+    for picture in (figures.explore(trace), figures.compare((trace, trace), ("a", "b"))):
         drawn = cell(picture, "map", STATE | {"run": "0"})
         peak = np.unravel_index(drawn.argmax(), drawn.shape)
         assert peak == (int(y * ROWS), int(x * COLUMNS))
         bright = np.argwhere(drawn > drawn.max() / 2)  # a token is as large as a cell
         assert (np.ptp(bright, axis=0) <= 1).all()
-    drawn = cell(figures.explore(trace, tiled.photo), "part", STATE | {"tile": str(tile)})
+    drawn = cell(figures.explore(trace), "part", STATE | {"tile": str(tile)})
     assert np.unravel_index(drawn.argmax(), drawn.shape) == (row, column)
 
 
@@ -193,11 +187,8 @@ def test_numbers_of_a_tile_are_of_that_tile(tiled):
 
 
 def test_pages_stay_small_and_say_what_they_lack(tiled):
-    r = tiled
-    r.processor.tiles, before = (1, 2, 3), r.processor.tiles
-    inputs = r.processor(images=[r.photo], text=r.texts, styles=r.styles)
-    r.processor.tiles = before
-    large = type(r)(**vars(r) | {"trace": r.model.run_with_trace(inputs, list(NEEDED))[1]})
+    trace = tiled.bench.trace(tiled.photo, tiled.queries, tiles=(1, 2, 3))
+    large = replace(tiled, trace=trace)
     assert canvas(large.trace) == (22, 37)
     for name, picture in pictures(large).items():
         assert len(picture.markup) < 500_000, name
@@ -241,7 +232,7 @@ def test_a_run_with_larger_tiles_has_the_maps_of_texts_alone(tiled, monkeypatch)
 
 def test_runs_of_other_tiles_are_compared_on_the_finer_canvas(recorded, tiled):
     one = recorded.trace
-    picture = Compare((one, tiled.trace), (recorded.photo, tiled.photo), ("1", "1 2")).picture
+    picture = Compare((one, tiled.trace), ("1", "1 2")).picture
     coarse = cell(picture, "map", STATE | {"run": "0"})
     assert coarse.shape == (ROWS, COLUMNS)
     attention = one["pve.0.attention_map"][0, 0].numpy()
@@ -251,7 +242,7 @@ def test_runs_of_other_tiles_are_compared_on_the_finer_canvas(recorded, tiled):
 
 
 def test_a_region_of_the_lab_is_one_of_the_photograph(tiled):
-    lab = MaskLab(Bench(tiled.model, tiled.processor), tiled.photo, tiled.texts, tiled.styles)
+    lab = MaskLab(tiled.bench, tiled.photo, tiled.queries)
     assert f'viewBox="0 0 {COLUMNS} {ROWS}"' in lab.markup
     below = [row * COLUMNS + column for row in range(17, ROWS) for column in range(COLUMNS)]
     lab.action, lab.region = "mask", below
@@ -272,7 +263,6 @@ def test_a_region_of_the_lab_is_one_of_the_photograph(tiled):
 
 
 def test_every_view_opens_and_is_plain_json(tiled):
-    texts = (tiled.texts, tiled.styles)
     for view in (
         PveExplorer(tiled.trace, tiled.words, tile=4),
         AssignmentInspector(tiled.trace),

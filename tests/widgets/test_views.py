@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -16,8 +17,8 @@ from PIL import Image
 
 from mstar.explain.assignment import examine_assignment
 from mstar.hooks.trace import Trace
-from mstar.io.bench import Bench
 from mstar.model.assignment import assign
+from mstar.texts import Query
 from mstar.training.start import resize_images
 from widgets import (
     AssignmentInspector,
@@ -32,13 +33,12 @@ from widgets import (
 
 
 def views(r):
-    texts = (r.texts, r.styles)
     return {
         "explorer": PveExplorer(r.trace, r.words),
         "inspector": AssignmentInspector(r.trace),
         "multi": MultiWordView(r.trace),
-        "compare": Compare((r.trace, r.trace), (r.photo, r.photo), ("a", "b"), *texts),
-        "lab": MaskLab(Bench(r.model, r.processor), r.photo, *texts),
+        "compare": Compare((r.trace, r.trace), ("a", "b")),
+        "lab": MaskLab(r.bench, r.photo, r.queries),
         "monitor": TrainingMonitor([r.photo]),
     }
 
@@ -140,8 +140,8 @@ def test_a_large_run_is_shown_in_part_and_says_so(recorded):
         values[f"pve.{t}.attention_map"] = noise.mean((2, 3)).view(1, 1, 10, 10)
         values[f"pve.{t}.salient"] = torch.zeros(1, 1, 10, 10, dtype=torch.bool)
         values[f"pve.{t}.mask"] = torch.ones(1, 1, 10, 10)
-    trace = Trace(values, (10, 10), 1)
-    picture = figures.explore(trace, recorded.photo)
+    trace = Trace(values, (10, 10), 1, photos=[recorded.photo])
+    picture = figures.explore(trace)
     assert "shown as means over layers and heads" in picture.body
     found = tables(picture)["map"]
     state = {"step": "1", "layer": "4", "head": "2", "query": "mean"}
@@ -149,7 +149,7 @@ def test_a_large_run_is_shown_in_part_and_says_so(recorded):
     assert entry(found, state | {"query": "63"}) == 2 * 7 * 5 + 64 + 63
     assert len(picture.html) < 3e6
 
-    explorer = PveExplorer(trace, recorded.photo)
+    explorer = PveExplorer(trace)
     explorer.query, explorer.step = 5, 1
     assert "of query 5 all heads are there" in explorer.markup
     found = tables(explorer.picture)["map"]
@@ -187,29 +187,23 @@ def test_more_words_than_embeddings_is_shown_as_what_it_is(recorded):
         for i in (0, 2):
             name = f"pve.{t}.layers.{i}.cross_attention"
             tensors[name] = tensors[name][:, :, :, :1]
-    few = Trace(tensors, recorded.trace.grid, 1)
-    body = figures.assignment(few, recorded.photo, recorded.texts, recorded.styles).body
+    body = figures.assignment(replace(recorded.trace, tensors=tensors)).body
     assert "none left" in body and "more words than embeddings" in body
 
 
 def test_without_the_texts_they_are_for_views_say_so(recorded):
-    only = ["word"] * 5
-    assert (
-        "None of the queries"
-        in figures.multi_word(recorded.trace, recorded.photo, recorded.texts, only).body
+    words, phrases = (
+        [Query(query.text, style) for query in recorded.queries] for style in ("word", "phrase")
     )
-    unassigned = dict(recorded.trace.tensors) | {"mim.assignment": torch.full((1, 5), -1)}
-    trace = Trace(unassigned, recorded.trace.grid, 1)
-    assert (
-        "None of the queries is a single word"
-        in figures.assignment(trace, recorded.photo, recorded.texts, ["phrase"] * 5).body
-    )
+    trace = replace(recorded.trace, queries=words)
+    assert "None of the queries" in figures.multi_word(trace).body
+    unassigned = recorded.trace.tensors | {"mim.assignment": torch.full((1, 5), -1)}
+    trace = replace(recorded.trace, tensors=unassigned, queries=phrases)
+    assert "None of the queries is a single word" in figures.assignment(trace).body
 
 
 def test_the_multi_word_view_has_every_text_and_head(recorded):
-    picture = MultiWordView(
-        recorded.trace, recorded.photo, recorded.texts, recorded.styles, text=1, head=1
-    ).picture
+    picture = MultiWordView(recorded.trace, text=1, head=1).picture
     weights = recorded.trace["mim.aggregator_attention"][0, 4, 1]
     assert picture.start == {"text": "1", "head": "1"}
     found = tables(picture)
@@ -224,9 +218,7 @@ def test_the_multi_word_view_has_every_text_and_head(recorded):
 
 @pytest.fixture
 def lab(recorded):
-    return MaskLab(
-        Bench(recorded.model, recorded.processor), recorded.photo, recorded.texts, recorded.styles
-    )
+    return MaskLab(recorded.bench, recorded.photo, recorded.queries)
 
 
 def test_covering_changes_the_image_and_shows_both_runs(lab):
@@ -277,7 +269,7 @@ def search(recorded):
     noise = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), dtype=np.uint8)
     images = [recorded.photo, *map(Image.fromarray, noise)]
     names = ["<i>one</i>", *"bcdef"]
-    return SearchExplorer(Bench(recorded.model, recorded.processor), images, names)
+    return SearchExplorer(recorded.bench, images, names)
 
 
 def test_a_search_ranks_and_says_what_it_guessed(search):
@@ -314,14 +306,11 @@ def test_a_chosen_image_opens_in_the_other_views(search):
 def test_runs_of_different_grids_are_not_compared(recorded):
     other = Trace(recorded.trace.tensors, (8, 32), 1)
     with pytest.raises(ValueError, match=r"grids \(16, 16\) and \(8, 32\)"):
-        Compare((recorded.trace, other), (recorded.photo,) * 2, ("a", "b"))
+        Compare((recorded.trace, other), ("a", "b"))
 
 
 def test_equal_runs_have_no_difference(recorded):
-    picture = Compare(
-        (recorded.trace, recorded.trace), (recorded.photo,) * 2, ("a", "b"), ["exit"] * 5,
-        ["word"] * 5,
-    ).picture  # fmt: skip
+    picture = Compare((recorded.trace, recorded.trace), ("a", "b")).picture
     assert set(tables(picture)["change"]["says"]) == {"0% of the attention moved"}
 
 
@@ -330,24 +319,24 @@ def test_the_monitor_follows_a_run_and_leaves_it_alone(recorded):
     state = torch.get_rng_state()
     for step in range(5):
         row = {"stage": "look", "step": step, "loss": 3.0 - step, "learning rate": 1e-3}
-        monitor(recorded.model, recorded.processor, row)
-    monitor.draw(recorded.model, recorded.processor)
+        monitor(recorded.bench, row)
+    monitor.draw(recorded.bench)
     assert torch.equal(state, torch.get_rng_state())
     assert monitor.curves["loss"][-1] == (5, -1.0)
     assert "Stage look, 5 steps" in monitor.markup
-    assert not recorded.model.training and monitor.maps
+    assert not recorded.bench.model.training and monitor.maps
     assert monitor.probe == len(monitor.maps) - 1
 
 
 def test_the_monitor_lays_strips_where_it_is_told(recorded):
     """A strip is looked at as it is, and its box has its shape."""
-    patch = recorded.model.config.vision_config.patch_size
-    width = recorded.model.config.vision_config.image_size
+    patch = recorded.bench.config.vision_config.patch_size
+    width = recorded.bench.config.vision_config.image_size
     strip = recorded.photo.resize((width, 2 * patch))
     maps = {}
     for window in ((0, 0), (2, 0)):
         monitor = TrainingMonitor([strip], every=0, window=window)
-        monitor.draw(recorded.model, recorded.processor)
+        monitor.draw(recorded.bench)
         maps[window] = monitor.maps[0][1]
         assert f"--ratio:{width / (2 * patch):.5g}" in monitor.picture.html
     assert maps[0, 0].shape == (1, 2, width // patch)
@@ -356,14 +345,14 @@ def test_the_monitor_lays_strips_where_it_is_told(recorded):
 
 def test_the_monitor_begins_anew_when_the_images_grow(recorded):
     monitor = TrainingMonitor([recorded.photo], every=0, probe_every=0)
-    model, processor = copy.deepcopy(recorded.model), copy.deepcopy(recorded.processor)
-    monitor.draw(model, processor)
-    monitor.draw(model, processor)
+    bench = copy.deepcopy(recorded.bench)
+    monitor.draw(bench)
+    monitor.draw(bench)
     assert len(monitor.maps) == 2
-    side = 2 * model.config.vision_config.image_size
-    resize_images(model, side)
-    processor.image_processor.size = {"height": side, "width": side}
-    monitor.draw(model, processor)
+    side = 2 * bench.config.vision_config.image_size
+    resize_images(bench.model, side)
+    bench.processor.image_processor.size = {"height": side, "width": side}
+    monitor.draw(bench)
     assert len(monitor.maps) == 1 and monitor.probe == 0
 
 
@@ -372,8 +361,8 @@ def test_the_monitor_waits_when_drawing_is_dear(recorded, monkeypatch):
     drawn = []
     monkeypatch.setattr(monitor, "draw", lambda *_: drawn.append(1))
     row = {"stage": "look", "step": 1, "loss": 1.0}
-    monitor(recorded.model, recorded.processor, row)
+    monitor(recorded.bench, row)
     monitor.seconds = 1e6
     count = len(drawn)
-    monitor(recorded.model, recorded.processor, row)
+    monitor(recorded.bench, row)
     assert len(drawn) == count
