@@ -19,7 +19,7 @@ def report(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
         page = names.add_parser(
             name, help=about, description=about, argument_default=argparse.SUPPRESS
         )
-        for option in options(one.notebook):
+        for option in options(one.parameters):
             if option.kind is bool:
                 how = dict(action=argparse.BooleanOptionalAction)
             else:
@@ -39,7 +39,7 @@ def report(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
     def run(args: argparse.Namespace) -> None:
         from .runner import ReportFailed, make
 
-        known = [option.name for option in options(REPORTS[args.report].notebook)]
+        known = [option.name for option in options(REPORTS[args.report].parameters)]
         values = {name: value for name, value in vars(args).items() if name in known}
         try:
             if "sweep" in args:

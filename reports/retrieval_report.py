@@ -64,8 +64,8 @@ def rank(settings: RetrievalReport) -> RankedBenchmark:
     bench = load_checkpoint(settings.checkpoints["checkpoint"], default_device())
     tiled(bench.processor, settings.tiles)
     return rank_benchmark(
-        settings.load(),
         bench,
+        settings.load(),
         settings.steps,
         settings.peers,
         settings.seed,

@@ -64,7 +64,7 @@ def sweep(name: str, values: Mapping[str, Any], asked: str, progress: bool = Tru
     """
     report = REPORTS[name]
     kind = report.parameters
-    option, chosen = _parsed(asked, options(report.notebook), kind.folders)
+    option, chosen = _parsed(asked, options(kind), kind.folders)
     if option.name in values:
         raise UserError(f"{option.name} is swept: it takes no other value beside that.")
     whole = {**vars(kind()), **values}

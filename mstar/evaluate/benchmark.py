@@ -29,6 +29,7 @@ from mstar.evaluate.metrics import (
 )
 from mstar.evaluate.spotters import SPOTTERS, check_kept, make_spotters, spot_all, spotting_scores
 from mstar.evaluate.table import COUNTED, RATE, Column, Result, Section
+from mstar.hooks.interventions import empty_mask
 from mstar.io.bench import Bench
 from mstar.io.processing import MstarProcessor
 from mstar.search.gallery import Gallery
@@ -42,7 +43,7 @@ PEERS = ("random", *SPOTTERS, "parts")
 _MAP = (Column("group", "queries"), Column("run", "ranked by"), Column("map", "MAP", COUNTED))
 _BEST = (
     Column("run", "ranked by"),
-    Column("precision", "precision"),
+    Column("precision"),
     Column("rate", "images/s", RATE),
 )
 
@@ -153,8 +154,8 @@ def most_at_best(benchmark: Benchmark) -> Estimate:
 
 
 def rank_benchmark(
-    benchmark: Benchmark,
     bench: Bench,
+    benchmark: Benchmark,
     steps: int | None = None,
     peers: Sequence[str] = ("random",),
     seed: int = 0,
@@ -248,12 +249,9 @@ def _parts(gallery: Gallery, benchmark: Benchmark) -> list[Run]:
         seconds, found = timed(scores)
         runs.append(Run(name, found.numpy(), len(images) / seconds))
 
-    def empty(mask: Tensor, *, point: str) -> Tensor:
-        return torch.ones_like(mask)
-
     if gallery.steps:
         add("without PVE (T = 0)", embedded(0))
-        masks = {f"pve.{t}.mask": empty for t in range(gallery.steps)}
+        masks = {f"pve.{t}.mask": empty_mask for t in range(gallery.steps)}
         with bench.hooks(masks):
             add("without masks", embedded(gallery.steps))
     # texts alone change below: the gallery serves again, and its time is the model's own

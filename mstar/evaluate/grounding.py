@@ -305,8 +305,8 @@ def measures(found: Grounding) -> Section:
         row("images whose mask has IoU ≥ 0.5", half, "random mask of that area", random_half),
     ]  # fmt: skip
     columns = (
-        Column("measure", "measure"),
-        Column("model", "model"),
+        Column("measure"),
+        Column("model"),
         Column("reference", "held against"),
         Column("against", ""),
     )

@@ -28,8 +28,8 @@ SIGMAS = ("watershed", "threshold", "released")
 
 _MASKS = (
     Column("sigma", "σ"),
-    Column("look", "look"),
-    Column("masked", "masked"),
+    Column("look"),
+    Column("masked"),
     Column("iou", "IoU with text"),
     Column("random_iou", "as many at random"),
     Column("difference", "difference, paired"),

@@ -72,7 +72,7 @@ def salience(
         (name, estimate(100 * (of > 0)))
         for name, of in {"salient text": covered, "as much ground": ground}.items()
     ]
-    what, share = Column("covered", "covered"), Column("share", "in % of the images")
+    what, share = Column("covered"), Column("share", "in % of the images")
     about = {"images": len(changes), "left_out": len(scenes) - len(changes), "steps": steps}
     return Result(
         "salience",

@@ -40,8 +40,8 @@ TRAINING = ("recycled_temperature", "multi_word_projected", "stop_gradient", "tr
 
 _LOOKS = (
     Column("field", "switched"),
-    Column("paper", "paper"),
-    Column("released", "released"),
+    Column("paper"),
+    Column("released"),
     Column("masked", "hidden, %"),
     Column("iou", "IoU with text"),
     Column("moved", "attention moved"),
@@ -120,7 +120,7 @@ def compare_semantics(
         ]
         precisions.append((name, *(pair.first for pair in pairs)))
         change.append((name, *(pair.difference for pair in pairs)))
-    columns = (Column("field", "switched"), *(Column(style, style) for style in groups))
+    columns = (Column("field", "switched"), *map(Column, groups))
     return Result(
         "paper against released",
         about,

@@ -168,7 +168,7 @@ _LOSS = (
     Column("ap_loss", "AP in %"),
 )
 _JUDGED = (
-    Column("measure", "measure"),
+    Column("measure"),
     Column("chosen", "without"),
     Column("loss", "without it"),
     Column("others", "without one of the others"),

@@ -51,6 +51,11 @@ def force_mask(step: int, seen: Tensor) -> Intervention:
     return Intervention([(f"pve.{step}.mask", forced)])
 
 
+def empty_mask(mask: Tensor, *, point: str) -> Tensor:
+    """A hook on `pve.{t}.mask`: the next look is as if nothing had been seen."""
+    return torch.ones_like(mask)
+
+
 def random_masks(seed: int) -> Intervention:
     """σ(C_t) at random places: in every look and tile as many tokens as it has, at random.
 

@@ -32,7 +32,7 @@ BEFORE, AFTER = [100, 58, 25], [50, 100, 25]  # AP
 class Searched:
     """A gallery that explains by heart, and takes its time over re-ranking."""
 
-    model = SimpleNamespace(device="cpu")
+    bench = SimpleNamespace(device="cpu")
     steps, tiles = 1, (1,)
 
     def forget(self):
