@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from tqdm.auto import tqdm
 
 from mstar.training import Trainer, state
+from mstar.training.batching import similar
 from mstar.training.state import CURVE, RunFolder
 from tests.training.conftest import RECIPE, small
 
@@ -118,6 +119,8 @@ def whole(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     patch.setattr("mstar.training.trainer.judge", lambda *_: {})
     folder = tmp_path_factory.mktemp("whole")
+    for stage in LONGER.stages:
+        similar(stage.data.lexicon)  # takes seconds; the children inherit it
     clock = time.monotonic()
     child = in_a_child(folder)
     child.join()
