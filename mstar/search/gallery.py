@@ -2,9 +2,7 @@
 
 import unicodedata
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -14,48 +12,19 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from mstar.errors import UserError
-from mstar.explain.contributions import Contribution, contributions
-from mstar.files import as_stored, said
-from mstar.hooks.run import active, of_tiles
-from mstar.hooks.trace import Trace
+from mstar.explain.contributions import contributions
+from mstar.files import as_stored
 from mstar.io.bench import Bench
 from mstar.io.checkpoints import checkpoint_hash, default_device, load_checkpoint
 from mstar.io.images import open_image
 from mstar.model.configuration import MstarConfig
 from mstar.model.outputs import TextEncoding, VisionEmbeddings
-from mstar.search.ranking import Hit, Ranked
-from mstar.search.reranking import TokenCache, rerank
+from mstar.search.ranking import Explanation, Hit, Ranked
+from mstar.search.reranking import Matcher, rerank
 from mstar.search.store import About, Entry, Shard, read_about, read_shards
 from mstar.search.vectors import Rows, Vectors
 from mstar.texts import Query, as_query
 from mstar.tiles import check_tiles, tile_count
-
-_MATCHED_AT_ONCE = 16
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """Why an image of a gallery stands where it does for a query.
-
-    Attributes:
-        query: what was asked.
-        hit: its place, by cosine and after re-ranking, and the vision embedding that counted most.
-        kind: of `values`: `cosine` with the text, or `weight` in the multi-word branch.
-        values: of every vision embedding, [T + 1, V, Q]; the largest that the score saw is the
-            hit's.
-        lead: of the largest over the next, NaN if there is no other. Near zero others would
-            have served as well.
-        words: what each word of a query with several brings; empty for single words.
-        trace: one recorded run of the model on this image, the query first, then its words.
-    """
-
-    query: Query
-    hit: Hit
-    kind: str
-    values: Tensor
-    lead: float
-    words: tuple[Contribution, ...]
-    trace: Trace
 
 
 class _Files(Sequence[Any]):
@@ -135,7 +104,7 @@ class Gallery:
         self.images, self.names = images, tuple(names)
         self.steps, self.tiles = steps, tuple(tiles)
         self._vectors = Vectors(bench.model, parts)
-        self._tokens = TokenCache()
+        self._matcher = Matcher(bench, self.images, self.tiles)
 
     @classmethod
     def embed(
@@ -219,7 +188,7 @@ class Gallery:
 
     def forget(self) -> None:
         """Drop the image tokens that are kept for the next re-ranking."""
-        self._tokens.clear()
+        self._matcher.tokens.clear()
 
     def scores(self, queries: Sequence[str | Query]) -> Tensor:
         """Scores of the ranking by cosine, float32 [Q, B]: exact, over all steps.
@@ -326,19 +295,21 @@ class Gallery:
         cosine = self._scores(texts, is_word)
         final, probability = cosine, torch.full_like(cosine, nan)
         bar = tqdm(total=len(queries), desc="re-ranking", unit="query", leave=False, delay=1)
-        lost: dict[int, str] = {}
+        self._matcher.lost.clear()
 
         def matched(number: int, best: Tensor) -> Tensor:
-            tiles = self._matched_tiles(texts, is_word, number, best)
-            probability[number, best] = self._match(queries[number], best, tiles, lost)
+            one = slice(number, number + 1)
+            vision = self._vectors.of(best)
+            tiles = self.bench.model.matched_tiles(vision, texts.of(one), is_word[one])[0].cpu()
+            probability[number, best] = self._matcher.match(queries[number], best, tiles)
             bar.update()
             return probability[number, best].nan_to_num(0)
 
-        with bar, self.bench.evaluating():
+        with bar, self.bench.evaluating(), torch.no_grad():
             if ratio:
                 final = rerank(cosine, matched, ratio, config.rerank_weight or 1.0)
-        if lost:
-            whys = list(lost.values())
+        if self._matcher.lost:
+            whys = list(self._matcher.lost.values())
             more = f" (and {len(whys) - 3} more)" * (len(whys) > 3)
             warnings.warn(
                 f"{len(whys)} of the best images could not be looked at again and are ranked by "
@@ -368,64 +339,6 @@ class Gallery:
             name = self.names[int(wrong[0])]
             raise UserError(f"the embeddings of {name} are no numbers: embed the gallery anew.")
         return scores
-
-    @torch.no_grad()
-    def _matched_tiles(
-        self, texts: TextEncoding, is_word: Tensor, number: int, images: Tensor
-    ) -> Tensor:
-        """The tiles at which the matching pass looks for one of the texts, int64 [k, K]."""
-        one = slice(number, number + 1)
-        vision = self._vectors.of(images)
-        return self.bench.model.matched_tiles(vision, texts.of(one), is_word[one])[0].cpu()
-
-    @torch.no_grad()
-    def _match(self, query: Query, images: Tensor, tiles: Tensor, lost: dict[int, str]) -> Tensor:
-        """Probability that the text is in these images, by the matching head, [k]; NaN if `lost`.
-
-        Args:
-            tiles: int64 [k, K], at which it looks.
-            lost: image -> why it cannot be opened; filled here.
-        """
-        data = self.bench.inputs(texts=query)
-        run, found = active(self.bench.model), []
-        at_once = max(1, _MATCHED_AT_ONCE // tile_count(self.tiles))
-        for some, looked in zip(images.split(at_once), tiles.split(at_once), strict=True):
-            opened = self._opened(
-                [i for i in some.tolist() if run is not None or i not in self._tokens], lost
-            )
-            there = torch.tensor([i not in lost for i in some.tolist()])
-            found.append(torch.full((len(some),), nan))
-            if not there.any():
-                continue
-            encode = partial(self._encode, opened)
-            chosen = some[there].tolist()
-            # what a hook changed must not outlive it
-            tokens = encode(chosen) if run is not None else self._tokens.get(chosen, encode)
-            tokens = tokens[torch.arange(len(chosen))[:, None], looked[there]]
-            pairs = (data[name].expand(len(chosen), -1) for name in ("input_ids", "attention_mask"))
-            logits = self.bench.model.match(tokens, *pairs, run)
-            found[-1][there] = logits.softmax(-1)[:, 1].float().cpu()
-        return torch.cat(found)
-
-    def _opened(self, images: Sequence[int], lost: dict[int, str]) -> dict[int, Any]:
-        """These images; of what cannot be opened `lost` says why."""
-        opened = {}
-        for image in images:
-            try:
-                if image not in lost:
-                    opened[image] = self.images[image]
-            except (ValueError, OSError) as error:
-                lost[image] = said(error) if isinstance(error, OSError) else str(error)
-        return opened
-
-    @torch.no_grad()
-    def _encode(self, opened: Mapping[int, Any], images: Sequence[int]) -> Tensor:
-        """f₀ of these images, [n, V, N, D]."""
-        photos = [opened[image] for image in images]
-        pixels = self.bench.pixels(photos, self.tiles)
-        count = pixels.shape[1]
-        heard = of_tiles(active(self.bench.model), count)
-        return self.bench.model.vision(pixels.flatten(0, 1), heard)[0].unflatten(0, (-1, count))
 
     def _index(self, image: int | str) -> int:
         if isinstance(image, str):
