@@ -384,13 +384,13 @@ def test_scenes_stand_on_the_photographs_of_a_folder(folder, tmp_path):
     assert not np.array_equal(made.image, sandbox.scene(1, 2, "train", STREET).image)
     assert sandbox.strip(1, 2, "train", STREET, backgrounds=folder).image.shape == (32, 128, 3)
     Image.new("RGB", (500, 300), (10, 200, 30)).save(tmp_path / "green.png")
-    crop = grounds.photographs(tmp_path).crop(np.random.default_rng(0), 64, 96)
+    crop = grounds.crop(np.random.default_rng(0), tmp_path, 64, 96)
     assert crop.shape == (64, 96, 3) and (crop == (10, 200, 30)).all()
 
 
 def test_photographs_are_sorted_by_name_and_kept_reduced(folder):
-    found = grounds.Photographs(folder)
-    assert [path.name for path in found.paths] == [f"{i}.png" for i in range(5)]
+    found = grounds.photographs(str(folder))
+    assert [path.name for path in found] == [f"{i}.png" for i in range(5)]
     assert grounds._read(str(folder / "4.png")).shape == (384, 512, 3)
     assert grounds._read.cache_info().maxsize <= 256
 

@@ -39,67 +39,55 @@ def ground(
 ) -> np.ndarray:
     """What a scene stands on: float32 [height, width, 3] from a photograph, or made up.
 
-    Raises:
-        UserError: see `Photographs`.
-        UnreadableImage: the photograph is broken; the message names it.
+    Raises as `crop` does.
     """
     if backgrounds is None:
         return np.ascontiguousarray(world(rng, height, width), np.float32)
-    return photographs(backgrounds).crop(rng, height, width).astype(np.float32)
+    return crop(rng, backgrounds, height, width).astype(np.float32)
 
 
-class Photographs:
+def crop(rng: np.random.Generator, folder: str | Path, height: int, width: int) -> np.ndarray:
+    """Part of a photograph by lot, perhaps mirrored: uint8 [height, width, 3].
+
+    Raises:
+        UserError: see `photographs`.
+        UnreadableImage: the photograph is no image, or a broken one; the message names it.
+    """
+    # listed once as long as the folder does not change
+    changed = os.stat(folder).st_mtime_ns if os.path.isdir(folder) else None
+    paths = photographs(str(folder), changed)
+    photograph = _read(str(paths[int(rng.integers(len(paths)))]))
+    high, wide, _ = photograph.shape
+    part = float(rng.uniform(0.55, 1))
+    # Cameras take wide pictures, and models see squares: some squeezing is part of the task.
+    squeeze = float(rng.uniform(0.8, 1.3))
+    across = min(wide, part * min(wide, high * width / height) * squeeze)
+    down = min(high, part * min(high, wide * height / width))
+    x, y = float(rng.uniform(0, wide - across)), float(rng.uniform(0, high - down))
+    cut = photograph[int(y) : int(y + down) + 1, int(x) : int(x + across) + 1]
+    if rng.random() < 0.5:
+        cut = cut[:, ::-1]
+    larger = cut.shape[0] < height or cut.shape[1] < width
+    how = cv2.INTER_CUBIC if larger else cv2.INTER_AREA
+    return cv2.resize(np.ascontiguousarray(cut), (width, height), interpolation=how)
+
+
+@lru_cache(maxsize=8)
+def photographs(folder: str, changed: int | None = None) -> tuple[Path, ...]:
     """The photographs of a folder, sorted by name.
+
+    Args:
+        changed: when; another value lists the folder again.
 
     Raises:
         UserError: it is no folder, or no file in it is named like an image.
     """
-
-    def __init__(self, folder: str | Path):
-        folder = Path(folder)
-        if not folder.is_dir():
-            raise UserError(f"There is no folder of backgrounds {folder}.")
-        self.paths = tuple(
-            sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-        )
-        if not self.paths:
-            raise UserError(f"The folder of backgrounds {folder} has no images.")
-
-    def crop(self, rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-        """Part of a photograph by lot, perhaps mirrored: uint8 [height, width, 3].
-
-        Raises:
-            UnreadableImage: that file is no image, or a broken one; the message names it.
-        """
-        photograph = _read(str(self.paths[int(rng.integers(len(self.paths)))]))
-        high, wide, _ = photograph.shape
-        part = float(rng.uniform(0.55, 1))
-        # Cameras take wide pictures, and models see squares: some squeezing is part of the task.
-        squeeze = float(rng.uniform(0.8, 1.3))
-        across = min(wide, part * min(wide, high * width / height) * squeeze)
-        down = min(high, part * min(high, wide * height / width))
-        x, y = float(rng.uniform(0, wide - across)), float(rng.uniform(0, high - down))
-        cut = photograph[int(y) : int(y + down) + 1, int(x) : int(x + across) + 1]
-        if rng.random() < 0.5:
-            cut = cut[:, ::-1]
-        larger = cut.shape[0] < height or cut.shape[1] < width
-        how = cv2.INTER_CUBIC if larger else cv2.INTER_AREA
-        return cv2.resize(np.ascontiguousarray(cut), (width, height), interpolation=how)
-
-
-def photographs(folder: str | Path) -> Photographs:
-    """The photographs of a folder, listed once as long as the folder does not change.
-
-    Raises:
-        UserError: see `Photographs`.
-    """
-    changed = os.stat(folder).st_mtime_ns if os.path.isdir(folder) else None
-    return _listed(str(folder), changed)
-
-
-@lru_cache(maxsize=8)
-def _listed(folder: str, changed: int | None) -> Photographs:
-    return Photographs(folder)
+    if not Path(folder).is_dir():
+        raise UserError(f"There is no folder of backgrounds {folder}.")
+    paths = tuple(sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in SUFFIXES))
+    if not paths:
+        raise UserError(f"The folder of backgrounds {folder} has no images.")
+    return paths
 
 
 @lru_cache(maxsize=_KEPT)
@@ -170,7 +158,7 @@ def _front(rng, height, width):
             inside = goods(rng, height - top, x1 - x0) * float(rng.uniform(0.25, 0.8))
             mirrored = noise(rng, height - top, x1 - x0, height / 3, width / 5)[..., None]
             picture[top:, x0:x1] = inside * 0.8 + 35 * np.clip(mirrored, 0, 1)
-            frame = tuple(tone_of(rng, (60, 55, 50), (200, 200, 198), (90, 40, 35)).tolist())
+            frame = tuple(tone_of(rng, "shop frames").tolist())
             cv2.rectangle(picture, (x0, top), (x1, height), frame, max(2, width // 90))
         x += wide + int(rng.integers(8, 60))
     picture[shop : shop + 3] *= 0.5  # a ledge and its shadow
@@ -234,9 +222,7 @@ def _room(rng, height, width):
         _laid(picture, ground * 0.8, quad)
     if rng.random() < 0.35:
         low = height * float(rng.uniform(0.08, 0.25))
-        ceiling = shaded(
-            tone_of(rng, (200, 200, 195), (60, 60, 62)), np.zeros((64, 64), np.float32)
-        )
+        ceiling = shaded(tone_of(rng, "ceilings"), np.zeros((64, 64), np.float32))
         _laid(picture, ceiling, [(-0.9 * width, -9), (1.9 * width, -9), (width, low), (0, low)])
         for _ in range(int(rng.integers(1, 6))):
             at = (int(rng.integers(0, width)), int(rng.uniform(0, 0.9) * low))
@@ -249,7 +235,7 @@ def _stand_around(rng, picture):
     """Posts and people: soft dark or coloured shapes before everything."""
     height, width, _ = picture.shape
     for _ in range(int(rng.integers(1, 4))):
-        tone = tone_of(rng, (45, 45, 50), (60, 70, 100), (120, 55, 48), (150, 146, 138))
+        tone = tone_of(rng, "figures")
         x, foot = int(rng.integers(0, width)), int(height * float(rng.uniform(0.8, 1.15)))
         if rng.random() < 0.5:
             wide = int(rng.integers(2, 8))
@@ -257,7 +243,7 @@ def _stand_around(rng, picture):
             cv2.line(picture, (x - 1, 0), (x - 1, foot), tone.tolist(), wide, cv2.LINE_AA)
             continue
         high = int(height * float(rng.uniform(0.2, 0.6)))
-        legs = tone_of(rng, (40, 45, 60), (70, 65, 60), (30, 30, 32)).tolist()
+        legs = tone_of(rng, "trousers").tolist()
         for way in (-1, 1):
             stand = (x + way * high // 12, foot)
             cv2.line(picture, (x, foot - high // 2), stand, legs, max(2, high // 9), cv2.LINE_AA)
@@ -265,6 +251,6 @@ def _stand_around(rng, picture):
         cv2.ellipse(
             picture, body, (high // 7, high // 5), 0, 0, 360, tone.tolist(), -1, cv2.LINE_AA
         )
-        skin = tone_of(rng, (215, 175, 150), (150, 105, 80), (60, 45, 40)).tolist()
+        skin = tone_of(rng, "skin").tolist()
         head = (x, foot - round(0.93 * high))
         cv2.ellipse(picture, head, (high // 17, high // 13), 0, 0, 360, skin, -1, cv2.LINE_AA)

@@ -110,7 +110,7 @@ def _post(rng, mask, at, thick):
     lean = float(rng.uniform(-0.06, 0.06)) * height
     ends = (round(at - lean), 0), (round(at + lean), height)
     cv2.line(mask, *ends, 1.0, max(1, round(thick)), cv2.LINE_AA)
-    tone = surfaces.tone_of(rng, (70, 72, 75), (150, 152, 155), (60, 80, 65), (110, 80, 55))
+    tone = surfaces.tone_of(rng, "posts")
     x = np.arange(width, dtype=np.float32)[None]
     y = np.arange(height, dtype=np.float32)[:, None]
     aside = (x - (at - lean) - 2 * lean * y / height) / max(1.0, thick)
@@ -159,7 +159,7 @@ def _body(rng, mask, box, covered):
         neck, half = at[1] - axes[1], round(0.45 * reach)
         cv2.ellipse(mask, (at[0], neck), (half, round(1.3 * half)), 0, 0, 360, 1.0, -1, cv2.LINE_AA)
     mask = cv2.GaussianBlur(mask, (0, 0), float(rng.uniform(0.5, 2.0)))
-    tone = surfaces.tone_of(rng, (40, 38, 40), (70, 80, 110), (120, 60, 55), (150, 140, 130))
+    tone = surfaces.tone_of(rng, "passers-by")
     shade = 1 + 0.25 * surfaces.rough(rng, height, width, max(8.0, reach))
     return _filled(mask, tone * shade[..., None])
 

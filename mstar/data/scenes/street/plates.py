@@ -22,31 +22,6 @@ _FAINT = 0.62  # of the usual least contrast
 _LEAST_CHANGE = 24  # grey levels that paint has to make
 _SMOOTH = 50  # grey levels: on a ground that varies more, an engraving would be lost
 _FAINT_SIZE = 22  # px; under it, letters of little contrast would be none
-_PAIRS = (
-    ((245, 245, 242), (20, 20, 22)), ((28, 28, 30), (240, 240, 235)),
-    ((190, 30, 35), (250, 250, 248)), ((30, 70, 150), (250, 250, 250)),
-    ((20, 110, 70), (245, 245, 240)), ((245, 205, 30), (20, 20, 20)),
-    ((235, 130, 30), (25, 20, 20)), ((85, 55, 40), (235, 220, 185)),
-    ((240, 230, 205), (110, 30, 30)), ((25, 35, 70), (215, 175, 90)),
-    ((20, 60, 45), (220, 190, 110)), ((185, 185, 182), (25, 25, 30)),
-    ((248, 248, 248), (195, 25, 35)), ((246, 246, 246), (25, 65, 150)),
-    ((215, 80, 140), (255, 250, 250)), ((110, 50, 130), (245, 240, 245)),
-    ((30, 140, 150), (250, 250, 250)), ((250, 240, 200), (20, 90, 60)),
-    ((120, 180, 70), (250, 255, 245)), ((60, 62, 66), (245, 190, 40)),
-    ((170, 210, 235), (25, 50, 100)),
-)  # fmt: skip
-_INKS = (
-    (245, 245, 242), (20, 20, 22), (190, 30, 35), (30, 70, 150), (20, 100, 60), (250, 210, 40),
-    (215, 175, 90), (85, 55, 40), (235, 130, 30), (240, 230, 205), (110, 30, 30),
-)  # fmt: skip
-_GLOWS = (
-    (255, 60, 90),
-    (60, 200, 255),
-    (255, 170, 50),
-    (120, 255, 140),
-    (255, 90, 230),
-    (255, 245, 220),
-)
 
 
 def arrange(rng: np.random.Generator, lines: list[Lettering], kind: str) -> Sheet:
@@ -147,7 +122,9 @@ def draw(
         another = rng.random() < 0.2
         colours.append(ink_for(rng, ground, contrast, None) if another else first)
     if style == "neon":
-        glow = np.array(_GLOWS[int(rng.integers(len(_GLOWS)))], np.float32)
+        glow = np.array(
+            surfaces.COLOURS["glows"][int(rng.integers(len(surfaces.COLOURS["glows"])))], np.float32
+        )
         _neon(canvas, sheet, glow)
         return canvas, [float(luma(glow * 0.4 + 153)) - ground[1]] * len(colours)
     if style == "relief":
@@ -186,8 +163,10 @@ def ink_for(
         wanted: what it is if it differs enough.
     """
     choices = [] if wanted is None else [wanted]
-    for i in rng.permutation(len(_INKS))[:6]:
-        choices.append(np.clip(np.array(_INKS[i]) + rng.integers(-20, 21, 3), 0, 255))
+    for i in rng.permutation(len(surfaces.COLOURS["inks"]))[:6]:
+        choices.append(
+            np.clip(np.array(surfaces.COLOURS["inks"][i]) + rng.integers(-20, 21, 3), 0, 255)
+        )
     low, mean, high = ground
     dark = min(low - 0.5 * contrast, mean - contrast)
     light = max(high + 0.5 * contrast, mean + contrast)
@@ -286,13 +265,18 @@ def _carrier(rng, sheet, kind):
     """An empty board, and the ink that goes with its colour."""
     height, width = sheet.ink.shape
     size = sheet.size
-    plate, ink = (np.array(one, float) for one in _PAIRS[int(rng.integers(len(_PAIRS)))])
+    plate, ink = (
+        np.array(one, float)
+        for one in surfaces.COLOURS["pairs"][int(rng.integers(len(surfaces.COLOURS["pairs"])))]
+    )
     plate, ink = (np.clip(one + rng.integers(-14, 15, 3), 0, 255) for one in (plate, ink))
     if rng.random() < 0.15:
         plate, ink = ink, plate
     if kind == "lightbox":
         plate = np.array([16.0, 16, 20]) + rng.integers(0, 30, 3)
-        ink = np.array(_GLOWS[int(rng.integers(len(_GLOWS)))], float)
+        ink = np.array(
+            surfaces.COLOURS["glows"][int(rng.integers(len(surfaces.COLOURS["glows"])))], float
+        )
     mask = np.full((height, width), 1, np.float32)
     if kind == "slab":
         texture = (surfaces.wood, surfaces.metal, surfaces.stone, surfaces.plaster, surfaces.fabric)
@@ -303,7 +287,7 @@ def _carrier(rng, sheet, kind):
         face = plate.astype(np.float32) * (1 + worn + slope.astype(np.float32))[..., None]
     if kind == "poster":
         for rows in (face[: max(0, sheet.spans[0][0] - 3)], face[sheet.spans[-1][1] + 3 :]):
-            surfaces.print_on(rng, rows, [pair[0] for pair in _PAIRS], size)
+            surfaces.print_on(rng, rows, [pair[0] for pair in surfaces.COLOURS["pairs"]], size)
     elif kind == "awning":
         stripe = max(3, round(float(rng.uniform(0.5, 1.5)) * size))
         above = sheet.spans[0][0] - round(0.3 * size)

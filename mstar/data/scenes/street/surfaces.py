@@ -3,12 +3,17 @@
 A texture is a function of random numbers, height and width, and returns float32 [height, width, 3].
 """
 
+import json
 import math
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 Texture = np.ndarray  # float32 [height, width, 3], about 0 to 255
+
+COLOURS = json.loads(Path(__file__).with_name("colours.json").read_text(encoding="utf-8"))
+"""What is coloured -> the RGB colours it may have; of `pairs` those of a plate and of its ink."""
 
 
 def noise(
@@ -34,10 +39,9 @@ def shaded(colour, shade: np.ndarray) -> Texture:
     return np.asarray(colour, np.float32) * (1 + shade[..., None])
 
 
-def tone_of(
-    rng: np.random.Generator, *colours: tuple[int, int, int], spread: int = 18
-) -> np.ndarray:
-    """One of the colours, a little changed."""
+def tone_of(rng: np.random.Generator, name: str, spread: int = 18) -> np.ndarray:
+    """One of the `COLOURS` of that name, a little changed."""
+    colours = COLOURS[name]
     one = np.array(colours[int(rng.integers(len(colours)))], np.float32)
     return np.clip(
         one * float(rng.uniform(0.75, 1.2)) + rng.integers(-spread, spread + 1, 3), 6, 250
@@ -45,8 +49,7 @@ def tone_of(
 
 
 def plaster(rng, height, width):
-    tone = tone_of(rng, (214, 205, 188), (190, 190, 186), (225, 215, 170), (170, 150, 135),
-                 (205, 170, 150), (150, 165, 175))  # fmt: skip
+    tone = tone_of(rng, "plaster")  # fmt: skip
     return shaded(
         tone, 0.12 * rough(rng, height, width, height / 3) + _grain(rng, height, width, 0.05)
     )
@@ -77,25 +80,21 @@ def _masonry(rng, height, width, tone, down, across, joint, stagger, spread, joi
 
 
 def brick(rng, height, width):
-    tone = tone_of(
-        rng, (150, 75, 55), (165, 95, 70), (175, 140, 105), (120, 60, 50), (190, 180, 170)
-    )
+    tone = tone_of(rng, "brick")
     down = int(rng.integers(8, 30))
     return _masonry(rng, height, width, tone, down, int(down * 2.6), max(1, down // 7), 0.5, 0.2,
                     tone * 0.4 + (90, 88, 84))  # fmt: skip
 
 
 def stone(rng, height, width):
-    tone = tone_of(rng, (160, 152, 138), (130, 128, 125), (190, 175, 150))
+    tone = tone_of(rng, "stone")
     down = int(rng.integers(28, 90))
     return _masonry(rng, height, width, tone, down, int(down * float(rng.uniform(1.2, 2.4))),
                     2, 0.5, 0.12, tone * 0.6)  # fmt: skip
 
 
 def tiles(rng, height, width):
-    tone = tone_of(
-        rng, (225, 225, 222), (190, 205, 210), (120, 140, 150), (205, 190, 160), (70, 90, 95)
-    )
+    tone = tone_of(rng, "tiles")
     down = int(rng.integers(14, 80))
     across = down * int(rng.integers(1, 3))
     return _masonry(rng, height, width, tone, down, across, max(1, down // 20), 0.0, 0.05,
@@ -103,9 +102,7 @@ def tiles(rng, height, width):
 
 
 def wood(rng, height, width):
-    tone = tone_of(
-        rng, (150, 105, 65), (110, 70, 40), (190, 150, 105), (85, 60, 45), (165, 160, 150)
-    )
+    tone = tone_of(rng, "wood")
     plank = int(rng.integers(30, 140))
     grain = 0.16 * noise(rng, height, width, 3, width / 2) + 0.1 * noise(
         rng, height, width, 9, width
@@ -121,7 +118,7 @@ def wood(rng, height, width):
 
 
 def asphalt(rng, height, width):
-    tone = tone_of(rng, (95, 95, 98), (120, 118, 114), (70, 70, 74))
+    tone = tone_of(rng, "asphalt")
     return shaded(
         tone, 0.1 * rough(rng, height, width, height / 2) + _grain(rng, height, width, 0.22)
     )
@@ -130,12 +127,12 @@ def asphalt(rng, height, width):
 def foliage(rng, height, width):
     leaf = float(rng.uniform(4, 16))
     light = noise(rng, height, width, leaf) + 0.7 * noise(rng, height, width, leaf * 4)
-    tone = tone_of(rng, (70, 100, 45), (50, 85, 40), (100, 120, 60), (120, 100, 50))
+    tone = tone_of(rng, "foliage")
     return np.clip(shaded(tone, 0.75 * light), 4, 240)
 
 
 def sky(rng, height, width):
-    top = tone_of(rng, (90, 140, 205), (150, 180, 215), (180, 185, 190), (60, 80, 120))
+    top = tone_of(rng, "sky")
     low = np.clip(top * 0.5 + 115, 0, 250)
     fade = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
     cloud = noise(rng, height, width, height / 3, width / 2)
@@ -145,9 +142,7 @@ def sky(rng, height, width):
 
 
 def metal(rng, height, width):
-    tone = tone_of(
-        rng, (160, 163, 168), (120, 125, 130), (190, 190, 188), (90, 100, 120), (175, 150, 100)
-    )
+    tone = tone_of(rng, "metal")
     brushed = 0.06 * noise(rng, height, width, 1.5, width / 3)
     sheen = 0.25 * np.sin(np.linspace(0, float(rng.uniform(2, 7)), width, dtype=np.float32)
                           + float(rng.uniform(0, 6)))[None]  # fmt: skip
@@ -155,17 +150,14 @@ def metal(rng, height, width):
 
 
 def paper(rng, height, width):
-    tone = tone_of(
-        rng, (235, 232, 222), (240, 240, 240), (215, 195, 160), (230, 220, 150), spread=8
-    )
+    tone = tone_of(rng, "paper", spread=8)
     return shaded(
         tone, 0.05 * noise(rng, height, width, height / 3) + _grain(rng, height, width, 0.02)
     )
 
 
 def fabric(rng, height, width):
-    tone = tone_of(rng, (150, 50, 50), (50, 70, 120), (190, 185, 175), (60, 100, 80), (40, 40, 44),
-                 (200, 160, 70))  # fmt: skip
+    tone = tone_of(rng, "fabric")  # fmt: skip
     folds = 0.22 * noise(rng, height, width, height / 2, width / 9)
     weave = 0.06 * np.sin(np.arange(width, dtype=np.float32) * 1.9)[None] * np.sin(
         np.arange(height, dtype=np.float32) * 1.9)[:, None]  # fmt: skip
@@ -173,9 +165,7 @@ def fabric(rng, height, width):
 
 
 def shutter(rng, height, width):
-    tone = tone_of(
-        rng, (150, 155, 155), (60, 90, 120), (110, 60, 50), (200, 200, 195), (60, 80, 60)
-    )
+    tone = tone_of(rng, "shutter")
     step = int(rng.integers(6, 22))
     slats = (np.arange(height) % step / step).astype(np.float32)[:, None]
     return shaded(tone, 0.3 * slats - 0.2 + 0.06 * rough(rng, height, width, height / 3))
@@ -185,7 +175,7 @@ def windows(rng, height, width):
     """A house front: panes that mirror the sky in a wall."""
     wall = WALLS[int(rng.integers(len(WALLS)))](rng, height, width)
     across, down = (int(rng.integers(40, 150)) for _ in range(2))
-    frame = tone_of(rng, (230, 230, 228), (70, 60, 55), (40, 60, 50))
+    frame = tone_of(rng, "window frames")
     edge = max(2, across // 18)
     for y in range(int(rng.integers(0, down)), height, int(down * 1.6)):
         for x in range(int(rng.integers(0, across)), width, int(across * 1.5)):
@@ -202,16 +192,14 @@ def windows(rng, height, width):
 
 def goods(rng, height, width):
     """Shelves with packages."""
-    made = shaded(
-        tone_of(rng, (110, 95, 80), (200, 198, 192), (60, 60, 62)), np.zeros((height, width))
-    )
+    made = shaded(tone_of(rng, "shelves"), np.zeros((height, width)))
     step = int(rng.integers(34, 90))
     for top in range(-int(rng.integers(0, step)), height, step):
         x = -int(rng.integers(0, 20))
-        wide, tone = 20, tone_of(rng, *_PACKAGES, spread=40)
+        wide, tone = 20, tone_of(rng, "packages", spread=40)
         while x < width:
             if rng.random() < 0.4:  # a few of one kind stand side by side
-                wide, tone = int(rng.integers(10, 44)), tone_of(rng, *_PACKAGES, spread=40)
+                wide, tone = int(rng.integers(10, 44)), tone_of(rng, "packages", spread=40)
             high = int(step * float(rng.uniform(0.55, 0.82)))
             y0, y1 = max(0, top + step - 5 - high), max(0, top + step - 5)
             made[y0:y1, max(0, x) : max(0, x + wide)] = tone
@@ -223,8 +211,6 @@ def goods(rng, height, width):
     return made + _grain(rng, height, width, 12)[..., None]
 
 
-_PACKAGES = ((190, 50, 45), (225, 190, 60), (50, 90, 160), (60, 130, 80), (230, 230, 225),
-             (150, 90, 150), (220, 130, 60), (50, 45, 45))  # fmt: skip
 WALLS = (plaster, brick, stone, tiles, wood, metal, shutter)
 ALL = (*WALLS, asphalt, foliage, sky, paper, fabric, windows, goods)
 
