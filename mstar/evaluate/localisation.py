@@ -184,7 +184,7 @@ def evaluate_localisation(
         batch_size: changed images that pass through the model at once.
 
     Raises:
-        ValueError: an unknown method or difficulty, too few images or queries, or hooks on the
+        UserError: an unknown method or difficulty, too few images or queries, or hooks on the
             model.
     """
     without_hooks(bench.model, "evaluate_localisation")
@@ -285,8 +285,8 @@ def _measured(
             against.append((style, name, *(paired(a[rows], b[rows]).difference for a, b in pairs)))
     columns = (
         Column("style", "queries"),
-        Column("method", "method"),
-        *(Column(key, key) for key in MEASURES),
+        Column("method"),
+        *map(Column, MEASURES),
     )
     return (
         Section("measures", "maps against the text, in %", columns, own, keys=2),
@@ -300,8 +300,8 @@ def _sanity(
     missed, whole = np.array(gaps).T if gaps else (np.nan, np.nan)
     misses = {"integrated_gradients": float(100 * np.mean(missed) / np.mean(whole))}
     columns = (
-        Column("method", "method"),
-        *(Column(part, part) for part in (*PARTS, ANOTHER)),
+        Column("method"),
+        *map(Column, (*PARTS, ANOTHER)),
         Column("missed", "misses of its sum", PERCENT),
     )
     rows = [

@@ -28,8 +28,8 @@ SIGMAS = ("watershed", "threshold", "released")
 
 _MASKS = (
     Column("sigma", "σ"),
-    Column("look", "look"),
-    Column("masked", "masked"),
+    Column("look"),
+    Column("masked"),
     Column("iou", "IoU with text"),
     Column("random_iou", "as many at random"),
     Column("difference", "difference, paired"),
@@ -80,7 +80,7 @@ def evaluate_masks(
         strict: raise where a photograph cannot be read.
 
     Raises:
-        ValueError: the benchmark does not outline its text, or steps out of range; see `readable`.
+        UserError: the benchmark does not outline its text, or steps out of range; see `readable`.
     """
     steps = bench.config.steps_from(steps)
     OutlinedPhotographs(benchmark)  # or say so before all of them are opened

@@ -26,6 +26,7 @@ from mstar.evaluate.metrics import (
     scale_average_precisions,
 )
 from mstar.evaluate.table import COUNTED, Column, Result, Section
+from mstar.hooks.interventions import empty_mask
 from mstar.io.bench import Bench
 from mstar.texts import Query, words_of
 
@@ -53,7 +54,7 @@ def evaluate_sandbox(
         controls: also compare T = 0 with T = 1, with an empty mask and with a random one.
 
     Raises:
-        ValueError: unknown difficulty, a seed, a number of images or steps out of range.
+        UserError: unknown difficulty, a seed, a number of images or steps out of range.
     """
     steps = bench.config.steps_from(steps)
     gallery = sandbox.judging_gallery(difficulty, seed, images)
@@ -209,7 +210,7 @@ def _compared(
         Column("second_name", headings[1]),
         Column("first", headings[0]),
         Column("second", headings[1]),
-        Column("difference", "difference"),
+        Column("difference"),
     )
     rows = []
     for names, values in pairs.items():
@@ -228,9 +229,6 @@ def _controls(
     """What a second look is worth, and whether it is the mask that makes the difference."""
     rng = np.random.default_rng(seed)
 
-    def empty(mask: Tensor, *, point: str) -> Tensor:
-        return torch.ones_like(mask)
-
     def shuffled(mask: Tensor, *, point: str) -> Tensor:
         places = rng.permuted(mask.flatten(-2).cpu().numpy(), axis=-1)
         return torch.from_numpy(places).view_as(mask).to(mask)
@@ -243,7 +241,7 @@ def _controls(
     found = {
         "T = 0": precisions(0),
         "T = 1": precisions(1),
-        "T = 1, empty mask": precisions(1, bench.hooks({"pve.0.mask": empty})),
+        "T = 1, empty mask": precisions(1, bench.hooks({"pve.0.mask": empty_mask})),
         "T = 1, random mask": precisions(1, bench.hooks({"pve.0.mask": shuffled})),
     }
     once, twice, unmasked, at_random = found

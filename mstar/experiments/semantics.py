@@ -17,6 +17,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from mstar.data.scenes import sandbox
+from mstar.errors import UserError
 from mstar.evaluate.grounding import coverage, mask_iou
 from mstar.evaluate.metrics import (
     Estimate,
@@ -39,8 +40,8 @@ TRAINING = ("recycled_temperature", "multi_word_projected", "stop_gradient", "tr
 
 _LOOKS = (
     Column("field", "switched"),
-    Column("paper", "paper"),
-    Column("released", "released"),
+    Column("paper"),
+    Column("released"),
     Column("masked", "hidden, %"),
     Column("iou", "IoU with text"),
     Column("moved", "attention moved"),
@@ -69,12 +70,12 @@ def compare_semantics(
         steps: T, 1 or more; None = the configuration's.
 
     Raises:
-        ValueError: T = 0, where there is no mask, or hooks on the model.
+        UserError: T = 0, where there is no mask, or hooks on the model.
     """
     without_hooks(bench.model, "compare_semantics")
     steps = bench.config.steps_from(steps)
     if steps < 1:
-        raise ValueError(f"masks need a second look: steps (T) must be 1 or more; got {steps}.")
+        raise UserError(f"masks need a second look: steps (T) must be 1 or more; got {steps}.")
     gallery = sandbox.judging_gallery("easy", seed, images)
     scenes = mosaics(gallery.scenes)
     asked = [query.asked for query in gallery.queries]
@@ -119,7 +120,7 @@ def compare_semantics(
         ]
         precisions.append((name, *(pair.first for pair in pairs)))
         change.append((name, *(pair.difference for pair in pairs)))
-    columns = (Column("field", "switched"), *(Column(style, style) for style in groups))
+    columns = (Column("field", "switched"), *map(Column, groups))
     return Result(
         "paper against released",
         about,

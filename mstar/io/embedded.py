@@ -1,25 +1,16 @@
 """What ships with the package: a small trained checkpoint and a gallery of sample images.
 
-The samples are rendered, none is a photograph. `python -m mstar.io.embedded` draws them anew from
-their seed into `assets/samples`.
+The samples are rendered, none is a photograph; `mstar.data.scenes.samples` draws them from their
+seed.
 """
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
-from mstar import files
 from mstar.texts import Query
 
 ASSETS = Path(__file__).parents[1] / "assets"
-_LABELS = "samples.json"
-
-#: Where the samples come from: held-out words and fonts of the sandbox's easy level.
-SEED, COUNT = 4, 60
-#: JPEG keeps the noise of 60 images in 0.6 MB; at this quality no letter changes.
-_QUALITY = 92
 
 
 @dataclass(frozen=True)
@@ -61,7 +52,7 @@ def checkpoint() -> Path:
 
 def gallery(folder: Path = ASSETS / "samples") -> list[Sample]:
     """The sample gallery, in a fixed order."""
-    about = json.loads((folder / _LABELS).read_text(encoding="utf-8"))
+    about = json.loads((folder / "samples.json").read_text(encoding="utf-8"))
     return [
         Sample(folder / entry["file"], tuple(entry["texts"]), tuple(entry["styles"]))
         for entry in about["images"]
@@ -71,31 +62,3 @@ def gallery(folder: Path = ASSETS / "samples") -> list[Sample]:
 def samples(count: int = 4) -> list[Sample]:
     """The images a report shows when none is named: the first of the gallery."""
     return gallery()[:count]
-
-
-def write_samples(folder: Path, seed: int = SEED, count: int = COUNT) -> Path:
-    """Draw the sample gallery from its seed; returns the folder."""
-    from mstar.data.scenes.sandbox import EASY, scene
-
-    folder.mkdir(parents=True, exist_ok=True)
-    entries = []
-    for index in range(count):
-        made = scene(seed, index, "test", EASY)
-        name = f"{index:02d}.jpg"
-        with files.replacing(folder / name) as path:
-            Image.fromarray(made.image).save(path, quality=_QUALITY, subsampling=0)
-        entries.append({"file": name, "texts": made.texts, "styles": made.styles})
-    about = {
-        "made_by": "python -m mstar.io.embedded",
-        "seed": seed,
-        "split": "test",
-        "difficulty": EASY.name,
-        "images": entries,
-    }
-    with files.replacing(folder / _LABELS) as path:
-        path.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return folder
-
-
-if __name__ == "__main__":
-    print(write_samples(ASSETS / "samples"))

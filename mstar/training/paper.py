@@ -1,7 +1,6 @@
 """The paper's four stages, for a word model and for one of all styles."""
 
-from mstar.data.lists.photographs import Lists
-from mstar.data.lists.stream import Annotated
+from mstar.data.lists.photographs import Annotated, Lists
 from mstar.training.recipes import Recipe, Stage
 
 

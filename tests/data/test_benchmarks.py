@@ -5,9 +5,11 @@ import pytest
 from PIL import Image
 
 from mstar.data import benchmarks
-from mstar.data.benchmarks import LOADERS, Photographs, icdar2003, icdar2015, load, rendered
-from mstar.data.benchmarks.areas import polygon_area, share
+from mstar.data.areas import polygon_area, share
+from mstar.data.benchmarks import LOADERS, Photographs, load, rendered
+from mstar.data.benchmarks.by_image import icdar2015
 from mstar.data.benchmarks.places import inside, pairs, pictures
+from mstar.data.benchmarks.rectangles import icdar2003
 from mstar.data.benchmarks.texts import largest, most_frequent, text_filter, words
 from mstar.data.scenes import sandbox
 from mstar.evaluate.sandbox import evaluate_sandbox

@@ -9,23 +9,12 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from mstar.data.benchmarks import (
-    csvtr,
-    ctr,
-    ctw1500,
-    icdar2003,
-    icdar2015,
-    iiit_str,
-    load,
-    mqtr,
-    pstr,
-    readable,
-    svt,
-    total_text,
-    word_lists,
-)
+from mstar.data.benchmarks import by_image, load, readable
+from mstar.data.benchmarks.by_image import ctr, ctw1500, icdar2015, total_text
+from mstar.data.benchmarks.by_query import csvtr, iiit_str, mqtr, pstr
+from mstar.data.benchmarks.rectangles import icdar2003, svt
 from mstar.evaluate.grounding import coverage
-from mstar.io import images
+from mstar.io import decoding
 from mstar.io.decoding import UnreadableImage
 
 NAN = np.nan
@@ -401,8 +390,8 @@ def test_ctr(coco, monkeypatch):
     names = [f"images/COCO_train2014_{number:012}.jpg" for number in (2, 7, 11)]
     relevant = [[0, 1, 1], [1, 0, 1], [1, 0, 0], [0, 0, 1]]
     check_unplaced(ctr(coco), ["main st", "stop", "joe's", "a"], names, relevant)
-    assert word_lists._MOST_IMAGES == 10_000
-    monkeypatch.setattr(word_lists, "_MOST_IMAGES", 2)
+    assert by_image._MOST_IMAGES == 10_000
+    monkeypatch.setattr(by_image, "_MOST_IMAGES", 2)
     check_unplaced(ctr(coco), ["main st", "stop", "joe's"], names[:2], [[0, 1], [1, 0], [1, 0]])
 
 
@@ -649,7 +638,7 @@ def test_outlines_go_with_the_pixels(tmp_path, layout, kind, tag):
 def test_outlines_of_a_reduced_photograph(tmp_path, monkeypatch):
     path, loader = outlined_ctw1500(tmp_path)
     turned(path, 6)
-    monkeypatch.setattr(images, "WHOLE_PIXELS", 1000)
+    monkeypatch.setattr(decoding, "WHOLE_PIXELS", 1000)
     found = loader(tmp_path)
     assert found.images[0].size == (16, 32)
     assert sorted(map(tuple, found.polygons[0][0])) == [(8, 0), (8, 12), (16, 0), (16, 12)]

@@ -12,6 +12,7 @@ from mstar.data.lists.mixed import Mixed
 from mstar.data.lists.photographs import (
     HELD_OUT,
     READABLE,
+    Annotated,
     Crops,
     Photographs,
     changed,
@@ -19,7 +20,7 @@ from mstar.data.lists.photographs import (
     strip_of,
 )
 from mstar.data.lists.photos import tiled
-from mstar.data.lists.stream import Annotated, Rendered, Stream, collate
+from mstar.data.lists.stream import Rendered, Stream, collate
 from mstar.tiles import cut, tile_boxes
 
 

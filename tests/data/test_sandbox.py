@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import importlib.metadata
-import json
 import re
 from collections import Counter
 
@@ -413,7 +412,7 @@ def test_a_thing_holds_its_text_and_shows_on_its_ground(kind):
 
 def region(word, line, thing=None):
     square = np.zeros((4, 2))
-    return sandbox.Region(word, word, square, line, "Lato-Bold", 20.0, 90.0, True, True, thing)
+    return sandbox.Region(word, word, square, line, "Lato-Bold", 20.0, 90.0, thing)
 
 
 HAND_MADE = scenes.Scene(
@@ -551,20 +550,6 @@ def test_a_seed_gives_the_same_gallery_everywhere(small_gallery):
 
 
 KNOWN_HASH = "9ae0a866e839251d1ec0531e6b8f8e2c6523e15d4d897e73b50498d4c292816b"
-
-
-def test_a_gallery_is_written_with_its_truth(small_gallery, tmp_path):
-    small_gallery.write(tmp_path / "gallery")
-    listing = json.loads((tmp_path / "gallery" / "gallery.json").read_text())
-    assert listing["hash"] == small_gallery.hash
-    assert len(listing["scenes"]) == len(small_gallery.images) == 60
-    query, written = small_gallery.queries[0], listing["queries"][0]
-    assert (written["text"], written["style"]) == (query.text, "word")
-    assert written["relevant"] == np.flatnonzero(query.relevant).tolist()
-    image = np.asarray(Image.open(tmp_path / "gallery" / "0007.png"))
-    assert np.array_equal(image, small_gallery.images[7])
-    with pytest.raises(FileExistsError):
-        small_gallery.write(tmp_path / "gallery")
 
 
 # Contact sheets

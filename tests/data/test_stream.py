@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from mstar.data.lists.stream import Annotated, Positions, Rendered, Stream, collate
+from mstar.data.lists.photographs import Annotated
+from mstar.data.lists.stream import Positions, Rendered, Stream, collate
 from mstar.data.scenes import sandbox
 
 

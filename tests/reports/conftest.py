@@ -11,10 +11,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from mstar.reports.table import REPORTS, Report
 from PIL import Image
 
 from mstar.cli import __main__ as cli
-from mstar.reports.table import REPORTS, Report
 
 NASTY_NAME = "<img src=x onerror=alert(1)>&\"'.png"
 NASTY_WORD = "</td><script>alert(2)</script>"
@@ -98,7 +98,7 @@ def made_up(tmp_path_factory):
     notebook = tmp_path_factory.mktemp("made-up") / "notebook.ipynb"
     notebook.write_text(json.dumps(content), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(REPORTS, "made-up", Report(notebook, REPORTS["image"].checks, 60))
+        patch.setitem(REPORTS, "made-up", Report(notebook, REPORTS["image"].parameters, 60))
         yield "made-up"
 
 

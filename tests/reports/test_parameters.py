@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mstar.reports.parameters import ImageReport
 from PIL import Image
 
 from mstar.cli import __main__ as cli
+from mstar.data.scenes import samples
 from mstar.io import embedded
 from mstar.texts import parse_query
-from mstar.reports.parameters import ImageReport
 
 
 @pytest.fixture
@@ -130,7 +131,7 @@ def test_a_query_names_its_style_or_shows_it():
 
 
 def test_the_sample_gallery_is_what_its_seed_draws(tmp_path):
-    embedded.write_samples(tmp_path, count=2)
+    samples.write_samples(tmp_path, count=2)
     drawn, shipped = embedded.gallery(tmp_path), embedded.gallery()
     for fresh, kept in zip(drawn, shipped, strict=False):
         assert (fresh.texts, fresh.styles) == (kept.texts, kept.styles)

@@ -7,6 +7,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from mstar.reports import compare_report, retrieval_report
+from mstar.reports.compare_report import Compared
+from mstar.reports.retrieval_parameters import RetrievalReport
 
 from mstar.data.benchmarks import Benchmark, load
 from mstar.evaluate.benchmark import RankedBenchmark, Run
@@ -15,9 +18,6 @@ from mstar.io.bench import Bench
 from mstar.io.checkpoints import load_checkpoint
 from mstar.search.gallery import Gallery, Hit
 from mstar.texts import Query
-from mstar.reports import compare_report, retrieval_report
-from mstar.reports.compare_report import Compared
-from mstar.reports.retrieval_parameters import RetrievalReport
 
 from .test_retrieval_report import compare, photos, reordering  # noqa: F401  (fixtures)
 
@@ -32,7 +32,7 @@ BEFORE, AFTER = [100, 58, 25], [50, 100, 25]  # AP
 class Searched:
     """A gallery that explains by heart, and takes its time over re-ranking."""
 
-    model = SimpleNamespace(device="cpu")
+    bench = SimpleNamespace(device="cpu")
     steps, tiles = 1, (1,)
 
     def forget(self):

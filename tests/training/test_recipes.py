@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from mstar.data.lists.mixed import Mixed
-from mstar.data.lists.photographs import Crops, Photographs
-from mstar.data.lists.stream import Annotated, Rendered
+from mstar.data.lists.photographs import Annotated, Crops, Photographs
+from mstar.data.lists.stream import Rendered
 from mstar.training import (
     Stage,
     continued,

@@ -4,12 +4,14 @@ Which words are asked follows the released code, where that decides the numbers:
 case without . # ! & $, and where only the most frequent words are asked, those longer than two
 characters that most images show. Its loaders take equally frequent words in the order in which the
 system lists a folder; here they come in alphabetical order, so that a list of queries is one list.
-Files that belong to no data set are passed over. What is missing, broken, or leads out of the data
-set's folder is named.
+Files that belong to no data set are passed over. Every loader raises FileNotFoundError where a
+folder, a file, an image that is named, an image's words or the image of words is not there, and
+ValueError where a file is not as its docstring shows, or a name or link leads out of the folder.
 
 In reading order: `base` (what a loader returns), `places` (files and folders), `texts` (what may
-be asked), `areas` (how large a text is), then the loaders by what the annotations look like:
-`rectangles`, `outlines`, `word_lists`, `listings` with `pickled`, `folders`, and `rendered_scenes`.
+be asked), then the loaders by what the annotations look like: `rectangles`, `by_image`, `by_query`
+with `pickled`, and `rendered_scenes`. None of it knows a model: an evaluation asks it, not the
+other way round.
 """
 
 import difflib
@@ -19,12 +21,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from mstar.data.benchmarks.base import Benchmark, Photographs, readable, said_of
-from mstar.data.benchmarks.folders import csvtr
-from mstar.data.benchmarks.listings import iiit_str, mqtr, pstr
-from mstar.data.benchmarks.outlines import ctw1500, icdar2015, total_text
+from mstar.data.benchmarks.by_image import ctr, ctw1500, icdar2015, total_text
+from mstar.data.benchmarks.by_query import csvtr, iiit_str, mqtr, pstr
 from mstar.data.benchmarks.rectangles import icdar2003, svt
 from mstar.data.benchmarks.rendered_scenes import rendered
-from mstar.data.benchmarks.word_lists import ctr
+from mstar.errors import UserError
 from mstar.texts import STYLES
 
 __all__ = [
@@ -32,20 +33,10 @@ __all__ = [
     "RENDERED",
     "Benchmark",
     "Photographs",
-    "csvtr",
-    "ctr",
-    "ctw1500",
-    "icdar2003",
-    "icdar2015",
-    "iiit_str",
     "load",
-    "mqtr",
-    "pstr",
     "readable",
     "rendered",
     "said_of",
-    "svt",
-    "total_text",
 ]
 
 LOADERS: Mapping[str, Callable[[str | Path], Benchmark]] = MappingProxyType(
@@ -85,20 +76,20 @@ def load(
 
     Raises:
         FileNotFoundError: something of the data set is not there.
-        ValueError: an unknown name, a folder or a number of images where there is no use for it,
+        UserError: an unknown name, a folder or a number of images where there is no use for it,
             no folder where one is needed, or a file of the data set is not as it should be.
     """
     known = (*LOADERS, *RENDERED)
     if name not in known:
         near = difflib.get_close_matches(name.lower(), known)
         names = ", ".join(dict.fromkeys((*near, *known)))
-        raise ValueError(f"unknown benchmark {name!r}: expected one of {names}.")
+        raise UserError(f"unknown benchmark {name!r}: expected one of {names}.")
     if name in RENDERED:
         if folder is not None:
-            raise ValueError(f"{name} is rendered and has no folder; got {folder}.")
+            raise UserError(f"{name} is rendered and has no folder; got {folder}.")
         return rendered(RENDERED[name], seed, 1000 if images is None else images)
     if folder is None:
-        raise ValueError(f"{name} needs the folder of its data set.")
+        raise UserError(f"{name} needs the folder of its data set.")
     if images is not None:
-        raise ValueError(f"{name} is not rendered: leave out the number of images, {images}.")
+        raise UserError(f"{name} is not rendered: leave out the number of images, {images}.")
     return LOADERS[name](folder)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mstar.data.benchmarks.areas import share
+from mstar.data.areas import share
 from mstar.data.benchmarks.base import Benchmark, assemble
 from mstar.data.benchmarks.places import data_set, file, has_folder
 from mstar.data.benchmarks.texts import (
@@ -28,6 +28,7 @@ from mstar.data.benchmarks.texts import (
     text_filter,
     words,
 )
+from mstar.errors import UserError
 from mstar.io.decoding import UnreadableImage
 from mstar.io.images import frame_of
 
@@ -39,10 +40,6 @@ def svt(folder: str | Path) -> Benchmark:
     names, in its order. Asked for is every tag, lower case without . # ! & $. Few words of each
     photograph are tagged (names of businesses nearby), so that some of what it shows counts as
     wrong.
-
-    Raises:
-        FileNotFoundError: `test.xml`, a folder of images or an image that is named is not there.
-        ValueError: the XML is broken, or an image lies elsewhere.
     """
     folder = data_set(folder, "SVT: test.xml and test_images/ or img/")
     listing = file(folder, "test.xml", "SVT's list of words")
@@ -63,10 +60,6 @@ def icdar2003(folder: str | Path, most: int = 100) -> Benchmark:
 
     The released code has no loader for it. Asked for are the `most` most frequent words, by the
     rule of ICDAR 2015.
-
-    Raises:
-        FileNotFoundError: `words.xml` or an image that it names is not there.
-        ValueError: the XML is broken, or names an image outside the folder.
     """
     folder = data_set(folder, "ICDAR 2003: words.xml and the folders that it names")
     listing = file(folder, "words.xml", "ICDAR 2003's list of words")
@@ -97,15 +90,15 @@ def _tags(
     try:
         entries = list(ElementTree.parse(listing).getroot().iter("image"))
     except (ElementTree.ParseError, LookupError, ValueError) as problem:  # or its encoding
-        raise ValueError(f"{listing} is not XML: {problem}.") from None
+        raise UserError(f"{listing} is not XML: {problem}.") from None
     if not entries:
-        raise ValueError(f"{listing} names no image.")
+        raise UserError(f"{listing} names no image.")
     tags: dict[Path, list[_Tagged]] = {}
     left_out: dict[Path, str] = {}
     for entry in entries:
         name = (entry.findtext("imageName") or "").strip()
         if not name:
-            raise ValueError(f"{listing} has an image without its imageName.")
+            raise UserError(f"{listing} has an image without its imageName.")
         path = file(folder, place(name), f"an image of {listing.name}")
         try:
             frame = frame_of(path)
@@ -120,7 +113,7 @@ def _tags(
             except (TypeError, ValueError):
                 x = y = w = h = math.nan
             if not (math.isfinite(x + y) and 0 <= w * h < math.inf):
-                raise ValueError(
+                raise UserError(
                     f"{listing}, image {name!r}: the rectangle of {tag!r} should have x, y, width "
                     f"and height in pixels; got {rectangle.attrib}."
                 )

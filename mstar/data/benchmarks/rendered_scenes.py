@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mstar.data.benchmarks.areas import polygon_area, share
+from mstar.data.areas import polygon_area, share
 from mstar.data.benchmarks.base import Benchmark
 
 
@@ -16,7 +16,7 @@ def rendered(difficulty: str = "easy", seed: int = 0, images: int = 1000) -> Ben
         images: size of the gallery.
 
     Raises:
-        ValueError: see `judging_gallery`.
+        UserError: see `judging_gallery`.
     """
     from mstar.data.scenes import sandbox
 

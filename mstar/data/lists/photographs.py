@@ -15,7 +15,8 @@ import torch
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from mstar.data.lists.annotations import Annotation, annotations
-from mstar.data.lists.photos import random_crop, tiled
+from mstar.data.lists.photos import random_crop, random_distortions, random_resized_crop, tiled
+from mstar.errors import UserError
 from mstar.io.images import open_image
 
 Lists = tuple[tuple[str, str], ...]  # (annotation file, image folder) of each
@@ -43,7 +44,7 @@ class Photographs:
 
     def __post_init__(self) -> None:
         if not self.lists and not self.incomplete:
-            raise ValueError("photographs need a list: give --real LIST ROOT.")
+            raise UserError("photographs need a list: give --real LIST ROOT.")
 
     @property
     def lexicon(self) -> tuple[str, ...]:
@@ -74,19 +75,24 @@ class _Photographs:
         self.found, self.size, self.tiles = asked.found(), size, tiles
         self.count = len(self.found)
         if not self.count:
-            raise ValueError("no photograph of the lists is left to train on: give more.")
+            raise UserError("no photograph of the lists is left to train on: give more.")
 
     def item(self, index: int, rng: np.random.Generator) -> dict:
         entry, complete = self.found[index]
         photo = changed(random_crop(open_image(entry.image), rng, (0.9, 1.0), (0.93, 1.08)), rng)
-        return {
-            "image": torch.from_numpy(tiled(photo, self.size, self.tiles)),
-            "texts": list(entry.texts),
-            "styles": list(entry.styles),
-            "photographed": True,
-            "complete": complete,
-            "source": str(entry.image),
-        }
+        return _item(tiled(photo, self.size, self.tiles), entry, complete)
+
+
+def _item(image: np.ndarray, entry: Annotation, complete: bool = True) -> dict:
+    """What training sees of an entry (`stream.Item`)."""
+    return {
+        "image": torch.from_numpy(image),
+        "texts": list(entry.texts),
+        "styles": list(entry.styles),
+        "photographed": True,
+        "complete": complete,
+        "source": str(entry.image),
+    }
 
 
 def changed(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
@@ -109,6 +115,43 @@ def changed(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
     if rng.random() < 0.1:
         photo = ImageOps.invert(photo)
     return photo
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """Images on disk with MSTAR-Training lists (`formats.md`), all lists as one.
+
+    Attributes:
+        lists: (JSON file, folder its paths start from) of each.
+        distort: whether the released code's distortions follow the random crop; the paper names
+            the crop alone.
+    """
+
+    lists: tuple[tuple[str, str], ...]
+    distort: bool = True
+    kind: str = field(default="annotated", init=False)
+    lexicon = ()
+
+    def open(self, seed: int, size: int, tiles: Sequence[int] = (1,)) -> "_Annotated":
+        if tuple(tiles) != (1,):
+            raise UserError(f"these lists are for whole images, as in the paper; got {tiles}.")
+        return _Annotated(self, size)
+
+
+class _Annotated:
+    def __init__(self, asked: Annotated, size: int):
+        self.asked, self.size = asked, size
+        self.lists = [annotations(*place) for place in asked.lists]
+        self.begins = np.cumsum([0, *map(len, self.lists)])
+        self.count = int(self.begins[-1])
+
+    def item(self, index: int, rng: np.random.Generator) -> dict:
+        which = int(np.searchsorted(self.begins, index, side="right")) - 1
+        found = self.lists[which][index - int(self.begins[which])]
+        photo = random_resized_crop(open_image(found.image), self.size, rng)
+        if self.asked.distort:
+            photo = random_distortions(photo, rng)
+        return _item(np.array(photo), found)
 
 
 @dataclass(frozen=True)
@@ -136,19 +179,12 @@ class _Crops:
         self.found = [e for e in entries if READABLE.issuperset(e.texts[0].lower())]
         self.count = len(self.found)
         if not self.count:
-            raise ValueError("no crop has a word of the letters a-z and digits: give others.")
+            raise UserError("no crop has a word of the letters a-z and digits: give others.")
 
     def item(self, index: int, rng: np.random.Generator) -> dict:
         entry = self.found[index]
         strip = strip_of(changed(open_image(entry.image), rng), self.size, rng)
-        return {
-            "image": torch.from_numpy(strip),
-            "texts": [entry.texts[0].lower()],
-            "styles": ["word"],
-            "photographed": True,
-            "complete": True,
-            "source": str(entry.image),
-        }
+        return _item(strip, entry) | {"texts": [entry.texts[0].lower()], "styles": ["word"]}
 
 
 def strip_of(crop: Image.Image, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:

@@ -4,8 +4,9 @@ The order, the crops and everything else that is drawn by lot follow from the se
 alone, so a run is the same for any number of loader workers, and goes on in the middle.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,21 +15,29 @@ from PIL import Image
 from torch.utils.data import Dataset, Sampler
 
 from mstar import distributed
-from mstar.data.lists.annotations import annotations
-from mstar.data.lists.photos import random_distortions, random_resized_crop, tiled
+from mstar.data.lists.photos import tiled
 from mstar.data.scenes import sandbox
 from mstar.data.scenes.difficulty import BASE
 from mstar.data.scenes.scene import BLOCK, TOPIC_SHARE
+from mstar.errors import UserError
 from mstar.io.decoding import UnreadableImage
-from mstar.io.images import open_image
 
 #: image uint8 [size, size, 3] (of several tiles [V, size, size, 3]), texts, styles, source;
 #: photographed: no rendering; complete: the texts are all that is written there.
 Item = dict[str, Any]
 
 #: Multiples of it, modulo 1, are spread evenly however many there are.
-GOLDEN_RATIO = (5**0.5 - 1) / 2
+_GOLDEN_RATIO = (5**0.5 - 1) / 2
 _TRIES = 20  # unreadable images in a row, after which something else is wrong
+
+
+def which_of(shares: Iterable[float], index: int) -> int:
+    """The kind of an index, where each kind has its share, 1 in all.
+
+    Blocks stay together, for the sandbox keeps hard negatives in them; they are spread evenly.
+    """
+    place = index // BLOCK * _GOLDEN_RATIO % 1
+    return sum(place >= end for end in [*accumulate(shares)][:-1])
 
 
 class Items(Protocol):
@@ -78,18 +87,21 @@ class Rendered:
 
     def __post_init__(self) -> None:
         if self.of not in ("strips", "scenes"):
-            raise ValueError(f"of must be 'strips' or 'scenes'; got {self.of!r}.")
+            raise UserError(f"of must be 'strips' or 'scenes'; got {self.of!r}.")
         for name in ("hard_share", "street_share", "topic_share"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be from 0 to 1; got {getattr(self, name)}.")
+                raise UserError(f"{name} must be from 0 to 1; got {getattr(self, name)}.")
 
     @property
     def lexicon(self) -> tuple[str, ...]:
-        """Words that further wrong answers may be made of."""
+        """The words of the training split."""
         return sandbox.words("train")
 
     def open(self, seed: int, size: int, tiles: Sequence[int] = (1,)) -> Items:
         return _Rendered(self, seed, size, tiles)
+
+
+_LEVELS = (sandbox.HARD, sandbox.STREET, sandbox.EASY)
 
 
 class _Rendered:
@@ -97,13 +109,10 @@ class _Rendered:
 
     def __init__(self, asked: Rendered, seed: int, size: int, tiles: Sequence[int]):
         self.asked, self.seed, self.size, self.tiles = asked, seed, size, tiles
-        shares = {sandbox.HARD: asked.hard_share, sandbox.STREET: asked.street_share}
-        self.kinds = {
-            level: self._kind(level)
-            for level in (sandbox.EASY, *shares)
-            if shares.get(level, 1 - sum(shares.values())) > 0
-        }
-        self.shares = shares
+        easy = 1 - asked.hard_share - asked.street_share
+        self.shares = (asked.hard_share, asked.street_share, easy)
+        drawn = [level for level, share in zip(_LEVELS, self.shares, strict=True) if share > 0]
+        self.kinds = {level: self._kind(level) for level in drawn}
 
     def _kind(self, level: sandbox.Difficulty) -> sandbox.SceneDataset | sandbox.StripDataset:
         ground = {"backgrounds": self.asked.backgrounds} if level is sandbox.STREET else {}
@@ -112,12 +121,7 @@ class _Rendered:
         return sandbox.SceneDataset(level, self.seed, topic_share=self.asked.topic_share, **ground)
 
     def item(self, index: int, rng: np.random.Generator) -> Item:
-        # blocks stay together: the sandbox keeps hard negatives in them; spread evenly
-        place, level = index // BLOCK * GOLDEN_RATIO % 1, sandbox.EASY
-        for other, share in self.shares.items():
-            if 0 <= place < share:
-                level = other
-            place -= share
+        level = _LEVELS[which_of(self.shares, index)]
         item = self.kinds[level][index]
         if self.asked.of == "scenes" and (self.tiles != (1,) or len(item["image"]) != self.size):
             photo = Image.fromarray(item["image"].numpy())
@@ -129,50 +133,6 @@ class _Rendered:
             item |= {"texts": words, "styles": ["word"] * len(words)}
         source = f"{level.name} {self.asked.of} {index} of seed {self.seed}"
         return item | {"photographed": False, "complete": True, "source": source}
-
-
-@dataclass(frozen=True)
-class Annotated:
-    """Images on disk with MSTAR-Training lists (`formats.md`), all lists as one.
-
-    Attributes:
-        lists: (JSON file, folder its paths start from) of each.
-        distort: whether the released code's distortions follow the random crop; the paper names
-            the crop alone.
-    """
-
-    lists: tuple[tuple[str, str], ...]
-    distort: bool = True
-    kind: str = field(default="annotated", init=False)
-    lexicon = ()
-
-    def open(self, seed: int, size: int, tiles: Sequence[int] = (1,)) -> Items:
-        if tuple(tiles) != (1,):
-            raise ValueError(f"these lists are for whole images, as in the paper; got {tiles}.")
-        return _Annotated(self, size)
-
-
-class _Annotated:
-    def __init__(self, asked: Annotated, size: int):
-        self.asked, self.size = asked, size
-        self.lists = [annotations(*place) for place in asked.lists]
-        self.begins = np.cumsum([0, *map(len, self.lists)])
-        self.count = int(self.begins[-1])
-
-    def item(self, index: int, rng: np.random.Generator) -> Item:
-        which = int(np.searchsorted(self.begins, index, side="right")) - 1
-        found = self.lists[which][index - int(self.begins[which])]
-        photo = random_resized_crop(open_image(found.image), self.size, rng)
-        if self.asked.distort:
-            photo = random_distortions(photo, rng)
-        return {
-            "image": torch.from_numpy(np.array(photo)),
-            "texts": list(found.texts),
-            "styles": list(found.styles),
-            "photographed": True,
-            "complete": True,
-            "source": str(found.image),
-        }
 
 
 class Stream(Dataset):

@@ -3,88 +3,47 @@
 Whoever only draws needs no torch: it is imported where tensors are made.
 """
 
-from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from mstar.data.scenes import scene as scenes
 from mstar.data.scenes.difficulty import EASY, Difficulty
 
 
 class _Rendered:
-    """Items 0, 1, 2, … without end, each drawn when asked for: a map-style dataset of torch."""
+    """Items 0, 1, 2, … without end, each drawn when asked for: a map-style dataset of torch.
+
+    An item is a dict(image uint8 tensor, texts list[str], styles list[str]).
+    """
 
     def __init__(
-        self,
-        difficulty: Difficulty,
-        seed: int,
-        split: str,
-        backgrounds: str | Path | None,
+        self, difficulty: Difficulty = EASY, seed: int = 0, split: str = "train", **options: Any
     ):
-        self.difficulty, self.seed, self.split = difficulty, seed, split
-        self.backgrounds = backgrounds
+        self.difficulty, self.seed, self.split, self.options = difficulty, seed, split, options
         self[0]  # wrong arguments show here, not in a worker
 
 
 class SceneDataset(_Rendered):
-    """Scenes: dict(image uint8 tensor [size, size, 3], texts list[str], styles list[str]).
-
-    Args:
-        topic_share: of the blocks of four images that share a topic; see `scenes.scene`.
-        size: px; None = the difficulty's own.
-        backgrounds: a folder of photographs for STREET; see `scenes.scene`.
-    """
-
-    def __init__(
-        self,
-        difficulty: Difficulty = EASY,
-        seed: int = 0,
-        split: str = "train",
-        topic_share: float = scenes.TOPIC_SHARE,
-        size: int | None = None,
-        backgrounds: str | Path | None = None,
-    ):
-        self.topic_share, self.size = topic_share, size
-        super().__init__(difficulty, seed, split, backgrounds)
+    """Scenes [size, size, 3]; options are `topic_share`, `size` and `backgrounds` of `scene`."""
 
     def __getitem__(self, index: int) -> dict:
-        import torch
-
-        made = scenes.scene(
-            self.seed, index, self.split, self.difficulty, self.size, self.topic_share,
-            self.backgrounds,
-        )  # fmt: skip
-        return {
-            "image": torch.from_numpy(made.image),
-            "texts": list(made.texts),
-            "styles": list(made.styles),
-        }
+        made = scenes.scene(self.seed, index, self.split, self.difficulty, **self.options)
+        return _item(made.image, made.texts, made.styles)
 
 
 class StripDataset(_Rendered):
-    """Single words: the same with an image [height, width, 3] and one text.
-
-    Args:
-        size: (height, width) px.
-        backgrounds: as above.
-    """
-
-    def __init__(
-        self,
-        difficulty: Difficulty = EASY,
-        seed: int = 0,
-        split: str = "train",
-        size: tuple[int, int] = scenes.STRIP,
-        backgrounds: str | Path | None = None,
-    ):
-        self.size = size
-        super().__init__(difficulty, seed, split, backgrounds)
+    """Single words [height, width, 3]; options are `size` and `backgrounds` of `strip`."""
 
     def __getitem__(self, index: int) -> dict:
-        import torch
+        made = scenes.strip(self.seed, index, self.split, self.difficulty, **self.options)
+        return _item(made.image, (made.word,), ("word",))
 
-        made = scenes.strip(
-            self.seed, index, self.split, self.difficulty, self.size, self.backgrounds
-        )
-        return {"image": torch.from_numpy(made.image), "texts": [made.word], "styles": ["word"]}
+
+def _item(image: np.ndarray, texts: tuple[str, ...], styles: tuple[str, ...]) -> dict:
+    import torch
+
+    return {"image": torch.from_numpy(image), "texts": list(texts), "styles": list(styles)}
 
 
 def collate(items: list[dict]) -> dict:

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from tqdm.auto import tqdm
 
 from mstar.data.scenes import labels, lexicon
 from mstar.data.scenes.difficulty import DIFFICULTIES, EASY, Difficulty
 from mstar.data.scenes.draw import fonts
-from mstar.data.scenes.draw.layout import Text
+from mstar.data.scenes.draw.brief import Brief, Text
 from mstar.data.scenes.lexicon import WordSource
 from mstar.data.scenes.scene import (
     Scene,
@@ -28,6 +27,7 @@ from mstar.data.scenes.scene import (
     phrase_topic,
     thing_topic,
 )
+from mstar.errors import UserError
 from mstar.texts import Query as Asked
 from mstar.texts import words_of
 
@@ -75,21 +75,6 @@ class Gallery:
         """The images, uint8 [size, size, 3]."""
         return [made.image for made in self.scenes]
 
-    def write(self, folder: Path | str) -> None:
-        """Write images as 0000.png, … and everything else as gallery.json into a new folder."""
-        folder = Path(folder)
-        folder.mkdir(parents=True)
-        for i, image in enumerate(self.images):
-            Image.fromarray(image).save(folder / f"{i:04}.png")
-        listing = {
-            "hash": self.hash,
-            "seed": self.seed,
-            "difficulty": self.difficulty,
-            "scenes": [_scene_listing(made) for made in self.scenes],
-            "queries": [_query_listing(query) for query in self.queries],
-        }
-        (folder / "gallery.json").write_text(json.dumps(listing, indent=1), encoding="utf-8")
-
 
 def gallery(
     seed: int,
@@ -108,11 +93,11 @@ def gallery(
     thing without the text, the text on another thing, and a look-alike on that thing; there are
     images for half the phrases with the same words in another order, and apart. Size and
     backgrounds are those of `scenes.scene`.
-    Raises ValueError where there are fewer images than the queries need, or too few words.
+    Raises UserError where there are fewer images than the queries need, or too few words.
     """
     check("test", difficulty, backgrounds)
     if seen < lexicon.ENOUGH or unseen < lexicon.ENOUGH:
-        raise ValueError(
+        raise UserError(
             f"A gallery needs at least {lexicon.ENOUGH} seen and as many unseen query words; "
             f"got {seen} and {unseen}."
         )
@@ -125,25 +110,19 @@ def gallery(
     plans, planned = _plans(choice, difficulty, source, images)
     singles = [Text((word,)) for part in words.values() for word in part]
     if len(plans) + len(singles) > images:
-        raise ValueError(
+        raise UserError(
             f"{seen + unseen} query words and {len(plans)} images with planned hard negatives "
             f"need {len(plans) + len(singles)} images; got {images}."
         )
     plans += [(single,) for single in singles]
     plans += [()] * (images - len(plans))
     order = choice.permutation(images)
-    scenes = tuple(
-        compose(
-            generator("scene", "gallery", difficulty, seed, i),
-            difficulty,
-            True,
-            source,
-            plans[order[i]],
-            size,
-            backgrounds,
-        )
-        for i in tqdm(range(images), desc="gallery", disable=not progress)
-    )
+
+    def made(i: int) -> Scene:
+        rng = generator("scene", "gallery", difficulty, seed, i)
+        return compose(Brief(rng, difficulty, True, source, backgrounds), plans[order[i]], size)
+
+    scenes = tuple(map(made, tqdm(range(images), desc="gallery", disable=not progress)))
     wanted = _wanted(choice, scenes, words, planned, round(images * _QUERIES_OF_A_STYLE))
     where = _by_word(scenes)
     small = difficulty.small * len(scenes[0].image) / difficulty.base  # px
@@ -161,13 +140,13 @@ def judging_gallery(difficulty: str, seed: int, images: int) -> Gallery:
             many unseen ones.
 
     Raises:
-        ValueError: unknown difficulty, a seed or a number of images out of range.
+        UserError: unknown difficulty, a seed or a number of images out of range.
     """
     if difficulty not in DIFFICULTIES:
         names = ", ".join(DIFFICULTIES)
-        raise ValueError(f"unknown difficulty {difficulty!r}: expected one of {names}.")
+        raise UserError(f"unknown difficulty {difficulty!r}: expected one of {names}.")
     if images < FEWEST:
-        raise ValueError(f"images must be {FEWEST} or more; got {images}.")
+        raise UserError(f"images must be {FEWEST} or more; got {images}.")
     words = min(200, max(lexicon.ENOUGH, images // 5))
     level = DIFFICULTIES[difficulty]
     return gallery(seed, level, images, seen=words, unseen=words, progress=True)
@@ -177,7 +156,7 @@ def _query_words(choice: np.random.Generator, part: str, count: int) -> tuple[st
     """Words of one part, half of them in look-alike pairs as far as there are pairs."""
     among = lexicon.words(part)
     if count > len(among):
-        raise ValueError(f"There are {len(among)} {part} words; got {count} to choose.")
+        raise UserError(f"There are {len(among)} {part} words; got {count} to choose.")
     pairs = [pair for pair in lexicon.look_alikes(among) if len(pair[0]) <= 5]
     chosen: dict[str, None] = {}
     for i in choice.permutation(len(pairs)):
@@ -282,22 +261,12 @@ def _on_any_thing(made: Scene, text: str) -> bool:
 
 
 def _scene_listing(made: Scene) -> dict:
-    return {
-        "labels": list(zip(made.texts, made.styles, strict=True)),
-        "things": made.things,
-        "regions": [
-            {
-                "word": region.word,
-                "drawn": region.drawn,
-                "polygon": region.polygon.round(2).tolist(),
-                "line": region.line,
-                "font": region.font,
-                "size": region.size,
-                "thing": region.thing,
-            }
-            for region in made.regions
-        ],
-    }
+    listed = ("word", "drawn", "polygon", "line", "font", "size", "thing")
+    regions = [{name: getattr(region, name) for name in listed} for region in made.regions]
+    for region in regions:
+        region["polygon"] = region["polygon"].round(2).tolist()
+    answered = list(zip(made.texts, made.styles, strict=True))
+    return {"labels": answered, "things": made.things, "regions": regions}
 
 
 def _query_listing(query: Query) -> dict:

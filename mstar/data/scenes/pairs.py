@@ -3,13 +3,13 @@
 import copy
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from mstar.data.scenes.difficulty import BASE, EASY, FLAT, Difficulty
-from mstar.data.scenes.draw.layout import Setting, Text
+from mstar.data.scenes.draw.brief import Brief, Text
+from mstar.data.scenes.draw.layout import Setting
 from mstar.data.scenes.labels import Region
 from mstar.data.scenes.lexicon import LONGEST
-from mstar.data.scenes.scene import Scene, check, generator, lay_out, painted, word_source
+from mstar.data.scenes.scene import Scene, brief_for, lay_out, painted
+from mstar.errors import UserError
 
 _TRIES = 200  # words tried for a room
 
@@ -35,45 +35,42 @@ def pair(
 ) -> Pair:
     """Pair number `index` of the stream that `seed`, `split` and `difficulty` name.
 
-    Raises ValueError as `scene` does, and for STREET, which is not drawn flat.
+    Raises UserError as `scene` does, and for STREET, which is not drawn flat.
     """
-    check(split, difficulty)
+    brief = brief_for("pair", split, difficulty, seed, index)
     if difficulty.look != FLAT:
-        raise ValueError(
+        raise UserError(
             f"There are no pairs of {difficulty.name.upper()}: they are drawn flat, "
             "so that nothing but a word differs."
         )
-    rng = generator("pair", split, difficulty, seed, index)
     while True:
-        layout = lay_out(rng, difficulty, split != "train", word_source(split), (), size)
+        layout = lay_out(brief, (), size)
         single = [n for n, (one, _) in enumerate(layout.settings) if len(one.text.words) == 1]
         if not single:
             continue
-        number = single[int(rng.integers(len(single)))]
+        number = single[int(brief.rng.integers(len(single)))]
         setting, room = layout.settings[number]
-        changed = _changed(rng, setting, room[2:], split, {r for s, _ in layout.settings
-                                                           for r in s.text.words})  # fmt: skip
+        taken = {word for one, _ in layout.settings for word in one.text.words}
+        changed = _changed(brief, setting, room[2:], taken)
         if changed is None:
             continue
-        other = copy.deepcopy(layout)  # with the state of its random numbers
+        other = copy.copy(layout)
+        other.rng = copy.deepcopy(layout.rng)  # the same random numbers once more
+        other.settings = [*layout.settings]
         other.settings[number] = (changed, room)
-        scenes = painted(layout.rng, layout), painted(other.rng, other)
+        scenes = painted(layout), painted(other)
         regions = [next(r for r in one.regions if r.line == number) for one in scenes]
         return Pair(*scenes, *regions)
 
 
 def _changed(
-    rng: np.random.Generator,
-    setting: Setting,
-    room: tuple[int, int],
-    split: str,
-    taken: set[str],
+    brief: Brief, setting: Setting, room: tuple[int, int], taken: set[str]
 ) -> Setting | None:
     """The setting with another word that fits into its room, or None."""
     (word,), (drawn,) = setting.text.words, setting.drawn
     cased = next(case for case in (str.upper, str.lower, str.capitalize) if case(word) == drawn)
     for _ in range(_TRIES):
-        other = word_source(split).draw(rng, LONGEST, set(taken))
+        other = brief.source.draw(brief.rng, LONGEST, set(taken))
         if len(other) != len(word):
             continue
         found = replace(setting, text=Text((other,), setting.text.thing), drawn=(cased(other),))

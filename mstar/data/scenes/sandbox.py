@@ -1,10 +1,9 @@
 """The sandbox: scene text rendered from a seed, to train and to judge a small MSTAR.
 
-The parts, in reading order: `lexicon` (words), `fonts` (typefaces), `render` (pixels), `things`
-(signs, bottles, shirts, doors), `labels` (the four query styles), `difficulty` (EASY, HARD,
-CROWD, STREET), `layout` (places), `street` (what looks like a photograph), `scenes` (images),
-`datasets` (training items), `galleries` (evaluation sets), `sheets` (contact sheets). This module
-is their common face; importing it imports no torch.
+The parts, in reading order: `lexicon` (words), `difficulty` (EASY, HARD, CROWD, STREET), `labels`
+(the four query styles), `draw` and `street` (pixels), `scene` (images), `pairs` (that differ in a
+word), `datasets` (training items), `galleries` (evaluation sets), `samples` (contact sheets). This
+module is their common face; importing it imports no torch.
 """
 
 from mstar.data.scenes.datasets import SceneDataset, StripDataset, collate
@@ -13,8 +12,8 @@ from mstar.data.scenes.galleries import Gallery, Query, gallery, judging_gallery
 from mstar.data.scenes.labels import STYLES, Region, label
 from mstar.data.scenes.lexicon import words
 from mstar.data.scenes.pairs import Pair, pair
+from mstar.data.scenes.samples import contact_sheet
 from mstar.data.scenes.scene import Scene, Strip, locate, matches, scene, strip
-from mstar.data.scenes.sheets import contact_sheet
 
 __all__ = [
     "CROWD",

@@ -4,7 +4,6 @@ A scene is planned (which texts, which of them on a line together or on a thing)
 painted (`layout`), and labelled (`labels`). A strip is one word alone.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,9 +13,11 @@ import numpy as np
 from mstar.data.scenes import labels, lexicon, street
 from mstar.data.scenes.difficulty import BASE, DIFFICULTIES, EASY, FLAT, SPLITS, Difficulty
 from mstar.data.scenes.draw import things
-from mstar.data.scenes.draw.layout import Layout, Text
+from mstar.data.scenes.draw.brief import Brief, Text
+from mstar.data.scenes.draw.layout import Layout
 from mstar.data.scenes.labels import Region
 from mstar.data.scenes.lexicon import WordSource
+from mstar.errors import UserError
 
 BLOCK = 4
 """Consecutive images that may share a topic."""
@@ -30,9 +31,7 @@ STRIP = (32, BASE)
 _VERSION = 1  # part of every seed; raise it when the drawing changes
 _STREAMS = {"train": 0, "test": 1, "gallery": 2}
 _LINE_SHARE = 0.35  # of the scenes with two or more words left
-_TEXT_ON_THING_SHARE = 0.8  # of the things; the others are bare
 _LINE_LETTERS = {2: 7, 3: 4, 4: 3}  # words on a line -> longest word: a line must fit
-_THING_LETTERS = {"sign": 8, "bottle": 5, "shirt": 6, "door": 5}
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,11 +68,11 @@ def generator(
 ) -> np.random.Generator:
     """The random numbers of one image; no two combinations of the arguments share a stream.
 
-    Raises ValueError where seed or index is no whole number from 0 to 2**32 - 1.
+    Raises UserError where seed or index is no whole number from 0 to 2**32 - 1.
     """
     for name, value in (("seed", seed), ("index", index)):
         if not isinstance(value, int | np.integer) or not 0 <= value < 2**32:
-            raise ValueError(f"{name} must be a whole number from 0 to 2**32 - 1; got {value!r}.")
+            raise UserError(f"{name} must be a whole number from 0 to 2**32 - 1; got {value!r}.")
     key = [
         _VERSION,
         ("scene", "block", "strip", "choice", "pair").index(kind),
@@ -86,22 +85,36 @@ def generator(
 
 
 def check(split: str, difficulty: Difficulty, backgrounds: str | Path | None = None) -> None:
-    """Raise ValueError for an unknown split or difficulty, or arguments that do not fit it."""
+    """Raise UserError for an unknown split or difficulty, or arguments that do not fit it."""
     if split not in SPLITS:
-        raise ValueError(f"Unknown split {split!r}: expected 'train' or 'test'.")
+        raise UserError(f"Unknown split {split!r}: expected 'train' or 'test'.")
     if difficulty not in DIFFICULTIES.values():
         names = ", ".join(DIFFICULTIES).upper()
-        raise ValueError(f"Unknown difficulty {difficulty!r}: expected one of {names}.")
+        raise UserError(f"Unknown difficulty {difficulty!r}: expected one of {names}.")
     if split not in difficulty.splits:
-        raise ValueError(f"{difficulty.name.upper()} is for evaluation only, not for {split!r}.")
+        raise UserError(f"{difficulty.name.upper()} is for evaluation only, not for {split!r}.")
     if backgrounds is not None and difficulty.look == FLAT:
-        raise ValueError(f"{difficulty.name.upper()} is drawn flat and has no use for backgrounds.")
+        raise UserError(f"{difficulty.name.upper()} is drawn flat and has no use for backgrounds.")
 
 
 @cache
-def word_source(split: str) -> WordSource:
+def _word_source(split: str) -> WordSource:
     parts = ("train",) if split == "train" else ("train", "unseen")
     return WordSource(tuple(lexicon.words(part) for part in parts))
+
+
+def brief_for(
+    kind: str,
+    split: str,
+    difficulty: Difficulty,
+    seed: int,
+    index: int,
+    backgrounds: str | Path | None = None,
+) -> Brief:
+    """What one image of a split is drawn from; raises as `check` and `generator` do."""
+    check(split, difficulty, backgrounds)
+    rng = generator(kind, split, difficulty, seed, index)
+    return Brief(rng, difficulty, split != "train", _word_source(split), backgrounds)
 
 
 def scene(
@@ -125,20 +138,17 @@ def scene(
             ones. Which photograph an image gets depends on the list of their names.
 
     Raises:
-        ValueError: an unknown split or difficulty, CROWD in training, a seed or index out of range,
+        UserError: an unknown split or difficulty, CROWD in training, a seed or index out of range,
             another size, backgrounds for what is drawn flat, without images or with a broken one.
     """
-    check(split, difficulty, backgrounds)
-    rng = generator("scene", split, difficulty, seed, index)
+    brief = brief_for("scene", split, difficulty, seed, index, backgrounds)
     block = generator("block", split, difficulty, seed, index // BLOCK)
     required: tuple[Text, ...] = ()
     if difficulty.thing_share and block.random() < topic_share:
-        topic: Callable[[np.random.Generator, WordSource], Slots]
         topic = phrase_topic if block.random() < 0.5 else thing_topic
-        slots = topic(block, word_source(split))
+        slots = topic(block, brief.source)
         required = slots[int(block.permutation(BLOCK)[index % BLOCK])]
-    source = word_source(split)
-    return compose(rng, difficulty, split != "train", source, required, size, backgrounds)
+    return compose(brief, required, size)
 
 
 Slots = tuple[tuple[Text, ...], ...]
@@ -163,7 +173,7 @@ def thing_topic(rng: np.random.Generator, source: WordSource) -> Slots:
     Both words are of one part of the source, so training sees no unseen look-alike.
     """
     thing, other = (things.THINGS[i] for i in rng.permutation(len(things.THINGS))[:2])
-    longest = min(_THING_LETTERS[thing], _THING_LETTERS[other])
+    longest = min(things.LETTERS[thing], things.LETTERS[other])
     word, look_alike = source.draw_look_alikes(rng, longest)
     return (
         (Text((word,), thing),),
@@ -173,73 +183,52 @@ def thing_topic(rng: np.random.Generator, source: WordSource) -> Slots:
     )
 
 
-def compose(
-    rng: np.random.Generator,
-    difficulty: Difficulty,
-    unseen_fonts: bool,
-    source: WordSource,
-    required: tuple[Text, ...],
-    size: int | None = None,
-    backgrounds: str | Path | None = None,
-) -> Scene:
+def compose(brief: Brief, required: tuple[Text, ...], size: int | None = None) -> Scene:
     """A scene with the required texts and as many more words as the difficulty asks for.
 
-    Raises ValueError as `scene` does for size and backgrounds.
+    Raises UserError as `scene` does for size and backgrounds.
     """
-    size = difficulty.base if size is None else size
+    size = brief.difficulty.base if size is None else size
     if not isinstance(size, int) or size % 32 or not 64 <= size <= 1024:
-        raise ValueError(f"size must be a multiple of 32 from 64 to 1024; got {size!r}.")
-    if difficulty.look == FLAT:
-        return painted(rng, lay_out(rng, difficulty, unseen_fonts, source, required, size))
-    regions, pixels, found = street.compose(
-        rng, difficulty, unseen_fonts, source, required, size, backgrounds
-    )
-    return Scene(pixels, *labels.label(rng, regions), regions, found)
+        raise UserError(f"size must be a multiple of 32 from 64 to 1024; got {size!r}.")
+    if brief.difficulty.look == FLAT:
+        return painted(lay_out(brief, required, size))
+    regions, pixels, found = street.compose(brief, required, size)
+    return Scene(pixels, *labels.label(brief.rng, regions), regions, found)
 
 
-def lay_out(
-    rng: np.random.Generator,
-    difficulty: Difficulty,
-    unseen_fonts: bool,
-    source: WordSource,
-    required: tuple[Text, ...],
-    size: int,
-) -> Layout:
+def lay_out(brief: Brief, required: tuple[Text, ...], size: int) -> Layout:
     """Everything of a scene in its place, and nothing drawn yet."""
+    level = brief.difficulty
     # Drawn once: if crowded tries could fall back on fewer words, full images would get rare.
-    count = int(rng.choice(difficulty.words, p=difficulty.shares))
+    count = int(brief.rng.choice(level.words, p=level.shares))
     while True:
-        plan = _plan(rng, difficulty, source, required, count)
-        layout = Layout(rng, difficulty, unseen_fonts, size, size, size / difficulty.base)
+        plan = _plan(brief, required, count)
+        layout = Layout(brief, size, size, size / level.base)
         # Things first: they need the largest rooms.
         if all(layout.place(text) for text in sorted(plan, key=lambda text: text.thing is None)):
             return layout
 
 
-def painted(rng: np.random.Generator, layout: Layout) -> Scene:
-    """A scene from its layout, which has the same random numbers."""
+def painted(layout: Layout) -> Scene:
+    """A scene from its layout."""
     regions, pixels = layout.paint()
-    texts, styles = labels.label(rng, regions)
+    texts, styles = labels.label(layout.rng, regions)
     return Scene(pixels, texts, styles, regions, tuple(shape.kind for shape, _ in layout.shapes))
 
 
-def _plan(
-    rng: np.random.Generator,
-    difficulty: Difficulty,
-    source: WordSource,
-    required: tuple[Text, ...],
-    words: int,
-) -> list[Text]:
+def _plan(brief: Brief, required: tuple[Text, ...], words: int) -> list[Text]:
     """Texts with `words` words in all: the required ones, perhaps a thing, a line, single words."""
+    rng, source = brief.rng, brief.source
     plan = list(required)
     taken = {word for text in plan for word in text.words}
     left = words - len(taken)
-    if not any(text.thing for text in plan) and rng.random() < difficulty.thing_share:
+    if not any(text.thing for text in plan) and rng.random() < brief.difficulty.thing_share:
         thing = things.THINGS[int(rng.integers(len(things.THINGS)))]
         on_it: tuple[str, ...] = ()
-        if left >= 1 and rng.random() < _TEXT_ON_THING_SHARE:
+        if left >= 1 and rng.random() < things.TEXT_SHARE:
             count = 2 if left >= 2 and rng.random() < 0.3 else 1
-            longest = _THING_LETTERS[thing] if count == 1 else _THING_LETTERS[thing] // 2 + 1
+            longest = things.LETTERS[thing] if count == 1 else things.LETTERS[thing] // 2 + 1
             on_it = tuple(source.draw(rng, longest, taken) for _ in range(count))
             left -= count
         plan.append(Text(on_it, thing))
@@ -264,21 +253,17 @@ def strip(
 
     Fonts, colours, poses and weather are those of the scenes; letters are as large as in a scene
     of 128 px as far as they fit, those of STREET as large as the strip. STREET has numbers among
-    the words, of digits alone: every strip is written in a-z and 0-9. Raises ValueError as `scene`
+    the words, of digits alone: every strip is written in a-z and 0-9. Raises UserError as `scene`
     does, and for a strip under 32 x 128 px.
     """
-    check(split, difficulty, backgrounds)
+    brief = brief_for("strip", split, difficulty, seed, index, backgrounds)
     height, width = size
     if height < STRIP[0] or width < STRIP[1]:
-        raise ValueError(f"A strip is at least 32 x 128 px (height, width); got {size!r}.")
-    rng = generator("strip", split, difficulty, seed, index)
-    source, unseen_fonts = word_source(split), split != "train"
+        raise UserError(f"A strip is at least 32 x 128 px (height, width); got {size!r}.")
     if difficulty.look != FLAT:
-        return Strip(
-            *street.lone_word(rng, difficulty, unseen_fonts, source, height, width, backgrounds)
-        )
+        return Strip(*street.lone_word(brief, height, width))
     while True:
-        word = source.draw(rng, lexicon.LONGEST, set())
-        layout = Layout(rng, difficulty, unseen_fonts, width, height, 1.0)
+        word = brief.source.draw(brief.rng, lexicon.LONGEST, set())
+        layout = Layout(brief, width, height, 1.0)
         if layout.place(Text((word,))):
             return Strip(layout.paint()[1], word)

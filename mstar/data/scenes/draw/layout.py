@@ -4,16 +4,16 @@ Nothing is drawn before everything has its place: places are found from the lett
 that a try that fails costs little.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from mstar.data.scenes import lexicon
-from mstar.data.scenes.difficulty import SMALL, Difficulty
+from mstar.data.scenes.difficulty import SMALL
 from mstar.data.scenes.draw import fonts, render, things
+from mstar.data.scenes.draw.brief import CASES, Brief, Text
 from mstar.data.scenes.labels import Region
 
-_UNSEEN_FONT_SHARE = 0.2  # of the texts of an evaluation image
 _PLATE_SHARE = 0.15
 _SHADOW_SHARE = 0.2  # of the large texts; a shadow would eat a small one
 _GAP = 1  # px between rooms, which have a margin of their own
@@ -21,16 +21,6 @@ _LOOKS = 60  # places tried for a line before it is drawn smaller
 _SHRINK = 0.75
 _THING_ANGLE = 3  # degrees: things stand upright, and so do their texts
 _LARGEST_ON_THING = 22
-
-_CASES = {"upper": str.upper, "lower": str.lower, "capitalised": str.capitalize}
-
-
-@dataclass(frozen=True)
-class Text:
-    """Words that are to stand on one line, perhaps on a thing; no words: an empty thing."""
-
-    words: tuple[str, ...]
-    thing: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,16 +49,8 @@ Room = tuple[int, int, int, int]  # x, y, width, height
 class Layout:
     """One try at an image of `width` x `height` px; `scale` is its size over 128 px."""
 
-    def __init__(
-        self,
-        rng: np.random.Generator,
-        difficulty: Difficulty,
-        unseen_fonts: bool,
-        width: int,
-        height: int,
-        scale: float,
-    ):
-        self.rng, self.difficulty, self.unseen_fonts = rng, difficulty, unseen_fonts
+    def __init__(self, brief: Brief, width: int, height: int, scale: float):
+        self.brief, self.rng, self.difficulty = brief, brief.rng, brief.difficulty
         self.width, self.height, self.scale = width, height, scale
         self.taken = np.zeros((0, 4))  # x0, y0, x1, y1 of every room given away
         self.settings: list[tuple[Setting, Room]] = []
@@ -101,21 +83,25 @@ class Layout:
 
     def _face(self, text: Text) -> tuple[str, tuple[str, ...]]:
         """A font, and the words in the case that they are drawn in."""
-        rng = self.rng
-        held_out = self.unseen_fonts and rng.random() < _UNSEEN_FONT_SHARE
-        names = fonts.font_names(fonts.UNSEEN if held_out else self.difficulty.font_role)
+        rng, names = self.rng, self.brief.font_names()
         case = self.difficulty.cases[int(rng.integers(len(self.difficulty.cases)))]
-        drawn = tuple(_CASES[case](word) for word in text.words)
+        drawn = tuple(CASES[case](word) for word in text.words)
         return names[int(rng.integers(len(names)))], drawn
 
-    def _set(self, text: Text, font: str, drawn: tuple[str, ...], size: int) -> Setting:
-        """A setting with a random pose and blur."""
+    def _tries(
+        self, text: Text, font: str, drawn: tuple[str, ...], size: int, smallest: int
+    ) -> Iterator[Setting]:
+        """Settings with random poses and blurs, from that size on smaller and smaller."""
         rng, level = self.rng, self.difficulty
-        angle, shear, x, y = rng.uniform(-1, 1, 4).tolist()
-        angle *= _THING_ANGLE if text.thing else level.rotation
-        pose = render.Pose(angle, 0.12 * shear, level.keystone * x, level.keystone * y)
-        blur = float(rng.uniform(0, 0.03)) * size if rng.random() < 0.3 else 0.0
-        return Setting(text, drawn, font, size, pose, blur)
+        while True:
+            angle, shear, x, y = rng.uniform(-1, 1, 4).tolist()
+            angle *= _THING_ANGLE if text.thing else level.rotation
+            pose = render.Pose(angle, 0.12 * shear, level.keystone * x, level.keystone * y)
+            blur = float(rng.uniform(0, 0.03)) * size if rng.random() < 0.3 else 0.0
+            yield Setting(text, drawn, font, size, pose, blur)
+            if size == smallest:
+                return
+            size = max(smallest, int(size * _SHRINK))
 
     def _place_line(self, text: Text) -> bool:
         rng = self.rng
@@ -127,23 +113,19 @@ class Layout:
         if fit < smallest:
             return False
         size = int(rng.integers(smallest, min(largest, fit) + 1))
-        while True:
-            setting = self._set(text, font, drawn, size)
+        for setting in self._tries(text, font, drawn, size, smallest):
             room = self._find_room(*setting.room())
             if room:
                 self.settings.append((setting, room))
                 return True
-            if size == smallest:
-                return False
-            size = max(smallest, int(size * _SHRINK))
+        return False
 
     def _place_on_thing(self, text: Text) -> bool:
         rng = self.rng
         font, drawn = self._face(text)
         smallest, largest = self._px(self.difficulty.sizes[0]), self._px(_LARGEST_ON_THING)
         size = int(rng.integers(smallest, largest + 1))
-        while True:
-            setting = self._set(text, font, drawn, size)
+        for setting in self._tries(text, font, drawn, size, smallest):
             width, height = setting.room()
             shape = things.plan(rng, text.thing, width, height, self.scale)
             room = self._find_room(shape.width, shape.height)
@@ -153,9 +135,7 @@ class Layout:
                 self.shapes.append((shape, room[:2]))
                 self.settings.append((setting, (x, y, width, height)))
                 return True
-            if size == smallest:
-                return False
-            size = max(smallest, int(size * _SHRINK))
+        return False
 
     def _place_bare_thing(self, thing: str) -> bool:
         width, height = self.rng.uniform(22, 44) * self.scale, 10 * self.scale
@@ -203,8 +183,6 @@ class Layout:
                 font=setting.font,
                 size=float(setting.size),
                 contrast=contrast,
-                seen_word=word not in lexicon.unseen_words(),
-                seen_font=setting.font not in fonts.font_names(fonts.UNSEEN),
                 thing=text.thing,
             )
             for word, drawn, polygon in zip(text.words, setting.drawn, patch.polygons, strict=True)

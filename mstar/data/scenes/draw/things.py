@@ -11,8 +11,15 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from mstar.data.scenes.draw.render import Box, luma, random_colour
+from mstar.errors import UserError
 
-THINGS = ("sign", "bottle", "shirt", "door")
+LETTERS = {"sign": 8, "bottle": 5, "shirt": 6, "door": 5}
+"""Every thing -> how many letters a word on it has at most."""
+
+THINGS = tuple(LETTERS)
+
+TEXT_SHARE = 0.8
+"""Of the things, those that carry a text; the others are bare."""
 
 _FINE = 3  # things are drawn this many times larger and reduced: smooth edges
 
@@ -71,7 +78,7 @@ def plan(
         parts = {"leaf": (width * 0.07, width * 0.07, width * 0.93, height)}
         text_at = (width / 2, height * rng.uniform(0.24, 0.3))
     else:
-        raise ValueError(f"Unknown thing {kind!r}: expected one of {', '.join(THINGS)}.")
+        raise UserError(f"Unknown thing {kind!r}: expected one of {', '.join(THINGS)}.")
     return Shape(kind, round(width), round(height), text_at, parts)
 
 

@@ -1,23 +1,18 @@
 """A whole scene: a ground, boards in their places, what hides them, light over all of it."""
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 
+from mstar.data.areas import polygon_area
 from mstar.data.scenes import lexicon
-from mstar.data.scenes.difficulty import Difficulty
-from mstar.data.scenes.draw import fonts
-from mstar.data.scenes.draw.layout import Text
+from mstar.data.scenes.draw.brief import Brief, Text
 from mstar.data.scenes.draw.render import luma
 from mstar.data.scenes.labels import Region
-from mstar.data.scenes.lexicon import WordSource
 from mstar.data.scenes.street import letters, light, obstacles, plates, pose, writing
 from mstar.data.scenes.street.grounds import ground
 from mstar.data.scenes.street.obstacles import HALF_HIDDEN, HIDDEN, READABLE, Placed
 from mstar.data.scenes.street.writing import Board
 
-_UNSEEN_FONT_SHARE = 0.2  # of the boards of an evaluation image
 _NUMBER_SHARE = 0.1  # of the strips
 _VIEWS = (0.45, 0.33, 0.22)  # shares: small text in a wide view, of all sizes, large text close by
 _HALF_HIDDEN_SHARE = 0.18  # of the scenes: something stands before a word, which stays readable
@@ -31,46 +26,39 @@ _COARSE = 4  # px: grounds are judged on pictures smaller by that
 
 
 def compose(
-    rng: np.random.Generator,
-    difficulty: Difficulty,
-    unseen_fonts: bool,
-    source: WordSource,
-    required: tuple[Text, ...],
-    size: int,
-    backgrounds: str | Path | None,
+    brief: Brief, required: tuple[Text, ...], size: int
 ) -> tuple[tuple[Region, ...], np.ndarray, tuple[str, ...]]:
     """The regions, pixels uint8 [size, size, 3], and things of a scene with the required texts.
 
     Raises:
-        ValueError: see `ground`.
+        UserError: see `ground`.
     """
-    words = int(rng.choice(difficulty.words, p=difficulty.shares))
+    words = int(brief.rng.choice(brief.difficulty.words, p=brief.difficulty.shares))
     while True:
-        picture = ground(rng, size, size, backgrounds)
-        scene = _Scene(rng, difficulty, unseen_fonts, picture)
-        boards = writing.plan(rng, source, required, words, difficulty.thing_share)
+        scene = _Scene(brief, size, size)
+        boards = writing.plan(brief, required, words)
         placed = [scene.place(board) for board in boards]
         if any(one is False and board.required for one, board in zip(placed, boards, strict=True)):
             continue
         if not scene.placed:
             continue
-        scene.obstruct(source)
+        scene.obstruct()
         return scene.finish()
 
 
 class _Scene:
     """A picture float32 [height, width, 3] that boards are put into."""
 
-    def __init__(self, rng, difficulty: Difficulty, unseen_fonts: bool, picture: np.ndarray):
-        self.rng, self.difficulty, self.unseen_fonts = rng, difficulty, unseen_fonts
-        self.picture = picture
-        self.height, self.width, _ = picture.shape
-        self.scale = self.height / difficulty.base
-        self.view = int(rng.choice(3, p=_VIEWS))
+    def __init__(self, brief: Brief, height: int, width: int):
+        self.brief, self.rng, self.difficulty = brief, brief.rng, brief.difficulty
+        self.height, self.width = height, width
+        self.picture = ground(self.rng, height, width, brief.backgrounds)
+        self.scale = height / self.difficulty.base
+        self.view = int(self.rng.choice(3, p=_VIEWS))
         # A wide photograph squeezed to a square makes narrow letters.
-        self.squeeze = float(rng.uniform(0.6, 1)) if rng.random() < 0.5 else 1.0
+        self.squeeze = float(self.rng.uniform(0.6, 1)) if self.rng.random() < 0.5 else 1.0
         coarse = (max(1, self.width // _COARSE), max(1, self.height // _COARSE))
-        self.levels = luma(cv2.resize(picture, coarse, interpolation=cv2.INTER_AREA))
+        self.levels = luma(cv2.resize(self.picture, coarse, interpolation=cv2.INTER_AREA))
         self.taken = np.zeros((0, 4))
         self.placed: list[Placed] = []
         self.things: list[str] = []
@@ -128,13 +116,9 @@ class _Scene:
         self._paint(board, drawn, font, sheet, None, kind, quad, 0, 0, self.width, self.height)
 
     def _face(self, board: Board):
-        rng = self.rng
-        held_out = self.unseen_fonts and rng.random() < _UNSEEN_FONT_SHARE
-        names = fonts.font_names(fonts.UNSEEN if held_out else self.difficulty.font_role)
-        return (
-            names[int(rng.integers(len(names)))],
-            writing.cased(rng, board.lines, self.difficulty.cases),
-        )
+        names = self.brief.font_names()
+        font = names[int(self.rng.integers(len(names)))]
+        return font, writing.cased(self.rng, board.lines, self.difficulty.cases)
 
     def _kind(self, board: Board) -> str:
         kinds, shares = list(plates.KINDS), list(plates.KINDS.values())
@@ -171,7 +155,7 @@ class _Scene:
     def _sizes(self, sheet: plates.Sheet, homography: np.ndarray) -> list[float]:
         """The nominal size of every word as it is seen, by the root of its area."""
         return [
-            sheet.size * np.sqrt(pose.area(pose.project(homography, one)) / pose.area(one))
+            sheet.size * np.sqrt(polygon_area(pose.project(homography, one)) / polygon_area(one))
             for line in sheet.outlines
             for one in line
         ]
@@ -277,7 +261,7 @@ class _Scene:
 
     # Hiding
 
-    def obstruct(self, source: WordSource) -> None:
+    def obstruct(self) -> None:
         """Put things before words: most stay readable, and the others are no labels."""
         rng = self.rng
         if rng.random() < _HALF_HIDDEN_SHARE:
@@ -285,7 +269,7 @@ class _Scene:
             obstacles.hide(rng, self.picture, self.placed, one, *HALF_HIDDEN)
         if rng.random() < _HIDDEN_SHARE:
             taken = {word for one in self.placed for line in one.board.lines for word in line}
-            if self.place(Board(((source.draw(rng, lexicon.LONGEST, taken),),))):
+            if self.place(Board(((self.brief.source.draw(rng, lexicon.LONGEST, taken),),))):
                 # Where nothing hides it well enough, it is a word like every other.
                 obstacles.hide(rng, self.picture, self.placed, self.placed[-1], *HIDDEN)
 
@@ -319,31 +303,22 @@ class _Scene:
                             font=one.font,
                             size=one.sizes[i][j],
                             contrast=one.contrasts[i],
-                            seen_word=word not in lexicon.unseen_words(),
-                            seen_font=one.font not in fonts.font_names(fonts.UNSEEN),
                             thing=one.board.thing,
                         )
                     )
         return tuple(regions)
 
 
-def lone_word(
-    rng: np.random.Generator,
-    difficulty: Difficulty,
-    unseen_fonts: bool,
-    source: WordSource,
-    height: int,
-    width: int,
-    backgrounds: str | Path | None,
-) -> tuple[np.ndarray, str]:
+def lone_word(brief: Brief, height: int, width: int) -> tuple[np.ndarray, str]:
     """A strip uint8 [height, width, 3] with one word or number, and what is written.
 
-    Raises ValueError as `compose` does.
+    Raises UserError as `compose` does.
     """
+    rng = brief.rng
     if rng.random() < _NUMBER_SHARE:
         word = str(int(rng.integers(1, 10 ** int(rng.integers(1, 7)))))
     else:
-        word = source.draw(rng, lexicon.LONGEST, set())
-    scene = _Scene(rng, difficulty, unseen_fonts, ground(rng, height, width, backgrounds))
+        word = brief.source.draw(rng, lexicon.LONGEST, set())
+    scene = _Scene(brief, height, width)
     scene.fill(Board(((word,),)))
     return scene.finish()[1], word

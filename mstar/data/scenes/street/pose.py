@@ -59,12 +59,6 @@ def warp(flat: np.ndarray, homography: np.ndarray, width: int, height: int) -> n
     )
 
 
-def area(outline: np.ndarray) -> float:
-    """Of a polygon [points, 2], px²."""
-    x, y = outline.T
-    return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
-
-
 def inside(outline: np.ndarray, width: int, height: int) -> np.ndarray:
     """uint8 [height, width]: 1 within a polygon [points, 2]."""
     mask = np.zeros((height, width), np.uint8)

@@ -6,15 +6,12 @@ import numpy as np
 
 from mstar.data.scenes import lexicon
 from mstar.data.scenes.draw import things
-from mstar.data.scenes.draw.layout import Text
+from mstar.data.scenes.draw.brief import CASES, Brief, Text
 from mstar.data.scenes.lexicon import WordSource
 
 _NUMBER_SHARE = 0.16  # of the lines: no words but a number, a price, hours, a telephone number
-_ON_THING_SHARE = 0.8  # of the things; the others are bare
-_THING_LETTERS = {"sign": 8, "bottle": 5, "shirt": 6, "door": 5}
 _LINES = ((1, 2, 3, 4, 5), (0.5, 0.24, 0.14, 0.08, 0.04))
 _WORDS = ((1, 2, 3), (0.68, 0.24, 0.08))
-_CASES = {"upper": str.upper, "lower": str.lower, "capitalised": str.capitalize}
 
 
 @dataclass(frozen=True)
@@ -32,24 +29,19 @@ class Board:
     required: bool = False
 
 
-def plan(
-    rng: np.random.Generator,
-    source: WordSource,
-    required: tuple[Text, ...],
-    words: int,
-    thing_share: float,
-) -> list[Board]:
+def plan(brief: Brief, required: tuple[Text, ...], words: int) -> list[Board]:
     """Boards with `words` different words in all, the required texts first, each on its own."""
+    rng, source = brief.rng, brief.source
     boards = [
         Board((text.words,) if text.words else (), text.thing, required=True) for text in required
     ]
     taken = {word for text in required for word in text.words}
     left = words - len(taken)
-    if not any(text.thing for text in required) and rng.random() < thing_share:
+    if not any(text.thing for text in required) and rng.random() < brief.difficulty.thing_share:
         thing = things.THINGS[int(rng.integers(len(things.THINGS)))]
         on_it: tuple[tuple[str, ...], ...] = ()
-        if left >= 1 and rng.random() < _ON_THING_SHARE:
-            on_it = ((source.draw(rng, _THING_LETTERS[thing], taken),),)
+        if left >= 1 and rng.random() < things.TEXT_SHARE:
+            on_it = ((source.draw(rng, things.LETTERS[thing], taken),),)
             left -= 1
         boards.append(Board(on_it, thing))
     while left > 0:
@@ -111,13 +103,13 @@ def cased(rng: np.random.Generator, lines: tuple[tuple[str, ...], ...], cases: t
     """The lines as they are drawn: all in one case, or `mixed`: line by line, or BreadTalk."""
     case = cases[int(rng.choice(len(cases), p=_case_shares(cases)))]
     if case != "mixed":
-        return tuple(tuple(_CASES[case](word) for word in line) for line in lines)
+        return tuple(tuple(CASES[case](word) for word in line) for line in lines)
     drawn = []
     for line in lines:
         if rng.random() < 0.4:
             drawn.append(tuple(_humped(rng, word) for word in line))
         else:
-            change = _CASES[("upper", "capitalised", "lower")[int(rng.integers(3))]]
+            change = CASES[("upper", "capitalised", "lower")[int(rng.integers(3))]]
             drawn.append(tuple(change(word) for word in line))
     return tuple(drawn)
 

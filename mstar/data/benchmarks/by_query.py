@@ -1,4 +1,4 @@
-"""IIIT-STR, PSTR and MQTR: for every query a list of the images that answer it."""
+"""IIIT-STR, PSTR, MQTR and CSVTR: for every query the images that answer it."""
 
 import json
 import math
@@ -13,6 +13,7 @@ from mstar.data.benchmarks.base import Benchmark, assemble
 from mstar.data.benchmarks.pickled import read_lists
 from mstar.data.benchmarks.places import data_set, file, pictures
 from mstar.data.benchmarks.texts import Texts, can_be_asked, composed, text_filter
+from mstar.errors import UserError
 from mstar.texts import STYLES
 
 
@@ -22,10 +23,6 @@ def iiit_str(folder: str | Path) -> Benchmark:
     `data.mat` has a struct array `data` with two fields: the query, and a cell array of the names
     of its images. Queries are lower case, without . # ! & $. As in the released code, of two that
     become the same the later one's images count.
-
-    Raises:
-        FileNotFoundError: a file, a folder or an image that is listed is not there.
-        ValueError: `data.mat` is not as above.
     """
     folder = data_set(folder, "IIIT-STR: imgDatabase and data.mat")
     listing = file(folder, "data.mat", "IIIT-STR's queries with their images")
@@ -39,10 +36,6 @@ def pstr(folder: str | Path) -> Benchmark:
 
     The file is the pickle of a dict from a phrase to the names of its images; it is read without
     running anything that it asks for. Queries are as they stand there.
-
-    Raises:
-        FileNotFoundError: a file, a folder or an image that is listed is not there.
-        ValueError: `query_image_dict.npy` is not as above.
     """
     folder = data_set(folder, "PSTR: images and query_image_dict.npy")
     listing = file(folder, "query_image_dict.npy", "PSTR's queries with their images")
@@ -62,13 +55,9 @@ def mqtr(folder: str | Path, style: str) -> Benchmark:
 
     Args:
         style: of the subset: `word`, `phrase`, `combined` or `semantic`.
-
-    Raises:
-        FileNotFoundError: a file, a folder or an image that is listed is not there.
-        ValueError: an unknown style, or `text_queries.json` is not as above.
     """
     if style not in STYLES:
-        raise ValueError(f"unknown style {style!r}: expected one of {', '.join(STYLES)}.")
+        raise UserError(f"unknown style {style!r}: expected one of {', '.join(STYLES)}.")
     folder = data_set(folder, "MQTR: word, phrase, combined and semantic")
     listing = file(folder, f"{style}/text_queries.json", "MQTR's queries with their images")
     images = pictures(folder, f"{style}/images", "MQTR's images")
@@ -76,16 +65,40 @@ def mqtr(folder: str | Path, style: str) -> Benchmark:
     return _listed(f"MQTR {style}", folder, images, listed, listing, style)
 
 
+def csvtr(folder: str | Path) -> Benchmark:
+    """Chinese Street View Text Retrieval: `<query>/<image>`.
+
+    Queries are the names of the folders. An image answers the query of its own folder alone,
+    whatever else it shows.
+    """
+    folder = data_set(folder, "CSVTR: a folder of images for each query")
+    # __MACOSX is what macOS packs along
+    asked = sorted(
+        path.name
+        for path in folder.iterdir()
+        if path.is_dir() and not path.name.startswith((".", "__MACOSX"))
+    )
+    if not asked:
+        raise FileNotFoundError(f"there is no folder in {folder}, which should have one a query.")
+    texts: dict[Path, Texts] = {}
+    for query in asked:
+        if not can_be_asked(query):
+            raise UserError(f"the folder {query!r} of {folder} should be named by a query.")
+        images = pictures(folder, query, f"the images that show {query}")
+        texts |= {path: {composed(query): math.nan} for path in images.values()}
+    return assemble("CSVTR", folder, texts, dict.fromkeys(map(composed, asked)))
+
+
 def _composed(listed: Mapping[str, Sequence[str]], listing: Path) -> dict[str, Sequence[str]]:
     """The lists by queries in NFC.
 
     Raises:
-        ValueError: two queries are the same then.
+        UserError: two queries are the same then.
     """
     found: dict[str, Sequence[str]] = {}
     for query, names in listed.items():
         if composed(query) in found:
-            raise ValueError(
+            raise UserError(
                 f"{listing}: {query!r} stands twice, with its accents written in two ways: give "
                 "all its images in one list."
             )
@@ -106,20 +119,22 @@ def _listed(
     A name only ever picks one of `images`, so that none can lead anywhere else.
     """
     texts: dict[Path, Texts] = {path: {} for path in images.values()}
+    missing: list[str] = []
     alike = {composed(name): path for name, path in images.items()} | images
     for query, names in listed.items():
         if not can_be_asked(query):
-            raise ValueError(f"{listing}: the query {query!r} has no words.")
+            raise UserError(f"{listing}: the query {query!r} has no words.")
         if not names:
-            raise ValueError(f"{listing}: the query {query!r} lists no image.")
+            raise UserError(f"{listing}: the query {query!r} lists no image.")
         for found in names:
             if path := alike.get(found) or alike.get(composed(found)):
                 texts[path][query] = math.nan
-    wanted = dict.fromkeys(found for names in listed.values() for found in names)
-    missing = [one for one in wanted if one not in alike and composed(one) not in alike]
+            else:
+                missing.append(found)
     if missing:
+        wanted = {found for names in listed.values() for found in names}
         raise FileNotFoundError(
-            f"{len(missing)} of the {len(wanted)} images that {listing} lists are not in "
+            f"{len(set(missing))} of the {len(wanted)} images that {listing} lists are not in "
             f"{next(iter(images.values())).parent}, {missing[0]!r} the first: unpack the whole "
             f"set, and if it really lacks them, drop them from {listing.name}."
         )
@@ -130,7 +145,7 @@ def _json(listing: Path) -> dict[str, list[str]]:
     """The lists of a JSON file.
 
     Raises:
-        ValueError: it is not an object with a list of names for every query, once each.
+        UserError: it is not an object with a list of names for every query, once each.
     """
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -138,18 +153,18 @@ def _json(listing: Path) -> dict[str, list[str]]:
         found = dict(pairs)
         for query in found if len(found) < len(pairs) else ():
             if sum(query == name for name, _ in pairs) > 1:
-                raise ValueError(f"{query!r} stands twice: give all its images in one list")
+                raise UserError(f"{query!r} stands twice: give all its images in one list")
         return found
 
     try:
         found = json.loads(listing.read_text(encoding="utf-8-sig"), object_pairs_hook=once)
     except (ValueError, RecursionError) as problem:
-        raise ValueError(f"{listing} cannot be read: {problem}.") from None
+        raise UserError(f"{listing} cannot be read: {problem}.") from None
     if not isinstance(found, dict):
-        raise ValueError(f"{listing} should hold an object, from queries to lists of images.")
+        raise UserError(f"{listing} should hold an object, from queries to lists of images.")
     for query, names in found.items():
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ValueError(f"{listing}: the query {query!r} should have a list of file names.")
+            raise UserError(f"{listing}: the query {query!r} should have a list of file names.")
     return found
 
 
@@ -157,24 +172,24 @@ def _matlab(listing: Path) -> list[tuple[str, list[str]]]:
     """(query, names of its images) of a MATLAB file.
 
     Raises:
-        ValueError: it is no MATLAB file, or not of that layout.
+        UserError: it is no MATLAB file, or not of that layout.
     """
     try:
         entries = loadmat(listing, appendmat=False, variable_names=["data"])["data"].ravel()
     except Exception as problem:  # scipy raises whatever a broken file leads it to
-        raise ValueError(
+        raise UserError(
             f"{listing} has no MATLAB array `data` that can be read: {problem}."
         ) from None
     try:
         found = [(_strings(entry[0]), _strings(entry[1])) for entry in entries]
     except (IndexError, TypeError, ValueError, RecursionError) as problem:
-        raise ValueError(
+        raise UserError(
             f"{listing}: every entry of `data` should be a query and a cell array of file names; "
             f"{problem}."
         ) from None
     for number, (query, _) in enumerate(found, 1):
         if len(query) != 1:
-            raise ValueError(f"{listing}: entry {number} of `data` should have one query: {query}.")
+            raise UserError(f"{listing}: entry {number} of `data` should have one query: {query}.")
     return [(query[0], names) for query, names in found]
 
 
@@ -184,4 +199,4 @@ def _strings(value: Any) -> list[str]:
         return [text for part in value.ravel() for text in _strings(part)]
     if isinstance(value, str):
         return [str(value)]
-    raise ValueError(f"a text was expected, got {type(value).__name__}")
+    raise UserError(f"a text was expected, got {type(value).__name__}")

@@ -1,16 +1,20 @@
-"""ICDAR 2015, Total-Text and CTW1500: for every image a file of outlines with what they say."""
+"""ICDAR 2015, Total-Text, CTW1500 and CTR: for every image a file of its texts."""
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 
-from mstar.data.benchmarks.areas import polygon_area, share
+from mstar.data.areas import polygon_area, share
 from mstar.data.benchmarks.base import Benchmark, assemble
-from mstar.data.benchmarks.places import data_set, has_folder, lines, pairs
+from mstar.data.benchmarks.places import data_set, file, has_folder, lines, pairs
 from mstar.data.benchmarks.texts import largest, most_frequent, words
+from mstar.errors import UserError
 from mstar.io.decoding import UnreadableImage
 from mstar.io.images import frame_of
 
+_MOST_IMAGES = 10_000  # of CTR
 _NUMBER = re.compile(r"-?\d{1,9}")
 _QUADRANGLE = re.compile(r"((?:-?\d{1,9}\s*,\s*){8})(.*)")
 _INSTANCE = re.compile(
@@ -19,8 +23,7 @@ _INSTANCE = re.compile(
 )
 _ESCAPED = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|(['\"\\]))", re.IGNORECASE)
 
-Points = list[tuple[int, int]]
-Outline = tuple[Points, str]
+Outline = tuple[list[tuple[int, int]], str]  # (x, y) of its points in px, and what it says
 
 
 def icdar2015(folder: str | Path, most: int = 100) -> Benchmark:
@@ -32,10 +35,6 @@ def icdar2015(folder: str | Path, most: int = 100) -> Benchmark:
     Training: `ch4_training_images`, `ch4_training_localization_transcription_gt`. As in the
     released code a text begins after its last comma: `1,000` asks for `000`. Asked for are the
     `most` words that most images show, longer than two characters.
-
-    Raises:
-        FileNotFoundError: neither split is there, an image has no words, or words have no image.
-        ValueError: a line is not eight numbers and a text.
     """
     folder = data_set(folder, "ICDAR 2015")
     places = (
@@ -62,10 +61,6 @@ def total_text(folder: str | Path, most: int = 60) -> Benchmark:
 
     An outline may go on over several lines. Asked for are the `most` words that most images show,
     longer than two characters; `#` is unreadable.
-
-    Raises:
-        FileNotFoundError: a folder is not there, an image has no words, or words have no image.
-        ValueError: a line is not as above.
     """
     folder = data_set(folder, "Total-Text: Images/Test and txt_format/Test")
     files = pairs(folder, "Images/Test", "txt_format/Test", "poly_gt_*.txt")
@@ -81,14 +76,30 @@ def ctw1500(folder: str | Path, most: int = 100) -> Benchmark:
     An outline holds a line of text, so that the areas of its words are estimates. As in the
     released code a text ends where it has `####` itself. Asked for are the `most` words that most
     images show, longer than two characters.
-
-    Raises:
-        FileNotFoundError: a folder is not there, an image has no words, or words have no image.
-        ValueError: a line is not as above.
     """
     folder = data_set(folder, "CTW1500: test_images and gt_ctw1500")
     files = pairs(folder, "test_images", "gt_ctw1500", "000*.txt")
     return _most_frequent("CTW1500 test", folder, files, lines, _curve, most)
+
+
+def ctr(folder: str | Path) -> Benchmark:
+    """COCO-Text Retrieval: a word or a query a line, no positions.
+
+        images/COCO_train2014_000000000099.jpg
+        gts/COCO_train2014_000000000099.txt         stop
+        queries.txt                                 stop
+
+    Words and queries are lower case, with letters, digits, spaces and apostrophes alone. As in the
+    released code a query that no image shows is not asked, and the gallery ends after 10,000
+    images in alphabetical order.
+    """
+    folder = data_set(folder, "CTR: images, gts and queries.txt")
+    listing = file(folder, "queries.txt", "CTR's list of queries")
+    files = islice(pairs(folder, "images", "gts", "*.txt").items(), _MOST_IMAGES)
+    texts = {image: dict.fromkeys(_words_of(words), math.nan) for image, words in files}
+    shown = {text for found in texts.values() for text in found}
+    asked = [query for query in dict.fromkeys(_words_of(listing)) if query in shown]
+    return assemble("CTR", folder, texts, asked)
 
 
 def _most_frequent(
@@ -104,20 +115,20 @@ def _most_frequent(
     Args:
         files: of each image the file of its words.
         entries: (number of the line, entry) of a file.
-        outline: the points and the text of an entry; ValueError says what was expected.
+        outline: the points and the text of an entry; UserError says what was expected.
     """
     texts, outlines, left_out = {}, [], {}
-    for image, file in files.items():
+    for image, truth in files.items():
         try:
             frame, found = frame_of(image), []
         except UnreadableImage as problem:
             left_out[image] = str(problem)
             continue
-        for number, entry in entries(file):
+        for number, entry in entries(truth):
             try:
                 found.append(outline(entry))
             except ValueError as problem:
-                raise ValueError(f"{file}, line {number}: {problem}") from None
+                raise UserError(f"{truth}, line {number}: {problem}") from None
         # the publishers' positions are in the pixels of the file, whatever its EXIF data says
         outlines.append([(frame.placed(points), text) for points, text in found])
         size = frame.width * frame.height
@@ -134,11 +145,11 @@ def _quadrangle(line: str) -> Outline:
     """ICDAR 2015: four corners and a word."""
     found = _QUADRANGLE.fullmatch(line)
     if found is None:
-        raise ValueError(
+        raise UserError(
             f"eight numbers and a text were expected, with commas between; got {line!r}."
         )
     numbers = [int(number) for number in found[1].split(",")[:8]]
-    return _points(numbers[::2], numbers[1::2]), found[2].rpartition(",")[2]
+    return list(zip(numbers[::2], numbers[1::2], strict=True)), found[2].rpartition(",")[2]
 
 
 def _curve(line: str) -> Outline:
@@ -146,12 +157,12 @@ def _curve(line: str) -> Outline:
     head, mark, text = line.partition("####")
     numbers = [number.strip() for number in head.strip().removesuffix(",").split(",")]
     if not mark or len(numbers) % 2 or not all(map(_NUMBER.fullmatch, numbers)):
-        raise ValueError(
+        raise UserError(
             "an even number of coordinates with commas between, then #### and a text were "
             f"expected; got {line!r}."
         )
     values = [int(number) for number in numbers]
-    return _points(values[::2], values[1::2]), text.partition("####")[0]
+    return list(zip(values[::2], values[1::2], strict=True)), text.partition("####")[0]
 
 
 def _unwrapped(file: Path) -> Iterator[tuple[int, str]]:
@@ -172,11 +183,13 @@ def _instance(entry: str) -> Outline:
     found = _INSTANCE.fullmatch(entry)
     xs, ys = (re.split(r"[\s,]+", found[i].strip()) for i in (1, 2)) if found else ((), ())
     if not xs or len(xs) != len(ys) or not all(map(_NUMBER.fullmatch, (*xs, *ys))):
-        raise ValueError(
+        raise UserError(
             "x: [[…]], y: [[…]], ornt: […], transcriptions: […] were expected, with as many whole "
             f"numbers in x as in y; got {entry!r}."
         )
-    return _points(map(int, xs), map(int, ys)), _ESCAPED.sub(_character, found[4] or "")
+    return list(zip(map(int, xs), map(int, ys), strict=True)), _ESCAPED.sub(
+        _character, found[4] or ""
+    )
 
 
 def _character(escape: re.Match[str]) -> str:
@@ -185,5 +198,7 @@ def _character(escape: re.Match[str]) -> str:
     return chr(int(code, 16)) if code else escape[3]
 
 
-def _points(xs: Iterable[int], ys: Iterable[int]) -> Points:
-    return list(zip(xs, ys, strict=True))
+def _words_of(path: Path) -> list[str]:
+    """The lines of a file as they are compared, without those of which nothing is left."""
+    kept = (re.sub(r"[^a-z0-9 ']", "", line.lower()) for _, line in lines(path))
+    return [text for words in kept if (text := re.sub(" +", " ", words).strip())]

@@ -1,4 +1,4 @@
-"""How much of a photograph a text covers, from its outline and the number of its pixels."""
+"""How large a text is, from its outline, and how much of an image it covers."""
 
 import numpy as np
 from numpy.typing import ArrayLike
