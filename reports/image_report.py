@@ -8,6 +8,8 @@ from statistics import fmean, median
 from typing import Any
 
 import torch
+from mstar.widgets import figures
+from mstar.widgets.picture import Picture
 from PIL import Image
 from torch import Tensor
 from tqdm import tqdm  # as text, which the runner passes on to the terminal
@@ -26,8 +28,6 @@ from mstar.io.images import open_image
 from mstar.model.modeling import MstarModel
 from mstar.search.ranking import Rank, rank
 from mstar.texts import Query
-from widgets import figures
-from widgets.picture import Picture
 
 from .parameters import ImageReport, tiled
 from .provenance import provenance, write_metrics

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
+from mstar.errors import UserError
+
 _TRUTHS = {"true": True, "false": False}
 
 
@@ -44,12 +46,12 @@ class Option:
         """One value as typed.
 
         Raises:
-            ValueError: it is none of this kind; the sentence says what is expected.
+            UserError: it is none of this kind; the sentence says what is expected.
         """
         try:
             return _TRUTHS[text.lower()] if self.scalar is bool else self.scalar(text)
         except (ValueError, KeyError):
-            raise ValueError(f"{self.name} must be {said(self.scalar)}; got {text!r}.") from None
+            raise UserError(f"{self.name} must be {said(self.scalar)}; got {text!r}.") from None
 
     def about(self) -> str:
         """The help with type and default, in words."""
@@ -123,7 +125,7 @@ def said(kind: Any) -> str:
     return names[kind]
 
 
-def unknown(name: str, known: Collection[str]) -> ValueError:
+def unknown(name: str, known: Collection[str]) -> UserError:
     """What to raise for a name that no parameter has; near matches are listed."""
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or known
-    return ValueError(f"unknown report parameter {name!r}; there is {', '.join(near)}.")
+    return UserError(f"unknown report parameter {name!r}; there is {', '.join(near)}.")

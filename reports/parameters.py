@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from mstar.errors import UserError
 from mstar.io import embedded
 from mstar.texts import Query, parse_queries
 from mstar.tiles import check_tiles
@@ -53,7 +54,7 @@ class Parameters(ABC):
         """From names and values, as a notebook or a command line has them.
 
         Raises:
-            ValueError: an unknown name (near matches are listed), a wrong type, or a value that
+            UserError: an unknown name (near matches are listed), a wrong type, or a value that
                 cannot work, each in one sentence.
             FileNotFoundError: an image or the embedded checkpoint is not there.
         """
@@ -62,14 +63,14 @@ class Parameters(ABC):
             if name not in known:
                 raise unknown(name, known)
             if not fits(value, known[name]):
-                raise ValueError(
+                raise UserError(
                     f"the report parameter {name} must be {said(known[name])}; got {value!r}."
                 )
         settings = cls(**values)
         out = Path(settings.out)
         there = next(path for path in (out, *out.parents, Path()) if path.exists())
         if not there.is_dir():
-            raise ValueError(f"{there} is a file: --out names a folder.")
+            raise UserError(f"{there} is a file: --out names a folder.")
         settings._check()
         return settings
 
@@ -134,9 +135,9 @@ class AblationReport(Parameters):
 
     def _check(self) -> None:
         if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
-            raise ValueError(f"seeds are different whole numbers from 0 on; got {self.seeds}.")
+            raise UserError(f"seeds are different whole numbers from 0 on; got {self.seeds}.")
         if Path(self.runs).exists() and not Path(self.runs).is_dir():
-            raise ValueError(f"{self.runs} is a file: --runs names a folder.")
+            raise UserError(f"{self.runs} is a file: --runs names a folder.")
         self.experiment()  # has sentences of its own
 
 
@@ -194,23 +195,23 @@ class ImageReport(Parameters):
 
         queries = self.queries()
         if self.images and not queries:
-            raise ValueError("no words: say what to look for, as in --words exit,platform.")
+            raise UserError("no words: say what to look for, as in --words exit,platform.")
         if self.words and not queries:
-            raise ValueError("no words: every entry of --words is empty.")
+            raise UserError("no words: every entry of --words is empty.")
         for name, count, most in (
             ("images", len(self.images), MAX_IMAGES),
             ("words", len(queries), MAX_QUERIES),
         ):
             if count > most:
-                raise ValueError(f"a report takes at most {most} {name}; got {count}.")
+                raise UserError(f"a report takes at most {most} {name}; got {count}.")
         check_steps(self.steps)
         check_levels(self.tiles)
         config = self.config()
         patch = config.vision_config.patch_size
         if self.size is not None and (self.size <= 0 or self.size % patch):
-            raise ValueError(f"image size {self.size} is not a multiple of the patch size {patch}.")
+            raise UserError(f"image size {self.size} is not a multiple of the patch size {patch}.")
         if self.size is not None and self.size > MAX_SIZE:
-            raise ValueError(f"a report takes images of up to {MAX_SIZE} pixels; got {self.size}.")
+            raise UserError(f"a report takes images of up to {MAX_SIZE} pixels; got {self.size}.")
         if self.record:
             steps = config.steps if self.steps is None else self.steps
             select(self.record, reached_points(config, steps))
@@ -219,15 +220,15 @@ class ImageReport(Parameters):
 
 
 def check_steps(steps: int | None) -> None:
-    """T within what a report can show; raises ValueError."""
+    """T within what a report can show; raises UserError."""
     if steps is not None and not 0 <= steps <= MAX_STEPS:
-        raise ValueError(f"steps (T) must be from 0 to {MAX_STEPS}; got {steps}.")
+        raise UserError(f"steps (T) must be from 0 to {MAX_STEPS}; got {steps}.")
 
 
 def check_levels(tiles: Sequence[int]) -> None:
-    """Levels of tiles, or none, and no more than a report can show; raises ValueError."""
+    """Levels of tiles, or none, and no more than a report can show; raises UserError."""
     if tiles and check_tiles(tiles)[-1] > MAX_LEVEL:
-        raise ValueError(f"a report shows at most {MAX_LEVEL} tiles along a side; got {tiles[-1]}.")
+        raise UserError(f"a report shows at most {MAX_LEVEL} tiles along a side; got {tiles[-1]}.")
 
 
 def tiled(processor: "MstarProcessor", tiles: Sequence[int]) -> None:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mstar.errors import UserError
+
 from .options import asked
 from .parameters import Parameters, check_levels, check_steps, checkpoint_folder, is_embedded
 
@@ -43,15 +45,15 @@ class _OnBenchmark(Parameters):
         from mstar.io.checkpoints import load_config
 
         if not 0 <= self.shown <= MAX_SHOWN:
-            raise ValueError(f"shown must be from 0 to {MAX_SHOWN}; got {self.shown}.")
+            raise UserError(f"shown must be from 0 to {MAX_SHOWN}; got {self.shown}.")
         if self.seed < 0:
-            raise ValueError(f"seed must be 0 or more; got {self.seed}.")
+            raise UserError(f"seed must be 0 or more; got {self.seed}.")
         if self.of_photographs and self.images != type(self)().images:
-            raise ValueError(
+            raise UserError(
                 f"{self.benchmark} is not rendered: leave out the number of images, {self.images}."
             )
         if self.images < FEWEST:
-            raise ValueError(f"images must be {FEWEST} or more; got {self.images}.")
+            raise UserError(f"images must be {FEWEST} or more; got {self.images}.")
         if self.of_photographs or self.folder:
             self.load()  # says what is missing; a rendered one would be drawn
         for folder in self.checkpoints.values():
@@ -94,11 +96,11 @@ class RetrievalReport(_OnBenchmark):
         check_levels(self.tiles)
         unknown = [peer for peer in self.peers if peer not in PEERS]
         if unknown:
-            raise ValueError(f"unknown peer {unknown[0]!r}: expected some of {', '.join(PEERS)}.")
+            raise UserError(f"unknown peer {unknown[0]!r}: expected some of {', '.join(PEERS)}.")
         try:
             make_spotters(self.peers)
         except ImportError as error:
-            raise ValueError(str(error)) from error
+            raise UserError(str(error)) from error
         check_kept(Path(self.kept) if self.kept else None)
         super()._check()
 
@@ -148,7 +150,7 @@ class CompareReport(_OnBenchmark):
             ("steps", self.steps, self.steps),
         ):
             if len(set(values)) < len(values):
-                raise ValueError(f"{name} has an entry twice: {', '.join(map(str, told))}.")
+                raise UserError(f"{name} has an entry twice: {', '.join(map(str, told))}.")
         super()._check()
         if len(self.arms()) < 2:
-            raise ValueError("a comparison needs two models or two values of steps at least.")
+            raise UserError("a comparison needs two models or two values of steps at least.")

@@ -7,6 +7,9 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from mstar.widgets import figures
+from mstar.widgets.figures.parts import place_said
+from mstar.widgets.picture import Picture
 from numpy.typing import NDArray
 
 from mstar.data.benchmarks import Benchmark
@@ -29,9 +32,6 @@ from mstar.evaluate.metrics import (
 )
 from mstar.io.checkpoints import default_device, load_checkpoint
 from mstar.tiles import tile_count
-from widgets import figures
-from widgets.figures.parts import place_said
-from widgets.picture import Picture
 
 from .parameters import tiled
 from .provenance import provenance, write_metrics

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SETUP = """\
 from mstar import Query, load
 from mstar.data.scenes import sandbox
-from widgets import *
+from mstar.widgets import *
 
 bench = load("CHECKPOINT")
 scene = sandbox.scene(5, 12, "test", sandbox.EASY)

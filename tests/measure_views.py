@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from mstar.widgets import TrainingMonitor
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
@@ -22,7 +23,6 @@ from mstar.io.checkpoints import load_checkpoint
 from mstar.training import Trainer, continued
 from tests.conftest import CHROMIUM, CHROMIUM_FLAGS
 from tests.jupyterlab import SETUP, Lab, served
-from widgets import TrainingMonitor
 
 CELLS = {
     "explorer": "explorer = PveExplorer(trace, words)\nexplorer",

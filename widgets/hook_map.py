@@ -1,4 +1,4 @@
-"""The picture of the model with every hook point where it is: `python -m widgets.hook_map`.
+"""The picture of the model with every hook point where it is: `python -m mstar.widgets.hook_map`.
 
 Drawn from the table of hook points (`mstar.hooks.points.POINTS`), so that it cannot say anything
 else.

@@ -31,7 +31,7 @@ SCRIPT = (
 
 @dataclass(frozen=True)
 class Picture:
-    """What a function of `widgets.figures` returns; a notebook shows it as its cell's result.
+    """What a function of `mstar.widgets.figures` returns; a notebook shows it as its cell's result.
 
     The markup is complete without a script, which only connects the controls. It has no element
     ids, so a picture may be shown twice on a page.

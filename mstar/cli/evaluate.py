@@ -12,6 +12,8 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
+from mstar.errors import UserError
+
 if TYPE_CHECKING:
     from mstar.evaluate.table import Result
 
@@ -148,7 +150,7 @@ def _runner(evaluation: Evaluation) -> Callable[[argparse.Namespace], None]:
         files = {form: file for form in _FORMATS if (file := getattr(args, form))}
         for form, file in files.items():  # or say so now, not when all is done
             if Path(file).is_dir():
-                raise ValueError(f"{file} is a folder: --{form} names a file.")
+                raise UserError(f"{file} is a folder: --{form} names a file.")
         from mstar.io.checkpoints import checkpoint_hash, default_device, load_checkpoint
         from mstar.io.embedded import checkpoint
 
@@ -163,7 +165,7 @@ def _runner(evaluation: Evaluation) -> Callable[[argparse.Namespace], None]:
         try:
             found = function(bench, **{n: v for n, v in given.items() if n in taken})
         except ImportError as error:  # of a peer, which says how to install it
-            raise ValueError(str(error)) from error
+            raise UserError(str(error)) from error
         result = found.result() if hasattr(found, "result") else found
         about = asked | args.facts | {**result.about, "checkpoint": checkpoint_hash(folder)}
         _print(replace(result, about=about), files)
@@ -191,7 +193,7 @@ def _drawn(kind: str) -> Callable[[argparse.Namespace], Any]:
         from mstar.data.scenes import sandbox
 
         if args.images < 1:
-            raise ValueError(f"images must be 1 or more; got {args.images}.")
+            raise UserError(f"images must be 1 or more; got {args.images}.")
         level, one = sandbox.DIFFICULTIES[args.difficulty], getattr(sandbox, kind)
         return [one(args.seed, index, "test", level) for index in range(args.images)]
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mstar.data.benchmarks import Benchmark, readable, said_of
+from mstar.errors import UserError
 from mstar.evaluate.metrics import (
     Estimate,
     at_scale,
@@ -173,14 +174,14 @@ def rank_benchmark(
         strict: raise where a photograph cannot be read.
 
     Raises:
-        ValueError: an unknown peer, a negative seed, or a file that cannot be; see `readable`.
+        UserError: an unknown peer, a negative seed, or a file that cannot be; see `readable`.
         ImportError: a peer that is not installed.
     """
     unknown = [name for name in peers if name not in PEERS]
     if unknown:
-        raise ValueError(f"unknown peer {unknown[0]!r}: expected some of {', '.join(PEERS)}.")
+        raise UserError(f"unknown peer {unknown[0]!r}: expected some of {', '.join(PEERS)}.")
     if seed < 0:
-        raise ValueError(f"seed must be 0 or more; got {seed}.")
+        raise UserError(f"seed must be 0 or more; got {seed}.")
     check_kept(kept)
     spotters = make_spotters(peers)  # or say so at once
     benchmark = readable(benchmark, strict)

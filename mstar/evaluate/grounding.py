@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from mstar.data.benchmarks import Benchmark
 from mstar.data.benchmarks.texts import can_be_asked, text_filter
 from mstar.data.scenes.scene import Scene
+from mstar.errors import UserError
 from mstar.evaluate.metrics import estimate
 from mstar.evaluate.table import Column, Section
 from mstar.explain.looks import canvas, cross_attention, tile_count, together
@@ -166,12 +167,12 @@ class OutlinedPhotographs(Sequence[Outlined]):
     """The photographs of a benchmark with their words, each opened when asked for.
 
     Raises:
-        ValueError: the benchmark does not outline its text.
+        UserError: the benchmark does not outline its text.
     """
 
     def __init__(self, benchmark: Benchmark):
         if not benchmark.polygons or not any(benchmark.polygons):
-            raise ValueError(
+            raise UserError(
                 f"{benchmark.name} does not outline all of its text: take icdar2003, icdar2015, "
                 "total-text, ctw1500 or a rendered one."
             )

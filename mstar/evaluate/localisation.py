@@ -184,7 +184,7 @@ def evaluate_localisation(
         batch_size: changed images that pass through the model at once.
 
     Raises:
-        ValueError: an unknown method or difficulty, too few images or queries, or hooks on the
+        UserError: an unknown method or difficulty, too few images or queries, or hooks on the
             model.
     """
     without_hooks(bench.model, "evaluate_localisation")

@@ -80,7 +80,7 @@ def evaluate_masks(
         strict: raise where a photograph cannot be read.
 
     Raises:
-        ValueError: the benchmark does not outline its text, or steps out of range; see `readable`.
+        UserError: the benchmark does not outline its text, or steps out of range; see `readable`.
     """
     steps = bench.config.steps_from(steps)
     OutlinedPhotographs(benchmark)  # or say so before all of them are opened

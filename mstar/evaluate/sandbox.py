@@ -54,7 +54,7 @@ def evaluate_sandbox(
         controls: also compare T = 0 with T = 1, with an empty mask and with a random one.
 
     Raises:
-        ValueError: unknown difficulty, a seed, a number of images or steps out of range.
+        UserError: unknown difficulty, a seed, a number of images or steps out of range.
     """
     steps = bench.config.steps_from(steps)
     gallery = sandbox.judging_gallery(difficulty, seed, images)

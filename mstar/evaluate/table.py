@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader
 
+from mstar.errors import UserError
 from mstar.evaluate.metrics import FEW, FEW_SAID, Estimate
 from mstar.versions import versions
 
@@ -57,7 +58,7 @@ class Section:
         keys: how many of the first columns name a row; of several the name is a tuple.
 
     Raises:
-        ValueError: a row has more or fewer values than there are columns.
+        UserError: a row has more or fewer values than there are columns.
     """
 
     name: str
@@ -69,7 +70,7 @@ class Section:
     def __post_init__(self) -> None:
         for row in self.rows:
             if len(row) != len(self.columns):
-                raise ValueError(
+                raise UserError(
                     f"{self.name} has {len(self.columns)} columns; got a row of {len(row)} values."
                 )
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from mstar.data.scenes.scene import Scene
+from mstar.errors import UserError
 from mstar.evaluate.grounding import coverage, mass_inside
 from mstar.evaluate.metrics import estimate, paired
 from mstar.evaluate.table import COUNTED, Column, Result, Section
@@ -53,7 +54,7 @@ def salience(
         seed: of the places of the controls, and of the third texts.
 
     Raises:
-        ValueError: no scene has two words apart and free ground.
+        UserError: no scene has two words apart and free ground.
     """
     steps = bench.config.steps_from(steps)
     rng = np.random.default_rng(seed)
@@ -63,7 +64,7 @@ def salience(
         if found is not None:
             changes.append(found)
     if not changes:
-        raise ValueError("no scene has two words apart and free ground to cover.")
+        raise UserError("no scene has two words apart and free ground to cover.")
     covered, ground, third, own = 100 * np.array(changes).T
     pairs = {"ground": paired(covered, ground), "text": paired(covered, third)}
     neglected = [(name, of.first, of.second, of.difference) for name, of in pairs.items()]

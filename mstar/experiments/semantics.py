@@ -17,6 +17,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from mstar.data.scenes import sandbox
+from mstar.errors import UserError
 from mstar.evaluate.grounding import coverage, mask_iou
 from mstar.evaluate.metrics import (
     Estimate,
@@ -69,12 +70,12 @@ def compare_semantics(
         steps: T, 1 or more; None = the configuration's.
 
     Raises:
-        ValueError: T = 0, where there is no mask, or hooks on the model.
+        UserError: T = 0, where there is no mask, or hooks on the model.
     """
     without_hooks(bench.model, "compare_semantics")
     steps = bench.config.steps_from(steps)
     if steps < 1:
-        raise ValueError(f"masks need a second look: steps (T) must be 1 or more; got {steps}.")
+        raise UserError(f"masks need a second look: steps (T) must be 1 or more; got {steps}.")
     gallery = sandbox.judging_gallery("easy", seed, images)
     scenes = mosaics(gallery.scenes)
     asked = [query.asked for query in gallery.queries]

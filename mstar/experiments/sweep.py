@@ -16,6 +16,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from mstar.data.scenes import sandbox
+from mstar.errors import UserError
 from mstar.evaluate.cases import Case
 from mstar.evaluate.metrics import average_precisions, estimate, paired
 from mstar.evaluate.table import Column, Result, Section
@@ -83,10 +84,10 @@ def sweep(
         a row per change, image and query; `pandas.DataFrame(rows)` makes a table of them.
 
     Raises:
-        ValueError: no image or no query.
+        UserError: no image or no query.
     """
     if not len(images) or not len(queries):
-        raise ValueError(
+        raise UserError(
             f"a sweep needs an image and a query at least; got {len(images)} and {len(queries)}."
         )
     steps = bench.config.steps_from(steps)
@@ -136,7 +137,7 @@ def units(model: MstarModel, kind: str) -> list[Change]:
             `layers` (of φ and of ψ at the image, but for each one's first).
 
     Raises:
-        ValueError: another kind.
+        UserError: another kind.
     """
     config = model.config
     if kind == "heads":
@@ -158,7 +159,7 @@ def units(model: MstarModel, kind: str) -> list[Change]:
             for part, (said, count) in parts.items()
             for layer in range(1, count)
         ]
-    raise ValueError(f"kind must be heads, queries or layers; got {kind!r}.")
+    raise UserError(f"kind must be heads, queries or layers; got {kind!r}.")
 
 
 _LOSS = (
@@ -196,14 +197,14 @@ def importance(
         steps: T; None = the configuration's.
 
     Raises:
-        ValueError: fewer cases, another kind, or fewer than two units of it.
+        UserError: fewer cases, another kind, or fewer than two units of it.
     """
     if len(found) < 4:
-        raise ValueError(f"importance needs four cases at least; got {len(found)}.")
+        raise UserError(f"importance needs four cases at least; got {len(found)}.")
     steps = bench.config.steps_from(steps)
     taken_out = units(bench.model, kind)
     if len(taken_out) < 2:
-        raise ValueError(
+        raise UserError(
             f"importance compares units: two {kind} at least; this model has {len(taken_out)}."
         )
     relevant = np.array([[sandbox.matches(of.scene, *one.query) for of in found] for one in found])

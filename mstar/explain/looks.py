@@ -1,6 +1,6 @@
 """What a recorded run says about one image: its looks, its words, its place in a gallery.
 
-Everything here is arithmetic on a `Trace` (or on plain scores); drawing is `widgets.figures`.
+Everything here is arithmetic on a `Trace` (or on plain scores); drawing is `mstar.widgets.figures`.
 Attention is a share: the map of a query sums to 1 over the N tokens of its tile, so 1/N everywhere
 would be attention spread evenly. Maps of several tiles are laid back onto the photograph, on a grid
 as fine as the smallest tile's tokens (`canvas`); with one tile that is the tile's own grid.
@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from mstar.errors import UserError
 from mstar.hooks.trace import Trace, as_picture
 from mstar.texts import Query
 from mstar.tiles import canvas_grid, laid_back
@@ -125,11 +126,11 @@ def queries_of(trace: Trace) -> list[Query]:
     """The N queries of the run.
 
     Raises:
-        ValueError: the trace does not say them: it was recorded from tokens.
+        UserError: the trace does not say them: it was recorded from tokens.
     """
     count = trace["mim.similarity"].shape[1]
     if len(trace.queries) != count:
-        raise ValueError(
+        raise UserError(
             f"the trace is of {count} texts and names {len(trace.queries)}: record it with "
             "Workbench.trace, or set trace.queries."
         )
@@ -140,10 +141,10 @@ def photo_of(trace: Trace, image: int = 0) -> Image.Image:
     """One of the photographs of the run.
 
     Raises:
-        ValueError: the trace does not have it.
+        UserError: the trace does not have it.
     """
     if image >= len(trace.photos):
-        raise ValueError(
+        raise UserError(
             f"the trace keeps {len(trace.photos)} photographs: record it with Workbench.trace, or "
             "save and load it with photos=True."
         )

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from mstar.errors import UserError
 from mstar.explain.contributions import Contribution, contributions
 from mstar.files import as_stored, said
 from mstar.hooks.run import active, of_tiles
@@ -71,7 +72,7 @@ class _Files(Sequence[Any]):
             return _Files(self.folder, self.entries[image])
         entry = self.entries[image]
         if entry.now(self.folder) is None:
-            raise ValueError(
+            raise UserError(
                 f"{self.folder / entry.name} is gone or has changed since it was embedded: run "
                 "`mstar index` again."
             )
@@ -82,7 +83,7 @@ def _check(shard: Shard, config: MstarConfig, about: About) -> None:
     """See that a shard holds what the model makes: it may be of another gallery.
 
     Raises:
-        ValueError: vectors of another number or size, or none where the model asks for them.
+        UserError: vectors of another number or size, or none where the model asks for them.
     """
     vision = shard.vision
     count = (about.steps + 1) * tile_count(about.tiles) * config.num_query_tokens
@@ -92,7 +93,7 @@ def _check(shard: Shard, config: MstarConfig, about: About) -> None:
     for name, (found, size) in sizes.items():
         shape = None if found is None else tuple(found.shape[1:])
         if shape != (count, size):
-            raise ValueError(
+            raise UserError(
                 f"{shard.path} has {name} of shape {shape} an image, and the checkpoint makes "
                 f"{(count, size)}: it is of another gallery; delete it and run `mstar index` again."
             )
@@ -102,10 +103,10 @@ def _asked(queries: Sequence[str | Query]) -> list[Query]:
     """Texts with their styles.
 
     Raises:
-        ValueError: one text where several are asked for: its letters would be queries.
+        UserError: one text where several are asked for: its letters would be queries.
     """
     if isinstance(queries, (str, Query)):
-        raise ValueError(f"expected a list of queries; got {queries!r} alone: use search.")
+        raise UserError(f"expected a list of queries; got {queries!r} alone: use search.")
     return [as_query(query) for query in queries]
 
 
@@ -154,10 +155,10 @@ class Gallery:
             steps, tiles: T and the levels of tiles; None = the checkpoint's.
         """
         if not len(images):
-            raise ValueError("a gallery needs at least one image.")
+            raise UserError("a gallery needs at least one image.")
         names = [f"image {i}" for i in range(len(images))] if names is None else names
         if len(names) != len(images):
-            raise ValueError(f"got {len(images)} images and {len(names)} names: one name each.")
+            raise UserError(f"got {len(images)} images and {len(names)} names: one name each.")
         steps = bench.config.steps_from(steps)
         tiles = bench.processor.tiles if tiles is None else check_tiles(tiles)
         parts = []
@@ -186,7 +187,7 @@ class Gallery:
 
         Raises:
             FileNotFoundError: there is no gallery, or no such folder of images.
-            ValueError: it was made with another checkpoint, or it is broken or empty.
+            UserError: it was made with another checkpoint, or it is broken or empty.
         """
         about = read_about(folder)
         if images is not None and not Path(images).is_dir():
@@ -195,7 +196,7 @@ class Gallery:
         bench = load_checkpoint(checkpoint, default_device())
         found = checkpoint_hash(checkpoint)
         if found != about.sha256:
-            raise ValueError(
+            raise UserError(
                 f"the gallery {folder} was made with {about.made_with}; {checkpoint} is "
                 f"{found[:12]}: name that checkpoint, or make a gallery with this one."
             )
@@ -204,7 +205,7 @@ class Gallery:
             _check(shard, bench.config, about)
         entries = sorted((e for shard in shards for e in shard.entries), key=lambda e: e.name)
         if not entries:
-            raise ValueError(f"the gallery {folder} is empty: run `mstar index` again.")
+            raise UserError(f"the gallery {folder} is empty: run `mstar index` again.")
         place = {entry.name: i for i, entry in enumerate(entries)}
         parts = [
             Rows(shard.vision, torch.tensor([place[entry.name] for entry in shard.entries]))
@@ -250,7 +251,7 @@ class Gallery:
             style: of a text; `auto` = named in it (`phrase:way out`) or guessed from it.
 
         Raises:
-            ValueError: an unknown style, or a text without any word.
+            UserError: an unknown style, or a text without any word.
         """
         return self.search_many([as_query(query, style)], k, ratio)[0]
 
@@ -270,7 +271,7 @@ class Gallery:
                 be opened, is gone or has changed keeps its cosine; a warning names it.
         """
         if k is not None and k < 1:
-            raise ValueError(f"k must be 1 or more; got {k}.")
+            raise UserError(f"k must be 1 or more; got {k}.")
         ranked = self._ranked(_asked(queries), ratio)
         k = len(self) if k is None else k
         best = [scores.argsort(descending=True, stable=True)[:k] for scores in ranked.scores]
@@ -286,7 +287,7 @@ class Gallery:
             image: its index or its name.
 
         Raises:
-            ValueError: there is no such image, or see `search`.
+            UserError: there is no such image, or see `search`.
         """
         return self.explain_each(query, [image], style, ratio)[0]
 
@@ -320,7 +321,7 @@ class Gallery:
         if ratio is None:
             ratio = config.rerank_ratio if config.rerank_weight else 0
         if not 0 <= ratio <= 1:
-            raise ValueError(f"the share to re-rank is from 0 to 1; got {ratio}.")
+            raise UserError(f"the share to re-rank is from 0 to 1; got {ratio}.")
         texts, is_word = self._encoded(queries)
         cosine = self._scores(texts, is_word)
         final, probability = cosine, torch.full_like(cosine, nan)
@@ -348,7 +349,7 @@ class Gallery:
 
     def _encoded(self, queries: Sequence[Query]) -> tuple[TextEncoding, Tensor]:
         if not queries:
-            raise ValueError("a search needs at least one query.")
+            raise UserError("a search needs at least one query.")
         with self.bench.evaluating():
             return self.bench.encode_texts(queries)
 
@@ -365,7 +366,7 @@ class Gallery:
         wrong = (~scores.isfinite()).any(0).nonzero()
         if len(wrong):
             name = self.names[int(wrong[0])]
-            raise ValueError(f"the embeddings of {name} are no numbers: embed the gallery anew.")
+            raise UserError(f"the embeddings of {name} are no numbers: embed the gallery anew.")
         return scores
 
     @torch.no_grad()
@@ -431,8 +432,8 @@ class Gallery:
             forms = (image, *(unicodedata.normalize(form, image) for form in ("NFC", "NFD")))
             name = next((one for one in forms if one in self.names), None)
             if name is None:
-                raise ValueError(f"the gallery has no image {image!r}.")
+                raise UserError(f"the gallery has no image {image!r}.")
             return self.names.index(name)
         if not 0 <= image < len(self):
-            raise ValueError(f"the gallery has images 0 to {len(self) - 1}; got {image}.")
+            raise UserError(f"the gallery has images 0 to {len(self) - 1}; got {image}.")
         return image

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import papermill
 import pytest
+from mstar.reports import runner
+from mstar.reports.options import Option, cell, fits, options, said, title
+from mstar.reports.parameters import AblationReport, ImageReport
+from mstar.reports.table import REPORTS
 
 from mstar.cli import __main__ as cli
-from reports import runner
-from reports.options import Option, cell, fits, options, said, title
-from reports.parameters import AblationReport, ImageReport
-from reports.table import REPORTS
 
 FOLDER = Path(runner.__file__).parent
 
@@ -90,7 +90,7 @@ def test_help_needs_neither_torch_nor_papermill():
     )
     loaded = set(run.stdout.partition("LOADED ")[2].split())
     assert loaded.isdisjoint({"torch", "transformers", "papermill", "nbformat", "widgets"})
-    assert "reports.options" in loaded
+    assert "mstar.reports.options" in loaded
 
 
 @pytest.mark.parametrize(

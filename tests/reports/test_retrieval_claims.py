@@ -7,6 +7,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from mstar.reports import compare_report, retrieval_report
+from mstar.reports.compare_report import Compared
+from mstar.reports.retrieval_parameters import RetrievalReport
 
 from mstar.data.benchmarks import Benchmark, load
 from mstar.evaluate.benchmark import RankedBenchmark, Run
@@ -15,9 +18,6 @@ from mstar.io.bench import Bench
 from mstar.io.checkpoints import load_checkpoint
 from mstar.search.gallery import Gallery, Hit
 from mstar.texts import Query
-from reports import compare_report, retrieval_report
-from reports.compare_report import Compared
-from reports.retrieval_parameters import RetrievalReport
 
 from .test_retrieval_report import compare, photos, reordering  # noqa: F401  (fixtures)
 

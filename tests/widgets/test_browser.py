@@ -3,9 +3,8 @@
 import json
 
 import pytest
-
-from widgets import AssignmentInspector, Compare, MaskLab, MultiWordView, PveExplorer, Search
-from widgets.picture import asset
+from mstar.widgets import AssignmentInspector, Compare, MaskLab, MultiWordView, PveExplorer, Search
+from mstar.widgets.picture import asset
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from mstar.widgets import figures, sprites
+from mstar.widgets.sprites import Scale
 from PIL import Image
 
 from mstar import Trace
 from mstar.evaluate.metrics import Estimate
 from mstar.explain.looks import Evidence, explain_words, rank
 from mstar.texts import Query
-from widgets import figures, sprites
-from widgets.sprites import Scale
 
 QUERIES = [Query("<b>exit</b>", "word"), Query("way", "word"), Query("one way", "phrase")]
 

@@ -3,9 +3,9 @@
 from xml.etree import ElementTree
 
 import pytest
+from mstar.widgets import hook_map
 
 from mstar.hooks.points import POINTS
-from widgets import hook_map
 
 
 def test_every_hook_point_stands_in_one_box():
@@ -16,7 +16,7 @@ def test_every_hook_point_stands_in_one_box():
 
 def test_the_file_is_what_the_script_draws():
     assert hook_map.WHERE.read_text(encoding="utf-8") == hook_map.draw(), (
-        "run `python -m widgets.hook_map`"
+        "run `python -m mstar.widgets.hook_map`"
     )
 
 

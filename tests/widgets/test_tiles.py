@@ -10,13 +10,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from mstar.widgets import AssignmentInspector, Compare, MaskLab, MultiWordView, PveExplorer, figures
+from mstar.widgets.sprites import Scale
 from PIL import Image
 
 from mstar.explain.looks import canvas, explain_words, query_count, together
 from mstar.model.assignment import place_of
 from mstar.search.gallery import Hit
-from widgets import AssignmentInspector, Compare, MaskLab, MultiWordView, PveExplorer, figures
-from widgets.sprites import Scale
 
 ROWS, COLUMNS = 20, 27  # 16 tokens over 0.8 of the height and 0.6 of the width
 
@@ -149,7 +149,7 @@ def test_which_tile_answered_is_said_wherever_look_and_query_are(tiled):
 
 
 def test_the_matrix_has_the_columns_that_matter_and_says_how_many_it_has_not(tiled, monkeypatch):
-    monkeypatch.setattr(sys.modules["widgets.figures.assignment"], "_MOST", 9)
+    monkeypatch.setattr(sys.modules["mstar.widgets.figures.assignment"], "_MOST", 9)
     inspector = AssignmentInspector(tiled.trace)
     body, table = inspector.picture.body, inspector.picture.tables["map"]
     (shown,) = table.blocks[0].by.values()
@@ -203,7 +203,7 @@ def test_pages_stay_small_and_say_what_they_lack(tiled):
 
 
 def test_a_run_with_larger_tiles_has_the_maps_of_texts_alone(tiled, monkeypatch):
-    monkeypatch.setattr(sys.modules["widgets.figures.explore"], "_PIXELS", 2000)
+    monkeypatch.setattr(sys.modules["mstar.widgets.figures.explore"], "_PIXELS", 2000)
     picture = figures.explore(tiled.trace)
     assert "the queries that no text has are left out" in picture.body
     assert 'data-lacks="map part"' in picture.body

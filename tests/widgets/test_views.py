@@ -13,14 +13,7 @@ import numpy as np
 import pytest
 import torch
 import traitlets
-from PIL import Image
-
-from mstar.explain.assignment import examine_assignment
-from mstar.hooks.trace import Trace
-from mstar.model.assignment import assign
-from mstar.texts import Query
-from mstar.training.start import resize_images
-from widgets import (
+from mstar.widgets import (
     AssignmentInspector,
     Compare,
     MaskLab,
@@ -30,6 +23,13 @@ from widgets import (
     TrainingMonitor,
     figures,
 )
+from PIL import Image
+
+from mstar.explain.assignment import examine_assignment
+from mstar.hooks.trace import Trace
+from mstar.model.assignment import assign
+from mstar.texts import Query
+from mstar.training.start import resize_images
 
 
 def views(r):

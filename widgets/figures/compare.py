@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from mstar.errors import UserError
 from mstar.explain import looks as explain
 from mstar.explain.assignment import explain_words
 from mstar.hooks.trace import Trace
@@ -27,11 +28,11 @@ def compare(
         traces: of the same queries. The photographs may differ: something was covered.
 
     Raises:
-        ValueError: the runs have different grids, so their maps cannot be subtracted. (Runs of
+        UserError: the runs have different grids, so their maps cannot be subtracted. (Runs of
             different tiles can: a map on the coarser canvas is laid on the finer one.)
     """
     if traces[0].grid != traces[1].grid:
-        raise ValueError(
+        raise UserError(
             f"two runs are compared token by token; got the grids {traces[0].grid} and "
             f"{traces[1].grid}: resize the images to one size."
         )

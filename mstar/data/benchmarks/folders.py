@@ -6,6 +6,7 @@ from pathlib import Path
 from mstar.data.benchmarks.base import Benchmark, assemble
 from mstar.data.benchmarks.places import data_set, pictures
 from mstar.data.benchmarks.texts import Texts, can_be_asked, composed
+from mstar.errors import UserError
 
 
 def csvtr(folder: str | Path) -> Benchmark:
@@ -16,7 +17,7 @@ def csvtr(folder: str | Path) -> Benchmark:
 
     Raises:
         FileNotFoundError: there is no such folder, none in it, or no image in one of them.
-        ValueError: the name of a folder has no words.
+        UserError: the name of a folder has no words.
     """
     folder = data_set(folder, "CSVTR: a folder of images for each query")
     # __MACOSX is what macOS packs along
@@ -30,7 +31,7 @@ def csvtr(folder: str | Path) -> Benchmark:
     texts: dict[Path, Texts] = {}
     for query in asked:
         if not can_be_asked(query):
-            raise ValueError(f"the folder {query!r} of {folder} should be named by a query.")
+            raise UserError(f"the folder {query!r} of {folder} should be named by a query.")
         images = pictures(folder, query, f"the images that show {query}")
         texts |= {path: {composed(query): math.nan} for path in images.values()}
     return assemble("CSVTR", folder, texts, dict.fromkeys(map(composed, asked)))

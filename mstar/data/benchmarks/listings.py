@@ -13,6 +13,7 @@ from mstar.data.benchmarks.base import Benchmark, assemble
 from mstar.data.benchmarks.pickled import read_lists
 from mstar.data.benchmarks.places import data_set, file, pictures
 from mstar.data.benchmarks.texts import Texts, can_be_asked, composed, text_filter
+from mstar.errors import UserError
 from mstar.texts import STYLES
 
 
@@ -25,7 +26,7 @@ def iiit_str(folder: str | Path) -> Benchmark:
 
     Raises:
         FileNotFoundError: a file, a folder or an image that is listed is not there.
-        ValueError: `data.mat` is not as above.
+        UserError: `data.mat` is not as above.
     """
     folder = data_set(folder, "IIIT-STR: imgDatabase and data.mat")
     listing = file(folder, "data.mat", "IIIT-STR's queries with their images")
@@ -42,7 +43,7 @@ def pstr(folder: str | Path) -> Benchmark:
 
     Raises:
         FileNotFoundError: a file, a folder or an image that is listed is not there.
-        ValueError: `query_image_dict.npy` is not as above.
+        UserError: `query_image_dict.npy` is not as above.
     """
     folder = data_set(folder, "PSTR: images and query_image_dict.npy")
     listing = file(folder, "query_image_dict.npy", "PSTR's queries with their images")
@@ -65,10 +66,10 @@ def mqtr(folder: str | Path, style: str) -> Benchmark:
 
     Raises:
         FileNotFoundError: a file, a folder or an image that is listed is not there.
-        ValueError: an unknown style, or `text_queries.json` is not as above.
+        UserError: an unknown style, or `text_queries.json` is not as above.
     """
     if style not in STYLES:
-        raise ValueError(f"unknown style {style!r}: expected one of {', '.join(STYLES)}.")
+        raise UserError(f"unknown style {style!r}: expected one of {', '.join(STYLES)}.")
     folder = data_set(folder, "MQTR: word, phrase, combined and semantic")
     listing = file(folder, f"{style}/text_queries.json", "MQTR's queries with their images")
     images = pictures(folder, f"{style}/images", "MQTR's images")
@@ -80,12 +81,12 @@ def _composed(listed: Mapping[str, Sequence[str]], listing: Path) -> dict[str, S
     """The lists by queries in NFC.
 
     Raises:
-        ValueError: two queries are the same then.
+        UserError: two queries are the same then.
     """
     found: dict[str, Sequence[str]] = {}
     for query, names in listed.items():
         if composed(query) in found:
-            raise ValueError(
+            raise UserError(
                 f"{listing}: {query!r} stands twice, with its accents written in two ways: give "
                 "all its images in one list."
             )
@@ -109,9 +110,9 @@ def _listed(
     alike = {composed(name): path for name, path in images.items()} | images
     for query, names in listed.items():
         if not can_be_asked(query):
-            raise ValueError(f"{listing}: the query {query!r} has no words.")
+            raise UserError(f"{listing}: the query {query!r} has no words.")
         if not names:
-            raise ValueError(f"{listing}: the query {query!r} lists no image.")
+            raise UserError(f"{listing}: the query {query!r} lists no image.")
         for found in names:
             if path := alike.get(found) or alike.get(composed(found)):
                 texts[path][query] = math.nan
@@ -130,7 +131,7 @@ def _json(listing: Path) -> dict[str, list[str]]:
     """The lists of a JSON file.
 
     Raises:
-        ValueError: it is not an object with a list of names for every query, once each.
+        UserError: it is not an object with a list of names for every query, once each.
     """
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -138,18 +139,18 @@ def _json(listing: Path) -> dict[str, list[str]]:
         found = dict(pairs)
         for query in found if len(found) < len(pairs) else ():
             if sum(query == name for name, _ in pairs) > 1:
-                raise ValueError(f"{query!r} stands twice: give all its images in one list")
+                raise UserError(f"{query!r} stands twice: give all its images in one list")
         return found
 
     try:
         found = json.loads(listing.read_text(encoding="utf-8-sig"), object_pairs_hook=once)
     except (ValueError, RecursionError) as problem:
-        raise ValueError(f"{listing} cannot be read: {problem}.") from None
+        raise UserError(f"{listing} cannot be read: {problem}.") from None
     if not isinstance(found, dict):
-        raise ValueError(f"{listing} should hold an object, from queries to lists of images.")
+        raise UserError(f"{listing} should hold an object, from queries to lists of images.")
     for query, names in found.items():
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ValueError(f"{listing}: the query {query!r} should have a list of file names.")
+            raise UserError(f"{listing}: the query {query!r} should have a list of file names.")
     return found
 
 
@@ -157,24 +158,24 @@ def _matlab(listing: Path) -> list[tuple[str, list[str]]]:
     """(query, names of its images) of a MATLAB file.
 
     Raises:
-        ValueError: it is no MATLAB file, or not of that layout.
+        UserError: it is no MATLAB file, or not of that layout.
     """
     try:
         entries = loadmat(listing, appendmat=False, variable_names=["data"])["data"].ravel()
     except Exception as problem:  # scipy raises whatever a broken file leads it to
-        raise ValueError(
+        raise UserError(
             f"{listing} has no MATLAB array `data` that can be read: {problem}."
         ) from None
     try:
         found = [(_strings(entry[0]), _strings(entry[1])) for entry in entries]
     except (IndexError, TypeError, ValueError, RecursionError) as problem:
-        raise ValueError(
+        raise UserError(
             f"{listing}: every entry of `data` should be a query and a cell array of file names; "
             f"{problem}."
         ) from None
     for number, (query, _) in enumerate(found, 1):
         if len(query) != 1:
-            raise ValueError(f"{listing}: entry {number} of `data` should have one query: {query}.")
+            raise UserError(f"{listing}: entry {number} of `data` should have one query: {query}.")
     return [(query[0], names) for query, names in found]
 
 
@@ -184,4 +185,4 @@ def _strings(value: Any) -> list[str]:
         return [text for part in value.ravel() for text in _strings(part)]
     if isinstance(value, str):
         return [str(value)]
-    raise ValueError(f"a text was expected, got {type(value).__name__}")
+    raise UserError(f"a text was expected, got {type(value).__name__}")

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
+from mstar.errors import UserError
 from mstar.files import as_stored
 from mstar.io.containers import UNOPENED
 from mstar.io.images import SUFFIXES, is_image_file
@@ -26,12 +27,12 @@ def inside(folder: Path, name: str) -> Path:
     """The path of `name`, which may lead through links but not out of the data set's folder.
 
     Raises:
-        ValueError: it leads out.
+        UserError: it leads out.
     """
     path = Path(os.path.normpath(folder / name))
     # realpath, unlike Path.resolve, has an answer also for links in a circle
     if not all(Path(p).is_relative_to(folder) for p in (path, os.path.realpath(path))):
-        raise ValueError(f"{name!r} leads out of {folder}: only files within it are opened.")
+        raise UserError(f"{name!r} leads out of {folder}: only files within it are opened.")
     return path
 
 
@@ -46,7 +47,7 @@ def file(folder: Path, name: str, what: str) -> Path:
 
 
 def has_folder(folder: Path, name: str) -> bool:
-    """Whether a folder is there; ValueError if it leads out."""
+    """Whether a folder is there; UserError if it leads out."""
     return inside(folder, name).is_dir()
 
 
@@ -67,7 +68,7 @@ def pictures(
 
     Raises:
         FileNotFoundError: there is no such folder, or no picture in it.
-        ValueError: something leads out of the data set's folder.
+        UserError: something leads out of the data set's folder.
     """
     place = subfolder(folder, name, what)
     names = sorted(
@@ -102,7 +103,7 @@ def pairs(folder: Path, images: str, annotations: str, template: str) -> dict[Pa
 
     Raises:
         FileNotFoundError: a folder, a picture or an annotation file is missing.
-        ValueError: something leads out of the data set's folder.
+        UserError: something leads out of the data set's folder.
     """
     found = {}
     place = subfolder(folder, annotations, "the words of each picture")
@@ -126,12 +127,12 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
     Some publishers put a byte order mark in front, or end lines as Windows does.
 
     Raises:
-        ValueError: it is not UTF-8.
+        UserError: it is not UTF-8.
     """
     try:
         content = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as problem:
-        raise ValueError(f"{path} should be UTF-8 text: {problem}.") from None
+        raise UserError(f"{path} should be UTF-8 text: {problem}.") from None
     # not splitlines, which also takes some characters within a text for the end of a line
     for number, line in enumerate(content.split("\n"), 1):
         if line.strip():

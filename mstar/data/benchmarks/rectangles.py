@@ -28,6 +28,7 @@ from mstar.data.benchmarks.texts import (
     text_filter,
     words,
 )
+from mstar.errors import UserError
 from mstar.io.decoding import UnreadableImage
 from mstar.io.images import frame_of
 
@@ -42,7 +43,7 @@ def svt(folder: str | Path) -> Benchmark:
 
     Raises:
         FileNotFoundError: `test.xml`, a folder of images or an image that is named is not there.
-        ValueError: the XML is broken, or an image lies elsewhere.
+        UserError: the XML is broken, or an image lies elsewhere.
     """
     folder = data_set(folder, "SVT: test.xml and test_images/ or img/")
     listing = file(folder, "test.xml", "SVT's list of words")
@@ -66,7 +67,7 @@ def icdar2003(folder: str | Path, most: int = 100) -> Benchmark:
 
     Raises:
         FileNotFoundError: `words.xml` or an image that it names is not there.
-        ValueError: the XML is broken, or names an image outside the folder.
+        UserError: the XML is broken, or names an image outside the folder.
     """
     folder = data_set(folder, "ICDAR 2003: words.xml and the folders that it names")
     listing = file(folder, "words.xml", "ICDAR 2003's list of words")
@@ -97,15 +98,15 @@ def _tags(
     try:
         entries = list(ElementTree.parse(listing).getroot().iter("image"))
     except (ElementTree.ParseError, LookupError, ValueError) as problem:  # or its encoding
-        raise ValueError(f"{listing} is not XML: {problem}.") from None
+        raise UserError(f"{listing} is not XML: {problem}.") from None
     if not entries:
-        raise ValueError(f"{listing} names no image.")
+        raise UserError(f"{listing} names no image.")
     tags: dict[Path, list[_Tagged]] = {}
     left_out: dict[Path, str] = {}
     for entry in entries:
         name = (entry.findtext("imageName") or "").strip()
         if not name:
-            raise ValueError(f"{listing} has an image without its imageName.")
+            raise UserError(f"{listing} has an image without its imageName.")
         path = file(folder, place(name), f"an image of {listing.name}")
         try:
             frame = frame_of(path)
@@ -120,7 +121,7 @@ def _tags(
             except (TypeError, ValueError):
                 x = y = w = h = math.nan
             if not (math.isfinite(x + y) and 0 <= w * h < math.inf):
-                raise ValueError(
+                raise UserError(
                     f"{listing}, image {name!r}: the rectangle of {tag!r} should have x, y, width "
                     f"and height in pixels; got {rectangle.attrib}."
                 )

@@ -16,7 +16,7 @@ def rendered(difficulty: str = "easy", seed: int = 0, images: int = 1000) -> Ben
         images: size of the gallery.
 
     Raises:
-        ValueError: see `judging_gallery`.
+        UserError: see `judging_gallery`.
     """
     from mstar.data.scenes import sandbox
 

@@ -25,7 +25,7 @@ def ctr(folder: str | Path) -> Benchmark:
     Raises:
         FileNotFoundError: a folder or `queries.txt` is not there, an image has no words, or words
             have no image.
-        ValueError: a file is not UTF-8, or no image shows any of the queries.
+        UserError: a file is not UTF-8, or no image shows any of the queries.
     """
     folder = data_set(folder, "CTR: images, gts and queries.txt")
     listing = file(folder, "queries.txt", "CTR's list of queries")

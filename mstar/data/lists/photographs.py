@@ -16,6 +16,7 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from mstar.data.lists.annotations import Annotation, annotations
 from mstar.data.lists.photos import random_crop, tiled
+from mstar.errors import UserError
 from mstar.io.images import open_image
 
 Lists = tuple[tuple[str, str], ...]  # (annotation file, image folder) of each
@@ -43,7 +44,7 @@ class Photographs:
 
     def __post_init__(self) -> None:
         if not self.lists and not self.incomplete:
-            raise ValueError("photographs need a list: give --real LIST ROOT.")
+            raise UserError("photographs need a list: give --real LIST ROOT.")
 
     @property
     def lexicon(self) -> tuple[str, ...]:
@@ -74,7 +75,7 @@ class _Photographs:
         self.found, self.size, self.tiles = asked.found(), size, tiles
         self.count = len(self.found)
         if not self.count:
-            raise ValueError("no photograph of the lists is left to train on: give more.")
+            raise UserError("no photograph of the lists is left to train on: give more.")
 
     def item(self, index: int, rng: np.random.Generator) -> dict:
         entry, complete = self.found[index]
@@ -136,7 +137,7 @@ class _Crops:
         self.found = [e for e in entries if READABLE.issuperset(e.texts[0].lower())]
         self.count = len(self.found)
         if not self.count:
-            raise ValueError("no crop has a word of the letters a-z and digits: give others.")
+            raise UserError("no crop has a word of the letters a-z and digits: give others.")
 
     def item(self, index: int, rng: np.random.Generator) -> dict:
         entry = self.found[index]

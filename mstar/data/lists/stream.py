@@ -19,6 +19,7 @@ from mstar.data.lists.photos import random_distortions, random_resized_crop, til
 from mstar.data.scenes import sandbox
 from mstar.data.scenes.difficulty import BASE
 from mstar.data.scenes.scene import BLOCK, TOPIC_SHARE
+from mstar.errors import UserError
 from mstar.io.decoding import UnreadableImage
 from mstar.io.images import open_image
 
@@ -78,10 +79,10 @@ class Rendered:
 
     def __post_init__(self) -> None:
         if self.of not in ("strips", "scenes"):
-            raise ValueError(f"of must be 'strips' or 'scenes'; got {self.of!r}.")
+            raise UserError(f"of must be 'strips' or 'scenes'; got {self.of!r}.")
         for name in ("hard_share", "street_share", "topic_share"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be from 0 to 1; got {getattr(self, name)}.")
+                raise UserError(f"{name} must be from 0 to 1; got {getattr(self, name)}.")
 
     @property
     def lexicon(self) -> tuple[str, ...]:
@@ -148,7 +149,7 @@ class Annotated:
 
     def open(self, seed: int, size: int, tiles: Sequence[int] = (1,)) -> Items:
         if tuple(tiles) != (1,):
-            raise ValueError(f"these lists are for whole images, as in the paper; got {tiles}.")
+            raise UserError(f"these lists are for whole images, as in the paper; got {tiles}.")
         return _Annotated(self, size)
 
 

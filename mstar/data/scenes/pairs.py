@@ -10,6 +10,7 @@ from mstar.data.scenes.draw.layout import Setting, Text
 from mstar.data.scenes.labels import Region
 from mstar.data.scenes.lexicon import LONGEST
 from mstar.data.scenes.scene import Scene, check, generator, lay_out, painted, word_source
+from mstar.errors import UserError
 
 _TRIES = 200  # words tried for a room
 
@@ -35,11 +36,11 @@ def pair(
 ) -> Pair:
     """Pair number `index` of the stream that `seed`, `split` and `difficulty` name.
 
-    Raises ValueError as `scene` does, and for STREET, which is not drawn flat.
+    Raises UserError as `scene` does, and for STREET, which is not drawn flat.
     """
     check(split, difficulty)
     if difficulty.look != FLAT:
-        raise ValueError(
+        raise UserError(
             f"There are no pairs of {difficulty.name.upper()}: they are drawn flat, "
             "so that nothing but a word differs."
         )

@@ -6,6 +6,7 @@ from PIL import Image, ImageDraw
 
 from mstar.data.scenes.draw import fonts
 from mstar.data.scenes.scene import Scene, Strip
+from mstar.errors import UserError
 
 _GAP = 8
 _LINE = 12  # px of a caption's line
@@ -17,7 +18,7 @@ def contact_sheet(
 ) -> Image.Image:
     """Scenes or strips in rows of `columns`, labels below, on request with the words' polygons."""
     if not scenes or columns < 1:
-        raise ValueError("A contact sheet needs at least one scene and one column.")
+        raise UserError("A contact sheet needs at least one scene and one column.")
     height, width = scenes[0].image.shape[:2]
     step = (width + _GAP, height + _GAP + _LINE * _CAPTION_LINES)
     rows = -(-len(scenes) // columns)

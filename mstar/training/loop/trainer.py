@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 
 from mstar import distributed, files
 from mstar.data.lists.stream import Items, Stream
+from mstar.errors import UserError
 from mstar.io.bench import Bench
 from mstar.model.assignment import NotFinite
 from mstar.model.modeling import MstarModel
@@ -145,7 +146,7 @@ class Trainer:
 
         Raises:
             TrainingStopped: the loss exploded or is no number, or the disk is full.
-            ValueError: an image cannot be read.
+            UserError: an image cannot be read.
         """
         while self.progress.stage < len(self.recipe.stages):
             self._run_stage(self.recipe.stages[self.progress.stage])
@@ -264,7 +265,7 @@ class Trainer:
 
     def _read(self, batch: dict) -> dict:
         if "error" in batch:
-            raise ValueError(
+            raise UserError(
                 f"{batch['error'].rstrip('.')}: repair or remove it, or let unreadable images be "
                 f"skipped; {self.kept.last_good()}."
             )

@@ -42,7 +42,7 @@ def compose(
     """The regions, pixels uint8 [size, size, 3], and things of a scene with the required texts.
 
     Raises:
-        ValueError: see `ground`.
+        UserError: see `ground`.
     """
     words = int(rng.choice(difficulty.words, p=difficulty.shares))
     while True:
@@ -338,7 +338,7 @@ def lone_word(
 ) -> tuple[np.ndarray, str]:
     """A strip uint8 [height, width, 3] with one word or number, and what is written.
 
-    Raises ValueError as `compose` does.
+    Raises UserError as `compose` does.
     """
     if rng.random() < _NUMBER_SHARE:
         word = str(int(rng.integers(1, 10 ** int(rng.integers(1, 7)))))

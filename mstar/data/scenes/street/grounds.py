@@ -27,6 +27,7 @@ from mstar.data.scenes.street.surfaces import (
     windows,
     wood,
 )
+from mstar.errors import UserError
 from mstar.io.images import SUFFIXES, open_image
 
 _LARGEST = 512  # px: longer photographs are kept reduced
@@ -39,7 +40,7 @@ def ground(
     """What a scene stands on: float32 [height, width, 3] from a photograph, or made up.
 
     Raises:
-        ValueError: see `Photographs`.
+        UserError: see `Photographs`.
         UnreadableImage: the photograph is broken; the message names it.
     """
     if backgrounds is None:
@@ -51,18 +52,18 @@ class Photographs:
     """The photographs of a folder, sorted by name.
 
     Raises:
-        ValueError: it is no folder, or no file in it is named like an image.
+        UserError: it is no folder, or no file in it is named like an image.
     """
 
     def __init__(self, folder: str | Path):
         folder = Path(folder)
         if not folder.is_dir():
-            raise ValueError(f"There is no folder of backgrounds {folder}.")
+            raise UserError(f"There is no folder of backgrounds {folder}.")
         self.paths = tuple(
             sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
         )
         if not self.paths:
-            raise ValueError(f"The folder of backgrounds {folder} has no images.")
+            raise UserError(f"The folder of backgrounds {folder} has no images.")
 
     def crop(self, rng: np.random.Generator, height: int, width: int) -> np.ndarray:
         """Part of a photograph by lot, perhaps mirrored: uint8 [height, width, 3].
@@ -90,7 +91,7 @@ def photographs(folder: str | Path) -> Photographs:
     """The photographs of a folder, listed once as long as the folder does not change.
 
     Raises:
-        ValueError: see `Photographs`.
+        UserError: see `Photographs`.
     """
     changed = os.stat(folder).st_mtime_ns if os.path.isdir(folder) else None
     return _listed(str(folder), changed)

@@ -1,0 +1,6 @@
+"""The packages, as no table of pyproject.toml can find those of three folders under one name."""
+
+from setuptools import find_packages, setup
+
+BESIDE = find_packages(include=["widgets*", "reports*"])
+setup(packages=[*find_packages(include=["mstar*"]), *(f"mstar.{name}" for name in BESIDE)])
