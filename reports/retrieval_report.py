@@ -20,13 +20,13 @@ from mstar.evaluate.benchmark import (
     at_best,
     best_count,
     groups,
-    map_by_group,
     most_at_best,
     rank_benchmark,
 )
 from mstar.evaluate.metrics import (
     Estimate,
     average_precisions,
+    estimate,
     paired,
     precision_recall,
 )
@@ -302,6 +302,13 @@ def by_run(
         group.name: {name: values[group.name] for name, values in by_group.items()}
         for group in found
     }
+
+
+def map_by_group(
+    benchmark: Benchmark, scores: NDArray[np.floating], found: Sequence[Group]
+) -> dict[str, Estimate]:
+    """MAP in % of each group; scores [Q, B]."""
+    return {group.name: estimate(group.precisions(benchmark, scores)) for group in found}
 
 
 def movers(

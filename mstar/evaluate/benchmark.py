@@ -41,11 +41,7 @@ Array = NDArray[np.float64]
 PEERS = ("random", *SPOTTERS, "parts")
 
 _MAP = (Column("group", "queries"), Column("run", "ranked by"), Column("map", "MAP", COUNTED))
-_BEST = (
-    Column("run", "ranked by"),
-    Column("precision"),
-    Column("rate", "images/s", RATE),
-)
+_BEST = (Column("run", "ranked by"), Column("precision"), Column("rate", "images/s", RATE))
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,15 +98,11 @@ class RankedBenchmark:
         each run, and at its end what a perfect ranking has, as most queries have few answers.
         """
         benchmark = self.benchmark
-        about = {
-            "benchmark": benchmark.name,
-            "images": len(benchmark.images),
-            "queries": len(benchmark.queries),
-            "steps": self.gallery.steps,
-            "best": best_count(benchmark),
-            "seed": self.seed,
-            "left_out": benchmark.left_out,
-        }
+        about = dict(
+            benchmark=benchmark.name, images=len(benchmark.images), queries=len(benchmark.queries),
+            steps=self.gallery.steps, best=best_count(benchmark), seed=self.seed,
+            left_out=benchmark.left_out,
+        )  # fmt: skip
         ranked = [
             (group.name, run.name, estimate(group.precisions(benchmark, run.scores)))
             for group in groups(benchmark)
@@ -123,17 +115,6 @@ class RankedBenchmark:
             Section("best", f"precision among the {best_count(benchmark)} best in %", _BEST, best),
         ]
         return Result("benchmark", about, sections, said_of(benchmark.left_out))
-
-
-def map_by_group(
-    benchmark: Benchmark, scores: Array, found: Sequence[Group]
-) -> dict[str, Estimate]:
-    """MAP in % of each group.
-
-    Args:
-        scores: [Q, B].
-    """
-    return {group.name: estimate(group.precisions(benchmark, scores)) for group in found}
 
 
 def best_count(benchmark: Benchmark) -> int:
@@ -167,7 +148,6 @@ def rank_benchmark(
     Photographs that cannot be read are left out, see `readable`.
 
     Args:
-        steps: T; None = the configuration's.
         peers: of `PEERS`; parts are the model with one part off at a time, see `_parts`.
         seed: of the random ranking.
         kept: a file in which what spotters read is kept, see `peers.spot_all`.

@@ -154,8 +154,12 @@ class Outlined(NamedTuple):
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) in px."""
-        image = self.image
-        return (image.height, image.width) if hasattr(image, "height") else image.shape[:2]
+        return size_of(self.image)
+
+
+def size_of(image: Any) -> tuple[int, int]:
+    """(height, width) in px of a PIL image or an array."""
+    return (image.height, image.width) if hasattr(image, "height") else image.shape[:2]
 
 
 def outlined_scene(scene: Scene) -> Outlined:
@@ -206,7 +210,6 @@ def ground(
     """Measure attention and masks on images whose words' places are known.
 
     Args:
-        steps: T; None = the configuration's.
         seed: of the random masks.
     """
     found = Grounding(*([] for _ in Grounding.__dataclass_fields__))
@@ -305,9 +308,7 @@ def measures(found: Grounding) -> Section:
         row("images whose mask has IoU ≥ 0.5", half, "random mask of that area", random_half),
     ]  # fmt: skip
     columns = (
-        Column("measure"),
-        Column("model"),
-        Column("reference", "held against"),
+        Column("measure"), Column("model"), Column("reference", "held against"),
         Column("against", ""),
-    )
+    )  # fmt: skip
     return Section("grounding", "places, in %", columns, rows)

@@ -50,7 +50,6 @@ def evaluate_sandbox(
     Args:
         difficulty: `easy`, `hard`, `crowd` or `street`.
         images: size of the gallery, see `judging_gallery`.
-        steps: T; None = the configuration's.
         controls: also compare T = 0 with T = 1, with an empty mask and with a random one.
 
     Raises:
@@ -60,18 +59,14 @@ def evaluate_sandbox(
     gallery = sandbox.judging_gallery(difficulty, seed, images)
     truth = np.array([query.relevant for query in gallery.queries])
     own = [query.asked for query in gallery.queries]
-    texts = list(dict.fromkeys([*own, *_shortcut_texts(gallery.queries)]))
+    texts = list(
+        dict.fromkeys([*own, *(part for query in gallery.queries for part in _parts(query))])
+    )
     pictures = gallery.images
     ranked = bench.scores(pictures, texts, steps)
     by_text = dict(zip(texts, ranked, strict=True))
     scores = np.array([by_text[query] for query in own])
-    about = {
-        "difficulty": difficulty,
-        "seed": seed,
-        "images": images,
-        "steps": steps,
-        "gallery": gallery.hash,
-    }
+    about = dict(difficulty=difficulty, seed=seed, images=images, steps=steps, gallery=gallery.hash)
     limit = sandbox.DIFFICULTIES[gallery.difficulty].small
     sections = [
         rankings(gallery.queries, truth, scores, seed, limit),
@@ -128,10 +123,9 @@ def rankings(
         *(whole(name, style == name) for name in sandbox.STYLES if name != "word"),
     ]
     columns = (
-        Column("group", "queries"),
-        Column("model", "model", COUNTED),
+        Column("group", "queries"), Column("model", "model", COUNTED),
         Column("random", "random ranking"),
-    )
+    )  # fmt: skip
     return Section("rankings", "MAP in % [95 % interval]", columns, rows)
 
 
@@ -147,10 +141,6 @@ def _parts(query: sandbox.Query) -> list[Query]:
         text, _ = parse_semantic(query.text)
         return [Query(text, "phrase" if " " in text else "word")]
     return []
-
-
-def _shortcut_texts(queries: Sequence[sandbox.Query]) -> list[Query]:
-    return [part for query in queries for part in _parts(query)]
 
 
 def shortcuts(
@@ -206,12 +196,9 @@ def _compared(
 ) -> Section:
     """Two MAPs in % over the same queries, and first − second, paired by query."""
     columns = (
-        Column("first_name", headings[0]),
-        Column("second_name", headings[1]),
-        Column("first", headings[0]),
-        Column("second", headings[1]),
-        Column("difference"),
-    )
+        Column("first_name", headings[0]), Column("second_name", headings[1]),
+        Column("first", headings[0]), Column("second", headings[1]), Column("difference"),
+    )  # fmt: skip
     rows = []
     for names, values in pairs.items():
         found = paired(*values)

@@ -47,12 +47,10 @@ class Site:
 
 
 _RESTORED = (
-    Column("site", "value of the first scene"),
-    Column("effect", "comes back"),
-    Column("control", "unrelated scene"),
-    Column("difference", "difference, paired"),
+    Column("site", "value of the first scene"), Column("effect", "comes back"),
+    Column("control", "unrelated scene"), Column("difference", "difference, paired"),
     Column("share", "share", PERCENT),
-)
+)  # fmt: skip
 
 
 def sites(model: MstarModel, steps: int) -> list[Site]:
@@ -93,7 +91,6 @@ def patching(
     Args:
         pairs: two at least; the scene before is the unrelated one. Each is looked at as a whole, in
             one tile, so that a token is one place of the scene.
-        steps: T; None = the configuration's.
         seed: of the tokens drawn at random.
 
     Raises:

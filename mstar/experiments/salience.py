@@ -22,11 +22,9 @@ from mstar.io.bench import Bench
 from mstar.texts import Query
 
 _NEGLECTED = (
-    Column("against", "held against"),
-    Column("salient", "salient text covered"),
-    Column("control", "control covered", COUNTED),
-    Column("difference", "difference, paired"),
-)
+    Column("against", "held against"), Column("salient", "salient text covered"),
+    Column("control", "control covered", COUNTED), Column("difference", "difference, paired"),
+)  # fmt: skip
 
 
 def salience(
@@ -50,7 +48,6 @@ def salience(
     free place.
 
     Args:
-        steps: T; None = the configuration's.
         seed: of the places of the controls, and of the third texts.
 
     Raises:

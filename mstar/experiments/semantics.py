@@ -39,14 +39,10 @@ TRAINING = ("recycled_temperature", "multi_word_projected", "stop_gradient", "tr
 
 
 _LOOKS = (
-    Column("field", "switched"),
-    Column("paper"),
-    Column("released"),
-    Column("masked", "hidden, %"),
-    Column("iou", "IoU with text"),
-    Column("moved", "attention moved"),
-    Column("reassigned", "words reassigned"),
-)
+    Column("field", "switched"), Column("paper"), Column("released"),
+    Column("masked", "hidden, %"), Column("iou", "IoU with text"),
+    Column("moved", "attention moved"), Column("reassigned", "words reassigned"),
+)  # fmt: skip
 
 
 def compare_semantics(
@@ -100,14 +96,10 @@ def compare_semantics(
     for name, fields in tqdm(switched.items(), desc="semantics"):
         with computed_as(looking, fields):
             found[name] = _measure(given, tokens, scenes, asked, relevant, steps)
-    about = {
-        "mosaics": len(scenes),
-        "grid": f"{found['paper'].grid[0]} × {found['paper'].grid[1]}",
-        "queries": len(asked),
-        "steps": steps,
-        "seed": seed,
-        "gallery": gallery.hash,
-    }
+    about = dict(
+        mosaics=len(scenes), grid=f"{found['paper'].grid[0]} × {found['paper'].grid[1]}",
+        queries=len(asked), steps=steps, seed=seed, gallery=gallery.hash,
+    )  # fmt: skip
     style = np.array([query.style for query in asked])
     groups = {one: style == one for one in STYLES if (style == one).any()}
     looks, precisions, change = [], [], []

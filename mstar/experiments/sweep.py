@@ -78,7 +78,6 @@ def sweep(
     Args:
         images: one at least, as the processor takes them; they pass through the model together.
         queries: one at least.
-        steps: T; None = the configuration's.
 
     Returns:
         a row per change, image and query; `pandas.DataFrame(rows)` makes a table of them.
@@ -163,17 +162,13 @@ def units(model: MstarModel, kind: str) -> list[Change]:
 
 
 _LOSS = (
-    Column("unit", "without"),
-    Column("loss", "cosine × 100 of right answers"),
+    Column("unit", "without"), Column("loss", "cosine × 100 of right answers"),
     Column("ap_loss", "AP in %"),
-)
+)  # fmt: skip
 _JUDGED = (
-    Column("measure"),
-    Column("chosen", "without"),
-    Column("loss", "without it"),
-    Column("others", "without one of the others"),
-    Column("difference", "difference, paired"),
-)
+    Column("measure"), Column("chosen", "without"), Column("loss", "without it"),
+    Column("others", "without one of the others"), Column("difference", "difference, paired"),
+)  # fmt: skip
 
 
 def importance(
@@ -194,7 +189,6 @@ def importance(
     Args:
         found: four at least, see `cases`.
         kind: see `units`.
-        steps: T; None = the configuration's.
 
     Raises:
         UserError: fewer cases, another kind, or fewer than two units of it.
