@@ -5,11 +5,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from mstar.widgets import figures
-from mstar.widgets.picture import Picture
-
 from mstar import files
 from mstar.experiments.ablation import CONTROL, DOUBLED, Arm, Difference, Experiment, Findings
+from mstar.widgets import figures
+from mstar.widgets.picture import Picture
 
 from .parameters import AblationReport
 from .provenance import provenance, write_metrics

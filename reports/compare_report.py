@@ -5,8 +5,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from mstar.widgets import figures
-from mstar.widgets.picture import Picture
 from numpy.typing import NDArray
 from tqdm import tqdm  # as text, which the runner passes on to the terminal
 
@@ -16,6 +14,8 @@ from mstar.evaluate.metrics import FEW, average_precisions, paired
 from mstar.io.bench import Bench
 from mstar.io.checkpoints import default_device, load_checkpoint
 from mstar.search.gallery import Gallery
+from mstar.widgets import figures
+from mstar.widgets.picture import Picture
 
 from .parameters import tiled
 from .provenance import provenance, write_metrics

@@ -8,8 +8,6 @@ from statistics import fmean, median
 from typing import Any
 
 import torch
-from mstar.widgets import figures
-from mstar.widgets.picture import Picture
 from PIL import Image
 from torch import Tensor
 from tqdm import tqdm  # as text, which the runner passes on to the terminal
@@ -27,6 +25,8 @@ from mstar.io.embedded import Sample
 from mstar.io.images import open_image
 from mstar.search.ranking import Rank, rank
 from mstar.texts import Query
+from mstar.widgets import figures
+from mstar.widgets.picture import Picture
 
 from .parameters import ImageReport, tiled
 from .provenance import provenance, write_metrics

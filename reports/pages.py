@@ -4,12 +4,13 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mstar.widgets import figures
-from mstar.widgets.picture import SCRIPT, STYLE, Picture
 from nbconvert import HTMLExporter
 from nbconvert.filters import strip_ansi
 from nbconvert.preprocessors import TagRemovePreprocessor
 from traitlets.config import Config
+
+from mstar.widgets import figures
+from mstar.widgets.picture import SCRIPT, STYLE, Picture
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 import transformers
-from mstar.widgets import figures
-from mstar.widgets.picture import Picture
 
 import mstar
 from mstar import files
 from mstar.io.checkpoints import checkpoint_hash
+from mstar.widgets import figures
+from mstar.widgets.picture import Picture
 
 from .parameters import Parameters, is_embedded
 

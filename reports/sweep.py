@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from mstar.widgets import markup
-from mstar.widgets.picture import Picture, text
 from tqdm import tqdm
 
 from mstar import files
 from mstar.errors import UserError
+from mstar.widgets import markup
+from mstar.widgets.picture import Picture, text
 
 from . import pages
 from .options import Option, options, title, unknown

@@ -13,7 +13,6 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from mstar.widgets import TrainingMonitor
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
@@ -21,6 +20,7 @@ from mstar.data.scenes import sandbox
 from mstar.io import embedded
 from mstar.io.checkpoints import load_checkpoint
 from mstar.training import Trainer, continued
+from mstar.widgets import TrainingMonitor
 from tests.conftest import CHROMIUM, CHROMIUM_FLAGS
 from tests.jupyterlab import SETUP, Lab, served
 

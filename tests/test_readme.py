@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from mstar.reports.table import REPORTS
 
 from mstar.cli import __main__ as cli
 from mstar.hooks.points import POINTS
 from mstar.io import embedded
 from mstar.model.configuration import SEMANTICS
+from mstar.reports.table import REPORTS
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

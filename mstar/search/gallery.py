@@ -23,7 +23,7 @@ from mstar.search.ranking import Explanation, Hit, Ranked
 from mstar.search.reranking import Matcher, rerank
 from mstar.search.store import About, Entry, Shard, read_about, read_shards
 from mstar.search.vectors import Rows, Vectors
-from mstar.texts import Query, as_query
+from mstar.texts import Query, Texts, as_queries, as_query
 from mstar.tiles import check_tiles, tile_count
 
 
@@ -66,17 +66,6 @@ def _check(shard: Shard, config: MstarConfig, about: About) -> None:
                 f"{shard.path} has {name} of shape {shape} an image, and the checkpoint makes "
                 f"{(count, size)}: it is of another gallery; delete it and run `mstar index` again."
             )
-
-
-def _asked(queries: Sequence[str | Query]) -> list[Query]:
-    """Texts with their styles.
-
-    Raises:
-        UserError: one text where several are asked for: its letters would be queries.
-    """
-    if isinstance(queries, (str, Query)):
-        raise UserError(f"expected a list of queries; got {queries!r} alone: use search.")
-    return [as_query(query) for query in queries]
 
 
 class Gallery:
@@ -190,21 +179,21 @@ class Gallery:
         """Drop the image tokens that are kept for the next re-ranking."""
         self._matcher.tokens.clear()
 
-    def scores(self, queries: Sequence[str | Query]) -> Tensor:
+    def scores(self, queries: Texts) -> Tensor:
         """Scores of the ranking by cosine, float32 [Q, B]: exact, over all steps.
 
         The embeddings are read a block at a time, once for all queries; give many at once.
         """
-        return self._scores(*self._encoded(_asked(queries)))
+        return self._scores(*self._encoded(as_queries(queries)))
 
-    def reranked_scores(self, queries: Sequence[str | Query], ratio: float | None = None) -> Tensor:
+    def reranked_scores(self, queries: Texts, ratio: float | None = None) -> Tensor:
         """Scores after re-ranking, float32 [Q, B], whatever a search does by itself.
 
         Args:
             ratio: as of `search_many`; None = the configuration's `rerank_ratio`.
         """
         ratio = self.bench.config.rerank_ratio if ratio is None else ratio
-        return self._ranked(_asked(queries), ratio).scores
+        return self._ranked(as_queries(queries), ratio).scores
 
     def search(
         self,
@@ -225,7 +214,7 @@ class Gallery:
         return self.search_many([as_query(query, style)], k, ratio)[0]
 
     def search_many(
-        self, queries: Sequence[str | Query], k: int | None = 10, ratio: float | None = None
+        self, queries: Texts, k: int | None = 10, ratio: float | None = None
     ) -> list[list[Hit]]:
         """The k best images of each query, best first, by cosine and then by the matching head.
 
@@ -241,7 +230,7 @@ class Gallery:
         """
         if k is not None and k < 1:
             raise UserError(f"k must be 1 or more; got {k}.")
-        ranked = self._ranked(_asked(queries), ratio)
+        ranked = self._ranked(as_queries(queries), ratio)
         k = len(self) if k is None else k
         best = [scores.argsort(descending=True, stable=True)[:k] for scores in ranked.scores]
         return [ranked.hits(i, images) for i, images in enumerate(best)]

@@ -11,10 +11,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from mstar.reports.table import REPORTS, Report
 from PIL import Image
 
 from mstar.cli import __main__ as cli
+from mstar.reports.table import REPORTS, Report
 
 NASTY_NAME = "<img src=x onerror=alert(1)>&\"'.png"
 NASTY_WORD = "</td><script>alert(2)</script>"

@@ -7,11 +7,11 @@ import warnings
 from dataclasses import replace
 
 import pytest
-from mstar.widgets import figures
 
 from mstar.cli import __main__ as cli
 from mstar.evaluate.metrics import Estimate
 from mstar.experiments.ablation import DOUBLED, Arm, Difference
+from mstar.widgets import figures
 
 SIZES = {"images": 24, "parent-steps": 1, "steps": 1, "gallery": 48}
 

@@ -6,10 +6,10 @@ from urllib.parse import unquote
 
 import papermill
 import pytest
-from mstar.reports import runner
-from mstar.reports import sweep as sweeping
 
 from mstar.cli import __main__ as cli
+from mstar.reports import runner
+from mstar.reports import sweep as sweeping
 
 from .conftest import NASTY_FOLDER
 

@@ -5,12 +5,12 @@ import re
 
 import nbformat
 import pytest
-from mstar.reports import image_report as steps
-from mstar.reports.parameters import ImageReport
-from mstar.widgets.picture import SCRIPT, STYLE
 
 from mstar import Trace
 from mstar.explain.assignment import explain_words
+from mstar.reports import image_report as steps
+from mstar.reports.parameters import ImageReport
+from mstar.widgets.picture import SCRIPT, STYLE
 
 from .conftest import NASTY_NAME, NASTY_WORD, WORDS, ParsedPage
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import papermill
 import pytest
+
+from mstar.cli import __main__ as cli
 from mstar.reports import runner
 from mstar.reports.options import Option, cell, fits, options, said, title
 from mstar.reports.parameters import AblationReport, ImageReport
 from mstar.reports.table import REPORTS
-
-from mstar.cli import __main__ as cli
 
 FOLDER = Path(runner.__file__).parent
 

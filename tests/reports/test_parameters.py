@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mstar.reports.parameters import ImageReport
 from PIL import Image
 
 from mstar.cli import __main__ as cli
 from mstar.data.scenes import samples
 from mstar.io import embedded
+from mstar.reports.parameters import ImageReport
 from mstar.texts import parse_query
 
 

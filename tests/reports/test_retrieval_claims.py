@@ -7,15 +7,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from mstar.reports import compare_report, retrieval_report
-from mstar.reports.compare_report import Compared
-from mstar.reports.retrieval_parameters import RetrievalReport
 
 from mstar.data.benchmarks import Benchmark, load
 from mstar.evaluate.benchmark import RankedBenchmark, Run
 from mstar.evaluate.metrics import average_precisions
 from mstar.io.bench import Bench
 from mstar.io.checkpoints import load_checkpoint
+from mstar.reports import compare_report, retrieval_report
+from mstar.reports.compare_report import Compared
+from mstar.reports.retrieval_parameters import RetrievalReport
 from mstar.search.gallery import Gallery, Hit
 from mstar.texts import Query
 

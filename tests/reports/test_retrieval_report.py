@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mstar.reports import retrieval_report
-from mstar.reports.retrieval_parameters import CompareReport, RetrievalReport
 from PIL import Image
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
 from mstar.cli import __main__ as cli
 from mstar.evaluate import spotters as peers
 from mstar.io.processing import character_tokenizer
+from mstar.reports import retrieval_report
+from mstar.reports.retrieval_parameters import CompareReport, RetrievalReport
 
 from .conftest import NASTY_NAME, NASTY_WORD, ParsedPage, run_report
 

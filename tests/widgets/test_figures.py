@@ -9,8 +9,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from mstar.widgets import figures, sprites
-from mstar.widgets.sprites import Scale
 from PIL import Image
 
 from mstar import Trace
@@ -18,6 +16,8 @@ from mstar.evaluate.metrics import Estimate
 from mstar.explain.assignment import Evidence, explain_words
 from mstar.search.ranking import rank
 from mstar.texts import Query
+from mstar.widgets import figures, sprites
+from mstar.widgets.sprites import Scale
 
 QUERIES = [Query("<b>exit</b>", "word"), Query("way", "word"), Query("one way", "phrase")]
 

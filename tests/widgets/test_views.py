@@ -13,6 +13,13 @@ import numpy as np
 import pytest
 import torch
 import traitlets
+from PIL import Image
+
+from mstar.explain.assignment import examine_assignment
+from mstar.hooks.trace import Trace
+from mstar.model.assignment import assign
+from mstar.texts import Query
+from mstar.training.start import resize_images
 from mstar.widgets import (
     AssignmentInspector,
     Compare,
@@ -23,13 +30,6 @@ from mstar.widgets import (
     TrainingMonitor,
     figures,
 )
-from PIL import Image
-
-from mstar.explain.assignment import examine_assignment
-from mstar.hooks.trace import Trace
-from mstar.model.assignment import assign
-from mstar.texts import Query
-from mstar.training.start import resize_images
 
 
 def views(r):
@@ -311,7 +311,7 @@ def test_runs_of_different_grids_are_not_compared(recorded):
 
 def test_runs_of_other_queries_are_not_compared(recorded):
     other = replace(recorded.trace, queries=recorded.queries[::-1])
-    with pytest.raises(ValueError, match="text by text; got .*'exit'"):
+    with pytest.raises(ValueError, match=r"text by text; got .*'exit'"):
         Compare((recorded.trace, other), ("a", "b"))
 
 

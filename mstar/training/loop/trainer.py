@@ -61,13 +61,11 @@ class Trainer:
         save_every: steps.
         keep: checkpoints that stay.
         precision: `bf16` or `no`; None = bf16 on a GPU that has it.
-        compiled: whether φ's layers are compiled, which takes a minute; on a CPU nothing was
-            gained.
+        compiled: whether φ's layers are compiled, which takes a minute; a CPU gains nothing.
         skip_unreadable: whether an image that cannot be read is replaced and counted, instead of
             stopping the run.
-        callback: called after every step with the bench and a row: `stage`, `step`,
-            the losses, `learning rate`, and now and then `exact_match` or `map`. It must leave the
-            model and the random numbers as they are.
+        callback: called after every step with the bench and a row: `stage`, `step`, the losses,
+            `learning rate`, now and then `exact_match` or `map`. It must change nothing.
     """
 
     def __init__(
