@@ -97,7 +97,7 @@ class Bench:
         tiles: Sequence[int] | None = None,
     ) -> ImageEncoding:
         """Images in one batch through the model."""
-        return self.model(pixel_values=self.pixels(images, tiles), steps=pve_steps).images
+        return self.model(pixel_values=self.pixels(images, tiles), pve_steps=pve_steps).images
 
     @torch.no_grad()
     def encode_texts(self, texts: Texts) -> tuple[TextEncoding, Tensor]:
@@ -133,7 +133,7 @@ class Bench:
             seed: seeds torch before the run, and is recorded.
         """
         photos, queries = opened(listed(images)), as_queries(texts)
-        inputs = {**self.inputs(photos, queries, tiles), "steps": pve_steps}
+        inputs = {**self.inputs(photos, queries, tiles), "pve_steps": pve_steps}
         with self.evaluating():
             chosen = list(NEEDED) if names is None else names
             _, trace = self.model.run_with_trace(inputs, chosen, budget=budget, seed=seed)

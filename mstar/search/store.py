@@ -81,7 +81,7 @@ class About:
 
     Attributes:
         checkpoint, sha256: the folder of the checkpoint, and its hash.
-        steps: T.
+        pve_steps: T.
         tiles: levels, see `mstar.tiles`.
         folder: of the images, seen from the gallery's own.
         unreadable: name -> why it could not be embedded.
@@ -89,7 +89,7 @@ class About:
 
     checkpoint: str
     sha256: str
-    steps: int
+    pve_steps: int
     tiles: tuple[int, ...]
     folder: str
     unreadable: dict[str, str] = field(default_factory=dict)
@@ -97,7 +97,7 @@ class About:
     @property
     def made_with(self) -> str:
         tiles = ", ".join(map(str, self.tiles))
-        return f"{self.checkpoint} ({self.sha256[:12]}), T = {self.steps}, tiles {tiles}"
+        return f"{self.checkpoint} ({self.sha256[:12]}), T = {self.pve_steps}, tiles {tiles}"
 
 
 class _Older(Exception):
@@ -121,9 +121,9 @@ def read_about(gallery: str | Path) -> About:
             raise _Older if found == 1 else ValueError
         about = About(**content | {"tiles": check_tiles(content["tiles"])})
         texts = about.checkpoint, about.sha256, about.folder
-        if not all(isinstance(text, str) for text in texts) or type(about.steps) is not int:
+        if not all(isinstance(text, str) for text in texts) or type(about.pve_steps) is not int:
             raise ValueError
-        if about.steps < 0 or not isinstance(about.unreadable, dict):
+        if about.pve_steps < 0 or not isinstance(about.unreadable, dict):
             raise ValueError
         return about
     except _Older:
@@ -262,7 +262,7 @@ def _read_shard(path: Path, about: About) -> Shard:
         if any(len(one) != len(entries) for one in given):
             raise UserError("it lists other images than it has numbers for")
         vectors = vision.features.shape[1]
-        per_query = (about.steps + 1) * tiles
+        per_query = (about.pve_steps + 1) * tiles
         if not vectors or vectors % per_query or any(one.shape[1] != vectors for one in given):
             raise UserError("it has too few or too many vectors an image")
     except OSError as error:
