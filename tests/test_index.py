@@ -209,7 +209,8 @@ def test_what_is_no_gallery_is_refused(checkpoint, photos, tmp_path):
          "there is no image in"),
         (lambda: index_folder(checkpoint, photos, photos), ValueError, "holds no gallery"),
         (lambda: index_folder(checkpoint, photos, photos / "a.png"), ValueError, "is a file"),
-        (lambda: index_folder(checkpoint, photos, tmp_path / "g", pve_steps=-1), ValueError, "got -1"),
+        (lambda: index_folder(checkpoint, photos, tmp_path / "g", pve_steps=-1), ValueError,
+         "got -1"),
         (lambda: Gallery.open(photos), FileNotFoundError, "holds no gallery: make one with"),
     ):  # fmt: skip
         with pytest.raises(kind, match=said):
@@ -223,9 +224,9 @@ def test_what_is_no_gallery_is_refused(checkpoint, photos, tmp_path):
         "",
         "[]",
         "{}",
-        '{"format": 2}',
-        '{"format": 3, "steps": 1}',
-        '{"format": 2, "tiles": [2], "steps": 1}',
+        '{"format": 3}',
+        '{"format": 4, "pve_steps": 1}',
+        '{"format": 3, "tiles": [2], "pve_steps": 1}',
         "[" * 10**5,
     ],
 )

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from mstar import MstarConfig, MstarModel, MstarProcessor, Trace
+from mstar.errors import UserError
 from mstar.explain.looks import query_count, tile_count
 from mstar.hooks.record import NEEDED
 from mstar.io.bench import Bench
@@ -364,16 +365,24 @@ def test_a_gallery_of_other_tiles_is_refused(folder):
     assert coarse.embedded == 3 and Gallery.open(folder / "one").tiles == (1,)
 
 
-def test_a_gallery_of_before_tiles_is_refused(folder, tmp_path):
+@pytest.mark.parametrize(
+    ("key", "form", "change"),
+    [("tiles", 1, "images had tiles"), ("pve_steps", 2, "`steps` became `pve_steps`")],
+)
+def test_a_gallery_of_an_older_version_is_refused(folder, tmp_path, key, form, change):
     about = json.loads((folder / "gallery" / "gallery.json").read_text())
-    del about["tiles"]
-    (tmp_path / "gallery.json").write_text(json.dumps(about | {"format": 1}))
-    sentence = "was made before images had tiles: make it anew with `mstar index` in another folder"
+    value = about.pop(key)
+    about |= {"format": form} | ({"steps": value} if key == "pve_steps" else {})
+    (tmp_path / "gallery.json").write_text(json.dumps(about))
+    sentence = (
+        f"was made before {change}: make it anew with `mstar index` in another folder, or delete "
+        "it first"
+    )
     for attempt in (
         lambda: Gallery.open(tmp_path),
         lambda: index_folder(folder / "checkpoint", folder / "photos", tmp_path),
     ):
-        with pytest.raises(ValueError, match=sentence):
+        with pytest.raises(UserError, match=sentence):
             attempt()
 
 

@@ -9,6 +9,7 @@ import torch
 import transformers
 
 from mstar import Trace, files
+from mstar.errors import UserError
 from mstar.hooks.points import HookError
 from mstar.texts import Query
 
@@ -125,7 +126,15 @@ def test_values_with_a_gradient_and_views_are_saved(tmp_path):
     assert loaded.grid is None and loaded.boxes is None
 
 
-@pytest.mark.parametrize("later", ["boxes", "queries"])
+def test_a_trace_that_calls_t_steps_is_refused(trace, tmp_path):
+    about = json.loads((trace.save(tmp_path) / "trace.json").read_text(encoding="utf-8"))
+    about["steps"] = about.pop("pve_steps")
+    (tmp_path / "trace.json").write_text(json.dumps(about), encoding="utf-8")
+    with pytest.raises(UserError, match="is of an older version of this package: record it anew"):
+        Trace.load(tmp_path)
+
+
+@pytest.mark.parametrize("later", ["boxes", "queries", "pve_steps"])
 def test_a_trace_of_an_older_version_is_refused(trace, tmp_path, later):
     about = json.loads((trace.save(tmp_path) / "trace.json").read_text(encoding="utf-8"))
     del about[later]

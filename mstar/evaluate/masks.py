@@ -80,7 +80,7 @@ def evaluate_masks(
         strict: raise where a photograph cannot be read.
 
     Raises:
-        UserError: the benchmark does not outline its text, or pve_steps out of range; see `readable`.
+        UserError: the benchmark does not outline its text, pve_steps out of range; see `readable`.
     """
     pve_steps = bench.config.pve_steps_from(pve_steps)
     OutlinedPhotographs(benchmark)  # or say so before all of them are opened
@@ -114,8 +114,8 @@ def evaluate_masks(
                     values = (mask.mean(), mask_iou(mask, text), mask_iou(lot, text))
                     found.setdefault(of, []).append(values)
     about = dict(
-        benchmark=benchmark.name, images=len(shown), grid=f"{grid[0]} × {grid[1]}", pve_steps=pve_steps,
-        seed=seed, left_out=benchmark.left_out,
+        benchmark=benchmark.name, images=len(shown), grid=f"{grid[0]} × {grid[1]}",
+        pve_steps=pve_steps, seed=seed, left_out=benchmark.left_out,
     )  # fmt: skip
     covers = [("text", estimate(100 * np.array(shares)))]
     rows = [(*of, *_row(np.array(values))) for of, values in found.items()]

@@ -130,7 +130,7 @@ class Trace(Mapping[str, Tensor]):
         with safe_open(folder / _TENSORS, framework="pt") as stored:
             values = {name: stored.get_tensor(name) for name in about["values"]}
         grid = tuple(about["grid"]) if about["grid"] else None
-        if not {"boxes", "queries", "photos"} <= about.keys():
+        if not {"pve_steps", "boxes", "queries", "photos"} <= about.keys():
             raise UserError(
                 f"the trace in {folder} is of an older version of this package: record it anew."
             )

@@ -66,6 +66,9 @@ _CHOICES = {
     "word_scoring": ("word", "multi_word"),
 }
 
+#: Said of a configuration that still calls T `steps`.
+OLDER = "was written before `steps` became `pve_steps`: rename that key in its config.json."
+
 
 class MstarConfig(PreTrainedConfig):
     """Configuration of `MstarModel`.
@@ -151,6 +154,8 @@ class MstarConfig(PreTrainedConfig):
     initializer_range: float = 0.02
 
     def __post_init__(self, **kwargs: Any) -> None:
+        if "steps" in kwargs:  # else it would be kept as an attribute that nothing reads
+            raise UserError(f"the configuration {OLDER}")
         for name, kind in self.sub_configs.items():
             value = getattr(self, name)
             if not isinstance(value, kind):

@@ -114,7 +114,8 @@ def index_folder(
     tiles = config.tiles if tiles is None else check_tiles(tiles)
     if pve_steps < 0 or batch_size < 1:
         raise UserError(
-            f"pve_steps (T) must be 0 or more and batch-size 1 or more; got {pve_steps} and {batch_size}."
+            "pve_steps (T) must be 0 or more and batch-size 1 or more; "
+            f"got {pve_steps} and {batch_size}."
         )
     folder = os.path.relpath(images.resolve(), gallery.resolve())
     about = About(

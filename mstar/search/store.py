@@ -25,7 +25,8 @@ from mstar.model.outputs import VisionEmbeddings
 from mstar.tiles import check_tiles, tile_count
 
 ABOUT = "gallery.json"
-_FORMAT = 2  # 1 had no tiles
+_FORMAT = 3
+_OLDER = {1: "images had tiles", 2: "`steps` became `pve_steps`"}
 _SHARD = re.compile(r"[0-9]{5,}\.safetensors")
 #: What `files.replacing` leaves of a run that was killed.
 TEMPORARY = re.compile(r"\.([0-9]{5,}\.safetensors|gallery\.json)\.\w+\.(safetensors|json)")
@@ -101,7 +102,7 @@ class About:
 
 
 class _Older(Exception):
-    """A format that this version does not read."""
+    """A format that this version does not read: what has changed since."""
 
 
 def read_about(gallery: str | Path) -> About:
@@ -118,7 +119,7 @@ def read_about(gallery: str | Path) -> About:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if (found := content.pop("format")) != _FORMAT:
-            raise _Older if found == 1 else ValueError
+            raise _Older(_OLDER[found])
         about = About(**content | {"tiles": check_tiles(content["tiles"])})
         texts = about.checkpoint, about.sha256, about.folder
         if not all(isinstance(text, str) for text in texts) or type(about.pve_steps) is not int:
@@ -126,10 +127,10 @@ def read_about(gallery: str | Path) -> About:
         if about.pve_steps < 0 or not isinstance(about.unreadable, dict):
             raise ValueError
         return about
-    except _Older:
+    except _Older as change:
         raise UserError(
-            f"the gallery {gallery} was made before images had tiles: make it anew with "
-            "`mstar index` in another folder."
+            f"the gallery {gallery} was made before {change}: make it anew with `mstar index` in "
+            "another folder, or delete it first."
         ) from None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise UserError(
