@@ -1,7 +1,8 @@
 """Files and folders of a data set: what has to be there is, and nothing leads out of it.
 
 Data sets come from elsewhere. A name in an annotation, or a link among the images, may point at
-any file of this machine; only what lies in the data set's folder is opened.
+any file of this machine; only what lies in the data set's folder is opened. All of these functions
+raise FileNotFoundError where something is not there, and ValueError where it leads out.
 """
 
 import os
@@ -15,7 +16,7 @@ from mstar.io.images import SUFFIXES, is_image_file
 
 
 def data_set(folder: str | Path, what: str) -> Path:
-    """The folder of a data set, without links; FileNotFoundError if there is none."""
+    """The folder of a data set, without links."""
     folder = Path(folder).resolve()
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}, which should hold {what}.")
@@ -23,11 +24,7 @@ def data_set(folder: str | Path, what: str) -> Path:
 
 
 def inside(folder: Path, name: str) -> Path:
-    """The path of `name`, which may lead through links but not out of the data set's folder.
-
-    Raises:
-        ValueError: it leads out.
-    """
+    """The path of `name`, which may lead through links but not out of the data set's folder."""
     path = Path(os.path.normpath(folder / name))
     # realpath, unlike Path.resolve, has an answer also for links in a circle
     if not all(Path(p).is_relative_to(folder) for p in (path, os.path.realpath(path))):
@@ -36,7 +33,7 @@ def inside(folder: Path, name: str) -> Path:
 
 
 def file(folder: Path, name: str, what: str) -> Path:
-    """The path of a file; FileNotFoundError if it is not there, ValueError if it leads out."""
+    """The path of a file."""
     path = inside(folder, name)
     if not os.path.lexists(path):  # letters with accents may be written in another way
         path = inside(folder, os.path.relpath(as_stored(folder, name), folder))
@@ -46,12 +43,12 @@ def file(folder: Path, name: str, what: str) -> Path:
 
 
 def has_folder(folder: Path, name: str) -> bool:
-    """Whether a folder is there; ValueError if it leads out."""
+    """Whether a folder is there."""
     return inside(folder, name).is_dir()
 
 
 def subfolder(folder: Path, name: str, what: str) -> Path:
-    """The path of a folder; FileNotFoundError if it is not there, ValueError if it leads out."""
+    """The path of a folder."""
     if not has_folder(folder, name):
         raise FileNotFoundError(f"there is no folder {folder / name}, which should hold {what}.")
     return folder / name
@@ -65,9 +62,7 @@ def pictures(
     Args:
         suffixes: None = whatever `mstar index` takes or names.
 
-    Raises:
-        FileNotFoundError: there is no such folder, or no picture in it.
-        ValueError: something leads out of the data set's folder.
+    Without any picture in it a folder counts as not there.
     """
     place = subfolder(folder, name, what)
     names = sorted(
@@ -99,10 +94,6 @@ def pairs(folder: Path, images: str, annotations: str, template: str) -> dict[Pa
     Args:
         images, annotations: subfolders.
         template: the name of an annotation file, with `*` for the picture's without its suffix.
-
-    Raises:
-        FileNotFoundError: a folder, a picture or an annotation file is missing.
-        ValueError: something leads out of the data set's folder.
     """
     found = {}
     place = subfolder(folder, annotations, "the words of each picture")

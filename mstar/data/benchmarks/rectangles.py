@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mstar.data.areas import share
+from mstar.data.areas import corners, share
 from mstar.data.benchmarks.base import Benchmark, assemble
 from mstar.data.benchmarks.places import data_set, file, has_folder
 from mstar.data.benchmarks.texts import (
@@ -116,6 +116,6 @@ def _tags(
                     f"{listing}, image {name!r}: the rectangle of {tag!r} should have x, y, width "
                     f"and height in pixels; got {rectangle.attrib}."
                 )
-            polygon = frame.placed([(x, y), (x + w, y), (x + w, y + h), (x, y + h)])
+            polygon = frame.placed(corners(x, y, x + w, y + h))
             found.append(_Tagged(tag, share(w * h, size), polygon))
     return tags, left_out

@@ -14,18 +14,14 @@ from mstar.tiles import cut, tile_boxes
 
 _SHEAR, _SHIFT, _TURN = 0.15, 5, 15  # level 5 of 10: a factor, pixels, degrees
 _GREY = (128, 128, 128)
-OPERATIONS = (
-    "identity",
-    "autocontrast",
-    "brightness",
-    "sharpness",
-    "equalize",
-    "shear_x",
-    "shear_y",
-    "translate_x",
-    "translate_y",
-    "rotate",
-)
+#: How much farther off a pixel comes from: the coefficients of x, y and 1, for its x and for its y.
+_MOVED = {
+    "shear_x": (0, _SHEAR, 0, 0, 0, 0),
+    "shear_y": (0, 0, 0, _SHEAR, 0, 0),
+    "translate_x": (0, 0, _SHIFT, 0, 0, 0),
+    "translate_y": (0, 0, 0, 0, 0, _SHIFT),
+}
+OPERATIONS = ("identity", "autocontrast", "brightness", "sharpness", "equalize", *_MOVED, "rotate")
 
 
 def random_resized_crop(
@@ -104,24 +100,16 @@ def random_distortions(photo: Image.Image, rng: np.random.Generator) -> Image.Im
 
 
 def _distorted(photo: Image.Image, operation: str, sign: int) -> Image.Image:
+    grey = {"resample": Image.Resampling.BILINEAR, "fillcolor": _GREY}
     match operation:
         case "autocontrast":
             return ImageOps.autocontrast(photo)
         case "equalize":
             return ImageOps.equalize(photo)
         case "rotate":
-            return photo.rotate(sign * _TURN, Image.Resampling.BILINEAR, fillcolor=_GREY)
-        case "shear_x":
-            matrix = (1, sign * _SHEAR, 0, 0, 1, 0)
-        case "shear_y":
-            matrix = (1, 0, 0, sign * _SHEAR, 1, 0)
-        case "translate_x":
-            matrix = (1, 0, sign * _SHIFT, 0, 1, 0)
-        case "translate_y":
-            matrix = (1, 0, 0, 0, 1, sign * _SHIFT)
+            return photo.rotate(sign * _TURN, **grey)
+        case "shear_x" | "shear_y" | "translate_x" | "translate_y":
+            matrix = np.array((1, 0, 0, 0, 1, 0)) + sign * np.array(_MOVED[operation])
+            return photo.transform(photo.size, Image.Transform.AFFINE, matrix.tolist(), **grey)
         case _:  # at level 5 brightness and sharpness have the factor 1: they change nothing
             return photo
-    transform = Image.Transform.AFFINE
-    return photo.transform(
-        photo.size, transform, matrix, Image.Resampling.BILINEAR, fillcolor=_GREY
-    )

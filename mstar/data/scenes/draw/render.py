@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+from mstar.data.areas import corners
 from mstar.data.scenes.draw import fonts
 
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1
@@ -68,16 +69,15 @@ def background(rng: np.random.Generator, height: int, width: int) -> Image.Image
     return image
 
 
-@dataclass(frozen=True)
-class Line:
-    """Words drawn upright on one line: an 8-bit mask with a margin, and each word's ink in it."""
+def draw_line(
+    words: tuple[str, ...], font: str, size: int, blur: float
+) -> tuple[Image.Image, list[Box]]:
+    """Words upright on one line: an 8-bit mask with a margin, and the ink of each word in it.
 
-    mask: Image.Image
-    boxes: tuple[Box, ...]
-
-
-def draw_line(words: tuple[str, ...], font: str, size: int, blur: float) -> Line:
-    """Draw `words` upright at nominal `size` (px), blurred by a Gaussian of `blur` px."""
+    Args:
+        size: nominal, px.
+        blur: of a Gaussian, px.
+    """
     face = fonts.face(font, size)
     pieces, cursor = [], 0.0
     for word in words:
@@ -99,7 +99,7 @@ def draw_line(words: tuple[str, ...], font: str, size: int, blur: float) -> Line
         boxes.append(box)
     if blur:
         mask = mask.filter(ImageFilter.GaussianBlur(blur))
-    return Line(mask, tuple(boxes))
+    return mask, boxes
 
 
 @dataclass(frozen=True)
@@ -157,26 +157,18 @@ def pose_line(words: tuple[str, ...], font: str, size: int, blur: float, pose: P
     Hinting rounds every letter to whole pixels, which makes small words up to a tenth wider than
     they ought to be. Posing takes that back, so that a line is as large as its room.
     """
-    line = draw_line(words, font, size, blur)
-    corners = _corners(words, font, size, pose)
-    matrix = _homography(*line.mask.size, corners)
-    warped = line.mask.transform(
-        _extent(corners),
+    mask, boxes = draw_line(words, font, size, blur)
+    posed = _corners(words, font, size, pose)
+    matrix = _homography(*mask.size, posed)
+    warped = mask.transform(
+        _extent(posed),
         Image.Transform.PERSPECTIVE,
         _inverse(matrix),
         Image.Resampling.BILINEAR,
     )
-    whole = (
-        min(box[0] for box in line.boxes),
-        min(box[1] for box in line.boxes),
-        max(box[2] for box in line.boxes),
-        max(box[3] for box in line.boxes),
-    )
-    return Patch(
-        np.asarray(warped),
-        _project(matrix, whole),
-        np.stack([_project(matrix, box) for box in line.boxes]),
-    )
+    inked = (MARGIN, MARGIN, mask.width - MARGIN, mask.height - MARGIN)
+    outline, *polygons = (_project(matrix, box) for box in (inked, *boxes))
+    return Patch(np.asarray(warped), outline, np.stack(polygons))
 
 
 def _homography(width: float, height: float, corners: list[tuple[float, float]]) -> list[float]:
@@ -209,12 +201,9 @@ def _inverse(matrix: list[float]) -> tuple[float, ...]:
 
 def _project(matrix: list[float], box: Box) -> np.ndarray:
     a, b, c, d, e, f, g, h, i = matrix
-    x0, y0, x1, y1 = box
-    corners = []
-    for x, y in ((x0, y0), (x1, y0), (x1, y1), (x0, y1)):
-        w = g * x + h * y + i
-        corners.append(((a * x + b * y + c) / w, (d * x + e * y + f) / w))
-    return np.array(corners)
+    x, y = corners(*box).T
+    w = g * x + h * y + i
+    return np.stack([(a * x + b * y + c) / w, (d * x + e * y + f) / w], 1)
 
 
 def paint(
