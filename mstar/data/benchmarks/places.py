@@ -6,10 +6,10 @@ raise FileNotFoundError where something is not there, and ValueError where it le
 """
 
 import os
-import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
+from mstar.data.benchmarks.texts import composed
 from mstar.files import as_stored
 from mstar.io.containers import UNOPENED
 from mstar.io.images import SUFFIXES, is_image_file
@@ -54,15 +54,10 @@ def subfolder(folder: Path, name: str, what: str) -> Path:
     return folder / name
 
 
-def pictures(
-    folder: Path, name: str, what: str, suffixes: tuple[str, ...] | None = None
-) -> dict[str, Path]:
-    """The pictures of a subfolder by file name, sorted; other files are passed over.
+def pictures(folder: Path, name: str, what: str) -> dict[str, Path]:
+    """The pictures of a subfolder by file name, sorted: whatever `mstar index` takes or names.
 
-    Args:
-        suffixes: None = whatever `mstar index` takes or names.
-
-    Without any picture in it a folder counts as not there.
+    Other files are passed over; without any picture in it a folder counts as not there.
     """
     place = subfolder(folder, name, what)
     names = sorted(
@@ -70,20 +65,18 @@ def pictures(
         for entry in os.scandir(place)
         if not entry.name.startswith(".")  # ._1.jpg is what macOS packs along with 1.jpg
         and not os.path.isdir(entry.path)
-        and _is_picture(folder, entry.path, suffixes)
+        and _is_picture(folder, entry.path)
     )
     if not names:
-        kinds = ", ".join(suffixes or (".jpg", ".png", "…"))
         raise FileNotFoundError(
-            f"there is no picture ({kinds}) in {place}, which should hold {what}."
+            f"there is no picture (.jpg, .png, …) in {place}, which should hold {what}."
         )
     return {found: file(folder, f"{name}/{found}", f"one of {what}") for found in names}
 
 
-def _is_picture(folder: Path, path: str, suffixes: tuple[str, ...] | None) -> bool:
-    name = path.lower()
-    if suffixes is not None or name.endswith((*SUFFIXES, *UNOPENED)):
-        return suffixes is None or name.endswith(suffixes)
+def _is_picture(folder: Path, path: str) -> bool:
+    if path.lower().endswith((*SUFFIXES, *UNOPENED)):
+        return True
     # by what is in it, but of what leads out of the folder nothing is read
     return Path(os.path.realpath(path)).is_relative_to(folder) and is_image_file(path)
 
@@ -126,4 +119,4 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
     # not splitlines, which also takes some characters within a text for the end of a line
     for number, line in enumerate(content.split("\n"), 1):
         if line.strip():
-            yield number, unicodedata.normalize("NFC", line.strip())
+            yield number, composed(line.strip())

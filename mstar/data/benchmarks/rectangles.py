@@ -8,7 +8,6 @@ Positions are in the pixels of the file, whatever its EXIF data says.
 """
 
 import math
-import unicodedata
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -23,6 +22,7 @@ from mstar.data.benchmarks.places import data_set, file, has_folder
 from mstar.data.benchmarks.texts import (
     Texts,
     can_be_asked,
+    composed,
     largest,
     most_frequent,
     text_filter,
@@ -106,7 +106,7 @@ def _tags(
             continue
         size, found = frame.width * frame.height, tags.setdefault(path, [])
         for rectangle in entry.iter("taggedRectangle"):
-            tag = unicodedata.normalize("NFC", rectangle.findtext("tag") or "")
+            tag = composed(rectangle.findtext("tag") or "")
             try:
                 x, y, w, h = (float(rectangle.get(key)) for key in ("x", "y", "width", "height"))
             except (TypeError, ValueError):

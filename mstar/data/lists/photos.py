@@ -25,38 +25,24 @@ OPERATIONS = ("identity", "autocontrast", "brightness", "sharpness", "equalize",
 
 
 def random_resized_crop(
-    photo: Image.Image,
-    size: int,
-    rng: np.random.Generator,
-    area: tuple[float, float] = (0.8, 1.0),
-    aspect: tuple[float, float] = (3 / 4, 4 / 3),
+    photo: Image.Image, size: int, rng: np.random.Generator, area: tuple[float, float] = (0.8, 1.0)
 ) -> Image.Image:
     """A part of the photograph, resized to `size` × `size` (bicubic).
 
+    Its width / height is from 3/4 to 4/3. Where ten draws do not fit, it is the photograph's own
+    as far as it lies within.
+
     Args:
         area: least and largest share of the photograph that is kept.
-        aspect: least and largest width / height of what is cut out; where ten draws do not fit,
-            the photograph's own, as far as it lies within.
     """
-    return photo.resize(
-        (size, size), Image.Resampling.BICUBIC, box=_random_box(photo, rng, area, aspect)
-    )
+    box = _random_box(photo, rng, area, (3 / 4, 4 / 3))
+    return photo.resize((size, size), Image.Resampling.BICUBIC, box=box)
 
 
-def random_crop(
-    photo: Image.Image,
-    rng: np.random.Generator,
-    area: tuple[float, float],
-    aspect: tuple[float, float],
-) -> Image.Image:
-    """A part of the photograph as it is, with nearly the photograph's own aspect ratio.
-
-    Args:
-        area: as of `random_resized_crop`.
-        aspect: least and largest factor of width / height.
-    """
+def random_crop(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Nine tenths of the photograph or more as it is, with nearly its own width / height."""
     ratio = photo.width / photo.height
-    return photo.crop(_random_box(photo, rng, area, (aspect[0] * ratio, aspect[1] * ratio)))
+    return photo.crop(_random_box(photo, rng, (0.9, 1.0), (0.93 * ratio, 1.08 * ratio)))
 
 
 def tiled(photo: Image.Image, size: int, tiles: Sequence[int]) -> np.ndarray:

@@ -45,9 +45,8 @@ class Query:
     seen: bool  # may all its words occur in training?
     relevant: np.ndarray  # bool [images]
     small: np.ndarray  # bool [images]: relevant, and the smallest of the matching text is small
-    hard_negatives: (
-        np.ndarray | None
-    )  # int [n]: images that are nearly right; None for other styles
+    #: int [n]: images that are nearly right; None for words and combined texts
+    hard_negatives: np.ndarray | None
 
     @property
     def asked(self) -> Asked:

@@ -139,14 +139,12 @@ def ink(name: str, words: tuple[str, ...], gap: float) -> tuple[float, float]:
     kerning may change it by a pixel.
     """
     measures = _measures(name)
-    pen, lefts, tops, rights, bottoms = 0.0, [], [], [], []
+    pen, boxes = 0.0, []
     for word in words:
         for letter in word:
             left, top, right, bottom = measures.ink[letter]
-            lefts.append(pen + left)
-            rights.append(pen + right)
-            tops.append(top)
-            bottoms.append(bottom)
+            boxes.append((pen + left, top, pen + right, bottom))
             pen += measures.advance[letter]
         pen += gap
+    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
     return max(rights) - min(lefts), max(bottoms) - min(tops)

@@ -121,30 +121,26 @@ class Patch:
     polygons: np.ndarray  # float [words, 4, 2]: each word's ink, the same way
 
 
-def _posed(width: float, height: float, pose: Pose) -> list[tuple[float, float]]:
-    """Where the corners of a rectangle come to lie, moved so that both least coordinates are 0.
+def room(words: tuple[str, ...], font: str, size: int, pose: Pose) -> tuple[int, int]:
+    """Width and height in px of the patch that `pose_line` will make, told without drawing it."""
+    return _extent(_posed(words, font, size, pose))
+
+
+def _posed(words: tuple[str, ...], font: str, size: int, pose: Pose) -> list[tuple[float, float]]:
+    """Where the corners of a line come to lie, moved so that both least coordinates are 0.
 
     The keystones squeeze one end of the line (x) or its upper edge (y) around the middle axes, so
     the middle of the line keeps exactly the angle of the pose.
     """
+    width, height = (side * size + 2 * MARGIN for side in fonts.ink(font, words, WORD_GAP))
     cos, sin = math.cos(math.radians(pose.angle)), math.sin(math.radians(pose.angle))
-    corners = []
+    moved = []
     for u, v in ((-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)):
         x = u * width * (1 + 2 * pose.keystone_y * v) - pose.shear * v * height
         y = v * height * (1 + 2 * pose.keystone_x * u)
-        corners.append((x * cos - y * sin, x * sin + y * cos))
-    left, top = min(x for x, _ in corners), min(y for _, y in corners)
-    return [(x - left, y - top) for x, y in corners]
-
-
-def room(words: tuple[str, ...], font: str, size: int, pose: Pose) -> tuple[int, int]:
-    """Width and height in px of the patch that `pose_line` will make, told without drawing it."""
-    return _extent(_corners(words, font, size, pose))
-
-
-def _corners(words: tuple[str, ...], font: str, size: int, pose: Pose) -> list[tuple[float, float]]:
-    width, height = fonts.ink(font, words, WORD_GAP)
-    return _posed(width * size + 2 * MARGIN, height * size + 2 * MARGIN, pose)
+        moved.append((x * cos - y * sin, x * sin + y * cos))
+    left, top = min(x for x, _ in moved), min(y for _, y in moved)
+    return [(x - left, y - top) for x, y in moved]
 
 
 def _extent(corners: list[tuple[float, float]]) -> tuple[int, int]:
@@ -158,7 +154,7 @@ def pose_line(words: tuple[str, ...], font: str, size: int, blur: float, pose: P
     they ought to be. Posing takes that back, so that a line is as large as its room.
     """
     mask, boxes = draw_line(words, font, size, blur)
-    posed = _corners(words, font, size, pose)
+    posed = _posed(words, font, size, pose)
     matrix = _homography(*mask.size, posed)
     warped = mask.transform(
         _extent(posed),

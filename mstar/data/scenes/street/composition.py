@@ -123,8 +123,7 @@ class _Scene:
         return font, writing.cased(self.rng, board.lines, self.difficulty.cases)
 
     def _kind(self, board: Board) -> str:
-        kinds, shares = list(plates.KINDS), list(plates.KINDS.values())
-        return kinds[int(self.rng.choice(len(kinds), p=shares))]
+        return str(self.rng.choice(list(plates.KINDS), p=list(plates.KINDS.values())))
 
     def _size(self, board: Board) -> float:
         """Nominal size in px: by the view, and small ones more often than large ones."""

@@ -119,19 +119,15 @@ def _near(rng, height, width):
     near = (*WALLS, paper, fabric, asphalt)
     picture = near[int(rng.integers(len(near)))](rng, height, width)
     if rng.random() < 0.4:  # seen from the side
-        picture = _laid(picture.copy(), picture, _leaning(rng, height, width))
+        near, far = float(rng.uniform(1.3, 2.2)), float(rng.uniform(1.05, 1.2))
+        left, right = (near, far) if rng.random() < 0.5 else (far, near)
+        middle = height / 2
+        quad = [
+            (-0.1 * width, middle * (1 - left)), (1.1 * width, middle * (1 - right)),
+            (1.1 * width, middle * (1 + right)), (-0.1 * width, middle * (1 + left)),
+        ]  # fmt: skip
+        picture = _laid(picture.copy(), picture, quad)
     return picture
-
-
-def _leaning(rng, height, width):
-    """Corners of a plane that is seen from the side and fills the picture."""
-    near, far = float(rng.uniform(1.3, 2.2)), float(rng.uniform(1.05, 1.2))
-    left, right = (near, far) if rng.random() < 0.5 else (far, near)
-    middle = height / 2
-    return [
-        (-0.1 * width, middle * (1 - left)), (1.1 * width, middle * (1 - right)),
-        (1.1 * width, middle * (1 + right)), (-0.1 * width, middle * (1 + left)),
-    ]  # fmt: skip
 
 
 def _laid(picture, texture, quad):
