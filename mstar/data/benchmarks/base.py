@@ -6,7 +6,6 @@ Shapes: Q queries, B images.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,12 +28,6 @@ class Photographs(Sequence[Image.Image]):
 
     def __len__(self) -> int:
         return len(self.paths)
-
-    @overload
-    def __getitem__(self, index: int) -> Image.Image: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> "Photographs": ...
 
     def __getitem__(self, index: int | slice) -> "Image.Image | Photographs":
         if isinstance(index, slice):

@@ -79,7 +79,7 @@ class _Photographs:
 
     def item(self, index: int, rng: np.random.Generator) -> dict:
         entry, complete = self.found[index]
-        photo = changed(random_crop(open_image(entry.image), rng, (0.9, 1.0), (0.93, 1.08)), rng)
+        photo = changed(random_crop(open_image(entry.image), rng), rng)
         return _item(tiled(photo, self.size, self.tiles), entry, complete)
 
 
