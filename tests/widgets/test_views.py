@@ -311,7 +311,7 @@ def test_runs_of_different_grids_are_not_compared(recorded):
 
 def test_runs_of_other_queries_are_not_compared(recorded):
     other = replace(recorded.trace, queries=recorded.queries[::-1])
-    with pytest.raises(ValueError, match="text by text; got .*'exit'"):
+    with pytest.raises(ValueError, match=r"text by text; got .*'exit'"):
         Compare((recorded.trace, other), ("a", "b"))
 
 
