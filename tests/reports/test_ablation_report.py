@@ -50,7 +50,10 @@ def test_it_says_what_was_found_and_how_to_make_it_again(made):
     assert metrics["provenance"]["checkpoint sha256"] in footer and "torch 2." in footer
     assert "watershed − empty" in metrics["headline"]
     assert "https://" not in html.replace("http://www.w3.org", "")
-    rows = json.loads((made / "findings.json").read_text())
+    found = json.loads((made / "findings.json").read_text(encoding="utf-8"))
+    assert found["about"]["seeds"] == [1] and found["about"]["images"] == 24
+    rows = found["sections"]["differences"]
+    assert all(set(row["difference"]) == {"value", "low", "high", "count"} for row in rows)
     assert {row["arm"] for row in rows} >= {"paper-T1-random", "paper-T3-watershed"}
     assert all(len(row["by_seed"]) == 1 for row in rows)
 
