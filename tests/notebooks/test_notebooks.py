@@ -84,7 +84,7 @@ class Kernel(AsyncKernelManager):
 FIRST = """
 %reset -f
 import gc
-from mstar.training import trainer
+from mstar.training.loop import trainer
 trainer._REHEARSED = 2
 gc.collect()
 gc.freeze()
