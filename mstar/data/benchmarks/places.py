@@ -105,12 +105,9 @@ def pairs(folder: Path, images: str, annotations: str, template: str) -> dict[Pa
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
-    """(number, text) of the lines with something on them.
+    """(number, text) of the lines with something on them; ValueError if it is not UTF-8.
 
     Some publishers put a byte order mark in front, or end lines as Windows does.
-
-    Raises:
-        ValueError: it is not UTF-8.
     """
     try:
         content = path.read_text(encoding="utf-8-sig")

@@ -134,11 +134,7 @@ def _entries(text: str, file: Path) -> Iterator[tuple[int, int, Any]]:
 
 
 def _checked(entry: Any, root: Path) -> Annotation:
-    """An entry as it should be.
-
-    Raises:
-        ValueError: with what was expected and what came.
-    """
+    """An entry as it should be; ValueError with what was expected and what came."""
     if not isinstance(entry, dict):
         raise ValueError(f"expected an object with image, text and type; got {_short(entry)}.")
     missing = [key for key in ("image", "text", "type") if key not in entry]
