@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mstar.errors import UserError
+
 try:
     import fcntl
 except ImportError:  # Windows: what a killed run leaves beside a folder stays there
@@ -41,11 +43,11 @@ def new_folder(path: str | Path) -> Iterator[Path]:
     """A temporary folder beside `path`, moved to it if the block ends without an error.
 
     Raises:
-        ValueError: something that is not an empty folder is already there.
+        UserError: something that is not an empty folder is already there.
     """
     path = Path(path)
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise ValueError(f"{path} is there already: give a new or an empty folder.")
+        raise UserError(f"{path} is there already: give a new or an empty folder.")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
+from mstar.errors import UserError
+
 STYLES = ("word", "phrase", "combined", "semantic")
 
 #: How a query of each style is put to ψ. The paper does not print its instructions: these are
@@ -57,7 +59,7 @@ def parse_query(entry: str) -> Query:
     `semantic:'dream big' on a shirt` for a text on a thing, in whatever quotation marks.
 
     Raises:
-        ValueError: an unknown style, or no words.
+        UserError: an unknown style, or no words.
     """
     named = re.match(r"\s*([A-Za-z]+)\s*:(.*)", entry, re.DOTALL)
     style, text = (named[1].lower(), named[2]) if named else (None, entry)
@@ -65,7 +67,7 @@ def parse_query(entry: str) -> Query:
     if style is None:
         style = guess_style(text)[0]
     if style not in STYLES:
-        raise ValueError(
+        raise UserError(
             f"unknown style {style!r}: expected one of {', '.join(STYLES)}; before a text that has "
             f"a colon itself write its style, as in word:{entry.strip()}."
         )
@@ -74,7 +76,7 @@ def parse_query(entry: str) -> Query:
     if style == "semantic" and (parts := quoted(text)):
         text = f"'{parts.text}' {parts.rest}".rstrip()
     if not clean_caption(text):
-        raise ValueError(f"the query {entry!r} has no words.")
+        raise UserError(f"the query {entry!r} has no words.")
     return Query(text, style)
 
 
@@ -86,12 +88,12 @@ def as_queries(texts: Texts) -> list[Query]:
     """One str or `Query` is one text, anything else several; a str is read by `parse_query`.
 
     Raises:
-        ValueError: no text at all, or see `parse_query`.
+        UserError: no text at all, or see `parse_query`.
     """
     alone = isinstance(texts, (str, Query))
     queries = [as_query(text) for text in ([texts] if alone else texts)]
     if not queries:
-        raise ValueError("give at least one text.")
+        raise UserError("give at least one text.")
     return queries
 
 
@@ -100,7 +102,7 @@ def as_query(query: str | Query, style: str = "auto") -> Query:
     if isinstance(query, Query):
         return query
     if style not in ("auto", *STYLES):
-        raise ValueError(f"unknown style {style!r}: expected auto or one of {', '.join(STYLES)}.")
+        raise UserError(f"unknown style {style!r}: expected auto or one of {', '.join(STYLES)}.")
     return parse_query(query if style == "auto" else f"{style}:{query}")
 
 

@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mstar.errors import UserError
+
 #: Share of its side by which a part at least overlaps the next: a word of that width at most that
 #: stands on a border stands whole in one of them.
 OVERLAP = 1 / 3
@@ -28,17 +30,17 @@ def check_tiles(tiles: Sequence[int]) -> tuple[int, ...]:
     """The levels as a tuple.
 
     Raises:
-        ValueError: they do not begin with the whole, do not rise, or ask for too many parts.
+        UserError: they do not begin with the whole, do not rise, or ask for too many parts.
     """
     levels = tuple(tiles) if isinstance(tiles, (list, tuple)) else ()
     whole = all(type(level) is int for level in levels)
     if not whole or levels[:1] != (1,) or sorted(set(levels)) != list(levels):
-        raise ValueError(
+        raise UserError(
             "tiles are parts along a side, level by level, rising from the whole: (1,), (1, 2) or "
             f"(1, 2, 3); got {tiles!r}."
         )
     if levels[-1] > MOST:
-        raise ValueError(f"tiles cut a side into {MOST} parts at most; got {levels[-1]}.")
+        raise UserError(f"tiles cut a side into {MOST} parts at most; got {levels[-1]}.")
     return levels
 
 

@@ -78,7 +78,7 @@ def load(
         device: None = a GPU where there is one.
 
     Raises:
-        ValueError: no checkpoint there, or one that is broken; one sentence says which.
+        UserError: no checkpoint there, or one that is broken; one sentence says which.
     """
     folder = embedded.checkpoint() if checkpoint is None else Path(checkpoint)
     return Workbench(load_checkpoint(folder, device or default_device()), folder)

@@ -23,7 +23,6 @@ from mstar.io.bench import Bench
 from mstar.io.checkpoints import default_device, load_checkpoint
 from mstar.io.embedded import Sample
 from mstar.io.images import open_image
-from mstar.model.modeling import MstarModel
 from mstar.search.ranking import Rank, rank
 from mstar.texts import Query
 from mstar.widgets import figures
@@ -77,7 +76,6 @@ class Study:
         What does not fit into its share of the page is left out, and a sentence says so.
         """
         subject, left = self.subject, _BUDGET // images - _HEADS
-        texts, styles = (list(part) for part in zip(*subject.queries, strict=True))
         asked = "Asked: " + " · ".join(f"{text} ({style})" for text, style in subject.queries)
         looks = figures.looks(self.trace)
         words = figures.words(self.trace)
@@ -85,7 +83,7 @@ class Study:
         left -= sum(len(picture.markup) for picture in (looks, words, ranks))
         details = []
         for view in (figures.assignment, figures.multi_word):
-            picture = view(self.trace, subject.photo, texts, styles)
+            picture = view(self.trace)
             if not picture.images:
                 continue  # none of these queries is its business
             if len(picture.markup) > left:
@@ -132,11 +130,7 @@ def load(settings: ImageReport) -> Bench:
     return bench
 
 
-def study(
-    settings: ImageReport,
-    bench: Bench,
-    chosen: Sequence[Subject],
-) -> list[Study]:
+def study(settings: ImageReport, bench: Bench, chosen: Sequence[Subject]) -> list[Study]:
     """Run the model on every image, and on the sample gallery for the ranks."""
     samples = embedded.gallery()
     photos = [open_image(sample.path) for sample in samples]
@@ -193,7 +187,7 @@ def notes(settings: ImageReport) -> list[Picture]:
     ]
 
 
-def save(settings: ImageReport, model: MstarModel, studies: Sequence[Study]) -> dict[str, Any]:
+def save(settings: ImageReport, bench: Bench, studies: Sequence[Study]) -> dict[str, Any]:
     """Write `metrics.json` and, for each image, `trace/<n>/` into the report's folder.
 
     Returns:
@@ -202,14 +196,14 @@ def save(settings: ImageReport, model: MstarModel, studies: Sequence[Study]) -> 
     with files.replacing_folder(Path(settings.out) / "trace") as traces:
         for number, one in enumerate(studies):
             one.trace.save(traces / str(number))
-    grid, patch = studies[0].trace.grid, model.config.vision_config.patch_size
+    grid, patch = studies[0].trace.grid, bench.config.vision_config.patch_size
     tiles = explain.tile_count(studies[0].trace)
     facts = {
-        "semantics": model.config.semantics,
+        "semantics": bench.config.semantics,
         "T": studies[0].trace.steps,
         "image size": f"{grid[0] * patch} × {grid[1] * patch} pixels, {grid[0]} × {grid[1]} tokens",
         "sample gallery": f"{len(embedded.gallery())} rendered images, see mstar.io.embedded",
-        "device": str(model.device),
+        "device": str(bench.device),
         **({"tiles": f"{tiles}, each of that size"} if tiles > 1 else {}),
         **{f"sha256 of {n}: {s.subject.name}": s.subject.sha256 for n, s in enumerate(studies)},
     }

@@ -1,20 +1,19 @@
-"""The parameters of a report as its notebook declares them: one line a parameter.
+"""The parameters of a report, as its dataclass declares them: one line a parameter.
 
-The command line reads this at every start, so it needs the standard library alone.
+The command line reads this at every start, so it needs the standard library alone. The notebook's
+cell tagged `parameters`, which papermill wants, is `cell` of the dataclass; a test compares them.
 """
 
-import ast
 import difflib
-import io
 import json
-import tokenize
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_origin
+from typing import Any, get_args, get_origin, get_type_hints
 
-_SCALARS = {kind.__name__: kind for kind in (str, int, float, bool)}
+from mstar.errors import UserError
+
 _TRUTHS = {"true": True, "false": False}
 
 
@@ -23,10 +22,10 @@ class Option:
     """One parameter.
 
     Attributes:
-        name: as in the notebook; `parent_steps` is `--parent-steps` on a command line.
+        name: of the field; `parent_steps` is `--parent-steps` on a command line.
         kind: str, int, float or bool, a list of one of them, or one of them or None.
-        default: what the notebook says.
-        help: the comment behind it.
+        default: what holds where nothing is given.
+        help: what it means, for the command line and the notebook.
     """
 
     name: str
@@ -47,12 +46,12 @@ class Option:
         """One value as typed.
 
         Raises:
-            ValueError: it is none of this kind; the sentence says what is expected.
+            UserError: it is none of this kind; the sentence says what is expected.
         """
         try:
             return _TRUTHS[text.lower()] if self.scalar is bool else self.scalar(text)
         except (ValueError, KeyError):
-            raise ValueError(f"{self.name} must be {said(self.scalar)}; got {text!r}.") from None
+            raise UserError(f"{self.name} must be {said(self.scalar)}; got {text!r}.") from None
 
     def about(self) -> str:
         """The help with type and default, in words."""
@@ -63,33 +62,39 @@ class Option:
         return f"{self.help} [{kind}; default: {lower}]"
 
 
+def asked(help: str, default: Any) -> Any:
+    """A field of a report's dataclass: what it means, and its default."""
+    about = {"help": help}
+    if isinstance(default, list):  # each report its own
+        return field(default_factory=lambda: list(default), metadata=about)
+    return field(default=default, metadata=about)
+
+
+def options(parameters: type) -> list[Option]:
+    """What a report's dataclass declares, in its order."""
+    kinds, defaults = get_type_hints(parameters), vars(parameters())
+    return [
+        Option(one.name, kinds[one.name], defaults[one.name], one.metadata["help"])
+        for one in fields(parameters)
+    ]
+
+
+def cell(parameters: type) -> str:
+    """The source of the notebook's cell tagged `parameters`."""
+    lines = []
+    for one in options(parameters):
+        # papermill reads no `|` in an annotation
+        kind = f"list[{one.scalar.__name__}]" if one.is_list else one.scalar.__name__
+        texts = isinstance(one.default, str | list)
+        default = json.dumps(one.default, ensure_ascii=False) if texts else one.default
+        lines.append(f"{one.name}: {kind} = {default}  # {one.help}")
+    return "\n".join(lines)
+
+
 def title(notebook: Path) -> str:
     """The first line of a notebook, which is its title."""
-    return _source(_cells(notebook)[0]).splitlines()[0].lstrip("# ")
-
-
-def options(notebook: Path) -> list[Option]:
-    """What the cell tagged `parameters` declares.
-
-    Raises:
-        ValueError: there is no such cell, or a line of it is no `name: type = default`.
-    """
-    tagged = [c for c in _cells(notebook) if "parameters" in c["metadata"].get("tags", [])]
-    if not tagged:
-        raise ValueError(f"{notebook} has no cell tagged `parameters`.")
-    source = _source(tagged[0])
-    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    comments = {t.start[0]: t.string.lstrip("# ") for t in tokens if t.type == tokenize.COMMENT}
-    found = []
-    for line in ast.parse(source).body:
-        match line:
-            case ast.AnnAssign(target=ast.Name(name), annotation=kind, value=ast.expr() as value):
-                default = ast.literal_eval(value)
-                comment = comments.get(line.end_lineno, "")
-                found.append(Option(name, _kind(kind, default), default, comment))
-            case _:
-                raise ValueError(f"{notebook}: {ast.unparse(line)!r} is no `name: type = default`.")
-    return found
+    first = json.loads(notebook.read_text(encoding="utf-8"))["cells"][0]
+    return "".join(first["source"]).splitlines()[0].lstrip("# ")
 
 
 def fits(value: object, kind: Any) -> bool:
@@ -120,25 +125,7 @@ def said(kind: Any) -> str:
     return names[kind]
 
 
-def unknown(name: str, known: Collection[str]) -> ValueError:
+def unknown(name: str, known: Collection[str]) -> UserError:
     """What to raise for a name that no parameter has; near matches are listed."""
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or known
-    return ValueError(f"unknown report parameter {name!r}; there is {', '.join(near)}.")
-
-
-def _kind(annotation: ast.expr, default: object) -> Any:
-    """papermill reads no `|` in an annotation: a default of None says that None may be given."""
-    match annotation:
-        case ast.Name(name) if name in _SCALARS:
-            return _SCALARS[name] | None if default is None else _SCALARS[name]
-        case ast.Subscript(value=ast.Name("list"), slice=ast.Name(name)) if name in _SCALARS:
-            return list[_SCALARS[name]]
-    raise ValueError(f"a parameter cannot be of type {ast.unparse(annotation)!r}.")
-
-
-def _cells(notebook: Path) -> list[dict[str, Any]]:
-    return json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-
-
-def _source(cell: dict[str, Any]) -> str:
-    return "".join(cell["source"])
+    return UserError(f"unknown report parameter {name!r}; there is {', '.join(near)}.")

@@ -1,24 +1,26 @@
-"""The parameters of the reports, checked before anything runs."""
+"""The parameters of the reports, declared once and checked before anything runs.
+
+Whatever brings torch along is imported by what runs: the command line's help does without.
+"""
 
 import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from mstar.experiments.ablation import ARMS, Experiment, Settings
-from mstar.hooks.points import select
-from mstar.hooks.record import reached_points
+from mstar.errors import UserError
 from mstar.io import embedded
-from mstar.io.checkpoints import load_config
-from mstar.io.images import open_image
-from mstar.io.processing import MstarProcessor
-from mstar.model.configuration import MstarConfig
 from mstar.texts import Query, parse_queries
 from mstar.tiles import check_tiles
 
-from .options import fits, said, unknown
+from .options import asked, fits, options, said, unknown
+
+if TYPE_CHECKING:
+    from mstar.experiments.ablation import Experiment
+    from mstar.io.processing import MstarProcessor
+    from mstar.model.configuration import MstarConfig
 
 #: More would not stay under 10 MB of HTML at the size of the released model.
 MAX_IMAGES, MAX_QUERIES, MAX_STEPS, MAX_LEVEL = 8, 24, 15, 4
@@ -27,7 +29,9 @@ MAX_SIZE = 2048
 
 
 class Parameters(ABC):
-    """What a report's notebook is run with; a subclass is a frozen dataclass with defaults.
+    """What a report's notebook is run with; a subclass is a frozen dataclass of `asked` fields.
+
+    The command line's options and the notebook's cell are made of them.
 
     Attributes:
         report: the report's name in `table.REPORTS`.
@@ -50,26 +54,30 @@ class Parameters(ABC):
         """From names and values, as a notebook or a command line has them.
 
         Raises:
-            ValueError: an unknown name (near matches are listed), a wrong type, or a value that
+            UserError: an unknown name (near matches are listed), a wrong type, or a value that
                 cannot work, each in one sentence.
             FileNotFoundError: an image or the embedded checkpoint is not there.
         """
-        kinds = get_type_hints(cls)
-        known = {one.name: kinds[one.name] for one in fields(cls)}
+        known = {one.name: one.kind for one in options(cls)}
         for name, value in values.items():
             if name not in known:
                 raise unknown(name, known)
             if not fits(value, known[name]):
-                raise ValueError(
+                raise UserError(
                     f"the report parameter {name} must be {said(known[name])}; got {value!r}."
                 )
         settings = cls(**values)
         out = Path(settings.out)
         there = next(path for path in (out, *out.parents, Path()) if path.exists())
         if not there.is_dir():
-            raise ValueError(f"{there} is a file: --out names a folder.")
+            raise UserError(f"{there} is a file: --out names a folder.")
         settings._check()
         return settings
+
+    @classmethod
+    def of_notebook(cls, values: Mapping[str, Any]) -> Self:
+        """`checked`, from all that a notebook's cells have defined: `globals()`."""
+        return cls.checked({one.name: values[one.name] for one in options(cls)})
 
     def command(self) -> str:
         """The command that makes this report, but for its folder."""
@@ -95,78 +103,67 @@ class Parameters(ABC):
 
 @dataclass(frozen=True)
 class AblationReport(Parameters):
-    """What `reports/ablation.ipynb` is run with; see `mstar.experiments.ablation`.
-
-    Attributes:
-        seeds: one parent and one run of each arm a seed.
-        queries, images, parent_steps, steps, gallery: see `ablation.Settings`.
-        mosaics: whether the released semantics are among the arms, on a finer grid and four times
-            as dear.
-        checkpoint: where φ and the rest come from; "" = the embedded one.
-        runs: the folder of features, parents and the table, which goes on where it stopped.
-        out: the folder of the report.
-    """
+    """What `reports/ablation.ipynb` is run with; see `mstar.experiments.ablation`."""
 
     report = "ablation"
     folders = ("out", "runs")
 
-    seeds: list[int] = field(default_factory=lambda: [1, 2, 3])
-    queries: int = 3
-    images: int = 3000
-    parent_steps: int = 1000
-    steps: int = 300
-    gallery: int = 400
-    mosaics: bool = True
-    checkpoint: str = ""
-    runs: str = "runs/ablation"
-    out: str = "out/ablation"
+    seeds: list[int] = asked("one parent a seed, and one run of each arm", [1, 2, 3])
+    queries: int = asked("Q: fewer than many images have words", 3)
+    images: int = asked("of which features are kept to train on", 3000)
+    parent_steps: int = asked("of the parents, with one look", 1000)
+    steps: int = asked("of each arm", 300)
+    gallery: int = asked("images of each gallery", 400)
+    mosaics: bool = asked(
+        "the released semantics too, on a finer grid that takes most of the time", True
+    )
+    checkpoint: str = asked("a folder, where φ and the rest come from; none: the embedded one", "")
+    runs: str = asked("features, parents and the table; goes on where it stopped", "runs/ablation")
+    out: str = asked("the folder of the report", "out/ablation")
 
     @property
     def checkpoints(self) -> dict[str, Path]:
         return {"checkpoint": checkpoint_folder(self.checkpoint)}
 
-    def experiment(self) -> Experiment:
+    def experiment(self) -> "Experiment":
         """The experiment with these settings."""
+        from mstar.experiments.ablation import ARMS, Experiment, Settings
+
         arms = ARMS if self.mosaics else tuple(arm for arm in ARMS if arm.side == 1)
         sizes = Settings(self.queries, self.images, self.parent_steps, self.steps, self.gallery)
         return Experiment(self.runs, sizes, self.checkpoint or None, tuple(self.seeds), arms)
 
     def _check(self) -> None:
         if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
-            raise ValueError(f"seeds are different whole numbers from 0 on; got {self.seeds}.")
+            raise UserError(f"seeds are different whole numbers from 0 on; got {self.seeds}.")
         if Path(self.runs).exists() and not Path(self.runs).is_dir():
-            raise ValueError(f"{self.runs} is a file: --runs names a folder.")
+            raise UserError(f"{self.runs} is a file: --runs names a folder.")
         self.experiment()  # has sentences of its own
 
 
 @dataclass(frozen=True)
 class ImageReport(Parameters):
-    """What `reports/image.ipynb` is run with. An empty value means the default.
-
-    Attributes:
-        images: paths of photographs; none = the embedded samples.
-        words: queries as typed, see `mstar.texts`, commas between them; none = the samples' own
-            labels.
-        checkpoint: a checkpoint folder; "" = the embedded one.
-        steps: T; None = the checkpoint's.
-        tiles: levels, see `mstar.tiles`; none = the checkpoint's.
-        size: side in pixels to which images are resized; None = the checkpoint's.
-        record: further hook points to keep in the saved traces.
-        seed: of torch, before each run.
-        out: the folder of the report.
-    """
+    """What `reports/image.ipynb` is run with. An empty value means the default."""
 
     report = "image"
 
-    images: list[str] = field(default_factory=list)
-    words: list[str] = field(default_factory=list)
-    checkpoint: str = ""
-    steps: int | None = None
-    tiles: list[int] = field(default_factory=list)
-    size: int | None = None
-    record: list[str] = field(default_factory=list)
-    seed: int = 0
-    out: str = "out/report"
+    images: list[str] = asked("paths of photographs; none: the embedded samples", [])
+    words: list[str] = asked(
+        "texts, commas between them: exit,phrase:way out; none: the samples' labels", []
+    )
+    checkpoint: str = asked("a checkpoint folder; none: the embedded one", "")
+    steps: int | None = asked("T, the looks after the first; none: the checkpoint's", None)
+    tiles: list[int] = asked(
+        "levels of parts along a side: 1, 1 2 or 1 2 3; none: the checkpoint's", []
+    )
+    size: int | None = asked(
+        "pixels to which images are resized, whole patches; none: the checkpoint's", None
+    )
+    record: list[str] = asked(
+        "further hook points, names or globs, to keep in the saved traces", []
+    )
+    seed: int = asked("of torch, before each run", 0)
+    out: str = asked("the folder of the report", "out/report")
 
     @property
     def folder(self) -> Path:
@@ -186,29 +183,35 @@ class ImageReport(Parameters):
         """The words as (text, style), each once."""
         return parse_queries(text for entry in self.words for text in entry.split(","))
 
-    def config(self) -> MstarConfig:
+    def config(self) -> "MstarConfig":
+        from mstar.io.checkpoints import load_config
+
         return load_config(self.folder)
 
     def _check(self) -> None:
+        from mstar.hooks.points import select
+        from mstar.hooks.record import reached_points
+        from mstar.io.images import open_image
+
         queries = self.queries()
         if self.images and not queries:
-            raise ValueError("no words: say what to look for, as in --words exit,platform.")
+            raise UserError("no words: say what to look for, as in --words exit,platform.")
         if self.words and not queries:
-            raise ValueError("no words: every entry of --words is empty.")
+            raise UserError("no words: every entry of --words is empty.")
         for name, count, most in (
             ("images", len(self.images), MAX_IMAGES),
             ("words", len(queries), MAX_QUERIES),
         ):
             if count > most:
-                raise ValueError(f"a report takes at most {most} {name}; got {count}.")
+                raise UserError(f"a report takes at most {most} {name}; got {count}.")
         check_steps(self.steps)
         check_levels(self.tiles)
         config = self.config()
         patch = config.vision_config.patch_size
         if self.size is not None and (self.size <= 0 or self.size % patch):
-            raise ValueError(f"image size {self.size} is not a multiple of the patch size {patch}.")
+            raise UserError(f"image size {self.size} is not a multiple of the patch size {patch}.")
         if self.size is not None and self.size > MAX_SIZE:
-            raise ValueError(f"a report takes images of up to {MAX_SIZE} pixels; got {self.size}.")
+            raise UserError(f"a report takes images of up to {MAX_SIZE} pixels; got {self.size}.")
         if self.record:
             steps = config.steps if self.steps is None else self.steps
             select(self.record, reached_points(config, steps))
@@ -217,18 +220,18 @@ class ImageReport(Parameters):
 
 
 def check_steps(steps: int | None) -> None:
-    """T within what a report can show; raises ValueError."""
+    """T within what a report can show; raises UserError."""
     if steps is not None and not 0 <= steps <= MAX_STEPS:
-        raise ValueError(f"steps (T) must be from 0 to {MAX_STEPS}; got {steps}.")
+        raise UserError(f"steps (T) must be from 0 to {MAX_STEPS}; got {steps}.")
 
 
 def check_levels(tiles: Sequence[int]) -> None:
-    """Levels of tiles, or none, and no more than a report can show; raises ValueError."""
+    """Levels of tiles, or none, and no more than a report can show; raises UserError."""
     if tiles and check_tiles(tiles)[-1] > MAX_LEVEL:
-        raise ValueError(f"a report shows at most {MAX_LEVEL} tiles along a side; got {tiles[-1]}.")
+        raise UserError(f"a report shows at most {MAX_LEVEL} tiles along a side; got {tiles[-1]}.")
 
 
-def tiled(processor: MstarProcessor, tiles: Sequence[int]) -> None:
+def tiled(processor: "MstarProcessor", tiles: Sequence[int]) -> None:
     """Let a processor cut images into these levels; none = as its checkpoint says."""
     if tiles:
         processor.tiles = check_tiles(tiles)

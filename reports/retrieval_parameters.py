@@ -1,57 +1,59 @@
 """The parameters of the reports on retrieval, `retrieval` and `compare`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mstar.data.benchmarks import RENDERED, Benchmark, load
-from mstar.data.scenes.galleries import FEWEST
-from mstar.evaluate.benchmark import PEERS
-from mstar.evaluate.spotters import check_kept, make_spotters
-from mstar.io.checkpoints import load_config
+from mstar.errors import UserError
 
+from .options import asked
 from .parameters import Parameters, check_levels, check_steps, checkpoint_folder, is_embedded
+
+if TYPE_CHECKING:
+    from mstar.data.benchmarks import Benchmark
 
 MAX_SHOWN = 20
 
 
 @dataclass(frozen=True)
 class _OnBenchmark(Parameters):
-    """What both have in common.
+    """What both have in common."""
 
-    Attributes:
-        benchmark: see `mstar.data.benchmarks.load`.
-        folder: of its data set; "" for a rendered one.
-        images: of a rendered one.
-        shown: queries of each style that are shown with their images, at either end.
-        seed: of what is rendered and of random rankings.
-    """
+    benchmark: str = asked(
+        "sandbox-easy, -hard, -crowd; svt, icdar2015, mqtr-word, ...", "sandbox-easy"
+    )
+    folder: str = asked("where the data set lies; none: the benchmark is rendered", "")
+    images: int = asked("of a rendered benchmark", 400)
+    shown: int = asked("queries of each style that are shown with their images, at either end", 3)
+    seed: int = asked("of what is rendered, and of random rankings", 0)
 
-    benchmark: str = "sandbox-easy"
-    folder: str = ""
-    images: int = 400
-    shown: int = 3
-    seed: int = 0
-
-    def load(self) -> Benchmark:
+    def load(self) -> "Benchmark":
         """The benchmark; raises as `mstar.data.benchmarks.load` does."""
+        from mstar.data.benchmarks import load
+
         images = None if self.of_photographs else self.images
         return load(self.benchmark, self.folder or None, self.seed, images)
 
     @property
     def of_photographs(self) -> bool:
+        from mstar.data.benchmarks import RENDERED
+
         return self.benchmark not in RENDERED
 
     def _check(self) -> None:
+        from mstar.data.scenes.galleries import FEWEST
+        from mstar.io.checkpoints import load_config
+
         if not 0 <= self.shown <= MAX_SHOWN:
-            raise ValueError(f"shown must be from 0 to {MAX_SHOWN}; got {self.shown}.")
+            raise UserError(f"shown must be from 0 to {MAX_SHOWN}; got {self.shown}.")
         if self.seed < 0:
-            raise ValueError(f"seed must be 0 or more; got {self.seed}.")
+            raise UserError(f"seed must be 0 or more; got {self.seed}.")
         if self.of_photographs and self.images != type(self)().images:
-            raise ValueError(
+            raise UserError(
                 f"{self.benchmark} is not rendered: leave out the number of images, {self.images}."
             )
         if self.images < FEWEST:
-            raise ValueError(f"images must be {FEWEST} or more; got {self.images}.")
+            raise UserError(f"images must be {FEWEST} or more; got {self.images}.")
         if self.of_photographs or self.folder:
             self.load()  # says what is missing; a rendered one would be drawn
         for folder in self.checkpoints.values():
@@ -60,25 +62,22 @@ class _OnBenchmark(Parameters):
 
 @dataclass(frozen=True)
 class RetrievalReport(_OnBenchmark):
-    """What `reports/retrieval.ipynb` is run with. An empty value means the default.
-
-    Attributes:
-        checkpoint: a checkpoint folder; "" = the embedded one.
-        steps: T; None = the checkpoint's.
-        tiles: levels, see `mstar.tiles`; none = the checkpoint's.
-        peers: what is ranked beside it, see `mstar.evaluate.benchmark.PEERS`.
-        kept: a file in which what text spotters read is kept; "" = none.
-        out: the folder of the report.
-    """
+    """What `reports/retrieval.ipynb` is run with. An empty value means the default."""
 
     report = "retrieval"
 
-    checkpoint: str = ""
-    steps: int | None = None
-    tiles: list[int] = field(default_factory=list)
-    peers: list[str] = field(default_factory=lambda: ["random"])
-    kept: str = ""
-    out: str = "out/retrieval"
+    checkpoint: str = asked("a checkpoint folder; none: the embedded one", "")
+    steps: int | None = asked("T, the looks after the first; none: the checkpoint's", None)
+    tiles: list[int] = asked(
+        "levels of parts along a side: 1, 1 2 or 1 2 3; none: the checkpoint's", []
+    )
+    peers: list[str] = asked(
+        "beside it: random, rapidocr, tesseract, parts (one off at a time)", ["random"]
+    )
+    kept: str = asked(
+        "a file that keeps what text spotters read, to go on from; none: not kept", ""
+    )
+    out: str = asked("the folder of the report", "out/retrieval")
 
     @property
     def checkpoints(self) -> dict[str, Path]:
@@ -90,38 +89,37 @@ class RetrievalReport(_OnBenchmark):
         return is_embedded(checkpoint_folder(self.checkpoint))
 
     def _check(self) -> None:
+        from mstar.evaluate.benchmark import PEERS
+        from mstar.evaluate.spotters import check_kept, make_spotters
+
         check_steps(self.steps)
         check_levels(self.tiles)
         unknown = [peer for peer in self.peers if peer not in PEERS]
         if unknown:
-            raise ValueError(f"unknown peer {unknown[0]!r}: expected some of {', '.join(PEERS)}.")
+            raise UserError(f"unknown peer {unknown[0]!r}: expected some of {', '.join(PEERS)}.")
         try:
             make_spotters(self.peers)
         except ImportError as error:
-            raise ValueError(str(error)) from error
+            raise UserError(str(error)) from error
         check_kept(Path(self.kept) if self.kept else None)
         super()._check()
 
 
 @dataclass(frozen=True)
 class CompareReport(_OnBenchmark):
-    """What `reports/compare.ipynb` is run with: every model with every T, the first is compared to.
-
-    Attributes:
-        models: checkpoint folders; none = the embedded one.
-        steps: values of T; none = each checkpoint's own.
-        tiles: levels for all of them, see `mstar.tiles`; none = each checkpoint's own.
-        rerank: compare the rankings after re-ranking.
-        out: the folder of the report.
-    """
+    """What `reports/compare.ipynb` is run with: every model with every T."""
 
     report = "compare"
 
-    models: list[str] = field(default_factory=list)
-    steps: list[int] = field(default_factory=lambda: [1, 0])
-    tiles: list[int] = field(default_factory=list)
-    rerank: bool = False
-    out: str = "out/compare"
+    models: list[str] = asked(
+        "checkpoint folders, the first is compared with; none: the embedded one", []
+    )
+    steps: list[int] = asked("values of T for each model, the first is compared with", [1, 0])
+    tiles: list[int] = asked(
+        "levels of parts along a side: 1, 1 2 or 1 2 3; none: each checkpoint's", []
+    )
+    rerank: bool = asked("compare the rankings after re-ranking", False)
+    out: str = asked("the folder of the report", "out/compare")
 
     @property
     def checkpoints(self) -> dict[str, Path]:
@@ -132,6 +130,8 @@ class CompareReport(_OnBenchmark):
 
     def arms(self) -> dict[str, tuple[Path, int]]:
         """Label -> checkpoint and T, in the order of the report."""
+        from mstar.io.checkpoints import load_config
+
         found = {}
         for name, folder in self.checkpoints.items():
             own = load_config(folder).steps
@@ -150,7 +150,7 @@ class CompareReport(_OnBenchmark):
             ("steps", self.steps, self.steps),
         ):
             if len(set(values)) < len(values):
-                raise ValueError(f"{name} has an entry twice: {', '.join(map(str, told))}.")
+                raise UserError(f"{name} has an entry twice: {', '.join(map(str, told))}.")
         super()._check()
         if len(self.arms()) < 2:
-            raise ValueError("a comparison needs two models or two values of steps at least.")
+            raise UserError("a comparison needs two models or two values of steps at least.")

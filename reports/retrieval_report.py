@@ -11,23 +11,20 @@ from numpy.typing import NDArray
 
 from mstar.data.benchmarks import Benchmark
 from mstar.evaluate.benchmark import (
-    Group,
     RankedBenchmark,
-    Run,
     at_best,
     best_count,
     groups,
-    map_by_group,
     most_at_best,
     rank_benchmark,
 )
 from mstar.evaluate.metrics import (
-    Estimate,
     average_precisions,
     paired,
     precision_recall,
 )
 from mstar.io.checkpoints import default_device, load_checkpoint
+from mstar.reports.rankings import by_run, difference, headline, movers, per_query, signed
 from mstar.tiles import tile_count
 from mstar.widgets import figures
 from mstar.widgets.figures.parts import place_said
@@ -64,8 +61,8 @@ def rank(settings: RetrievalReport) -> RankedBenchmark:
     bench = load_checkpoint(settings.checkpoints["checkpoint"], default_device())
     tiled(bench.processor, settings.tiles)
     return rank_benchmark(
-        settings.load(),
         bench,
+        settings.load(),
         settings.steps,
         settings.peers,
         settings.seed,
@@ -291,57 +288,3 @@ def save(settings: RetrievalReport, ranked: RankedBenchmark) -> dict[str, Any]:
         queries=per_query(ranked.benchmark, ranked.runs),
     )
     return made
-
-
-def by_run(
-    benchmark: Benchmark, runs: Sequence[Run], found: Sequence[Group]
-) -> dict[str, dict[str, Estimate]]:
-    """MAP by group and by run."""
-    by_group = {run.name: map_by_group(benchmark, run.scores, found) for run in runs}
-    return {
-        group.name: {name: values[group.name] for name, values in by_group.items()}
-        for group in found
-    }
-
-
-def movers(
-    before: NDArray[np.float64], after: NDArray[np.float64], most: int
-) -> tuple[list[int], list[int]]:
-    """The queries whose AP fell most, and those whose rose most; both [Q] in %."""
-    change = np.nan_to_num(after - before)
-    order = np.argsort(change, kind="stable")
-    lost = [row for row in order[:most].tolist() if change[row] < 0]
-    return lost, [row for row in order[::-1][:most].tolist() if change[row] > 0]
-
-
-def signed(value: float) -> str:
-    """A small difference with a true minus, and none before a zero."""
-    said = f"{value:+.3f}"
-    return "0.000" if float(said) == 0 else said.replace("-", "−")
-
-
-def difference(change: Estimate) -> str:
-    """A difference with its interval, signed."""
-    said = f"{change.value:+.1f} [{change.low:+.1f}, {change.high:+.1f}]"
-    return said.replace("-", "−")
-
-
-def headline(run: Run, benchmark: Benchmark) -> dict[str, str]:
-    """MAP by style, for the index of a sweep."""
-    styles = [group for group in groups(benchmark) if group.at_scale is None]
-    found = map_by_group(benchmark, run.scores, styles)
-    return {f"MAP, {name}": str(value) for name, value in found.items()}
-
-
-def per_query(benchmark: Benchmark, runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """The AP of every query in every run, for other programs; None without an answer."""
-    found = {run.name: average_precisions(benchmark.relevant, run.scores) for run in runs}
-    return [
-        {
-            **query._asdict(),
-            "answers": int(benchmark.relevant[row].sum()),
-            "AP": {name: None if np.isnan(ap[row]) else float(ap[row])
-                   for name, ap in found.items()},
-        }
-        for row, query in enumerate(benchmark.queries)
-    ]  # fmt: skip

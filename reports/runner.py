@@ -49,7 +49,7 @@ def make(name: str, values: Mapping[str, Any], progress: bool = True) -> Path:
         what else the report saves.
 
     Raises:
-        ValueError, FileNotFoundError: a parameter cannot work; nothing has run.
+        UserError, FileNotFoundError: a parameter cannot work; nothing has run.
         ReportFailed: the notebook failed. What it had executed is in `failed.ipynb`, and in
             `failed.html` with the cell that failed on top; an older report stays as it was.
     """

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from tqdm import tqdm
 
 from mstar import files
+from mstar.errors import UserError
 from mstar.widgets import markup
 from mstar.widgets.picture import Picture, text
 
@@ -58,14 +59,14 @@ def sweep(name: str, values: Mapping[str, Any], asked: str, progress: bool = Tru
         the path of `index.html`, which links to `NAME=V1/report.html` and so on.
 
     Raises:
-        ValueError, FileNotFoundError: a parameter cannot work; nothing has run.
+        UserError, FileNotFoundError: a parameter cannot work; nothing has run.
         ReportFailed: some report failed; the page is there and says which.
     """
     report = REPORTS[name]
     kind = report.parameters
-    option, chosen = _parsed(asked, options(report.notebook), kind.folders)
+    option, chosen = _parsed(asked, options(kind), kind.folders)
     if option.name in values:
-        raise ValueError(f"{option.name} is swept: it takes no other value beside that.")
+        raise UserError(f"{option.name} is swept: it takes no other value beside that.")
     whole = {**vars(kind()), **values}
     checked = {}
     for value, given in chosen.items():
@@ -102,16 +103,16 @@ def _parsed(
     name, equals, rest = asked.partition("=")
     name, texts = name.strip().replace("-", "_"), [entry.strip() for entry in rest.split(",")]
     if not equals or not all(texts):
-        raise ValueError(f"a sweep is NAME=V1,V2,… with no value empty; got {asked!r}.")
+        raise UserError(f"a sweep is NAME=V1,V2,… with no value empty; got {asked!r}.")
     option = next((option for option in known if option.name == name), None)
     if option is None:
         raise unknown(name, [option.name for option in known])
     if option.is_list or name in folders:
         why = "it takes a list" if option.is_list else "each report has a folder of its own in it"
-        raise ValueError(f"{name} cannot be swept: {why}.")
+        raise UserError(f"{name} cannot be swept: {why}.")
     values = [option.parse(entry) for entry in texts]
     if len(set(values)) < len(values):
-        raise ValueError(f"a sweep takes each value once; got {asked!r}.")
+        raise UserError(f"a sweep takes each value once; got {asked!r}.")
     return option, {str(value): value for value in values}
 
 

@@ -20,9 +20,9 @@ from mstar.data.scenes import sandbox
 from mstar.io import embedded
 from mstar.io.checkpoints import load_checkpoint
 from mstar.training import Trainer, continued
+from mstar.widgets import TrainingMonitor
 from tests.conftest import CHROMIUM, CHROMIUM_FLAGS
 from tests.jupyterlab import SETUP, Lab, served
-from mstar.widgets import TrainingMonitor
 
 CELLS = {
     "explorer": "explorer = PveExplorer(trace, words)\nexplorer",

@@ -109,8 +109,8 @@ def test_one_str_is_one_text(photos):
     assert len(gallery.search_many(["way out"])) == 1
     one, other = gallery.search_many(["way out"])[0], gallery.search("way out")
     assert [hit.score for hit in one] == [hit.score for hit in other]
-    with pytest.raises(ValueError, match="expected a list of queries; got 'exit' alone"):
-        gallery.search_many("exit")
+    (alone,), (listed,) = gallery.search_many("exit"), gallery.search_many(["exit"])
+    assert alone == listed and gallery.scores("exit").shape == (1, 2)
 
 
 @pytest.mark.parametrize(

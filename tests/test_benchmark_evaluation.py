@@ -42,7 +42,7 @@ def benchmark() -> Benchmark:
 
 def test_the_model_ranks_as_everywhere_and_its_parts_can_be_switched_off(tiny, benchmark):
     model, processor = tiny.model, tiny.processor
-    ranked = rank_benchmark(benchmark, tiny, peers=("parts", "random"), seed=3)
+    ranked = rank_benchmark(tiny, benchmark, peers=("parts", "random"), seed=3)
     names = [run.name for run in ranked.runs]
     assert names == [
         "MSTAR",
@@ -80,7 +80,7 @@ def test_the_model_ranks_as_everywhere_and_its_parts_can_be_switched_off(tiny, b
 
 def test_images_a_second_are_of_embedding_and_scoring(tiny, benchmark, monkeypatch):
     monkeypatch.setattr(benchmark_evaluation, "timed", lambda work: (2.0, work()))
-    ranked = rank_benchmark(benchmark, tiny, peers=("parts",))
+    ranked = rank_benchmark(tiny, benchmark, peers=("parts",))
     rates = {run.name: run.rate for run in ranked.runs}
     assert rates["MSTAR"] == rates["MSTAR, re-ranked"] == 3 / 4
     assert rates["without PVE (T = 0)"] == 3 / 2 and rates["without instruction"] is None
@@ -102,14 +102,14 @@ def test_precision_among_the_best_leaves_out_queries_without_an_answer(benchmark
 
 def test_a_query_of_signs_alone_stands_for_itself_without_the_branch(tiny, benchmark):
     queries = (Query(", ,", "phrase"), *benchmark.queries[1:])
-    ranked = rank_benchmark(replace(benchmark, queries=queries), tiny, peers=("parts",))
+    ranked = rank_benchmark(tiny, replace(benchmark, queries=queries), peers=("parts",))
     scores = {run.name: run.scores for run in ranked.runs}
     assert scores["without multi-word branch"].shape == (3, 3)
 
 
 def test_a_spotter_is_a_row_with_its_speed(tiny, benchmark, monkeypatch):
     monkeypatch.setitem(peers.SPOTTERS, "rapidocr", Reader)
-    ranked = rank_benchmark(benchmark, tiny, peers=("rapidocr",))
+    ranked = rank_benchmark(tiny, benchmark, peers=("rapidocr",))
     plain, joined = ranked.runs[2:]
     assert (plain.name, joined.name) == ("Reader", "Reader, joined") and plain.rate > 0
     assert average_precisions(benchmark.relevant, joined.scores).tolist() == [100, 100, 100]
@@ -144,12 +144,12 @@ def test_a_kept_file_that_is_no_text_is_said_before_anything_runs(tiny, benchmar
     with pytest.raises(ValueError, match=r"kept\.jsonl is no text: name an earlier run's file"):
         peers.check_kept(kept)
     with pytest.raises(ValueError, match="is no text"):
-        rank_benchmark(benchmark, tiny, kept=kept)
+        rank_benchmark(tiny, benchmark, kept=kept)
 
 
 def test_a_peer_named_twice_is_asked_once(tiny, benchmark, monkeypatch):
     monkeypatch.setitem(peers.SPOTTERS, "rapidocr", Reader)
-    ranked = rank_benchmark(benchmark, tiny, peers=("rapidocr", "rapidocr"))
+    ranked = rank_benchmark(tiny, benchmark, peers=("rapidocr", "rapidocr"))
     assert [run.name for run in ranked.runs[2:]] == ["Reader", "Reader, joined"]
 
 
@@ -177,10 +177,10 @@ def test_a_set_without_positions_has_no_sizes(benchmark):
 
 def test_an_unknown_or_missing_peer_is_refused_before_anything_runs(tiny, benchmark, monkeypatch):
     with pytest.raises(ValueError, match="unknown peer 'orc': expected some of random, rapidocr"):
-        rank_benchmark(benchmark, tiny, peers=("orc",))
+        rank_benchmark(tiny, benchmark, peers=("orc",))
     monkeypatch.setattr(peers.shutil, "which", lambda name: None)
     with pytest.raises(ImportError, match="Tesseract is not installed"):
-        rank_benchmark(benchmark, tiny, peers=("tesseract",))
+        rank_benchmark(tiny, benchmark, peers=("tesseract",))
 
 
 # The command line

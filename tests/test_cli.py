@@ -28,7 +28,7 @@ def test_without_arguments_it_prints_its_help(capsys):
     assert cli.main([]) == 0
     printed = capsys.readouterr()
     assert printed.out.startswith("usage: mstar") and printed.err == ""
-    for command in cli.COMMANDS:
+    for command in cli.commands():
         assert f"\n    {command.__name__} " in printed.out
         assert command.__doc__.split()[0] in printed.out
 
@@ -43,7 +43,7 @@ def test_an_unknown_command_is_exit_code_2(capsys):
     assert "invalid choice: 'fetch'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [command.__name__ for command in cli.COMMANDS])
+@pytest.mark.parametrize("command", [command.__name__ for command in cli.commands()])
 def test_every_command_has_a_help(command, capsys):
     assert stopped([command, "--help"]) == 0
     assert capsys.readouterr().out.startswith(f"usage: mstar {command}")

@@ -8,7 +8,7 @@ from pkgutil import resolve_name
 import pytest
 
 from mstar.cli import __main__ as cli
-from mstar.cli.evaluate import EVALUATIONS
+from mstar.cli.evaluate import _MADE, EVALUATIONS
 
 SMALL = {
     "importance": (["importance", "queries", "--images", "60", "--per-style", "2"], "query 3"),
@@ -33,6 +33,8 @@ def test_a_table_and_json_of_the_same(name, tiny_checkpoint, tmp_path, capsys):
     found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
     about = found["about"]
     assert (about["seed"], about["steps"]) == (3, 1) and len(about["checkpoint"]) == 64
+    if name in ("importance", "localisation", "semantics"):
+        assert len(about["gallery"]) == 64
     assert found["versions"] and found["title"] and all(found["sections"].values())
 
 
@@ -44,7 +46,8 @@ def test_each_format_goes_to_its_file_or_to_the_screen(tiny_checkpoint, tmp_path
     printed = capsys.readouterr().out
     assert printed.startswith("salience: ") and "as much ground" in printed, "the table as well"
     found = json.loads(files["json"].read_text(encoding="utf-8"))
-    rows = [row for row in csv.DictReader(files["csv"].read_text().splitlines()) if row["section"] == "salient"]
+    lines = csv.DictReader(files["csv"].read_text().splitlines())
+    rows = [row for row in lines if row["section"] == "salient"]
     change = found["sections"]["salient"][0]["change"]
     assert [float(row["value"]) for row in rows] == [change["value"]]
     page = files["html"].read_text(encoding="utf-8")
@@ -62,10 +65,11 @@ def test_a_folder_is_no_file_and_said_before_anything_runs(tmp_path, capsys):
 def test_every_evaluation_is_told_what_its_function_takes():
     """One table: what it names, the functions know."""
     for name, one in EVALUATIONS.items():
-        function = resolve_name(one.run) if isinstance(one.run, str) else one.run
-        taken = inspect.signature(function).parameters
-        whatever = any(p.kind is p.VAR_KEYWORD for p in taken.values())
-        assert whatever or set(one.options) | {"bench", "steps"} <= set(taken), name
+        taken = set(inspect.signature(resolve_name(one.function)).parameters)
+        made = {"name", "folder", "difficulty", "images", "per_style"}  # what `_MADE` is made of
+        more = set(one.options) - (made if taken & set(_MADE) else set())
+        assert {"bench", "steps", *more} - {"seed"} <= taken, name
+        assert "seed" in taken or name == "importance", name
 
 
 @pytest.mark.parametrize(

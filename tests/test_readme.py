@@ -77,7 +77,7 @@ def test_every_command_and_option_is_named(command, capsys):
 
 
 def test_the_commands_above_are_all(capsys):
-    assert {command.__name__ for command in cli.COMMANDS} <= set(
+    assert {command.__name__ for command in cli.commands()} <= set(
         re.findall(r"mstar ([a-z]+)", README)
     )
 
@@ -90,7 +90,7 @@ def test_every_make_target_that_is_named_exists():
     (opened,) = re.findall(r"notebooks/\w+\.ipynb", makefile)
     assert (ROOT / opened).is_file() and opened in README
     for command in re.findall(r"\$\(BIN\)/mstar (\w+)", makefile):
-        assert command in {one.__name__ for one in cli.COMMANDS}
+        assert command in {one.__name__ for one in cli.commands()}
 
 
 def test_the_examples_run(tiny_checkpoint, tmp_path, monkeypatch, capsys):

@@ -24,10 +24,6 @@ class Compare(View):
     known = traitlets.validate("step", "query")(View.known)
 
     def __init__(
-        self,
-        traces: tuple[Trace, Trace],
-        names: tuple[str, str],
-        image: int = 0,
-        **state: Any,
+        self, traces: tuple[Trace, Trace], names: tuple[str, str], image: int = 0, **state: Any
     ):
         super().__init__(figures.compare(traces, names, image), **state)

@@ -34,13 +34,7 @@ class PveExplorer(View):
     query = Mean().tag(sync=True)
     known = traitlets.validate("step", "against", "tile", "layer", "head", "query")(View.known)
 
-    def __init__(
-        self,
-        trace: Trace,
-        words: Sequence[Region] = (),
-        image: int = 0,
-        **state: Any,
-    ):
+    def __init__(self, trace: Trace, words: Sequence[Region] = (), image: int = 0, **state: Any):
         self.trace = trace
         self._draw = partial(figures.explore, trace, words, image)
         chosen = (_number(state.get(key)) for key in ("query", "tile"))

@@ -14,7 +14,7 @@ from mstar.hooks.points import POINTS
 
 WHERE = Path(__file__).resolve().parents[1] / "notebooks/hook_points.svg"
 _LINE, _HEAD, _PAD = 19, 46, 12
-_SIZE = (1010, 590)
+_SIZE = (1010, 610)
 
 
 @dataclass(frozen=True)

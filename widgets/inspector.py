@@ -17,12 +17,7 @@ class _OfTexts(View):
 
     figure: Callable[..., Picture]
 
-    def __init__(
-        self,
-        trace: Trace,
-        image: int = 0,
-        **state: Any,
-    ):
+    def __init__(self, trace: Trace, image: int = 0, **state: Any):
         picture = self.figure(trace, image)
         start = {key: int(value) for key, value in picture.start.items()}
         super().__init__(picture, **{**start, **state})

@@ -6,6 +6,7 @@ import torch
 import traitlets
 from PIL import Image
 
+from mstar.errors import UserError
 from mstar.explain.looks import canvas, query_count, tile_count
 from mstar.hooks import interventions
 from mstar.hooks.record import NEEDED
@@ -67,7 +68,7 @@ class MaskLab(View):
             said = f"{len(self.region)} tokens were covered."
         elif self.action == "mask":
             if steps == 0:
-                raise ValueError("a model with T = 0 has no second look that a mask could steer.")
+                raise UserError("a model with T = 0 has no second look that a mask could steer.")
             hooks = interventions.force_mask(0, self._in_tiles(self._region()))
             said = f"{len(self.region)} tokens, and no others, counted as seen after look 0."
         elif self.action == "stop":
@@ -102,7 +103,7 @@ class MaskLab(View):
     def _region(self) -> torch.Tensor:
         height, width = canvas(self.before)
         if self.region and max(self.region) >= height * width:
-            raise ValueError(
+            raise UserError(
                 f"the image has the tokens 0 to {height * width - 1}; got {max(self.region)}."
             )
         region = torch.zeros(height * width, dtype=torch.bool)

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 import traitlets
-from PIL import Image
 
+from mstar.hooks.trace import as_picture
 from mstar.io.bench import Bench
+from mstar.io.images import opened
 from mstar.training.batching import normalise
 
 from . import figures
@@ -25,7 +26,7 @@ class TrainingMonitor(View):
 
     >>> monitor = TrainingMonitor(probes)
     >>> display(monitor)
-    >>> Trainer(model, processor, recipe, folder, callback=monitor).run()
+    >>> Trainer(bench, recipe, folder, callback=monitor).run()
 
     It is called after every step, draws every `every` seconds at most and less often where that
     would cost more than `BUDGET` of the time since training began. `share` is what it has cost.
@@ -38,7 +39,7 @@ class TrainingMonitor(View):
 
     def __init__(
         self,
-        probes: Sequence[Image.Image] = (),
+        probes: Sequence[Any] = (),
         every: float = 2.0,
         probe_every: float = 20.0,
         window: tuple[int, int] | None = None,
@@ -46,12 +47,12 @@ class TrainingMonitor(View):
         """The probe images, and how often.
 
         Args:
-            probes: any images; with `window`, strips, all of one size.
+            probes: any images, see `Bench.inputs`; with `window`, strips, all of one size.
             every, probe_every: seconds between pictures, and between maps of the probes.
             window: where strips are laid on the position table, see `VisionEncoder.forward`; None =
                 the probes are resized to the model's image.
         """
-        self.photos, self.window = list(probes), window
+        self.photos, self.window = list(map(as_picture, opened(probes))), window
         self.every, self.probe_every = every, probe_every
         self.curves: dict[str, list[tuple[float, float]]] = defaultdict(list)
         self.maps: list[tuple[int, np.ndarray]] = []

@@ -5,9 +5,10 @@ from typing import Any
 
 import ipywidgets
 import traitlets
-from PIL import Image
 
+from mstar.hooks.trace import as_picture
 from mstar.io.bench import Bench
+from mstar.io.images import opened
 from mstar.search.gallery import Gallery, Hit
 from mstar.texts import Query, as_query, guess_style
 from mstar.tiles import tile_count
@@ -35,11 +36,11 @@ class Search(View):
     def __init__(
         self,
         bench: Bench,
-        images: Sequence[Image.Image],
+        images: Sequence[Any],
         names: Sequence[str] | None = None,
         top: int = 12,
     ):
-        self.images = list(images)
+        self.images = list(map(as_picture, opened(images)))
         self.gallery = Gallery.embed(bench, self.images)
         self.names = [f"image {i}" for i in range(len(images))] if names is None else list(names)
         self.top, self.hits = top, []
@@ -98,7 +99,7 @@ class SearchExplorer(ipywidgets.VBox):
     def __init__(
         self,
         bench: Bench,
-        images: Sequence[Image.Image],
+        images: Sequence[Any],
         names: Sequence[str] | None = None,
         top: int = 12,
     ):
@@ -108,8 +109,8 @@ class SearchExplorer(ipywidgets.VBox):
         self.search.observe(self._open, "chosen")
 
     def _open(self, change: traitlets.Bunch) -> None:
-        for opened in self.children[1:]:
-            opened.close()  # else the kernel keeps it, trace and all
+        for view in self.children[1:]:
+            view.close()  # else the kernel keeps it, trace and all
         if change.new < 0 or self.search.asked_for is None:
             self.children = [self.search]
             return

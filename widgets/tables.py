@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
+from mstar.errors import UserError
+
 from .sprites import Sprite
 
 
@@ -47,7 +49,7 @@ class Table:
 
     def __post_init__(self) -> None:
         if (entries := sum(map(len, self.blocks))) != len(self.says):
-            raise ValueError(f"a table of {entries} entries was given {len(self.says)} texts.")
+            raise UserError(f"a table of {entries} entries was given {len(self.says)} texts.")
 
     def at(self, state: Mapping[str, str]) -> int:
         """The entry of a state, as `view.js` finds it.

@@ -1,17 +1,21 @@
-"""`mstar evaluate …`: one table of evaluations, printed or written as JSON, CSV or a page."""
+"""`mstar evaluate …`: one table of evaluations, printed or written as JSON, CSV or a page.
+
+What a function of the table takes is what it is given: options by their names, and whatever has to
+be drawn or read first (`_MADE`) made of them.
+"""
 
 import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from inspect import signature
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
+from mstar.errors import UserError
+
 if TYPE_CHECKING:
-    from mstar.data.benchmarks import Benchmark
-    from mstar.data.scenes.difficulty import Difficulty
     from mstar.evaluate.table import Result
-    from mstar.io.bench import Bench
 
 #: What evaluations have in common: name -> what argparse is told.
 _OPTIONS = {
@@ -19,15 +23,11 @@ _OPTIONS = {
     "folder": dict(metavar="FOLDER", nargs="?", help="where it lies, if it is not rendered"),
     "difficulty": dict(choices=("easy", "hard", "crowd", "street"), default="easy"),
     "seed": dict(type=int, default=0, metavar="N", help="of what is rendered or random"),
-    "images": dict(type=int, metavar="N", help="to render"),
-    "per_style": dict(
-        type=int, default=25, metavar="N",
-        help="queries of each style, as far as the gallery has them",
-    ),
-    "strict": dict(
-        action="store_true",
-        help="stop at a photograph that cannot be read (default: it is left out, and named)",
-    ),
+    "images": dict(type=int, metavar="N", help="to render (default 1000)"),
+    "per_style": dict(type=int, default=25, metavar="N", help="queries of each style, as far as "
+                      "the gallery has them"),
+    "strict": dict(action="store_true", help="stop at a photograph that cannot be read (default: "
+                   "it is left out, and named)"),
     "checkpoint": dict(metavar="FOLDER", help="default: the embedded checkpoint"),
     "steps": dict(type=int, metavar="T", help="looks after the first (default: its own)"),
 }  # fmt: skip
@@ -40,104 +40,35 @@ def _rendered(images: int, what: str) -> dict[str, dict[str, Any]]:
     return {"difficulty": {}, "seed": {}, "images": dict(default=images, help=what)}
 
 
-def _benchmark(
-    name: str, seed: int, folder: str | None = None, images: int | None = None, **more: Any
-) -> tuple["Benchmark", dict[str, Any]]:
-    from mstar.data.benchmarks import load
-
-    return load(name, folder, seed, images), more | {"seed": seed}
-
-
-def _rank(bench: "Bench", **given: Any) -> "Result":
-    from mstar.evaluate.benchmark import rank_benchmark
-
-    benchmark, more = _benchmark(**given)
-    return rank_benchmark(benchmark, bench, **more).result()
-
-
-def _masks(bench: "Bench", **given: Any) -> "Result":
-    from mstar.evaluate.masks import evaluate_masks
-
-    benchmark, more = _benchmark(**given)
-    return evaluate_masks(bench, benchmark, **more)
-
-
-def _importance(
-    bench: "Bench", difficulty: str, seed: int, images: int,
-    per_style: int, **more: Any,
-) -> "Result":  # fmt: skip
-    from mstar.data.scenes import sandbox
-    from mstar.evaluate.cases import cases
-    from mstar.experiments.sweep import importance
-
-    gallery = sandbox.judging_gallery(difficulty, seed, images)
-    found = importance(bench, cases(gallery, per_style), **more)
-    return replace(found, about={**found.about, "gallery": gallery.hash})
-
-
-def _patching(bench: "Bench", **given: Any) -> "Result":
-    from mstar.data.scenes import sandbox
-    from mstar.experiments.patching import patching
-
-    return patching(bench, *_drawn(sandbox.pair, **given))
-
-
-def _salience(bench: "Bench", **given: Any) -> "Result":
-    from mstar.data.scenes import sandbox
-    from mstar.experiments.salience import salience
-
-    return salience(bench, *_drawn(sandbox.scene, **given))
-
-
-def _drawn(
-    draw: Callable[[int, int, str, "Difficulty"], Any],
-    difficulty: str,
-    seed: int,
-    images: int,
-    steps: int,
-) -> tuple[list[Any], int, int]:
-    """Scenes or pairs of them, and what else `patching` and `salience` take."""
-    from mstar.data.scenes.sandbox import DIFFICULTIES
-
-    if images < 1:
-        raise ValueError(f"images must be 1 or more; got {images}.")
-    level = DIFFICULTIES[difficulty]
-    return [draw(seed, index, "test", level) for index in range(images)], steps, seed
-
-
 @dataclass(frozen=True)
 class Evaluation:
     """One command.
 
     Attributes:
         help: a line.
-        run: is given the bench and the options by name; or `module:function`, which does.
+        function: `module:name`; it is given a bench and returns a `Result` or what has one.
         options: name -> what argparse is told beside, or over, `_OPTIONS`.
         below: more help, under the options.
     """
 
     help: str
-    run: "str | Callable[..., Result]"
+    function: str
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     below: str | None = None
 
 
-_GALLERY = _rendered(300, "of the gallery from which the queries come")
+_GALLERY = _rendered(300, "of the gallery from which the queries come") | {"per_style": {}}
 EVALUATIONS = {
     "benchmark": Evaluation(
         "a published benchmark, or a rendered one, beside other ways to rank it",
-        _rank,
-        _BENCHMARK
-        | {
-            "peers": dict(
-                nargs="+", default=["random"], metavar="PEER",
-                help="what is ranked beside the model: random, rapidocr, tesseract (text spotting "
-                "and edit distance), parts (the model with one part off at a time); "
-                "default: random",
-            ),
-            "kept": dict(
-                type=Path, metavar="FILE", help="keep here what spotters read, and go on from it"
-            ),
+        "mstar.evaluate.benchmark:rank_benchmark",
+        _BENCHMARK | {
+            "peers": dict(nargs="+", default=["random"], metavar="PEER", help="what is ranked "
+                          "beside the model: random, rapidocr, tesseract (text spotting and edit "
+                          "distance), parts (the model with one part off at a time); "
+                          "default: random"),
+            "kept": dict(type=Path, metavar="FILE", help="keep here what spotters read, and go on "
+                         "from it"),
         },
         "NAME is svt, iiit-str, ctr, total-text, ctw1500, icdar2015, icdar2003, pstr, csvtr, "
         "mqtr-word, mqtr-phrase, mqtr-combined or mqtr-semantic, each with its FOLDER as "
@@ -147,31 +78,22 @@ EVALUATIONS = {
     ),
     "importance": Evaluation(
         "what each attention head, query or layer is worth: the score without it, with a control",
-        _importance,
-        {
-            "kind": dict(
-                choices=("heads", "queries", "layers"), help="what is taken out, one at a time"
-            ),
-            **_GALLERY,
-            "per_style": {},
-        },
+        "mstar.experiments.sweep:importance",
+        {"kind": dict(choices=("heads", "queries", "layers"), help="what is taken out, one at a "
+                      "time")} | _GALLERY,
     ),
     "localisation": Evaluation(
         "whether maps of evidence (attention, Grad-CAM, …) point at the text, beside chance",
         "mstar.evaluate.localisation:evaluate_localisation",
-        _GALLERY
-        | {
-            "per_style": {},
-            "methods": dict(
-                nargs="+", metavar="METHOD",
-                help="of attention, attention_gradient, grad_cam, integrated_gradients, occlusion "
-                "(default: all; attention is always among them)",
-            ),
+        _GALLERY | {
+            "methods": dict(nargs="+", metavar="METHOD", help="of attention, attention_gradient, "
+                            "grad_cam, integrated_gradients, occlusion (default: all; attention "
+                            "is always among them)"),
         },
     ),
     "masks": Evaluation(
         "whether masks cover the text: every variant of σ, every look (the paper's table 12)",
-        _masks,
+        "mstar.evaluate.masks:evaluate_masks",
         _BENCHMARK,
         "NAME is icdar2003, icdar2015, total-text or ctw1500, each with its FOLDER as published, "
         "or sandbox-easy, sandbox-hard or sandbox-crowd, which are rendered: those that outline "
@@ -179,27 +101,21 @@ EVALUATIONS = {
     ),
     "patching": Evaluation(
         "at which step and layer the model knows which word it is: activation patching",
-        _patching,
+        "mstar.experiments.patching:patching",
         _rendered(100, "pairs of scenes that differ in one word"),
     ),
     "salience": Evaluation(
         "whether covering the salient text raises the neglected one (the paper's fig. 1b)",
-        _salience,
+        "mstar.experiments.salience:salience",
         _rendered(400, "scenes that are drawn"),
     ),
     "sandbox": Evaluation(
         "scenes rendered from a seed, whose every word and place is known",
         "mstar.evaluate.sandbox:evaluate_sandbox",
-        _rendered(
-            1000,
-            "size of the gallery; a fifth as many seen words are asked for, at most 200, and as "
-            "many unseen ones",
-        )
-        | {
-            "controls": dict(
-                action="store_true",
-                help="also compare T = 0 with T = 1, with an empty mask and with a random one",
-            ),
+        _rendered(1000, "size of the gallery; a fifth as many seen words are asked for, at most "
+                  "200, and as many unseen ones") | {
+            "controls": dict(action="store_true", help="also compare T = 0 with T = 1, with an "
+                             "empty mask and with a random one"),
         },
     ),
     "semantics": Evaluation(
@@ -222,12 +138,10 @@ def evaluate(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], 
             flag = option if option in _POSITIONAL else f"--{option.replace('_', '-')}"
             page.add_argument(flag, **told)
         for form, what in _FORMATS.items():
-            page.add_argument(
-                f"--{form}", nargs="?", const="-", metavar="FILE",
-                help=f"write {what}; without FILE print it, not tables",
-            )  # fmt: skip
+            said = f"write {what}; without FILE print it, not tables"
+            page.add_argument(f"--{form}", nargs="?", const="-", metavar="FILE", help=said)
         # argparse lets the innermost parser decide what runs
-        page.set_defaults(run=_runner(one))
+        page.set_defaults(run=_runner(one), facts={})
     return lambda args: None
 
 
@@ -236,25 +150,63 @@ def _runner(evaluation: Evaluation) -> Callable[[argparse.Namespace], None]:
         files = {form: file for form in _FORMATS if (file := getattr(args, form))}
         for form, file in files.items():  # or say so now, not when all is done
             if Path(file).is_dir():
-                raise ValueError(f"{file} is a folder: --{form} names a file.")
+                raise UserError(f"{file} is a folder: --{form} names a file.")
         from mstar.io.checkpoints import checkpoint_hash, default_device, load_checkpoint
         from mstar.io.embedded import checkpoint
 
         folder = args.checkpoint or checkpoint()
         bench = load_checkpoint(folder, default_device())
-        given = {name: getattr(args, name) for name in evaluation.options}
-        given["steps"] = bench.config.steps_from(args.steps)
-        work = evaluation.run
-        work = resolve_name(work) if isinstance(work, str) else work
+        steps = bench.config.steps_from(args.steps)  # or say so before anything is rendered
+        given = {name: getattr(args, name) for name in evaluation.options} | {"steps": steps}
         asked = {name: v for name, v in given.items() if v is not None and v is not False}
+        function = resolve_name(evaluation.function)
+        taken = signature(function).parameters
+        given = asked | {name: make(args) for name, make in _MADE.items() if name in taken}
         try:
-            result = work(bench, **asked)
+            found = function(bench, **{n: v for n, v in given.items() if n in taken})
         except ImportError as error:  # of a peer, which says how to install it
-            raise ValueError(str(error)) from error
-        about = {**asked, **result.about, "checkpoint": checkpoint_hash(folder)}
+            raise UserError(str(error)) from error
+        result = found.result() if hasattr(found, "result") else found
+        about = asked | args.facts | {**result.about, "checkpoint": checkpoint_hash(folder)}
         _print(replace(result, about=about), files)
 
     return run
+
+
+def _benchmark(args: argparse.Namespace) -> Any:
+    from mstar.data.benchmarks import load
+
+    return load(args.name, args.folder, args.seed, args.images)
+
+
+def _cases(args: argparse.Namespace) -> Any:
+    from mstar.data.scenes import sandbox
+    from mstar.evaluate.cases import cases
+
+    gallery = sandbox.judging_gallery(args.difficulty, args.seed, args.images)
+    args.facts["gallery"] = gallery.hash
+    return cases(gallery, args.per_style)
+
+
+def _drawn(kind: str) -> Callable[[argparse.Namespace], Any]:
+    def draw(args: argparse.Namespace) -> Any:
+        from mstar.data.scenes import sandbox
+
+        if args.images < 1:
+            raise UserError(f"images must be 1 or more; got {args.images}.")
+        level, one = sandbox.DIFFICULTIES[args.difficulty], getattr(sandbox, kind)
+        return [one(args.seed, index, "test", level) for index in range(args.images)]
+
+    return draw
+
+
+#: A parameter of an evaluation -> what makes it of the options.
+_MADE = {
+    "benchmark": _benchmark,
+    "found": _cases,
+    "pairs": _drawn("pair"),
+    "scenes": _drawn("scene"),
+}
 
 
 def _print(result: "Result", files: Mapping[str, str]) -> None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mstar.data.benchmarks import Benchmark, readable, said_of
+from mstar.errors import UserError
 from mstar.evaluate.metrics import (
     Estimate,
     at_scale,
@@ -28,6 +29,7 @@ from mstar.evaluate.metrics import (
 )
 from mstar.evaluate.spotters import SPOTTERS, check_kept, make_spotters, spot_all, spotting_scores
 from mstar.evaluate.table import COUNTED, RATE, Column, Result, Section
+from mstar.hooks.interventions import empty_mask
 from mstar.io.bench import Bench
 from mstar.io.processing import MstarProcessor
 from mstar.search.gallery import Gallery
@@ -39,11 +41,7 @@ Array = NDArray[np.float64]
 PEERS = ("random", *SPOTTERS, "parts")
 
 _MAP = (Column("group", "queries"), Column("run", "ranked by"), Column("map", "MAP", COUNTED))
-_BEST = (
-    Column("run", "ranked by"),
-    Column("precision", "precision"),
-    Column("rate", "images/s", RATE),
-)
+_BEST = (Column("run", "ranked by"), Column("precision"), Column("rate", "images/s", RATE))
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,15 +98,11 @@ class RankedBenchmark:
         each run, and at its end what a perfect ranking has, as most queries have few answers.
         """
         benchmark = self.benchmark
-        about = {
-            "benchmark": benchmark.name,
-            "images": len(benchmark.images),
-            "queries": len(benchmark.queries),
-            "steps": self.gallery.steps,
-            "best": best_count(benchmark),
-            "seed": self.seed,
-            "left_out": benchmark.left_out,
-        }
+        about = dict(
+            benchmark=benchmark.name, images=len(benchmark.images), queries=len(benchmark.queries),
+            steps=self.gallery.steps, best=best_count(benchmark), seed=self.seed,
+            left_out=benchmark.left_out,
+        )  # fmt: skip
         ranked = [
             (group.name, run.name, estimate(group.precisions(benchmark, run.scores)))
             for group in groups(benchmark)
@@ -121,17 +115,6 @@ class RankedBenchmark:
             Section("best", f"precision among the {best_count(benchmark)} best in %", _BEST, best),
         ]
         return Result("benchmark", about, sections, said_of(benchmark.left_out))
-
-
-def map_by_group(
-    benchmark: Benchmark, scores: Array, found: Sequence[Group]
-) -> dict[str, Estimate]:
-    """MAP in % of each group.
-
-    Args:
-        scores: [Q, B].
-    """
-    return {group.name: estimate(group.precisions(benchmark, scores)) for group in found}
 
 
 def best_count(benchmark: Benchmark) -> int:
@@ -152,8 +135,8 @@ def most_at_best(benchmark: Benchmark) -> Estimate:
 
 
 def rank_benchmark(
-    benchmark: Benchmark,
     bench: Bench,
+    benchmark: Benchmark,
     steps: int | None = None,
     peers: Sequence[str] = ("random",),
     seed: int = 0,
@@ -165,21 +148,20 @@ def rank_benchmark(
     Photographs that cannot be read are left out, see `readable`.
 
     Args:
-        steps: T; None = the configuration's.
         peers: of `PEERS`; parts are the model with one part off at a time, see `_parts`.
         seed: of the random ranking.
         kept: a file in which what spotters read is kept, see `peers.spot_all`.
         strict: raise where a photograph cannot be read.
 
     Raises:
-        ValueError: an unknown peer, a negative seed, or a file that cannot be; see `readable`.
+        UserError: an unknown peer, a negative seed, or a file that cannot be; see `readable`.
         ImportError: a peer that is not installed.
     """
     unknown = [name for name in peers if name not in PEERS]
     if unknown:
-        raise ValueError(f"unknown peer {unknown[0]!r}: expected some of {', '.join(PEERS)}.")
+        raise UserError(f"unknown peer {unknown[0]!r}: expected some of {', '.join(PEERS)}.")
     if seed < 0:
-        raise ValueError(f"seed must be 0 or more; got {seed}.")
+        raise UserError(f"seed must be 0 or more; got {seed}.")
     check_kept(kept)
     spotters = make_spotters(peers)  # or say so at once
     benchmark = readable(benchmark, strict)
@@ -247,12 +229,9 @@ def _parts(gallery: Gallery, benchmark: Benchmark) -> list[Run]:
         seconds, found = timed(scores)
         runs.append(Run(name, found.numpy(), len(images) / seconds))
 
-    def empty(mask: Tensor, *, point: str) -> Tensor:
-        return torch.ones_like(mask)
-
     if gallery.steps:
         add("without PVE (T = 0)", embedded(0))
-        masks = {f"pve.{t}.mask": empty for t in range(gallery.steps)}
+        masks = {f"pve.{t}.mask": empty_mask for t in range(gallery.steps)}
         with bench.hooks(masks):
             add("without masks", embedded(gallery.steps))
     # texts alone change below: the gallery serves again, and its time is the model's own

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mstar.data.scenes import sandbox
+from mstar.errors import UserError
 from mstar.evaluate.grounding import coverage
 from mstar.io.images import open_image
 from mstar.texts import STYLES, Query, parse_queries
@@ -35,10 +36,10 @@ def cases(gallery: sandbox.Gallery, per_style: int) -> list[Case]:
         per_style: as far as the gallery has them.
 
     Raises:
-        ValueError: less than one of each style.
+        UserError: less than one of each style.
     """
     if per_style < 1:
-        raise ValueError(f"per-style must be 1 or more; got {per_style}.")
+        raise UserError(f"per-style must be 1 or more; got {per_style}.")
     rng = np.random.default_rng(gallery.seed)
     found: dict[str, list[Case]] = {style: [] for style in STYLES}
     taken: set[int] = set()
@@ -80,12 +81,12 @@ def example(image: str = "", words: str = "", scene: int = 12) -> Example:
         scene: which rendered scene of seed 5.
 
     Raises:
-        ValueError: a photograph without words, or texts that cannot be asked.
+        UserError: a photograph without words, or texts that cannot be asked.
         FileNotFoundError: there is no such photograph.
     """
     asked = parse_queries(words.split(","))
     if image and not asked:
-        raise ValueError("a photograph needs words: say what to look for in it.")
+        raise UserError("a photograph needs words: say what to look for in it.")
     if image:
         return Example(open_image(image), asked, [], None)
     drawn = sandbox.scene(5, scene, "test", sandbox.EASY)

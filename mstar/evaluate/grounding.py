@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from mstar.data.benchmarks import Benchmark
 from mstar.data.benchmarks.texts import can_be_asked, text_filter
 from mstar.data.scenes.scene import Scene
+from mstar.errors import UserError
 from mstar.evaluate.metrics import estimate
 from mstar.evaluate.table import Column, Section
 from mstar.explain.looks import canvas, cross_attention, tile_count, together
@@ -153,8 +154,12 @@ class Outlined(NamedTuple):
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) in px."""
-        image = self.image
-        return (image.height, image.width) if hasattr(image, "height") else image.shape[:2]
+        return size_of(self.image)
+
+
+def size_of(image: Any) -> tuple[int, int]:
+    """(height, width) in px of a PIL image or an array."""
+    return (image.height, image.width) if hasattr(image, "height") else image.shape[:2]
 
 
 def outlined_scene(scene: Scene) -> Outlined:
@@ -166,12 +171,12 @@ class OutlinedPhotographs(Sequence[Outlined]):
     """The photographs of a benchmark with their words, each opened when asked for.
 
     Raises:
-        ValueError: the benchmark does not outline its text.
+        UserError: the benchmark does not outline its text.
     """
 
     def __init__(self, benchmark: Benchmark):
         if not benchmark.polygons or not any(benchmark.polygons):
-            raise ValueError(
+            raise UserError(
                 f"{benchmark.name} does not outline all of its text: take icdar2003, icdar2015, "
                 "total-text, ctw1500 or a rendered one."
             )
@@ -205,7 +210,6 @@ def ground(
     """Measure attention and masks on images whose words' places are known.
 
     Args:
-        steps: T; None = the configuration's.
         seed: of the random masks.
     """
     found = Grounding(*([] for _ in Grounding.__dataclass_fields__))
@@ -304,9 +308,7 @@ def measures(found: Grounding) -> Section:
         row("images whose mask has IoU ≥ 0.5", half, "random mask of that area", random_half),
     ]  # fmt: skip
     columns = (
-        Column("measure", "measure"),
-        Column("model", "model"),
-        Column("reference", "held against"),
+        Column("measure"), Column("model"), Column("reference", "held against"),
         Column("against", ""),
-    )
+    )  # fmt: skip
     return Section("grounding", "places, in %", columns, rows)

@@ -115,7 +115,6 @@ def measure(
         scorer: of the map's text.
         pixels, boxes: the image, [1, V, 3, H, W], and its tiles, [1, V, 4].
         rng: draws among equal values.
-        batch_size: see `curves`.
     """
     ranked = order(values, rng)
     largest = np.zeros(covered.size)
@@ -180,11 +179,10 @@ def evaluate_localisation(
         checked: of these, with which the sanity check is made, the most expensive part; weights are
             shuffled anew for each.
         methods: of `METHODS`; raw attention is always among them.
-        steps: T; None = the configuration's.
         batch_size: changed images that pass through the model at once.
 
     Raises:
-        ValueError: an unknown method or difficulty, too few images or queries, or hooks on the
+        UserError: an unknown method or difficulty, too few images or queries, or hooks on the
             model.
     """
     without_hooks(bench.model, "evaluate_localisation")
@@ -232,17 +230,10 @@ def evaluate_localisation(
                     correlated[method][part].append(
                         likeness(values[method], theirs[method].values.numpy())
                     )
-    about = {
-        "difficulty": difficulty,
-        "seed": seed,
-        "images": images,
-        "per_style": per_style,
-        "queries": len(found),
-        "checked": checked,
-        "methods": methods,
-        "steps": steps,
-        "gallery": gallery.hash,
-    }
+    about = dict(
+        difficulty=difficulty, seed=seed, images=images, per_style=per_style, queries=len(found),
+        checked=checked, methods=methods, steps=steps, gallery=gallery.hash,
+    )  # fmt: skip
     styles = np.array([case.query.style for case in found])
     groups = {"all": np.ones(len(styles), dtype=bool)}
     groups |= {style: styles == style for style in STYLES if (styles == style).any()}
@@ -283,11 +274,7 @@ def _measured(
             own.append((style, name, *(estimate(values[rows]) for values in of)))
             pairs = zip(of, table["attention"], strict=True)
             against.append((style, name, *(paired(a[rows], b[rows]).difference for a, b in pairs)))
-    columns = (
-        Column("style", "queries"),
-        Column("method", "method"),
-        *(Column(key, key) for key in MEASURES),
-    )
+    columns = (Column("style", "queries"), Column("method"), *map(Column, MEASURES))
     return (
         Section("measures", "maps against the text, in %", columns, own, keys=2),
         Section("against", "less raw attention, paired by query", columns, against, keys=2),
@@ -300,10 +287,9 @@ def _sanity(
     missed, whole = np.array(gaps).T if gaps else (np.nan, np.nan)
     misses = {"integrated_gradients": float(100 * np.mean(missed) / np.mean(whole))}
     columns = (
-        Column("method", "method"),
-        *(Column(part, part) for part in (*PARTS, ANOTHER)),
+        Column("method"), *map(Column, (*PARTS, ANOTHER)),
         Column("missed", "misses of its sum", PERCENT),
-    )
+    )  # fmt: skip
     rows = [
         (method, *(estimate(100 * np.array(of)) for of in parts.values()), misses.get(method))
         for method, parts in correlated.items()

@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from mstar.data.benchmarks import Benchmark, readable, said_of
-from mstar.evaluate.grounding import OutlinedPhotographs, coverage, ground, mask_iou, measures
+from mstar.evaluate.grounding import (
+    OutlinedPhotographs,
+    coverage,
+    ground,
+    mask_iou,
+    measures,
+    size_of,
+)
 from mstar.evaluate.metrics import Estimate, estimate, paired
 from mstar.evaluate.table import Column, Result, Section
 from mstar.explain.looks import canvas, together
@@ -27,15 +34,10 @@ SIGMAS = ("watershed", "threshold", "released")
 
 
 _MASKS = (
-    Column("sigma", "σ"),
-    Column("look", "look"),
-    Column("masked", "masked"),
-    Column("iou", "IoU with text"),
-    Column("random_iou", "as many at random"),
-    Column("difference", "difference, paired"),
-    Column("half", "IoU ≥ 0.5"),
-    Column("random_half", "as many at random"),
-)
+    Column("sigma", "σ"), Column("look"), Column("masked"), Column("iou", "IoU with text"),
+    Column("random_iou", "as many at random"), Column("difference", "difference, paired"),
+    Column("half", "IoU ≥ 0.5"), Column("random_half", "as many at random"),
+)  # fmt: skip
 
 
 def best_mask(covered: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -74,13 +76,11 @@ def evaluate_masks(
 
     Args:
         benchmark: one that outlines all text: ICDAR 2003 or 2015, Total-Text, CTW1500, rendered.
-        steps: T; None = the configuration's.
         seed: of the random masks.
-        batch_size: images at once.
         strict: raise where a photograph cannot be read.
 
     Raises:
-        ValueError: the benchmark does not outline its text, or steps out of range; see `readable`.
+        UserError: the benchmark does not outline its text, or steps out of range; see `readable`.
     """
     steps = bench.config.steps_from(steps)
     OutlinedPhotographs(benchmark)  # or say so before all of them are opened
@@ -106,21 +106,17 @@ def evaluate_masks(
                     for t in range(steps + 1)
                 }
                 grid = canvas(looks[0][1], row)
-                text = coverage(benchmark.polygons[i], _size(images[row]), grid)
+                text = coverage(benchmark.polygons[i], size_of(images[row]), grid)
                 shares.append(text.mean())
                 masks = {("best of the grid", None): best_mask(text)} | salient
                 for of, mask in masks.items():
                     lot = rng.permutation(mask.ravel()).reshape(grid)
                     values = (mask.mean(), mask_iou(mask, text), mask_iou(lot, text))
                     found.setdefault(of, []).append(values)
-    about = {
-        "benchmark": benchmark.name,
-        "images": len(shown),
-        "grid": f"{grid[0]} × {grid[1]}",
-        "steps": steps,
-        "seed": seed,
-        "left_out": benchmark.left_out,
-    }
+    about = dict(
+        benchmark=benchmark.name, images=len(shown), grid=f"{grid[0]} × {grid[1]}", steps=steps,
+        seed=seed, left_out=benchmark.left_out,
+    )  # fmt: skip
     covers = [("text", estimate(100 * np.array(shares)))]
     rows = [(*of, *_row(np.array(values))) for of, values in found.items()]
     sections = [
@@ -137,11 +133,6 @@ def _salient(model: MstarModel, inputs: dict[str, Any], steps: int) -> Iterator[
         with computed_as(model, {"sigma": sigma}):
             _, trace = model.run_with_trace({**inputs, "steps": steps}, ["pve.*.salient"])
         yield sigma, trace
-
-
-def _size(image: Any) -> tuple[int, int]:
-    """(height, width) of a picture or an array."""
-    return (image.height, image.width) if hasattr(image, "height") else image.shape[:2]
 
 
 def _row(values: NDArray[np.float64]) -> tuple[Estimate, ...]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mstar.errors import UserError
+
 RESAMPLES = 2000
 #: Of fewer values the bootstrap's interval is too narrow: it cannot draw what is not there.
 FEW = 20
@@ -74,11 +76,11 @@ def paired(first: ArrayLike, second: ArrayLike, seed: int = 0) -> Paired:
     Pairs of which one value is NaN are left out.
 
     Raises:
-        ValueError: not as many values of one as of the other.
+        UserError: not as many values of one as of the other.
     """
     first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
     if first.shape != second.shape:
-        raise ValueError(f"pairs need two values each; got {first.shape} and {second.shape}.")
+        raise UserError(f"pairs need two values each; got {first.shape} and {second.shape}.")
     change = first - second
     both = ~np.isnan(change)
     return Paired(
@@ -96,11 +98,11 @@ def _pair(
     """Truth and scores of one shape, the scores numbers."""
     relevant, scores = np.asarray(relevant, dtype=bool), np.asarray(scores, dtype=float)
     if relevant.shape != scores.shape or relevant.ndim != axes:
-        raise ValueError(
+        raise UserError(
             f"truth and scores must have one shape {said}; got {relevant.shape}, {scores.shape}."
         )
     if np.isnan(scores).any():
-        raise ValueError("scores must be numbers; got NaN.")
+        raise UserError("scores must be numbers; got NaN.")
     return relevant, scores
 
 
@@ -115,7 +117,7 @@ def average_precision(relevant: ArrayLike, scores: ArrayLike) -> float:
         scores: float [B], higher is better. Images of equal score count as found together.
 
     Raises:
-        ValueError: shapes that differ, or a score that is no number.
+        UserError: shapes that differ, or a score that is no number.
     """
     relevant, scores = _pair(relevant, scores, "[images]", 1)
     order = np.argsort(-scores)
@@ -143,7 +145,7 @@ def average_precisions(
     relevant, scores = _pair(relevant, scores)
     among = np.ones_like(relevant) if among is None else np.asarray(among, dtype=bool)
     if among.shape != relevant.shape:
-        raise ValueError(f"among must have the shape {relevant.shape}; got {among.shape}.")
+        raise UserError(f"among must have the shape {relevant.shape}; got {among.shape}.")
     rows = zip(relevant, scores, among, strict=True)
     return np.array([average_precision(r[a], s[a]) for r, s, a in rows], dtype=float)
 
@@ -163,12 +165,12 @@ def precision_at(relevant: ArrayLike, scores: ArrayLike, k: int) -> NDArray[np.f
         scores: float [Q, B].
 
     Raises:
-        ValueError: k is not from 1 to B.
+        UserError: k is not from 1 to B.
     """
     relevant, scores = _pair(relevant, scores)
     images = relevant.shape[1]
     if not 1 <= k <= images:
-        raise ValueError(f"precision at k needs k from 1 to {images} images; got {k}.")
+        raise UserError(f"precision at k needs k from 1 to {images} images; got {k}.")
     last = -np.partition(-scores, k - 1, axis=1)[:, [k - 1]]  # the k-th best score
     above, level = scores > last, scores == last
     share = (k - above.sum(1)) / level.sum(1)  # of the places for those that are level

@@ -26,6 +26,7 @@ from mstar.evaluate.metrics import (
     scale_average_precisions,
 )
 from mstar.evaluate.table import COUNTED, Column, Result, Section
+from mstar.hooks.interventions import empty_mask
 from mstar.io.bench import Bench
 from mstar.texts import Query, words_of
 
@@ -49,28 +50,23 @@ def evaluate_sandbox(
     Args:
         difficulty: `easy`, `hard`, `crowd` or `street`.
         images: size of the gallery, see `judging_gallery`.
-        steps: T; None = the configuration's.
         controls: also compare T = 0 with T = 1, with an empty mask and with a random one.
 
     Raises:
-        ValueError: unknown difficulty, a seed, a number of images or steps out of range.
+        UserError: unknown difficulty, a seed, a number of images or steps out of range.
     """
     steps = bench.config.steps_from(steps)
     gallery = sandbox.judging_gallery(difficulty, seed, images)
     truth = np.array([query.relevant for query in gallery.queries])
     own = [query.asked for query in gallery.queries]
-    texts = list(dict.fromkeys([*own, *_shortcut_texts(gallery.queries)]))
+    texts = list(
+        dict.fromkeys([*own, *(part for query in gallery.queries for part in _parts(query))])
+    )
     pictures = gallery.images
     ranked = bench.scores(pictures, texts, steps)
     by_text = dict(zip(texts, ranked, strict=True))
     scores = np.array([by_text[query] for query in own])
-    about = {
-        "difficulty": difficulty,
-        "seed": seed,
-        "images": images,
-        "steps": steps,
-        "gallery": gallery.hash,
-    }
+    about = dict(difficulty=difficulty, seed=seed, images=images, steps=steps, gallery=gallery.hash)
     limit = sandbox.DIFFICULTIES[gallery.difficulty].small
     sections = [
         rankings(gallery.queries, truth, scores, seed, limit),
@@ -127,10 +123,9 @@ def rankings(
         *(whole(name, style == name) for name in sandbox.STYLES if name != "word"),
     ]
     columns = (
-        Column("group", "queries"),
-        Column("model", "model", COUNTED),
+        Column("group", "queries"), Column("model", "model", COUNTED),
         Column("random", "random ranking"),
-    )
+    )  # fmt: skip
     return Section("rankings", "MAP in % [95 % interval]", columns, rows)
 
 
@@ -146,10 +141,6 @@ def _parts(query: sandbox.Query) -> list[Query]:
         text, _ = parse_semantic(query.text)
         return [Query(text, "phrase" if " " in text else "word")]
     return []
-
-
-def _shortcut_texts(queries: Sequence[sandbox.Query]) -> list[Query]:
-    return [part for query in queries for part in _parts(query)]
 
 
 def shortcuts(
@@ -205,12 +196,9 @@ def _compared(
 ) -> Section:
     """Two MAPs in % over the same queries, and first − second, paired by query."""
     columns = (
-        Column("first_name", headings[0]),
-        Column("second_name", headings[1]),
-        Column("first", headings[0]),
-        Column("second", headings[1]),
-        Column("difference", "difference"),
-    )
+        Column("first_name", headings[0]), Column("second_name", headings[1]),
+        Column("first", headings[0]), Column("second", headings[1]), Column("difference"),
+    )  # fmt: skip
     rows = []
     for names, values in pairs.items():
         found = paired(*values)
@@ -228,9 +216,6 @@ def _controls(
     """What a second look is worth, and whether it is the mask that makes the difference."""
     rng = np.random.default_rng(seed)
 
-    def empty(mask: Tensor, *, point: str) -> Tensor:
-        return torch.ones_like(mask)
-
     def shuffled(mask: Tensor, *, point: str) -> Tensor:
         places = rng.permuted(mask.flatten(-2).cpu().numpy(), axis=-1)
         return torch.from_numpy(places).view_as(mask).to(mask)
@@ -243,7 +228,7 @@ def _controls(
     found = {
         "T = 0": precisions(0),
         "T = 1": precisions(1),
-        "T = 1, empty mask": precisions(1, bench.hooks({"pve.0.mask": empty})),
+        "T = 1, empty mask": precisions(1, bench.hooks({"pve.0.mask": empty_mask})),
         "T = 1, random mask": precisions(1, bench.hooks({"pve.0.mask": shuffled})),
     }
     once, twice, unmasked, at_random = found

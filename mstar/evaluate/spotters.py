@@ -22,6 +22,8 @@ from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cdist
 from tqdm.auto import tqdm
 
+from mstar.errors import UserError
+
 _OTHER = re.compile(r"[^a-z0-9]+")
 
 
@@ -113,11 +115,11 @@ class Spotted:
 
 
 def check_kept(kept: Path | None) -> None:
-    """Raise ValueError where a file to keep what was read in cannot be, or holds something else."""
+    """Raise UserError where a file to keep what was read in cannot be, or holds something else."""
     if kept is None:
         return
     if kept.is_dir() or not kept.absolute().parent.is_dir():
-        raise ValueError(f"{kept} cannot be written: expected a file in a folder that is there.")
+        raise UserError(f"{kept} cannot be written: expected a file in a folder that is there.")
     _known(kept)
 
 
@@ -157,7 +159,7 @@ def _known(kept: Path | None) -> dict[tuple[str, str], list[str]]:
     try:
         written = kept.read_text(encoding="utf-8").splitlines()
     except ValueError:
-        raise ValueError(f"{kept} is no text: name an earlier run's file or a new one.") from None
+        raise UserError(f"{kept} is no text: name an earlier run's file or a new one.") from None
     for line in written:
         try:
             entry = json.loads(line)

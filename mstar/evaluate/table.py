@@ -10,17 +10,22 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
-from jinja2 import Environment
+from jinja2 import Environment, FileSystemLoader
 
+from mstar.errors import UserError
 from mstar.evaluate.metrics import FEW, FEW_SAID, Estimate
 from mstar.versions import versions
 
 #: How values are said; an estimate says its own interval.
 PLAIN, COUNTED, PERCENT, RATE = "{}", "{0} of {0.count}", "{:.0f} %", "{:.1f}"
 _MISSING = "–"
+_PAGE = Environment(
+    loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True,
+    lstrip_blocks=True,
+)  # fmt: skip
 
 
 class Column(NamedTuple):
@@ -28,13 +33,17 @@ class Column(NamedTuple):
 
     Attributes:
         key: by which rows, JSON and CSV know it.
-        heading: what people read above it.
+        heading: what people read above it; None = the key.
         form: how a value is said: one of the forms above, or another format string.
     """
 
     key: str
-    heading: str
+    heading: str | None = None
     form: str = PLAIN
+
+    @property
+    def said(self) -> str:
+        return self.key if self.heading is None else self.heading
 
 
 @dataclass(frozen=True)
@@ -49,7 +58,7 @@ class Section:
         keys: how many of the first columns name a row; of several the name is a tuple.
 
     Raises:
-        ValueError: a row has more or fewer values than there are columns.
+        UserError: a row has more or fewer values than there are columns.
     """
 
     name: str
@@ -61,7 +70,7 @@ class Section:
     def __post_init__(self) -> None:
         for row in self.rows:
             if len(row) != len(self.columns):
-                raise ValueError(
+                raise UserError(
                     f"{self.name} has {len(self.columns)} columns; got a row of {len(row)} values."
                 )
 
@@ -93,7 +102,7 @@ class Section:
         ]
 
     def __str__(self) -> str:
-        lines, before = [[column.heading for column in self.columns]], None
+        lines, before = [[column.said for column in self.columns]], None
         for row in self.cells():
             again = self.keys > 1 and row[0] == before  # said once for all rows that follow
             before = row[0]
@@ -172,10 +181,10 @@ class Result:
 
     def to_html(self) -> str:
         """One page that needs nothing else; every text in it is escaped."""
-        return _TEMPLATE.render(result=self, whole=True)
+        return _PAGE.get_template("result.html").render(result=self, whole=True)
 
     def _repr_html_(self) -> str:
-        return _TEMPLATE.render(result=self, whole=False)
+        return _PAGE.get_template("result.html").render(result=self, whole=False)
 
 
 #: What a result is written as, by the name of the format.
@@ -219,45 +228,3 @@ def _named(found: Mapping[Any, Any], name: Any, what: str) -> Any:
     if name not in found:
         raise KeyError(f"there is no {what} {name!r}: expected one of {', '.join(map(str, found))}")
     return found[name]
-
-
-_TEMPLATE = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string("""\
-{% if whole %}
-<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{{ result.title }}</title>
-<style>
-body { margin: 2rem auto; max-width: 70rem; padding: 0 1rem; font: 16px/1.5 system-ui, sans-serif; }
-table { border-collapse: collapse; margin: 1.5rem 0; }
-caption { text-align: left; font-weight: 600; padding-bottom: .3rem; }
-th, td { text-align: left; padding: .2rem 1rem .2rem 0; border-bottom: 1px solid #8885; }
-tbody th { font-weight: 400; }
-</style>
-{% endif %}
-<h1>{{ result.title }}</h1>
-<p>{% for name, value in result.facts().items() %}
-{{ name }} {{ value }}{{ "" if loop.last else ", " }}
-{% endfor %}</p>
-{% for section in result.sections %}
-<table>
-<caption>{{ section.title }}</caption>
-<thead><tr>{% for column in section.columns %}<th>{{ column.heading }}</th>{% endfor %}</tr></thead>
-<tbody>
-{% for row in section.cells() %}
-<tr>{% for cell in row %}
-{% if loop.index <= section.keys %}<th>{{ cell }}</th>{% else %}<td>{{ cell }}</td>{% endif %}
-{% endfor %}</tr>
-{% endfor %}
-</tbody>
-</table>
-{% endfor %}
-{% for note in result.said() %}
-<p>{{ note }}</p>
-{% endfor %}
-<p>{% for name, version in result.versions.items() %}
-{{ name }} {{ version }}{{ "" if loop.last else ", " }}
-{% endfor %}</p>
-""")

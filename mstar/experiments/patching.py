@@ -18,6 +18,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from mstar.data.scenes.pairs import Pair
+from mstar.errors import UserError
 from mstar.evaluate.grounding import coverage
 from mstar.evaluate.metrics import estimate, paired
 from mstar.evaluate.table import COUNTED, PERCENT, Column, Result, Section
@@ -46,12 +47,10 @@ class Site:
 
 
 _RESTORED = (
-    Column("site", "value of the first scene"),
-    Column("effect", "comes back"),
-    Column("control", "unrelated scene"),
-    Column("difference", "difference, paired"),
+    Column("site", "value of the first scene"), Column("effect", "comes back"),
+    Column("control", "unrelated scene"), Column("difference", "difference, paired"),
     Column("share", "share", PERCENT),
-)
+)  # fmt: skip
 
 
 def sites(model: MstarModel, steps: int) -> list[Site]:
@@ -92,14 +91,13 @@ def patching(
     Args:
         pairs: two at least; the scene before is the unrelated one. Each is looked at as a whole, in
             one tile, so that a token is one place of the scene.
-        steps: T; None = the configuration's.
         seed: of the tokens drawn at random.
 
     Raises:
-        ValueError: fewer than two pairs, or a word so large that not as many tokens lie apart.
+        UserError: fewer than two pairs, or a word so large that not as many tokens lie apart.
     """
     if len(pairs) < 2:
-        raise ValueError(f"patching needs two pairs at least; got {len(pairs)}.")
+        raise UserError(f"patching needs two pairs at least; got {len(pairs)}.")
     steps = bench.config.steps_from(steps)
     found = sites(bench.model, steps)
     rng = np.random.default_rng(seed)
@@ -132,14 +130,12 @@ def apart(touched: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bo
     """As many tokens at random, none of them touched or next to one that is.
 
     Raises:
-        ValueError: there are not as many.
+        UserError: there are not as many.
     """
     free = np.flatnonzero(~maximum_filter(touched, size=3, mode="constant"))
     count = int(touched.sum())
     if len(free) < count:
-        raise ValueError(
-            f"the word touches {count} tokens, and only {len(free)} lie apart from it."
-        )
+        raise UserError(f"the word touches {count} tokens, and only {len(free)} lie apart from it.")
     found = np.zeros(touched.size, dtype=bool)
     found[rng.choice(free, count, replace=False)] = True
     return found.reshape(touched.shape)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from mstar.data.scenes.scene import Scene
+from mstar.errors import UserError
 from mstar.evaluate.grounding import coverage, mass_inside
 from mstar.evaluate.metrics import estimate, paired
 from mstar.evaluate.table import COUNTED, Column, Result, Section
@@ -21,11 +22,9 @@ from mstar.io.bench import Bench
 from mstar.texts import Query
 
 _NEGLECTED = (
-    Column("against", "held against"),
-    Column("salient", "salient text covered"),
-    Column("control", "control covered", COUNTED),
-    Column("difference", "difference, paired"),
-)
+    Column("against", "held against"), Column("salient", "salient text covered"),
+    Column("control", "control covered", COUNTED), Column("difference", "difference, paired"),
+)  # fmt: skip
 
 
 def salience(
@@ -49,11 +48,10 @@ def salience(
     free place.
 
     Args:
-        steps: T; None = the configuration's.
         seed: of the places of the controls, and of the third texts.
 
     Raises:
-        ValueError: no scene has two words apart and free ground.
+        UserError: no scene has two words apart and free ground.
     """
     steps = bench.config.steps_from(steps)
     rng = np.random.default_rng(seed)
@@ -63,7 +61,7 @@ def salience(
         if found is not None:
             changes.append(found)
     if not changes:
-        raise ValueError("no scene has two words apart and free ground to cover.")
+        raise UserError("no scene has two words apart and free ground to cover.")
     covered, ground, third, own = 100 * np.array(changes).T
     pairs = {"ground": paired(covered, ground), "text": paired(covered, third)}
     neglected = [(name, of.first, of.second, of.difference) for name, of in pairs.items()]
@@ -71,7 +69,7 @@ def salience(
         (name, estimate(100 * (of > 0)))
         for name, of in {"salient text": covered, "as much ground": ground}.items()
     ]
-    what, share = Column("covered", "covered"), Column("share", "in % of the images")
+    what, share = Column("covered"), Column("share", "in % of the images")
     about = {"images": len(changes), "left_out": len(scenes) - len(changes), "steps": steps}
     return Result(
         "salience",

@@ -17,6 +17,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from mstar.data.scenes import sandbox
+from mstar.errors import UserError
 from mstar.evaluate.grounding import coverage, mask_iou
 from mstar.evaluate.metrics import (
     Estimate,
@@ -38,14 +39,10 @@ TRAINING = ("recycled_temperature", "multi_word_projected", "stop_gradient", "tr
 
 
 _LOOKS = (
-    Column("field", "switched"),
-    Column("paper", "paper"),
-    Column("released", "released"),
-    Column("masked", "hidden, %"),
-    Column("iou", "IoU with text"),
-    Column("moved", "attention moved"),
-    Column("reassigned", "words reassigned"),
-)
+    Column("field", "switched"), Column("paper"), Column("released"),
+    Column("masked", "hidden, %"), Column("iou", "IoU with text"),
+    Column("moved", "attention moved"), Column("reassigned", "words reassigned"),
+)  # fmt: skip
 
 
 def compare_semantics(
@@ -69,12 +66,12 @@ def compare_semantics(
         steps: T, 1 or more; None = the configuration's.
 
     Raises:
-        ValueError: T = 0, where there is no mask, or hooks on the model.
+        UserError: T = 0, where there is no mask, or hooks on the model.
     """
     without_hooks(bench.model, "compare_semantics")
     steps = bench.config.steps_from(steps)
     if steps < 1:
-        raise ValueError(f"masks need a second look: steps (T) must be 1 or more; got {steps}.")
+        raise UserError(f"masks need a second look: steps (T) must be 1 or more; got {steps}.")
     gallery = sandbox.judging_gallery("easy", seed, images)
     scenes = mosaics(gallery.scenes)
     asked = [query.asked for query in gallery.queries]
@@ -99,14 +96,10 @@ def compare_semantics(
     for name, fields in tqdm(switched.items(), desc="semantics"):
         with computed_as(looking, fields):
             found[name] = _measure(given, tokens, scenes, asked, relevant, steps)
-    about = {
-        "mosaics": len(scenes),
-        "grid": f"{found['paper'].grid[0]} × {found['paper'].grid[1]}",
-        "queries": len(asked),
-        "steps": steps,
-        "seed": seed,
-        "gallery": gallery.hash,
-    }
+    about = dict(
+        mosaics=len(scenes), grid=f"{found['paper'].grid[0]} × {found['paper'].grid[1]}",
+        queries=len(asked), steps=steps, seed=seed, gallery=gallery.hash,
+    )  # fmt: skip
     style = np.array([query.style for query in asked])
     groups = {one: style == one for one in STYLES if (style == one).any()}
     looks, precisions, change = [], [], []
@@ -119,7 +112,7 @@ def compare_semantics(
         ]
         precisions.append((name, *(pair.first for pair in pairs)))
         change.append((name, *(pair.difference for pair in pairs)))
-    columns = (Column("field", "switched"), *(Column(style, style) for style in groups))
+    columns = (Column("field", "switched"), *map(Column, groups))
     return Result(
         "paper against released",
         about,

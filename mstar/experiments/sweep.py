@@ -16,6 +16,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from mstar.data.scenes import sandbox
+from mstar.errors import UserError
 from mstar.evaluate.cases import Case
 from mstar.evaluate.metrics import average_precisions, estimate, paired
 from mstar.evaluate.table import Column, Result, Section
@@ -77,16 +78,15 @@ def sweep(
     Args:
         images: one at least, as the processor takes them; they pass through the model together.
         queries: one at least.
-        steps: T; None = the configuration's.
 
     Returns:
         a row per change, image and query; `pandas.DataFrame(rows)` makes a table of them.
 
     Raises:
-        ValueError: no image or no query.
+        UserError: no image or no query.
     """
     if not len(images) or not len(queries):
-        raise ValueError(
+        raise UserError(
             f"a sweep needs an image and a query at least; got {len(images)} and {len(queries)}."
         )
     steps = bench.config.steps_from(steps)
@@ -136,7 +136,7 @@ def units(model: MstarModel, kind: str) -> list[Change]:
             `layers` (of φ and of ψ at the image, but for each one's first).
 
     Raises:
-        ValueError: another kind.
+        UserError: another kind.
     """
     config = model.config
     if kind == "heads":
@@ -158,21 +158,17 @@ def units(model: MstarModel, kind: str) -> list[Change]:
             for part, (said, count) in parts.items()
             for layer in range(1, count)
         ]
-    raise ValueError(f"kind must be heads, queries or layers; got {kind!r}.")
+    raise UserError(f"kind must be heads, queries or layers; got {kind!r}.")
 
 
 _LOSS = (
-    Column("unit", "without"),
-    Column("loss", "cosine × 100 of right answers"),
+    Column("unit", "without"), Column("loss", "cosine × 100 of right answers"),
     Column("ap_loss", "AP in %"),
-)
+)  # fmt: skip
 _JUDGED = (
-    Column("measure", "measure"),
-    Column("chosen", "without"),
-    Column("loss", "without it"),
-    Column("others", "without one of the others"),
-    Column("difference", "difference, paired"),
-)
+    Column("measure"), Column("chosen", "without"), Column("loss", "without it"),
+    Column("others", "without one of the others"), Column("difference", "difference, paired"),
+)  # fmt: skip
 
 
 def importance(
@@ -193,17 +189,16 @@ def importance(
     Args:
         found: four at least, see `cases`.
         kind: see `units`.
-        steps: T; None = the configuration's.
 
     Raises:
-        ValueError: fewer cases, another kind, or fewer than two units of it.
+        UserError: fewer cases, another kind, or fewer than two units of it.
     """
     if len(found) < 4:
-        raise ValueError(f"importance needs four cases at least; got {len(found)}.")
+        raise UserError(f"importance needs four cases at least; got {len(found)}.")
     steps = bench.config.steps_from(steps)
     taken_out = units(bench.model, kind)
     if len(taken_out) < 2:
-        raise ValueError(
+        raise UserError(
             f"importance compares units: two {kind} at least; this model has {len(taken_out)}."
         )
     relevant = np.array([[sandbox.matches(of.scene, *one.query) for of in found] for one in found])

@@ -49,7 +49,7 @@ def explain_words(trace: Trace, image: int = 0) -> list[Evidence]:
         trace: needs `mim.*` and `scores`.
 
     Raises:
-        ValueError: see `queries_of`.
+        UserError: see `queries_of`.
     """
     cosine = trace["mim.similarity"][image].double()  # [N, (T+1)·V·Q]
     tiles, queries = tile_count(trace), query_count(trace)

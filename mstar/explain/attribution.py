@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from mstar.errors import UserError
 from mstar.explain.looks import cross_attention
 from mstar.hooks.run import active
 from mstar.hooks.trace import Trace
@@ -151,12 +152,12 @@ def _attention_gradient(asked: _Asked) -> Iterator[Tensor]:
     images, trace = asked.recorded(detach=False)
     attention = list(trace.values())  # look by look, [1, tile, head, query, token] each
     if not all(one.requires_grad for one in attention):  # a hook has replaced it
-        raise ValueError(_CUT)
+        raise UserError(_CUT)
     for score in scorer.model.score(images, scorer.texts, scorer.is_word)[:, 0]:
         # a look that the score does not draw on has no gradient
         slopes = torch.autograd.grad(score, attention, retain_graph=True, allow_unused=True)
         if all(slope is None for slope in slopes):
-            raise ValueError(_CUT)
+            raise UserError(_CUT)
         slopes = [
             torch.zeros_like(one) if slope is None else slope
             for one, slope in zip(attention, slopes, strict=True)
@@ -240,7 +241,7 @@ _CUT = (
 
 
 def _refuse_cut(asked: _Asked) -> None:
-    """ValueError if a hook on the model cuts the way of the gradient to f₀."""
+    """UserError if a hook on the model cuts the way of the gradient to f₀."""
     scorer = asked.scorer
     if active(scorer.model) is None:
         return
@@ -252,7 +253,7 @@ def _refuse_cut(asked: _Asked) -> None:
         handle.remove()
     reached = total.requires_grad and kept[0].requires_grad
     if not reached or torch.autograd.grad(total, kept, allow_unused=True)[0] is None:
-        raise ValueError(_CUT)
+        raise UserError(_CUT)
 
 
 METHODS: dict[str, Callable[[_Asked], Iterator[Tensor]]] = {
@@ -269,10 +270,10 @@ _TO_TOKENS = {"grad_cam", "integrated_gradients"}
 
 
 def known(methods: Sequence[str]) -> Sequence[str]:
-    """These methods; ValueError names one that is none."""
+    """These methods; UserError names one that is none."""
     unknown = [method for method in methods if method not in METHODS]
     if unknown:
-        raise ValueError(f"unknown method {unknown[0]!r}: expected some of {', '.join(METHODS)}.")
+        raise UserError(f"unknown method {unknown[0]!r}: expected some of {', '.join(METHODS)}.")
     return methods
 
 
@@ -296,13 +297,13 @@ def attribute(
         for each query, method -> `Attribution`.
 
     Raises:
-        ValueError: an unknown method, no query, a batch of no image, or a method that follows the
+        UserError: an unknown method, no query, a batch of no image, or a method that follows the
             gradient where a hook cuts its way.
     """
     known(methods)
     queries = as_queries(texts)
     if batch_size < 1:
-        raise ValueError(f"batch-size must be 1 or more; got {batch_size}.")
+        raise UserError(f"batch-size must be 1 or more; got {batch_size}.")
     steps = bench.config.steps_from(steps)
     found: list[dict[str, Attribution]] = [{} for _ in queries]
     bar = tqdm(total=len(queries) * len(methods), desc="attribution", leave=False, delay=2)

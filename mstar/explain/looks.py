@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from mstar.errors import UserError
 from mstar.hooks.trace import Trace, as_picture
 from mstar.texts import Query
 from mstar.tiles import canvas_grid, laid_back
@@ -125,11 +126,11 @@ def queries_of(trace: Trace) -> list[Query]:
     """The N queries of the run.
 
     Raises:
-        ValueError: the trace does not say them: it was recorded from tokens.
+        UserError: the trace does not say them: it was recorded from tokens.
     """
     count = trace["mim.similarity"].shape[1]
     if len(trace.queries) != count:
-        raise ValueError(
+        raise UserError(
             f"the trace is of {count} texts and names {len(trace.queries)}: record it with "
             "Workbench.trace, or set trace.queries."
         )
@@ -140,10 +141,10 @@ def photo_of(trace: Trace, image: int = 0) -> Image.Image:
     """One of the photographs of the run.
 
     Raises:
-        ValueError: the trace does not have it.
+        UserError: the trace does not have it.
     """
     if image >= len(trace.photos):
-        raise ValueError(
+        raise UserError(
             f"the trace keeps {len(trace.photos)} photographs: record it with Workbench.trace, or "
             "save and load it with photos=True."
         )

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
+from mstar.errors import UserError
 from mstar.hooks.points import HookError, Names, select
 from mstar.hooks.run import Hook, pairs
 from mstar.hooks.trace import Trace
@@ -41,13 +42,18 @@ def force_mask(step: int, seen: Tensor) -> Intervention:
 
     def forced(mask: Tensor, *, point: str) -> Tensor:
         if seen.shape[-2:] != mask.shape[-2:]:
-            raise ValueError(
+            raise UserError(
                 f"the mask of {point} has the grid {list(mask.shape[-2:])}; "
                 f"got one of {list(seen.shape[-2:])}."
             )
         return (~seen.bool()).to(mask).expand_as(mask).clone()
 
     return Intervention([(f"pve.{step}.mask", forced)])
+
+
+def empty_mask(mask: Tensor, *, point: str) -> Tensor:
+    """A hook on `pve.{t}.mask`: the next look is as if nothing had been seen."""
+    return torch.ones_like(mask)
 
 
 def random_masks(seed: int) -> Intervention:
@@ -83,7 +89,7 @@ def patch(trace: Trace, names: Names, tokens: Tensor | None = None) -> Intervent
 
     Raises:
         HookError: a name, glob or predicate that matches nothing.
-        ValueError: `tokens` for a point without an axis of image tokens, or of another grid; in the
+        UserError: `tokens` for a point without an axis of image tokens, or of another grid; in the
             run, a value that is neither of one image nor of as many.
     """
     chosen = select(names, list(trace))
@@ -91,19 +97,19 @@ def patch(trace: Trace, names: Names, tokens: Tensor | None = None) -> Intervent
         raise HookError("no value of the trace is asked for: the predicate refuses them all.")
     if tokens is not None:
         if tuple(tokens.shape) != trace.grid:
-            raise ValueError(
+            raise UserError(
                 f"the trace has the grid {list(trace.grid)}; got tokens of {list(tokens.shape)}."
             )
         for name in chosen:
             if trace.axes(name)[:3] != ("batch", "tile", "token"):
-                raise ValueError(f"{name} has no axis of image tokens after the tiles'.")
+                raise UserError(f"{name} has no axis of image tokens after the tiles'.")
 
     def patched(value: Tensor, *, point: str) -> Tensor:
         other = trace[point].to(value)
         try:
             other = other.expand_as(value)
         except RuntimeError as error:
-            raise ValueError(
+            raise UserError(
                 f"{point} is {list(value.shape)} here and {list(other.shape)} in the trace, which "
                 "has to be of one image, or of as many."
             ) from error
@@ -147,9 +153,9 @@ def skip_layer(part: str, layer: int) -> Intervention:
     """
     starts = {"vision": "vision", "pve": "pve.*", "text": "text"}
     if part not in starts:
-        raise ValueError(f"part must be one of {', '.join(starts)}; got {part!r}.")
+        raise UserError(f"part must be one of {', '.join(starts)}; got {part!r}.")
     if layer < 1:
-        raise ValueError(f"only layer 1 and later ones can be left out; got {layer}.")
+        raise UserError(f"only layer 1 and later ones can be left out; got {layer}.")
     given: dict[str, Tensor] = {}
 
     def before(value: Tensor, *, point: str) -> None:
@@ -186,7 +192,7 @@ def ablate_queries(queries: Iterable[int]) -> Intervention:
 
 def _refuse_unknown(what: str, chosen: list[int], count: int) -> None:
     if chosen and not 0 <= chosen[0] <= chosen[-1] < count:
-        raise ValueError(f"{what} are numbered 0 to {count - 1}; got {chosen}.")
+        raise UserError(f"{what} are numbered 0 to {count - 1}; got {chosen}.")
 
 
 def cover(pixel_values: Tensor, region: Tensor, tile_boxes: Tensor | None = None) -> Tensor:
@@ -205,18 +211,18 @@ def cover(pixel_values: Tensor, region: Tensor, tile_boxes: Tensor | None = None
         image where it has no surroundings), so that it adds as little as possible.
 
     Raises:
-        ValueError: several tiles without their boxes, or more cells than pixels along a side.
+        UserError: several tiles without their boxes, or more cells than pixels along a side.
     """
     tiled = pixel_values if pixel_values.ndim == 5 else pixel_values[:, None]
     height, width = tiled.shape[-2:]
     if region.ndim != 2 or not region.shape[0] <= height or not region.shape[1] <= width:
-        raise ValueError(
+        raise UserError(
             f"a region of a {height}×{width} px image has as many rows and columns at most; got "
             f"{list(region.shape)}."
         )
     if tile_boxes is None:
         if tiled.shape[1] > 1:
-            raise ValueError(f"give tile_boxes: the images have {tiled.shape[1]} tiles each.")
+            raise UserError(f"give tile_boxes: the images have {tiled.shape[1]} tiles each.")
         tile_boxes = tiled.new_tensor([0.0, 0.0, 1.0, 1.0]).expand(len(tiled), 1, 4)
     grown = torch.nn.functional.max_pool2d(region[None, None].float(), 3, 1, 1)[0, 0].bool()
     around = grown & ~region.bool()

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
+from mstar.errors import UserError
+
 #: Largest T. The paper goes to 3; a mistyped number should not run for hours.
 MOST_STEPS = 64
 
@@ -34,7 +36,7 @@ class Config(Protocol):
     def cross_attention_layers(self) -> tuple[int, ...]: ...
 
 
-class HookError(ValueError):
+class HookError(UserError):
     """A hook names no point, or returned something that cannot take the value's place."""
 
 

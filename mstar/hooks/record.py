@@ -8,6 +8,7 @@ import torch
 import transformers
 from torch import Tensor
 
+from mstar.errors import UserError
 from mstar.hooks.points import Config, HookError, Names, find_point, point_names, select
 from mstar.hooks.run import Run, listening
 from mstar.hooks.trace import Trace
@@ -67,7 +68,7 @@ def run_with_trace(
     pixels = inputs.get("pixel_values")
     tiles = pixels.shape[1] if pixels is not None and pixels.ndim == 5 else 1
     if tiles > 1 and inputs.get("tile_boxes") is None:
-        raise ValueError(
+        raise UserError(
             f"the images have {tiles} tiles each and nothing says where they lie: give tile_boxes, "
             "as the processor does."
         )

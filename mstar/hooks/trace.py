@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mstar import files
+from mstar.errors import UserError
 from mstar.hooks.points import HookError, Names, find_point, select, unknown
 from mstar.texts import Query
 
@@ -119,7 +120,7 @@ class Trace(Mapping[str, Tensor]):
 
         Raises:
             FileNotFoundError: the folder holds no trace.
-            ValueError: it is of an older version.
+            UserError: it is of an older version.
         """
         folder = Path(folder)
         for name in (_TENSORS, _META):
@@ -130,7 +131,7 @@ class Trace(Mapping[str, Tensor]):
             values = {name: stored.get_tensor(name) for name in about["values"]}
         grid = tuple(about["grid"]) if about["grid"] else None
         if not {"boxes", "queries", "photos"} <= about.keys():
-            raise ValueError(
+            raise UserError(
                 f"the trace in {folder} is of an older version of this package: record it anew."
             )
         boxes = None if about["boxes"] is None else torch.tensor(about["boxes"])

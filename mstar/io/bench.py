@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 from transformers import BatchFeature
 
+from mstar.errors import UserError
 from mstar.hooks.points import Names
 from mstar.hooks.record import BUDGET, NEEDED
 from mstar.hooks.run import Hooks, Run, active
@@ -215,7 +216,7 @@ def computed_as(model: MstarModel, fields: Mapping[str, Any]) -> Iterator[None]:
     Unlike hooks they belong to the model: another thread that uses it meanwhile computes so too.
 
     Raises:
-        ValueError: a value that the field cannot have.
+        UserError: a value that the field cannot have.
     """
     config = model.config
     before = {name: getattr(config, name) for name in fields}
@@ -233,8 +234,8 @@ def without_hooks(model: MstarModel, what: str) -> None:
     """Refuse to measure what hooks on `model` would only half change, as a copy hears none.
 
     Raises:
-        ValueError: inside a block `with model.hooks(…)`.
+        UserError: inside a block `with model.hooks(…)`.
     """
     if active(model) is not None:
-        raise ValueError(f"{what} also runs a changed copy of the model, which hears no hooks: "
+        raise UserError(f"{what} also runs a changed copy of the model, which hears no hooks: "
                          "call it outside of `with model.hooks(…)`.")  # fmt: skip

@@ -10,6 +10,7 @@ import torch
 from safetensors import SafetensorError
 from transformers.utils import logging
 
+from mstar.errors import UserError
 from mstar.io.bench import Bench
 from mstar.io.processing import MstarProcessor
 from mstar.model.configuration import MstarConfig
@@ -29,7 +30,7 @@ def load_checkpoint(folder: str | Path, device: str | torch.device = "cpu") -> B
     Weights stored in half precision are widened to float32.
 
     Raises:
-        ValueError: there is no such folder, it is no MSTAR checkpoint, or a file of it is missing,
+        UserError: there is no such folder, it is no MSTAR checkpoint, or a file of it is missing,
             broken or does not belong to the others; one sentence that says which.
     """
     folder = Path(folder)
@@ -41,15 +42,15 @@ def load_checkpoint(folder: str | Path, device: str | torch.device = "cpu") -> B
             )
             processor = MstarProcessor.from_pretrained(folder, local_files_only=True)
     except SafetensorError as error:
-        raise ValueError(f"{folder / 'model.safetensors'} is broken: {error}.") from error
+        raise UserError(f"{folder / 'model.safetensors'} is broken: {error}.") from error
     except RuntimeError as error:
-        raise ValueError(f"the weights in {folder} do not fit its config.json.") from error
+        raise UserError(f"the weights in {folder} do not fit its config.json.") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"the checkpoint {folder} cannot be loaded: {error}") from error
+        raise UserError(f"the checkpoint {folder} cannot be loaded: {error}") from error
     missing, unexpected = sorted(report["missing_keys"]), sorted(report["unexpected_keys"])
     if missing or unexpected:
         names = ", ".join((missing + unexpected)[:3])
-        raise ValueError(
+        raise UserError(
             f"the weights in {folder} do not fit its config.json: {len(missing)} are missing and "
             f"{len(unexpected)} too many ({names}, …)."
         )
@@ -60,14 +61,14 @@ def load_config(folder: str | Path) -> MstarConfig:
     """The configuration of a checkpoint alone, to check a request before weights are read.
 
     Raises:
-        ValueError: see `load_checkpoint`.
+        UserError: see `load_checkpoint`.
     """
     folder = Path(folder)
     _check_files(folder)
     try:
         return MstarConfig.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"the checkpoint {folder} cannot be loaded: {error}") from error
+        raise UserError(f"the checkpoint {folder} cannot be loaded: {error}") from error
 
 
 def checkpoint_hash(folder: str | Path) -> str:
@@ -80,17 +81,17 @@ def checkpoint_hash(folder: str | Path) -> str:
 
 def _check_files(folder: Path) -> None:
     if not folder.is_dir():
-        raise ValueError(f"there is no checkpoint folder {folder}.")
+        raise UserError(f"there is no checkpoint folder {folder}.")
     missing = [name for name in _FILES if not (folder / name).is_file()]
     if missing:
-        raise ValueError(f"{folder} is no MSTAR checkpoint: {', '.join(missing)} missing.")
+        raise UserError(f"{folder} is no MSTAR checkpoint: {', '.join(missing)} missing.")
     try:
         about = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         kind = about.get("model_type")
     except (ValueError, AttributeError) as error:
-        raise ValueError(f"{folder / 'config.json'} is not valid JSON.") from error
+        raise UserError(f"{folder / 'config.json'} is not valid JSON.") from error
     if kind != MstarConfig.model_type:
-        raise ValueError(
+        raise UserError(
             f"{folder} holds a model of type {kind!r}; expected {MstarConfig.model_type!r}."
         )
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageFile, JpegImagePlugin, PngImagePlugin
 
+from mstar.errors import UserError
 from mstar.io.containers import (
     bare_jpeg,
     complete_jpeg,
@@ -47,7 +48,7 @@ NO_PHOTOGRAPHS = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
 _ONE_PAGE = ("JPEG", "MPO", "PSD")
 
 
-class UnreadableImage(ValueError):
+class UnreadableImage(UserError):
     """A file that is no image, or one that is not opened."""
 
 

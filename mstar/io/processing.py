@@ -20,6 +20,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_to
 from transformers import BatchFeature, PreTrainedTokenizerFast, ProcessorMixin
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
+from mstar.errors import UserError
 from mstar.io.images import as_rgb
 from mstar.model.configuration import MstarConfig
 from mstar.texts import INSTRUCTIONS, STYLES, clean_caption
@@ -51,7 +52,7 @@ class MstarProcessor(ProcessorMixin):
         **kwargs: Any,
     ):
         if prompts not in INSTRUCTIONS:
-            raise ValueError(f"prompts must be one of {', '.join(INSTRUCTIONS)}; got {prompts!r}.")
+            raise UserError(f"prompts must be one of {', '.join(INSTRUCTIONS)}; got {prompts!r}.")
         self.prompts, self.tiles, self.captions = prompts, check_tiles(tiles), captions
         super().__init__(image_processor, tokenizer, **kwargs)
 
@@ -93,7 +94,7 @@ class MstarProcessor(ProcessorMixin):
             attention_mask int64 [N, L]; is_word bool [N].
 
         Raises:
-            ValueError: unknown style, as many styles as queries were not given, an empty query.
+            UserError: unknown style, as many styles as queries were not given, an empty query.
         """
         data: dict[str, Any] = {}
         if images is not None:
@@ -127,14 +128,14 @@ class MstarProcessor(ProcessorMixin):
         """concat[T_i, T_Q] of Eq. 3, cleaned.
 
         Raises:
-            ValueError: unknown style, or a query without any letter left after cleaning.
+            UserError: unknown style, or a query without any letter left after cleaning.
         """
         if style not in STYLES:
-            raise ValueError(f"unknown style {style!r}: expected one of {', '.join(STYLES)}.")
+            raise UserError(f"unknown style {style!r}: expected one of {', '.join(STYLES)}.")
         if not clean_caption(query):
-            raise ValueError(f"the query {query!r} has no words.")
+            raise UserError(f"the query {query!r} has no words.")
         if any("\ud800" <= character <= "\udfff" for character in query):
-            raise ValueError(f"the query {query!r} is no valid text: a character is half of one.")
+            raise UserError(f"the query {query!r} is no valid text: a character is half of one.")
         template = INSTRUCTIONS[self.prompts][style]
         if self.prompts == "released" and self.captions:
             return clean_caption(template.format(query))  # with the query, as released
@@ -149,7 +150,7 @@ class MstarProcessor(ProcessorMixin):
     def _styles(self, text: Sequence[str], styles: str | Sequence[str]) -> list[str]:
         chosen = [styles] * len(text) if isinstance(styles, str) else list(styles)
         if len(chosen) != len(text):
-            raise ValueError(f"got {len(text)} queries and {len(chosen)} styles: one style each.")
+            raise UserError(f"got {len(text)} queries and {len(chosen)} styles: one style each.")
         return chosen
 
 
@@ -157,13 +158,13 @@ def _eight_bits(image: Any) -> Any:
     """A photograph of eight bits a channel.
 
     Raises:
-        ValueError: an array of other numbers: what is black and what white in it nobody can tell.
+        UserError: an array of other numbers: what is black and what white in it nobody can tell.
     """
     if isinstance(image, Image.Image):
         return as_rgb(image)
     kind = getattr(image, "dtype", None)
     if kind is not None and str(kind).removeprefix("torch.") != "uint8":
-        raise ValueError(
+        raise UserError(
             f"an image should be a PIL image or a uint8 array [H, W, 3]; got an array of {kind}: "
             "for values from 0 to 1 give (255 * array).round().astype('uint8')."
         )

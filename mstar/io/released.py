@@ -20,6 +20,7 @@ from transformers import BertTokenizer, PreTrainedTokenizerFast
 from transformers.utils import cached_file
 
 from mstar import files
+from mstar.errors import UserError
 from mstar.io.checkpoints import quiet
 from mstar.io.processing import MstarProcessor
 from mstar.io.released_config import (
@@ -98,7 +99,7 @@ def load_released(
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not a released checkpoint, or one with parts missing; the message lists them.
+        UserError: not a released checkpoint, or one with parts missing; the message lists them.
     """
     state = read_state(source)
     if vision is not None:
@@ -124,16 +125,16 @@ def read_state(source: Source) -> dict[str, Tensor]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: the file is broken or holds something else.
+        UserError: the file is broken or holds something else.
     """
     content = source if isinstance(source, Mapping) else _read(Path(source))
     if isinstance(content, Mapping) and isinstance(content.get("model"), Mapping):
         content = content["model"]
     if not isinstance(content, Mapping) or not content:
-        raise ValueError("the checkpoint holds no state dict.")
+        raise UserError("the checkpoint holds no state dict.")
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise ValueError(
+            raise UserError(
                 f"the checkpoint's {name!r} is {type(value).__name__}, expected a tensor."
             )
     return dict(content)
@@ -148,13 +149,13 @@ def load_tokenizer(name_or_path: str | PathLike[str], tokens: int) -> PreTrained
         tokens: longest text, [CLS] and [SEP] included; longer ones lose their right end.
 
     Raises:
-        ValueError: there is none.
+        UserError: there is none.
     """
     try:
         with quiet():
             tokenizer = _bert_tokenizer(Path(name_or_path))
     except Exception as error:
-        raise ValueError(
+        raise UserError(
             f"no BERT tokenizer at {str(name_or_path)!r}: give a folder that holds the vocab.txt "
             "of bert-base-uncased (its tokenizer.json serves too), or its name on the hub while "
             "online."
@@ -180,7 +181,7 @@ def convert(
         tokenizer: as for `load_tokenizer`.
 
     Raises:
-        ValueError: what `load_released` and `load_tokenizer` say, or a folder that is not empty,
+        UserError: what `load_released` and `load_tokenizer` say, or a folder that is not empty,
             or a tokenizer that has not the checkpoint's vocabulary.
     """
     with files.new_folder(folder) as place:
@@ -189,7 +190,7 @@ def convert(
         limit = MULTI_WORD_TOKENS if config.multi_word_branch else WORD_TOKENS
         pieces = load_tokenizer(tokenizer, limit)
         if len(pieces) != config.qformer_config.vocab_size:
-            raise ValueError(
+            raise UserError(
                 f"the tokenizer {str(tokenizer)!r} has {len(pieces)} pieces, the checkpoint "
                 f"{config.qformer_config.vocab_size}."
             )
@@ -221,7 +222,7 @@ def _read(path: Path) -> object:
         mapped = zipfile.is_zipfile(path)
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # what a broken file makes its reader raise has no end
-        raise ValueError(
+        raise UserError(
             f"{path} cannot be read as a checkpoint: it is broken, or it holds other things than "
             "tensors."
         ) from error
@@ -240,7 +241,7 @@ def _shapes(config: MstarConfig) -> dict[str, torch.Size]:
         shapes = {name: value.shape for name, value in MstarModel(config).state_dict().items()}
     count = sum(shape.numel() for shape in shapes.values())
     if count > MAX_PARAMETERS:
-        raise ValueError(f"the checkpoint asks for {count} parameters, limit {MAX_PARAMETERS}.")
+        raise UserError(f"the checkpoint asks for {count} parameters, limit {MAX_PARAMETERS}.")
     return shapes
 
 
@@ -260,11 +261,11 @@ def _check(state: StateDict, shapes: Mapping[str, torch.Size]) -> None:
     for name, value in state.items():
         if name not in shapes:
             theirs = released_name(name)
-            raise ValueError(f"the checkpoint's {theirs} has no place in a model of its sizes.")
+            raise UserError(f"the checkpoint's {theirs} has no place in a model of its sizes.")
         got, expected = list(value.shape), list(shapes[name])
         if got != expected:
             theirs = released_name(name)
-            raise ValueError(f"the checkpoint's {theirs} has the shape {got}, expected {expected}.")
+            raise UserError(f"the checkpoint's {theirs} has the shape {got}, expected {expected}.")
 
 
 def _copied(state: StateDict) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from mstar.errors import UserError
 from mstar.model.configuration import MstarConfig
 
 StateDict = Mapping[str, Tensor]
@@ -60,10 +61,10 @@ def infer_config(state: StateDict, image_size: int | None = None, **overrides: A
     """The configuration of a state dict with our names; see `load_released`.
 
     Raises:
-        ValueError: the tensors that sizes are read from are missing or have odd shapes.
+        UserError: the tensors that sizes are read from are missing or have odd shapes.
     """
     if image_size is not None and image_size <= 0:
-        raise ValueError(f"image_size is a number of pixels; got {image_size}.")
+        raise UserError(f"image_size is a number of pixels; got {image_size}.")
     has_vision = any(name.startswith("vision.siglip.") for name in state)
     require(state, _SIZED + (_SIZED_VISION if has_vision else ()))
     vision = _vision_sizes(state, image_size) if has_vision else _default_vision(state, image_size)
@@ -135,14 +136,14 @@ def _qformer_sizes(state: StateDict) -> dict[str, Any]:
 def _layers(names: Iterable[str], pattern: str) -> list[int]:
     layers = sorted({int(found[1]) for name in names if (found := re.match(pattern, name))})
     if len(layers) > MAX_LAYERS:
-        raise ValueError(f"the checkpoint has {len(layers)} layers, limit {MAX_LAYERS}.")
+        raise UserError(f"the checkpoint has {len(layers)} layers, limit {MAX_LAYERS}.")
     return layers
 
 
 def _shape(state: StateDict, name: str, dimensions: int) -> tuple[int, ...]:
     shape = tuple(state[name].shape)
     if len(shape) != dimensions or 0 in shape:
-        raise ValueError(
+        raise UserError(
             f"the checkpoint's {released_name(name)} has the shape {list(shape)}, expected "
             f"{dimensions} dimensions."
         )
@@ -152,7 +153,7 @@ def _shape(state: StateDict, name: str, dimensions: int) -> tuple[int, ...]:
 def side_of(table: Tensor) -> int:
     side = isqrt(len(table))
     if table.ndim != 2 or side * side != len(table) or not side:
-        raise ValueError(f"the position table {tuple(table.shape)} is not that of a square grid.")
+        raise UserError(f"the position table {tuple(table.shape)} is not that of a square grid.")
     return side
 
 
@@ -161,7 +162,7 @@ def require(state: StateDict, names: Iterable[str]) -> None:
     missing = [name for name in names if name not in state]
     if missing:
         shown = ", ".join(map(released_name, missing[:5])) + (", …" if len(missing) > 5 else "")
-        raise ValueError(
+        raise UserError(
             f"not a whole released checkpoint: {len(missing)} of {len(names)} parameters are "
             f"missing: {shown}"
         )
@@ -218,4 +219,4 @@ def released_name(ours: str) -> str:
         if ours == prefix or (prefix.endswith(".") and ours.startswith(prefix)):
             name = theirs + ours.removeprefix(prefix)
             return name.replace("attention.attention.", "attention.self.")
-    raise ValueError(f"{ours} is no parameter of a released model.")
+    raise UserError(f"{ours} is no parameter of a released model.")

@@ -6,6 +6,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from mstar.errors import UserError
+
 UNASSIGNED = -1
 
 
@@ -31,7 +33,7 @@ def place_of(index: int, tiles: int, queries: int) -> Place:
     return Place(step, *divmod(rest, queries))
 
 
-class NotFinite(ValueError):
+class NotFinite(UserError):
     """Similarities that are infinite or no numbers: the weights, or what a hook made of them."""
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from transformers import Blip2QFormerConfig, PreTrainedConfig, SiglipVisionConfig
 
+from mstar.errors import UserError
 from mstar.hooks.points import MOST_STEPS
 from mstar.tiles import check_tiles
 
@@ -155,7 +156,7 @@ class MstarConfig(PreTrainedConfig):
             if not isinstance(value, kind):
                 setattr(self, name, kind(**(value or {})))
         if self.semantics not in SEMANTICS:
-            raise ValueError(_choice_error("semantics", self.semantics))
+            raise UserError(_choice_error("semantics", self.semantics))
         for name, value in SEMANTICS[self.semantics].items():
             if getattr(self, name) is None:
                 setattr(self, name, value)
@@ -166,37 +167,37 @@ class MstarConfig(PreTrainedConfig):
         """T as asked for; None = this configuration's.
 
         Raises:
-            ValueError: less than 0, or more than `MOST_STEPS`.
+            UserError: less than 0, or more than `MOST_STEPS`.
         """
         steps = self.steps if steps is None else steps
         if not 0 <= steps <= MOST_STEPS:
-            raise ValueError(f"steps (T) must be from 0 to {MOST_STEPS}; got {steps}.")
+            raise UserError(f"steps (T) must be from 0 to {MOST_STEPS}; got {steps}.")
         return steps
 
     def check(self) -> None:
-        """Raises ValueError on a field that cannot be so."""
+        """Raises UserError on a field that cannot be so."""
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
-                raise ValueError(_choice_error(name, getattr(self, name)))
+                raise UserError(_choice_error(name, getattr(self, name)))
         self.steps_from(None)
         self.tiles = check_tiles(self.tiles)
         if self.rerank_weight < 0:
-            raise ValueError(f"rerank_weight must be 0 or more; got {self.rerank_weight}.")
+            raise UserError(f"rerank_weight must be 0 or more; got {self.rerank_weight}.")
         if not 0 < self.rerank_ratio <= 1:
-            raise ValueError(f"rerank_ratio must be in (0, 1]; got {self.rerank_ratio}.")
+            raise UserError(f"rerank_ratio must be in (0, 1]; got {self.rerank_ratio}.")
         if not 0 <= self.sigma_low <= self.sigma_high < 1:
-            raise ValueError(
+            raise UserError(
                 "sigma_low and sigma_high are quantiles with 0 <= low <= high < 1; "
                 f"got {self.sigma_low} and {self.sigma_high}."
             )
         vision = self.vision_config
         if vision.image_size % vision.patch_size:
-            raise ValueError(
+            raise UserError(
                 f"image size {vision.image_size} is not a multiple of the patch size "
                 f"{vision.patch_size}."
             )
         if self.conv_stem and prod(stride for _, stride in self.conv_stem) != vision.patch_size:
-            raise ValueError(
+            raise UserError(
                 f"the strides of conv_stem must multiply to the patch size {vision.patch_size}; "
                 f"got {[stride for _, stride in self.conv_stem]}."
             )

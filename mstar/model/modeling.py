@@ -14,6 +14,7 @@ from transformers.models.blip_2.modeling_blip_2 import Blip2TextEmbeddings
 from transformers.models.siglip.modeling_siglip import SiglipVisionEmbeddings
 
 from mstar import distributed
+from mstar.errors import UserError
 from mstar.hooks import record as tracing
 from mstar.hooks.points import Names, point_names
 from mstar.hooks.run import Hooks, Run, active, hooks, of_tiles
@@ -219,7 +220,7 @@ class MstarModel(MultiInstanceMatching, PreTrainedModel):
         """
         run = active(self)
         if pixel_values is None and input_ids is None:
-            raise ValueError("give pixel_values, input_ids, or both.")
+            raise UserError("give pixel_values, input_ids, or both.")
         check_shapes(
             pixel_values,
             input_ids,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from transformers.utils import ModelOutput
 
+from mstar.errors import UserError
 from mstar.model.recycling import Look
 
 
@@ -94,7 +95,7 @@ def check_shapes(
     """See that what is given fits together, as broadcasting would hide what does not.
 
     Raises:
-        ValueError: with what was expected and what came.
+        UserError: with what was expected and what came.
     """
 
     def check(name: str, value: Tensor | None, expected: tuple[int | None, ...]) -> None:
@@ -105,10 +106,10 @@ def check_shapes(
             e is not None and e != s for e, s in zip(expected, shape, strict=True)
         ):
             said = ", ".join("any" if size is None else str(size) for size in expected)
-            raise ValueError(f"{name} should have the shape [{said}]; got {list(shape)}.")
+            raise UserError(f"{name} should have the shape [{said}]; got {list(shape)}.")
 
     if pixel_values is not None and not len(pixel_values):
-        raise ValueError("pixel_values hold no image.")
+        raise UserError("pixel_values hold no image.")
     if input_ids is None:
         return
     check("input_ids", input_ids, (None, None))

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mstar.errors import UserError
 from mstar.hooks.run import TiledRun
 from mstar.model.configuration import MstarConfig
 from mstar.model.multimodal import HIDDEN, MultimodalEncoder
@@ -33,7 +34,7 @@ class SalientAttentionShift(nn.Module):
         super().__init__()
         vision = config.vision_config
         if vision.hidden_size % config.sas_heads:
-            raise ValueError(
+            raise UserError(
                 f"sas_heads {config.sas_heads} must divide the vision width {vision.hidden_size}."
             )
         self.heads = config.sas_heads

@@ -8,6 +8,7 @@ from transformers import SiglipVisionModel
 from transformers import initialization as init
 
 from mstar import distributed
+from mstar.errors import UserError
 from mstar.hooks.run import TiledRun
 from mstar.model.configuration import MstarConfig
 
@@ -132,7 +133,7 @@ class VisionEncoder(nn.Module):
         patch = self.siglip.config.patch_size
         height, width = pixel_values.shape[-2:]
         if height % patch or width % patch or not height or not width:
-            raise ValueError(
+            raise UserError(
                 f"image size {height}×{width} is not a multiple of the patch size {patch}."
             )
         grid = (height // patch, width // patch)
@@ -155,7 +156,7 @@ class VisionEncoder(nn.Module):
         side = embeddings.image_size // embeddings.patch_size
         row, column = window
         if row < 0 or column < 0 or row + grid[0] > side or column + grid[1] > side:
-            raise ValueError(
+            raise UserError(
                 f"a {grid[0]}×{grid[1]} grid at {window} leaves the {side}×{side} position table."
             )
         table = embeddings.position_embedding.weight.view(side, side, -1)

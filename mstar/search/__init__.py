@@ -1,1 +1,5 @@
-"""search."""
+"""Galleries: images embedded once, ranked by text, looked at again, kept on disk.
+
+`gallery` is what one works with; `index` makes one of a folder. It knows one query at a time, and
+nothing of benchmarks: how good a ranking is, is the matter of `evaluate`.
+"""

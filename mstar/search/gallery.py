@@ -2,9 +2,7 @@
 
 import unicodedata
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -13,48 +11,20 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from mstar.explain.contributions import Contribution, contributions
-from mstar.files import as_stored, said
-from mstar.hooks.run import active, of_tiles
-from mstar.hooks.trace import Trace
+from mstar.errors import UserError
+from mstar.explain.contributions import contributions
+from mstar.files import as_stored
 from mstar.io.bench import Bench
 from mstar.io.checkpoints import checkpoint_hash, default_device, load_checkpoint
 from mstar.io.images import open_image
 from mstar.model.configuration import MstarConfig
 from mstar.model.outputs import TextEncoding, VisionEmbeddings
-from mstar.search.ranking import Hit, Ranked
-from mstar.search.reranking import TokenCache, rerank
+from mstar.search.ranking import Explanation, Hit, Ranked
+from mstar.search.reranking import Matcher, rerank
 from mstar.search.store import About, Entry, Shard, read_about, read_shards
 from mstar.search.vectors import Rows, Vectors
-from mstar.texts import Query, as_query
+from mstar.texts import Query, Texts, as_queries, as_query
 from mstar.tiles import check_tiles, tile_count
-
-_MATCHED_AT_ONCE = 16
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """Why an image of a gallery stands where it does for a query.
-
-    Attributes:
-        query: what was asked.
-        hit: its place, by cosine and after re-ranking, and the vision embedding that counted most.
-        kind: of `values`: `cosine` with the text, or `weight` in the multi-word branch.
-        values: of every vision embedding, [T + 1, V, Q]; the largest that the score saw is the
-            hit's.
-        lead: of the largest over the next, NaN if there is no other. Near zero others would
-            have served as well.
-        words: what each word of a query with several brings; empty for single words.
-        trace: one recorded run of the model on this image, the query first, then its words.
-    """
-
-    query: Query
-    hit: Hit
-    kind: str
-    values: Tensor
-    lead: float
-    words: tuple[Contribution, ...]
-    trace: Trace
 
 
 class _Files(Sequence[Any]):
@@ -71,7 +41,7 @@ class _Files(Sequence[Any]):
             return _Files(self.folder, self.entries[image])
         entry = self.entries[image]
         if entry.now(self.folder) is None:
-            raise ValueError(
+            raise UserError(
                 f"{self.folder / entry.name} is gone or has changed since it was embedded: run "
                 "`mstar index` again."
             )
@@ -82,7 +52,7 @@ def _check(shard: Shard, config: MstarConfig, about: About) -> None:
     """See that a shard holds what the model makes: it may be of another gallery.
 
     Raises:
-        ValueError: vectors of another number or size, or none where the model asks for them.
+        UserError: vectors of another number or size, or none where the model asks for them.
     """
     vision = shard.vision
     count = (about.steps + 1) * tile_count(about.tiles) * config.num_query_tokens
@@ -92,21 +62,10 @@ def _check(shard: Shard, config: MstarConfig, about: About) -> None:
     for name, (found, size) in sizes.items():
         shape = None if found is None else tuple(found.shape[1:])
         if shape != (count, size):
-            raise ValueError(
+            raise UserError(
                 f"{shard.path} has {name} of shape {shape} an image, and the checkpoint makes "
                 f"{(count, size)}: it is of another gallery; delete it and run `mstar index` again."
             )
-
-
-def _asked(queries: Sequence[str | Query]) -> list[Query]:
-    """Texts with their styles.
-
-    Raises:
-        ValueError: one text where several are asked for: its letters would be queries.
-    """
-    if isinstance(queries, (str, Query)):
-        raise ValueError(f"expected a list of queries; got {queries!r} alone: use search.")
-    return [as_query(query) for query in queries]
 
 
 class Gallery:
@@ -134,7 +93,7 @@ class Gallery:
         self.images, self.names = images, tuple(names)
         self.steps, self.tiles = steps, tuple(tiles)
         self._vectors = Vectors(bench.model, parts)
-        self._tokens = TokenCache()
+        self._matcher = Matcher(bench, self.images, self.tiles)
 
     @classmethod
     def embed(
@@ -154,10 +113,10 @@ class Gallery:
             steps, tiles: T and the levels of tiles; None = the checkpoint's.
         """
         if not len(images):
-            raise ValueError("a gallery needs at least one image.")
+            raise UserError("a gallery needs at least one image.")
         names = [f"image {i}" for i in range(len(images))] if names is None else names
         if len(names) != len(images):
-            raise ValueError(f"got {len(images)} images and {len(names)} names: one name each.")
+            raise UserError(f"got {len(images)} images and {len(names)} names: one name each.")
         steps = bench.config.steps_from(steps)
         tiles = bench.processor.tiles if tiles is None else check_tiles(tiles)
         parts = []
@@ -186,7 +145,7 @@ class Gallery:
 
         Raises:
             FileNotFoundError: there is no gallery, or no such folder of images.
-            ValueError: it was made with another checkpoint, or it is broken or empty.
+            UserError: it was made with another checkpoint, or it is broken or empty.
         """
         about = read_about(folder)
         if images is not None and not Path(images).is_dir():
@@ -195,7 +154,7 @@ class Gallery:
         bench = load_checkpoint(checkpoint, default_device())
         found = checkpoint_hash(checkpoint)
         if found != about.sha256:
-            raise ValueError(
+            raise UserError(
                 f"the gallery {folder} was made with {about.made_with}; {checkpoint} is "
                 f"{found[:12]}: name that checkpoint, or make a gallery with this one."
             )
@@ -204,7 +163,7 @@ class Gallery:
             _check(shard, bench.config, about)
         entries = sorted((e for shard in shards for e in shard.entries), key=lambda e: e.name)
         if not entries:
-            raise ValueError(f"the gallery {folder} is empty: run `mstar index` again.")
+            raise UserError(f"the gallery {folder} is empty: run `mstar index` again.")
         place = {entry.name: i for i, entry in enumerate(entries)}
         parts = [
             Rows(shard.vision, torch.tensor([place[entry.name] for entry in shard.entries]))
@@ -218,23 +177,23 @@ class Gallery:
 
     def forget(self) -> None:
         """Drop the image tokens that are kept for the next re-ranking."""
-        self._tokens.clear()
+        self._matcher.tokens.clear()
 
-    def scores(self, queries: Sequence[str | Query]) -> Tensor:
+    def scores(self, queries: Texts) -> Tensor:
         """Scores of the ranking by cosine, float32 [Q, B]: exact, over all steps.
 
         The embeddings are read a block at a time, once for all queries; give many at once.
         """
-        return self._scores(*self._encoded(_asked(queries)))
+        return self._scores(*self._encoded(as_queries(queries)))
 
-    def reranked_scores(self, queries: Sequence[str | Query], ratio: float | None = None) -> Tensor:
+    def reranked_scores(self, queries: Texts, ratio: float | None = None) -> Tensor:
         """Scores after re-ranking, float32 [Q, B], whatever a search does by itself.
 
         Args:
             ratio: as of `search_many`; None = the configuration's `rerank_ratio`.
         """
         ratio = self.bench.config.rerank_ratio if ratio is None else ratio
-        return self._ranked(_asked(queries), ratio).scores
+        return self._ranked(as_queries(queries), ratio).scores
 
     def search(
         self,
@@ -250,12 +209,12 @@ class Gallery:
             style: of a text; `auto` = named in it (`phrase:way out`) or guessed from it.
 
         Raises:
-            ValueError: an unknown style, or a text without any word.
+            UserError: an unknown style, or a text without any word.
         """
         return self.search_many([as_query(query, style)], k, ratio)[0]
 
     def search_many(
-        self, queries: Sequence[str | Query], k: int | None = 10, ratio: float | None = None
+        self, queries: Texts, k: int | None = 10, ratio: float | None = None
     ) -> list[list[Hit]]:
         """The k best images of each query, best first, by cosine and then by the matching head.
 
@@ -270,8 +229,8 @@ class Gallery:
                 be opened, is gone or has changed keeps its cosine; a warning names it.
         """
         if k is not None and k < 1:
-            raise ValueError(f"k must be 1 or more; got {k}.")
-        ranked = self._ranked(_asked(queries), ratio)
+            raise UserError(f"k must be 1 or more; got {k}.")
+        ranked = self._ranked(as_queries(queries), ratio)
         k = len(self) if k is None else k
         best = [scores.argsort(descending=True, stable=True)[:k] for scores in ranked.scores]
         return [ranked.hits(i, images) for i, images in enumerate(best)]
@@ -286,7 +245,7 @@ class Gallery:
             image: its index or its name.
 
         Raises:
-            ValueError: there is no such image, or see `search`.
+            UserError: there is no such image, or see `search`.
         """
         return self.explain_each(query, [image], style, ratio)[0]
 
@@ -320,24 +279,26 @@ class Gallery:
         if ratio is None:
             ratio = config.rerank_ratio if config.rerank_weight else 0
         if not 0 <= ratio <= 1:
-            raise ValueError(f"the share to re-rank is from 0 to 1; got {ratio}.")
+            raise UserError(f"the share to re-rank is from 0 to 1; got {ratio}.")
         texts, is_word = self._encoded(queries)
         cosine = self._scores(texts, is_word)
         final, probability = cosine, torch.full_like(cosine, nan)
         bar = tqdm(total=len(queries), desc="re-ranking", unit="query", leave=False, delay=1)
-        lost: dict[int, str] = {}
+        self._matcher.lost.clear()
 
         def matched(number: int, best: Tensor) -> Tensor:
-            tiles = self._matched_tiles(texts, is_word, number, best)
-            probability[number, best] = self._match(queries[number], best, tiles, lost)
+            one = slice(number, number + 1)
+            vision = self._vectors.of(best)
+            tiles = self.bench.model.matched_tiles(vision, texts.of(one), is_word[one])[0].cpu()
+            probability[number, best] = self._matcher.match(queries[number], best, tiles)
             bar.update()
             return probability[number, best].nan_to_num(0)
 
-        with bar, self.bench.evaluating():
+        with bar, self.bench.evaluating(), torch.no_grad():
             if ratio:
                 final = rerank(cosine, matched, ratio, config.rerank_weight or 1.0)
-        if lost:
-            whys = list(lost.values())
+        if self._matcher.lost:
+            whys = list(self._matcher.lost.values())
             more = f" (and {len(whys) - 3} more)" * (len(whys) > 3)
             warnings.warn(
                 f"{len(whys)} of the best images could not be looked at again and are ranked by "
@@ -348,7 +309,7 @@ class Gallery:
 
     def _encoded(self, queries: Sequence[Query]) -> tuple[TextEncoding, Tensor]:
         if not queries:
-            raise ValueError("a search needs at least one query.")
+            raise UserError("a search needs at least one query.")
         with self.bench.evaluating():
             return self.bench.encode_texts(queries)
 
@@ -365,74 +326,16 @@ class Gallery:
         wrong = (~scores.isfinite()).any(0).nonzero()
         if len(wrong):
             name = self.names[int(wrong[0])]
-            raise ValueError(f"the embeddings of {name} are no numbers: embed the gallery anew.")
+            raise UserError(f"the embeddings of {name} are no numbers: embed the gallery anew.")
         return scores
-
-    @torch.no_grad()
-    def _matched_tiles(
-        self, texts: TextEncoding, is_word: Tensor, number: int, images: Tensor
-    ) -> Tensor:
-        """The tiles at which the matching pass looks for one of the texts, int64 [k, K]."""
-        one = slice(number, number + 1)
-        vision = self._vectors.of(images)
-        return self.bench.model.matched_tiles(vision, texts.of(one), is_word[one])[0].cpu()
-
-    @torch.no_grad()
-    def _match(self, query: Query, images: Tensor, tiles: Tensor, lost: dict[int, str]) -> Tensor:
-        """Probability that the text is in these images, by the matching head, [k]; NaN if `lost`.
-
-        Args:
-            tiles: int64 [k, K], at which it looks.
-            lost: image -> why it cannot be opened; filled here.
-        """
-        data = self.bench.inputs(texts=query)
-        run, found = active(self.bench.model), []
-        at_once = max(1, _MATCHED_AT_ONCE // tile_count(self.tiles))
-        for some, looked in zip(images.split(at_once), tiles.split(at_once), strict=True):
-            opened = self._opened(
-                [i for i in some.tolist() if run is not None or i not in self._tokens], lost
-            )
-            there = torch.tensor([i not in lost for i in some.tolist()])
-            found.append(torch.full((len(some),), nan))
-            if not there.any():
-                continue
-            encode = partial(self._encode, opened)
-            chosen = some[there].tolist()
-            # what a hook changed must not outlive it
-            tokens = encode(chosen) if run is not None else self._tokens.get(chosen, encode)
-            tokens = tokens[torch.arange(len(chosen))[:, None], looked[there]]
-            pairs = (data[name].expand(len(chosen), -1) for name in ("input_ids", "attention_mask"))
-            logits = self.bench.model.match(tokens, *pairs, run)
-            found[-1][there] = logits.softmax(-1)[:, 1].float().cpu()
-        return torch.cat(found)
-
-    def _opened(self, images: Sequence[int], lost: dict[int, str]) -> dict[int, Any]:
-        """These images; of what cannot be opened `lost` says why."""
-        opened = {}
-        for image in images:
-            try:
-                if image not in lost:
-                    opened[image] = self.images[image]
-            except (ValueError, OSError) as error:
-                lost[image] = said(error) if isinstance(error, OSError) else str(error)
-        return opened
-
-    @torch.no_grad()
-    def _encode(self, opened: Mapping[int, Any], images: Sequence[int]) -> Tensor:
-        """f₀ of these images, [n, V, N, D]."""
-        photos = [opened[image] for image in images]
-        pixels = self.bench.pixels(photos, self.tiles)
-        count = pixels.shape[1]
-        heard = of_tiles(active(self.bench.model), count)
-        return self.bench.model.vision(pixels.flatten(0, 1), heard)[0].unflatten(0, (-1, count))
 
     def _index(self, image: int | str) -> int:
         if isinstance(image, str):
             forms = (image, *(unicodedata.normalize(form, image) for form in ("NFC", "NFD")))
             name = next((one for one in forms if one in self.names), None)
             if name is None:
-                raise ValueError(f"the gallery has no image {image!r}.")
+                raise UserError(f"the gallery has no image {image!r}.")
             return self.names.index(name)
         if not 0 <= image < len(self):
-            raise ValueError(f"the gallery has images 0 to {len(self) - 1}; got {image}.")
+            raise UserError(f"the gallery has images 0 to {len(self) - 1}; got {image}.")
         return image

@@ -16,6 +16,7 @@ from pathlib import Path
 from PIL import Image
 from tqdm.auto import tqdm
 
+from mstar.errors import UserError
 from mstar.files import said
 from mstar.io.bench import Bench
 from mstar.io.checkpoints import checkpoint_hash, default_device, load_checkpoint, load_config
@@ -103,7 +104,7 @@ def index_folder(
     Raises:
         FileNotFoundError: there is no such folder of images, or no image in it.
         OSError: a subfolder cannot be read, or the gallery cannot be written.
-        ValueError: the gallery's folder holds something else, a gallery made otherwise or one that
+        UserError: the gallery's folder holds something else, a gallery made otherwise or one that
             another run is writing; no image could be read.
     """
     images, gallery = Path(images), Path(gallery)
@@ -112,7 +113,7 @@ def index_folder(
     steps = config.steps if steps is None else steps
     tiles = config.tiles if tiles is None else check_tiles(tiles)
     if steps < 0 or batch_size < 1:
-        raise ValueError(
+        raise UserError(
             f"steps (T) must be 0 or more and batch-size 1 or more; got {steps} and {batch_size}."
         )
     folder = os.path.relpath(images.resolve(), gallery.resolve())
@@ -179,7 +180,7 @@ def _update(
         (gallery / ABOUT).unlink()  # nothing to search in
         name, why = next(iter(unreadable.items()))
         count = len(names) + len(found.unopened)
-        raise ValueError(f"none of the {count} images of {images} can be read; {name}: {why}")
+        raise UserError(f"none of the {count} images of {images} can be read; {name}: {why}")
     return Indexed(len(kept) + done, done, len(kept), dropped, unreadable, found.others)
 
 
@@ -257,7 +258,7 @@ def _locked(gallery: Path) -> Iterator[None]:
     """The gallery for one run alone, where the system has locks; a killed run's is released.
 
     Raises:
-        ValueError: another run has it.
+        UserError: another run has it.
     """
     check_regular(gallery / _LOCK)  # a pipe would wait for ever, a link lead elsewhere
     with (gallery / _LOCK).open("ab") as file:
@@ -265,7 +266,7 @@ def _locked(gallery: Path) -> Iterator[None]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise ValueError(
+                raise UserError(
                     f"the gallery {gallery} is being written by another run: wait for it, or give "
                     "another folder."
                 ) from None
@@ -280,22 +281,22 @@ def _check(gallery: Path, about: About) -> None:
     One without any shard may become another.
     """
     if gallery.exists() and not gallery.is_dir():
-        raise ValueError(f"{gallery} is a file: a gallery is a folder.")
+        raise UserError(f"{gallery} is a file: a gallery is a folder.")
     if not (gallery / ABOUT).exists():
         found = [path.name for path in gallery.iterdir()] if gallery.exists() else []
         if any(name != _LOCK and not TEMPORARY.fullmatch(name) for name in found):
-            raise ValueError(f"{gallery} is not empty and holds no gallery: give a new folder.")
+            raise UserError(f"{gallery} is not empty and holds no gallery: give a new folder.")
         return
     made = read_about(gallery)
     if not shard_paths(gallery):
         return
     if (made.sha256, made.steps, made.tiles) != (about.sha256, about.steps, about.tiles):
-        raise ValueError(
+        raise UserError(
             f"the gallery {gallery} was made with {made.made_with}, not with {about.made_with}: "
             "give a new folder."
         )
     if made.folder != about.folder:
-        raise ValueError(
+        raise UserError(
             f"the gallery {gallery} is of the images in {made.folder}, seen from there, not in "
             f"{about.folder}: give a new folder."
         )

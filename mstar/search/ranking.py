@@ -6,9 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mstar.explain.contributions import Contribution
+from mstar.hooks.trace import Trace
 from mstar.model.assignment import place_of
 from mstar.model.outputs import TextEncoding
 from mstar.search.vectors import Vectors
+from mstar.texts import Query
 
 
 @dataclass(frozen=True)
@@ -127,3 +130,28 @@ def rank(scores: Tensor, image: int) -> Rank:
     last = torch.arange(len(scores)) == image
     order = sorted(range(len(scores)), key=lambda i: (-float(scores[i]), bool(last[i]), i))
     return Rank(ahead + 1, len(scores), float(own), tuple(order))
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why an image of a gallery stands where it does for a query.
+
+    Attributes:
+        query: what was asked.
+        hit: its place, by cosine and after re-ranking, and the vision embedding that counted most.
+        kind: of `values`: `cosine` with the text, or `weight` in the multi-word branch.
+        values: of every vision embedding, [T + 1, V, Q]; the largest that the score saw is the
+            hit's.
+        lead: of the largest over the next, NaN if there is no other. Near zero others would
+            have served as well.
+        words: what each word of a query with several brings; empty for single words.
+        trace: one recorded run of the model on this image, the query first, then its words.
+    """
+
+    query: Query
+    hit: Hit
+    kind: str
+    values: Tensor
+    lead: float
+    words: tuple[Contribution, ...]
+    trace: Trace

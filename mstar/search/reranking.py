@@ -1,14 +1,24 @@
 """Re-ranking: the matching head looks at the best images again, together with the text."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from math import ceil
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from math import ceil, nan
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from mstar.errors import UserError
+from mstar.files import said
+from mstar.hooks.run import active, of_tiles
+from mstar.io.bench import Bench
+from mstar.texts import Query
+from mstar.tiles import tile_count
+
 #: Bytes of image tokens that are kept for the next text.
 CACHE_BYTES = 512 * 2**20
+_MATCHED_AT_ONCE = 16
 
 
 def rerank_count(images: int, ratio: float) -> int:
@@ -90,3 +100,66 @@ class TokenCache:
             self._kept.popitem(last=False)
         if size <= self.budget:
             self._kept[image] = tokens
+
+
+class Matcher:
+    """The matching head on images that are opened when they are asked for.
+
+    Args:
+        images: of the gallery, as the processor takes them.
+        tiles: levels.
+
+    Attributes:
+        lost: image -> why it cannot be opened.
+    """
+
+    def __init__(self, bench: Bench, images: Sequence[Any], tiles: Sequence[int]):
+        self.bench, self.images, self.levels = bench, images, tuple(tiles)
+        self.tokens, self.lost = TokenCache(), dict[int, str]()
+
+    @torch.no_grad()
+    def match(self, query: Query, images: Tensor, tiles: Tensor) -> Tensor:
+        """Probability that the text is in these images, [k]; NaN of what is `lost`.
+
+        Args:
+            images: int64 [k].
+            tiles: int64 [k, K], at which the head looks.
+        """
+        data, found = self.bench.inputs(texts=query), []
+        run = active(self.bench.model)
+        at_once = max(1, _MATCHED_AT_ONCE // tile_count(self.levels))
+        for some, looked in zip(images.split(at_once), tiles.split(at_once), strict=True):
+            opened = self._opened(
+                [i for i in some.tolist() if run is not None or i not in self.tokens]
+            )
+            there = torch.tensor([i not in self.lost for i in some.tolist()])
+            found.append(torch.full((len(some),), nan))
+            if not there.any():
+                continue
+            encode = partial(self._encode, opened)
+            chosen = some[there].tolist()
+            # what a hook changed must not outlive it
+            tokens = encode(chosen) if run is not None else self.tokens.get(chosen, encode)
+            tokens = tokens[torch.arange(len(chosen))[:, None], looked[there]]
+            pairs = (data[name].expand(len(chosen), -1) for name in ("input_ids", "attention_mask"))
+            logits = self.bench.model.match(tokens, *pairs, run)
+            found[-1][there] = logits.softmax(-1)[:, 1].float().cpu()
+        return torch.cat(found)
+
+    def _opened(self, images: Sequence[int]) -> dict[int, Any]:
+        """These images; of what cannot be opened `lost` says why."""
+        opened = {}
+        for image in images:
+            try:
+                if image not in self.lost:
+                    opened[image] = self.images[image]
+            except (UserError, OSError) as error:
+                self.lost[image] = said(error) if isinstance(error, OSError) else str(error)
+        return opened
+
+    def _encode(self, opened: Mapping[int, Any], images: Sequence[int]) -> Tensor:
+        """f₀ of these images, [n, V, N, D]."""
+        pixels = self.bench.pixels([opened[image] for image in images], self.levels)
+        count = pixels.shape[1]
+        heard = of_tiles(active(self.bench.model), count)
+        return self.bench.model.vision(pixels.flatten(0, 1), heard)[0].unflatten(0, (-1, count))

@@ -20,6 +20,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from mstar import files
+from mstar.errors import UserError
 from mstar.model.outputs import VisionEmbeddings
 from mstar.tiles import check_tiles, tile_count
 
@@ -108,7 +109,7 @@ def read_about(gallery: str | Path) -> About:
 
     Raises:
         FileNotFoundError: the folder holds no gallery.
-        ValueError: its `gallery.json` is broken or of another format.
+        UserError: its `gallery.json` is broken or of another format.
     """
     path = Path(gallery, ABOUT)
     if not os.path.lexists(path):
@@ -126,12 +127,12 @@ def read_about(gallery: str | Path) -> About:
             raise ValueError
         return about
     except _Older:
-        raise ValueError(
+        raise UserError(
             f"the gallery {gallery} was made before images had tiles: make it anew with "
             "`mstar index` in another folder."
         ) from None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise ValueError(
+        raise UserError(
             f"{path} is not what `mstar index` writes, or of another version: make the gallery "
             "anew in another folder."
         ) from None
@@ -149,7 +150,7 @@ def read_shards(gallery: str | Path) -> list[Shard]:
 
     Raises:
         FileNotFoundError: the folder holds no gallery.
-        ValueError: a shard is broken, or see `read_about`.
+        UserError: a shard is broken, or see `read_about`.
     """
     found = [take(shard, rows) for shard, rows in stored(Path(gallery)) if rows]
     warn_of_strangers(Path(gallery))
@@ -160,7 +161,7 @@ def check_regular(path: Path) -> None:
     """See that one of a gallery's files is a file, and no link: none leads out of a gallery.
 
     Raises:
-        ValueError: it is something else.
+        UserError: it is something else.
     """
     try:
         mode = path.lstat().st_mode
@@ -169,7 +170,7 @@ def check_regular(path: Path) -> None:
     if not stat.S_ISREG(mode):
         kinds = ((stat.S_ISLNK, "a link"), (stat.S_ISDIR, "a folder"))
         kind = next((said for is_kind, said in kinds if is_kind(mode)), "no regular file")
-        raise ValueError(
+        raise UserError(
             f"{path} is {kind}: a gallery has regular files alone; take it out of the gallery, and "
             "run `mstar index` again."
         )
@@ -179,7 +180,7 @@ def shard_paths(gallery: Path) -> list[Path]:
     """Its shards, in the order of their numbers.
 
     Raises:
-        ValueError: something that is called so is no regular file.
+        UserError: something that is called so is no regular file.
     """
     paths = [path for path in gallery.iterdir() if _SHARD.fullmatch(path.name)]
     for path in paths:
@@ -208,7 +209,7 @@ def stored(gallery: Path) -> list[tuple[Shard, list[int]]]:
             return _stored(gallery)
         except _Gone as gone:  # a run has just dropped it: what it left is another list
             if gone.path in shard_paths(gallery):
-                raise ValueError(
+                raise UserError(
                     f"{gone.path} cannot be opened ({gone}): delete it, or let it be read."
                 ) from None
 
@@ -257,17 +258,17 @@ def _read_shard(path: Path, about: About) -> Shard:
         vision = VisionEmbeddings(tensors.get("embeddings"), tensors["features"], tiles)
         given = [one for one in (vision.features, vision.embeddings) if one is not None]
         if not all(one.ndim == 3 and one.is_floating_point() for one in given):
-            raise ValueError("its numbers are of another kind")
+            raise UserError("its numbers are of another kind")
         if any(len(one) != len(entries) for one in given):
-            raise ValueError("it lists other images than it has numbers for")
+            raise UserError("it lists other images than it has numbers for")
         vectors = vision.features.shape[1]
         per_query = (about.steps + 1) * tiles
         if not vectors or vectors % per_query or any(one.shape[1] != vectors for one in given):
-            raise ValueError("it has too few or too many vectors an image")
+            raise UserError("it has too few or too many vectors an image")
     except OSError as error:
         raise _Gone(path, (error.strerror or str(error)).lower()) from error
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(
+        raise UserError(
             f"{path} is broken ({error}): delete it and run `mstar index` again, which embeds its "
             "images anew."
         ) from None
@@ -278,14 +279,14 @@ def _checked(entry: Entry) -> Entry:
     """An entry that names a file within the folder of images; a header may be anybody's.
 
     Raises:
-        ValueError: it names another, or is none.
+        UserError: it names another, or is none.
     """
     texts, numbers = (entry.name, entry.sha256), (entry.size, entry.modified)
     if not all(type(text) is str for text in texts) or any(type(n) is not int for n in numbers):
-        raise ValueError("what it says of an image is of another kind")
+        raise UserError("what it says of an image is of another kind")
     path = Path(entry.name)
     if path.anchor or ".." in path.parts or not path.name or "\0" in entry.name:
-        raise ValueError(f"{entry.name!r} is no name of an image")
+        raise UserError(f"{entry.name!r} is no name of an image")
     os.fsencode(entry.name)  # ValueError: half a character
     return entry
 

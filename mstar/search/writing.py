@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mstar import files
+from mstar.errors import UserError
 from mstar.model.outputs import ImageEncoding, VisionEmbeddings
 from mstar.search.store import Entry, shard_paths
 
@@ -79,5 +80,5 @@ def _half(values: Tensor, entries: Sequence[Entry]) -> Tensor:
     half = values.to("cpu", torch.float16)
     if not half.isfinite().all():
         names = ", ".join(entry.name for entry in entries[:3])
-        raise ValueError(f"the checkpoint gives values that are no numbers for {names}.")
+        raise UserError(f"the checkpoint gives values that are no numbers for {names}.")
     return half

@@ -1,10 +1,10 @@
 """Training MSTAR, from nothing on a CPU or the paper's way on several GPUs, with one loop.
 
-The parts, in reading order: `recipes` (stages as data), `start` (random weights, or SigLIP's and
-BLIP-2's), `batching` (texts and negatives), `reading` (the warm-up of φ), `objectives` (losses),
-`state` (what is kept on disk), `judge` (how a run is judged on the way), `trainer` (the loop);
-`cost` counts what a step takes without taking it.
-Training sees images and texts, no position.
+The parts, in reading order: `recipes` (stages as data) and `paper` (the paper's own), `start`
+(random weights, or SigLIP's and BLIP-2's), `batching` (texts and negatives), `reading` (the warm-up
+of φ), `objectives` (losses), `loop` (what runs them); `cost` counts what a step takes without
+taking it. Training sees images and texts, no position, and knows nothing of experiments, of the
+command line or of views.
 """
 
 from mstar.training.loop.state import TrainingStopped, training_record

@@ -11,6 +11,7 @@ from typing import Any
 from mstar.data.lists.mixed import Mixed
 from mstar.data.lists.photographs import Crops, Lists, Photographs
 from mstar.data.lists.stream import Data, Rendered
+from mstar.errors import UserError
 from mstar.tiles import check_tiles
 
 READING, RETRIEVAL = "reading", "retrieval"
@@ -77,32 +78,32 @@ class Stage:
         lengths = {n: getattr(self, n) for n in ("steps", "epochs", "minutes")}
         given = {name: value for name, value in lengths.items() if value is not None}
         if len(given) != 1 or min(given.values()) <= 0:
-            raise ValueError(
+            raise UserError(
                 f"stage {self.name}: give one of steps, epochs and minutes, above 0; got {given}."
             )
         if self.epochs and self.data.kind in ("rendered", "mixed"):
-            raise ValueError(
+            raise UserError(
                 f"stage {self.name}: rendered images have no epochs, give steps or minutes."
             )
         if self.decay not in ("linear", "cosine") or self.objective not in (READING, RETRIEVAL):
-            raise ValueError(
+            raise UserError(
                 f"stage {self.name}: decay is linear or cosine and objective reading or "
                 f"retrieval; got {self.decay!r} and {self.objective!r}."
             )
         check_tiles(self.tiles)
         if self.decay == "cosine" and not self.epochs:
-            raise ValueError(f"stage {self.name}: a cosine by epochs needs epochs.")
+            raise UserError(f"stage {self.name}: a cosine by epochs needs epochs.")
         if self.batch_size < 1 or self.accumulate < 1 or self.batch_size % self.accumulate:
-            raise ValueError(
+            raise UserError(
                 f"stage {self.name}: batch_size must be a multiple of accumulate; got "
                 f"{self.batch_size} and {self.accumulate}."
             )
 
     def check_shared(self, processes: int) -> None:
-        """ValueError unless every process has the same number of images of a micro-batch."""
+        """UserError unless every process has the same number of images of a micro-batch."""
         size = self.batch_size // self.accumulate
         if size % processes:
-            raise ValueError(
+            raise UserError(
                 f"stage {self.name}: a micro-batch of {size} images cannot be shared evenly by "
                 f"{processes} processes."
             )
@@ -149,7 +150,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed <= _LARGEST_SEED:
-            raise ValueError(
+            raise UserError(
                 f"seed must be a whole number from 0 to {_LARGEST_SEED}; got {self.seed}."
             )
 
@@ -258,7 +259,7 @@ def with_photographs(scenes: Data, real: Lists, incomplete: Lists = (), share: f
         share: of photographs, from 0 to 1.
     """
     if not 0 <= share <= 1:
-        raise ValueError(f"the share of photographs is from 0 to 1; got {share}.")
+        raise UserError(f"the share of photographs is from 0 to 1; got {share}.")
     lists = [Photographs((one,)) for one in real] + [Photographs((), (one,)) for one in incomplete]
     if not lists or not share:
         return scenes

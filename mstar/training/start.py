@@ -11,6 +11,7 @@ from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from mstar.errors import UserError
 from mstar.io.bench import Bench
 from mstar.io.processing import MstarProcessor, character_tokenizer
 from mstar.io.released import (
@@ -65,7 +66,7 @@ def fresh(recipe: Recipe, tokenizer: str | PathLike[str] | None = None) -> Bench
     branch = {"multi_word_branch": recipe.multi_word_branch}
     if recipe.size == "base":
         if tokenizer is None:
-            raise ValueError(
+            raise UserError(
                 "a model of the paper's size reads BERT's word pieces: name a folder that holds "
                 "the vocab.txt of bert-base-uncased as the tokenizer."
             )
@@ -90,7 +91,7 @@ def grown(recipe: Recipe, bench: Bench) -> Bench:
     stretched, new query tokens begin beside old ones, characters keep their embedding.
 
     Raises:
-        ValueError: the models differ in more than layers, queries, pixels and vocabulary.
+        UserError: the models differ in more than layers, queries, pixels and vocabulary.
     """
     larger = fresh(recipe)
     model, made = bench.model, larger.model
@@ -111,11 +112,11 @@ def grown(recipe: Recipe, bench: Bench) -> Bench:
                     given[f"{layers}{number}.{name}"].zero_()
     before, after = (p.tokenizer.get_vocab() for p in (bench.processor, larger.processor))
     if missing := sorted(ours.keys() - given.keys()):
-        raise ValueError(f"the smaller model has no {missing[0]}, which the larger has.")
+        raise UserError(f"the smaller model has no {missing[0]}, which the larger has.")
     for name, value in given.items():
         target = ours.get(name)
         if target is None:
-            raise ValueError(f"the smaller model has {name}, which the larger does not.")
+            raise UserError(f"the smaller model has {name}, which the larger does not.")
         if name == _POSITIONS:
             value = resize_positions(value, round(len(target) ** 0.5))
         elif name == _QUERIES:
@@ -131,7 +132,7 @@ def grown(recipe: Recipe, bench: Bench) -> Bench:
         elif name == _TEXT_POSITIONS:
             value = torch.cat([value, target[len(value) :]])[: len(target)]
         if value.shape != target.shape:
-            raise ValueError(
+            raise UserError(
                 f"{name} is {list(value.shape)} in the smaller model and {list(target.shape)} in "
                 "the larger: only layers, queries, pixels and characters may be more."
             )
@@ -179,7 +180,7 @@ def warm_start(
         download: whether a name may be fetched over the network; otherwise it has to be there.
 
     Raises:
-        ValueError: nothing there, weights of another kind, or not one that fits.
+        UserError: nothing there, weights of another kind, or not one that fits.
     """
     ours = dict(model.named_parameters())
     taken, resized, left = [], [], []
@@ -191,7 +192,7 @@ def warm_start(
             continue
         found = dict(_tensors(_folder(place, download), names, ours))
         if needed not in found:
-            raise ValueError(
+            raise UserError(
                 f"{place} has no {'vision model of SigLIP' if place is siglip else 'Q-Former'}."
             )
         for name, value in found.items():
@@ -207,7 +208,7 @@ def warm_start(
                 target.copy_(fitting)
             (taken if fitting is value else resized).append(name)
     if not taken:
-        raise ValueError(f"no tensor of {siglip or blip2} has the shape of this model's.")
+        raise UserError(f"no tensor of {siglip or blip2} has the shape of this model's.")
     return WarmStart(tuple(taken), tuple(resized), tuple(left))
 
 
@@ -217,7 +218,7 @@ def resize_images(model: MstarModel, pixels: int) -> None:
     if pixels == config.image_size:
         return
     if pixels % config.patch_size:
-        raise ValueError(
+        raise UserError(
             f"image size {pixels} is not a multiple of the patch size {config.patch_size}."
         )
     embeddings = model.vision.siglip.embeddings
@@ -247,7 +248,7 @@ def _folder(place: str | PathLike[str], download: bool) -> Path:
             )
         )
     except (LocalEntryNotFoundError, HFValidationError, OSError) as problem:
-        raise ValueError(
+        raise UserError(
             f"no weights at {str(place)!r}: give a folder with model.safetensors in transformers' "
             "format, or a name on the hub together with leave to download it."
         ) from problem
@@ -259,7 +260,7 @@ def _tensors(
     """Our name and their value of every tensor that we have too."""
     files = sorted(folder.glob("*.safetensors"))
     if not files:
-        raise ValueError(f"{folder} holds no .safetensors file.")
+        raise UserError(f"{folder} holds no .safetensors file.")
     for file in files:
         try:
             with safe_open(file, "pt") as stored:
@@ -271,4 +272,4 @@ def _tensors(
                     if name in ours:
                         yield name, stored.get_tensor(theirs)
         except SafetensorError as error:
-            raise ValueError(f"{file} is broken: {error}.") from error
+            raise UserError(f"{file} is broken: {error}.") from error

@@ -124,15 +124,24 @@ def test_every_notebook_is_tested():
     assert {path.stem for path in FOLDER.glob("*.ipynb")} == NOTEBOOKS.keys()
 
 
+def of(*names: str):
+    """Only these notebooks, each in its own kernel."""
+    return pytest.mark.parametrize("name", names, indirect=True, scope="module")
+
+
+@of("05_train_paper")
+def test_the_papers_training_on_two_processes(source, run, tiny_checkpoint):
+    """The first in its kernel: where Accelerate has been used, it starts no processes."""
+    held = {"processes": 2, "accumulate": 2, "checkpoint_activations": True}
+    made = run(source, {"checkpoint": str(tiny_checkpoint), "dry_run": True} | held)
+    printed = "".join(o.text for _, o in outputs(made) if o.output_type == "stream")
+    assert re.search(r"800 \+ PVE  2 steps at \d+ pixels, T = 1", printed)
+
+
 def test_it_runs_without_an_error(name, executed):
     assert [output for _, output in outputs(executed) if output.output_type == "error"] == []
     printed = "".join(o.text for _, o in outputs(executed) if o.output_type == "stream")
     assert NOTEBOOKS[name][1] in printed
-
-
-def of(*names: str):
-    """Only these notebooks, each in its own kernel."""
-    return pytest.mark.parametrize("name", names, indirect=True, scope="module")
 
 
 @of(*sorted(NOTEBOOKS.keys() - {"04_train"}))  # ten minutes
@@ -161,14 +170,6 @@ def test_a_folder_of_ones_own_is_searched(source, run, tiny_checkpoint, tmp_path
     made = run(source, own | {"checkpoint": str(tiny_checkpoint)})
     printed = "".join(o.text for _, o in outputs(made) if o.output_type == "stream")
     assert "again: 0 embedded, 6 kept" in printed
-
-
-@of("05_train_paper")
-def test_the_papers_training_on_two_processes(source, run, tiny_checkpoint):
-    held = {"processes": 2, "accumulate": 2, "checkpoint_activations": True}
-    made = run(source, {"checkpoint": str(tiny_checkpoint), "dry_run": True} | held)
-    printed = "".join(o.text for _, o in outputs(made) if o.output_type == "stream")
-    assert re.search(r"800 \+ PVE  2 steps at \d+ pixels, T = 1", printed)
 
 
 def test_its_pictures_need_no_network_and_no_kernel(source, executed):

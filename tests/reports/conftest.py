@@ -98,7 +98,7 @@ def made_up(tmp_path_factory):
     notebook = tmp_path_factory.mktemp("made-up") / "notebook.ipynb"
     notebook.write_text(json.dumps(content), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(REPORTS, "made-up", Report(notebook, REPORTS["image"].checks, 60))
+        patch.setitem(REPORTS, "made-up", Report(notebook, REPORTS["image"].parameters, 60))
         yield "made-up"
 
 

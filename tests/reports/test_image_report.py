@@ -68,7 +68,7 @@ def test_metrics_and_traces_agree(report, tiny_checkpoint):
     assert [look["step"] for look in image["looks"]] == [0, 1, 2]
     assert [row["text"] for row in image["queries"]] == [*WORDS[:3], "stop, go"]
     assert {row["of"] for row in image["queries"]} == {61}
-    rows = explain_words(trace, trace.meta["texts"], trace.meta["styles"])
+    rows = explain_words(trace)
     for row, again in zip(image["queries"], rows, strict=True):
         assert (row["step"], row["query"]) == (again.step, again.query)
         assert row["value"] == pytest.approx(again.value)
@@ -117,8 +117,8 @@ def test_what_does_not_fit_into_the_page_is_left_out_and_said(tiny_checkpoint, m
     settings = ImageReport.checked(
         {"checkpoint": str(tiny_checkpoint), "words": ["exit", "way out"]}
     )
-    model, processor = steps.load(settings)
-    (one,) = steps.study(settings, model, processor, steps.subjects(settings)[:1])
+    bench = steps.load(settings)
+    (one,) = steps.study(settings, bench, steps.subjects(settings)[:1])
     whole = "".join(picture.body for picture in one.pictures())
     assert "Greedy against Hungarian" in whole and "Left out" not in whole
     monkeypatch.setattr(steps, "_BUDGET", 200_000)
@@ -132,12 +132,12 @@ def test_a_report_on_tiles_says_which_tile_answered(photo, tiny_checkpoint, tmp_
     asked |= {"checkpoint": str(tiny_checkpoint), "out": str(tmp_path / "out")}
     settings = ImageReport.checked(asked)
     assert "--tiles 1 2" in settings.command()
-    model, processor = steps.load(settings)
-    (one,) = steps.study(settings, model, processor, steps.subjects(settings))
+    bench = steps.load(settings)
+    (one,) = steps.study(settings, bench, steps.subjects(settings))
     assert one.trace.boxes.shape == (1, 5, 4)
     word = one.evidence[0]
     whole = "".join(picture.body for picture in one.pictures())
     assert f"look {word.step}, tile {word.tile}, query {word.query}" in whole
     assert "The maps of all 5 tiles are laid back onto the photograph" in whole
-    made = steps.save(settings, model, [one])
+    made = steps.save(settings, bench, [one])
     assert made["tiles"] == "5, each of that size"

@@ -9,8 +9,8 @@ from PIL import Image
 from mstar.cli import __main__ as cli
 from mstar.data.scenes import samples
 from mstar.io import embedded
-from mstar.texts import parse_query
 from mstar.reports.parameters import ImageReport
+from mstar.texts import parse_query
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ from mstar.evaluate.benchmark import RankedBenchmark, Run
 from mstar.evaluate.metrics import average_precisions
 from mstar.io.bench import Bench
 from mstar.io.checkpoints import load_checkpoint
-from mstar.search.gallery import Gallery, Hit
-from mstar.texts import Query
 from mstar.reports import compare_report, retrieval_report
 from mstar.reports.compare_report import Compared
 from mstar.reports.retrieval_parameters import RetrievalReport
+from mstar.search.gallery import Gallery, Hit
+from mstar.texts import Query
 
 from .test_retrieval_report import compare, photos, reordering  # noqa: F401  (fixtures)
 
@@ -32,7 +32,7 @@ BEFORE, AFTER = [100, 58, 25], [50, 100, 25]  # AP
 class Searched:
     """A gallery that explains by heart, and takes its time over re-ranking."""
 
-    model = SimpleNamespace(device="cpu")
+    bench = SimpleNamespace(device="cpu")
     steps, tiles = 1, (1,)
 
     def forget(self):

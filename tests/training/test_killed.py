@@ -15,7 +15,9 @@ from accelerate import Accelerator
 from safetensors.torch import load_file
 from tqdm.auto import tqdm
 
-from mstar.training import Trainer, state
+from mstar.training import Trainer
+from mstar.training.batching import similar
+from mstar.training.loop import state
 from mstar.training.loop.state import CURVE, RunFolder
 from tests.training.conftest import RECIPE, small
 
@@ -118,6 +120,8 @@ def whole(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     patch.setattr("mstar.training.loop.trainer.judge", lambda *_: {})
     folder = tmp_path_factory.mktemp("whole")
+    for stage in LONGER.stages:
+        similar(stage.data.lexicon)  # takes seconds; the children inherit it
     clock = time.monotonic()
     child = in_a_child(folder)
     child.join()

@@ -10,7 +10,7 @@ import pytest
 import torch
 from accelerate import notebook_launcher
 
-from mstar.training import Trainer
+from mstar.training import Trainer, batching
 from mstar.training.loop.state import CURVE
 from tests.conftest import ROOT
 from tests.training.conftest import RECIPE, small
@@ -23,6 +23,7 @@ def train(folder: str) -> None:
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mstar.training.loop.trainer.judge", lambda *_: {})
+        patch.setattr(batching, "similar", lambda lexicon: {})  # it takes seconds in each process
         # the reading stage and the two ways of looking; one more step shows one more update
         stages = tuple(replace(s, steps=3) for s in RECIPE.stages)
         Trainer(small(**STILL), replace(RECIPE, stages=stages), folder, workers=0).run()

@@ -149,7 +149,7 @@ def test_a_saved_model_loads_with_its_size_and_its_record(unjudged, tmp_path):
 
 def test_an_estimate_names_every_stage_and_changes_nothing(unjudged, one_thread, tmp_path, photos):
     """Also of a run that stands in the middle of a stage."""
-    larger = stage("larger", photos, steps=None, epochs=1, image_size=256)
+    larger = stage("larger", photos, steps=None, epochs=1, image_size=160)
     recipe = replace(RECIPE, stages=(*RECIPE.stages[1:3], larger))
     trainer(tmp_path / "plain", recipe).run()
     run = trainer(tmp_path / "run", recipe, save_every=1, callback=interrupt(after=3))
@@ -161,7 +161,7 @@ def test_an_estimate_names_every_stage_and_changes_nothing(unjudged, one_thread,
     assert len(again.estimate()) == 2
     again.run()
     assert curve(tmp_path / "run") == curve(tmp_path / "plain")
-    assert again.bench.model.config.vision_config.image_size == 256
+    assert again.bench.model.config.vision_config.image_size == 160
 
 
 def test_an_estimate_loses_no_step_of_a_run_that_was_interrupted(unjudged, one_thread, tmp_path):

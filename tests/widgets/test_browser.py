@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from mstar.widgets import AssignmentInspector, Compare, MaskLab, MultiWordView, PveExplorer, Search
 from mstar.widgets.picture import asset
 

@@ -9,14 +9,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from mstar.widgets import figures, sprites
-from mstar.widgets.sprites import Scale
 from PIL import Image
 
 from mstar import Trace
 from mstar.evaluate.metrics import Estimate
-from mstar.explain.looks import Evidence, explain_words, rank
+from mstar.explain.assignment import Evidence, explain_words
+from mstar.search.ranking import rank
 from mstar.texts import Query
+from mstar.widgets import figures, sprites
+from mstar.widgets.sprites import Scale
 
 QUERIES = [Query("<b>exit</b>", "word"), Query("way", "word"), Query("one way", "phrase")]
 

@@ -3,9 +3,9 @@
 from xml.etree import ElementTree
 
 import pytest
-from mstar.widgets import hook_map
 
 from mstar.hooks.points import POINTS
+from mstar.widgets import hook_map
 
 
 def test_every_hook_point_stands_in_one_box():

@@ -10,13 +10,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from mstar.widgets import AssignmentInspector, Compare, MaskLab, MultiWordView, PveExplorer, figures
-from mstar.widgets.sprites import Scale
 from PIL import Image
 
-from mstar.explain.looks import canvas, explain_words, query_count, together
+from mstar.explain.assignment import explain_words
+from mstar.explain.looks import canvas, query_count, together
 from mstar.model.assignment import place_of
 from mstar.search.gallery import Hit
+from mstar.widgets import AssignmentInspector, Compare, MaskLab, MultiWordView, PveExplorer, figures
+from mstar.widgets.sprites import Scale
 
 ROWS, COLUMNS = 20, 27  # 16 tokens over 0.8 of the height and 0.6 of the width
 

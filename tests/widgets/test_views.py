@@ -13,6 +13,13 @@ import numpy as np
 import pytest
 import torch
 import traitlets
+from PIL import Image
+
+from mstar.explain.assignment import examine_assignment
+from mstar.hooks.trace import Trace
+from mstar.model.assignment import assign
+from mstar.texts import Query
+from mstar.training.start import resize_images
 from mstar.widgets import (
     AssignmentInspector,
     Compare,
@@ -23,13 +30,6 @@ from mstar.widgets import (
     TrainingMonitor,
     figures,
 )
-from PIL import Image
-
-from mstar.explain.assignment import examine_assignment
-from mstar.hooks.trace import Trace
-from mstar.model.assignment import assign
-from mstar.texts import Query
-from mstar.training.start import resize_images
 
 
 def views(r):
@@ -304,8 +304,14 @@ def test_a_chosen_image_opens_in_the_other_views(search):
 
 
 def test_runs_of_different_grids_are_not_compared(recorded):
-    other = Trace(recorded.trace.tensors, (8, 32), 1)
+    other = replace(recorded.trace, grid=(8, 32))
     with pytest.raises(ValueError, match=r"grids \(16, 16\) and \(8, 32\)"):
+        Compare((recorded.trace, other), ("a", "b"))
+
+
+def test_runs_of_other_queries_are_not_compared(recorded):
+    other = replace(recorded.trace, queries=recorded.queries[::-1])
+    with pytest.raises(ValueError, match=r"text by text; got .*'exit'"):
         Compare((recorded.trace, other), ("a", "b"))
 
 

@@ -47,10 +47,7 @@ class _Named:
         return column > 0 and before // self.queries != here // self.queries
 
 
-def assignment(
-    trace: Trace,
-    image: int = 0,
-) -> Picture:
+def assignment(trace: Trace, image: int = 0) -> Picture:
     """Cosines of an image's words with all vision embeddings, and the one-to-one assignment.
 
     The state: `word` (row) and `embedding` (column; its index, (step · V + tile) · Q + query).

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mstar.errors import UserError
 from mstar.texts import Query
 
 from .. import markup, sprites
@@ -38,10 +39,10 @@ def attributions(
             outlined; none = no outlines.
 
     Raises:
-        ValueError: no query.
+        UserError: no query.
     """
     if not found:
-        raise ValueError("give at least one query with its maps.")
+        raise UserError("give at least one query with its maps.")
     maps = [_shown(values) for _, _, by_method in found for values in by_method.values()]
     sprite = sprites.map_sprite(np.stack(maps), Scale(1.0, False))
     rows, cell = [], 0

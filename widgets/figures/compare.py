@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from mstar.errors import UserError
 from mstar.explain import looks as explain
 from mstar.explain.assignment import explain_words
 from mstar.hooks.trace import Trace
@@ -14,11 +15,7 @@ from .explore import MEAN
 from .parts import LONGEST, LONGEST_OF_TILES, joined, number, place_said, regions, times_even
 
 
-def compare(
-    traces: tuple[Trace, Trace],
-    names: tuple[str, str],
-    image: int = 0,
-) -> Picture:
+def compare(traces: tuple[Trace, Trace], names: tuple[str, str], image: int = 0) -> Picture:
     """Maps, masks, assignment and scores of two runs on one colour range, with the difference.
 
     The state: `overlay` (`map`, `salient`, `mask`), `step`, and `query` (a number, or `mean`).
@@ -27,11 +24,16 @@ def compare(
         traces: of the same queries. The photographs may differ: something was covered.
 
     Raises:
-        ValueError: the runs have different grids, so their maps cannot be subtracted. (Runs of
-            different tiles can: a map on the coarser canvas is laid on the finer one.)
+        UserError: the runs are of other queries, or have different grids, so their maps cannot be
+            subtracted. (Runs of different tiles can: a map on the coarser canvas is laid on the
+            finer one.)
     """
+    if traces[0].queries != traces[1].queries:
+        raise UserError(
+            f"two runs are compared text by text; got {traces[0].queries} and {traces[1].queries}."
+        )
     if traces[0].grid != traces[1].grid:
-        raise ValueError(
+        raise UserError(
             f"two runs are compared token by token; got the grids {traces[0].grid} and "
             f"{traces[1].grid}: resize the images to one size."
         )

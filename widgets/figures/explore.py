@@ -1,68 +1,27 @@
 """The PVE explorer: every map of a run over its image, by step, tile, layer, head and query."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from PIL import Image
+from numpy.typing import NDArray
 
-from mstar.evaluate.grounding import coverage
 from mstar.explain import looks as explain
 from mstar.hooks.trace import Trace
 from mstar.model.assignment import Place, place_of
 
 from .. import markup, sprites
-from ..picture import Picture, text
+from ..picture import Picture
 from ..sprites import Scale, Signed
-from ..tables import Block, Table
+from ..tables import Table
 from .parts import joined, over, regions, tile_names, tile_styles, times_even
+from .read_out import ALL, Lot, Region, read_out
 
 #: More maps than this, and all but one query are shown as means over layers and heads only.
 _MOST = 4000
 #: More pixels than this in the maps of single tiles, and they are those of texts' embeddings only.
 _PIXELS = 300_000
 MEAN = "mean"
-#: The value of `tile` that stands for all of them.
-ALL = "all"
-
-Region = tuple[str, ArrayLike]  # a word, and its polygon [points, 2] of (x, y) in px of the image
-
-
-@dataclass
-class _Lot:
-    """Maps of many states of the controls, in the order of a table.
-
-    Attributes:
-        maps: [K, V, grid_h, grid_w] of all tiles, or [K, grid_h, grid_w] of one each.
-        blocks: how the K are laid out.
-        steps, tiles: of each of the K; tile −1 = all.
-    """
-
-    maps: list[NDArray] = field(default_factory=list)
-    blocks: list[Block] = field(default_factory=list)
-    steps: list[int] = field(default_factory=list)
-    tiles: list[int] = field(default_factory=list)
-
-    def add(
-        self,
-        maps: NDArray,
-        by: Mapping[str, Sequence[str]],
-        when: Mapping[str, Sequence[str]] | None = None,
-    ) -> None:
-        """A block; the axes of `maps` before those of a map are the keys of `by`."""
-        when = when or {}
-        sizes = tuple(map(len, by.values()))
-        self.blocks.append(Block(by, when))
-        self.maps.append(maps.reshape(prod(sizes), *maps.shape[len(sizes) :]))
-        places = np.indices(sizes).reshape(len(sizes), prod(sizes))
-        for key, found in (("step", self.steps), ("tile", self.tiles)):
-            if key in by:
-                values = [by[key][i] for i in places[list(by).index(key)]]
-            else:
-                values = [next(iter(when.get(key, [ALL])))] * prod(sizes)
-            found += [-1 if value == ALL else int(value) for value in values]
 
 
 def explore(
@@ -104,7 +63,7 @@ def explore(
         tables[name] = _table(lot, values, signed, said, styles)
     images = {name: table.sprite.uri for name, table in tables.items()}
     photo = explain.photo_of(trace, image)
-    rows = _read_out(trace, photo, words, lots, maps, image, tables)
+    rows = read_out(trace, photo, words, lots, maps, image, tables)
     body = markup.figure(
         "Every look, layer, head and query",
         _caption(trace, lots, query),
@@ -144,7 +103,7 @@ def _with_mean(values: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _table(
-    lot: _Lot, maps: NDArray, scale: Scale | Signed, says: Sequence[str], styles: Sequence[str]
+    lot: Lot, maps: NDArray, scale: Scale | Signed, says: Sequence[str], styles: Sequence[str]
 ) -> Table:
     """The maps of a lot as a table, each where its tile lies."""
     of_tiles = [tile for tile in lot.tiles if tile >= 0]
@@ -156,13 +115,13 @@ def _table(
 
 def _selections(
     trace: Trace, weights: np.ndarray, query: int | None, tile: int | None, image: int
-) -> list[_Lot]:
+) -> list[Lot]:
     """Maps of every choice that can be made: of all tiles and, if there are several, of each."""
     n_steps, _, n_heads, n_queries, n_tiles = weights.shape[:5]
     layers = [MEAN, *map(str, explain.cross_layers(trace))]
     steps, tiles = ([str(i) for i in range(count)] for count in (n_steps, n_tiles))
     by = {"step": steps, "layer": layers, "head": _values(n_heads), "query": _values(n_queries)}
-    whole, every = _Lot(), {} if n_tiles == 1 else {"tile": [ALL]}
+    whole, every = Lot(), {} if n_tiles == 1 else {"tile": [ALL]}
     if has_all_maps(trace):
         for axis in (3, 2, 1):
             weights = _with_mean(weights, axis)
@@ -178,7 +137,7 @@ def _selections(
     if n_tiles == 1:
         return [whole]
 
-    each, own = _Lot(), np.moveaxis(weights, 4, 1)  # [step, tile, layer, head, query, …]
+    each, own = Lot(), np.moveaxis(weights, 4, 1)  # [step, tile, layer, head, query, …]
     if tile is not None:
         for name, chosen in single:
             maps = _with_mean(_with_mean(chosen[:, :, :, tile], 2), 1)
@@ -210,7 +169,7 @@ def _assigned(trace: Trace, image: int, tiles: int, queries: int) -> list[Place]
     return [place_of(index, tiles, queries) for index in dict.fromkeys(found) if index >= 0]
 
 
-def _changes(trace: Trace, weights: np.ndarray, image: int) -> list[_Lot]:
+def _changes(trace: Trace, weights: np.ndarray, image: int) -> list[Lot]:
     """What changed from step to step: of all tiles and, if there are several, of each."""
     n_steps, _, _, n_queries, n_tiles = weights.shape[:5]
     steps, tiles = ([str(i) for i in range(count)] for count in (n_steps, n_tiles))
@@ -221,17 +180,17 @@ def _changes(trace: Trace, weights: np.ndarray, image: int) -> list[_Lot]:
     if count > _MOST or count * pixels > _PIXELS:  # too tall a sprite is no picture for a browser
         by_query, differing = by_query[:, :1], [MEAN]
     laid = times_even(joined(trace, by_query, image))
-    whole, every = _Lot(), {} if n_tiles == 1 else {"tile": [ALL]}
+    whole, every = Lot(), {} if n_tiles == 1 else {"tile": [ALL]}
     by = {"step": steps, "against": steps}
     whole.add(laid[:, None] - laid[None], {**by, "query": differing}, every)
     if n_tiles == 1:
         return [whole]
-    each, own = _Lot(), times_even(weights.mean((1, 2, 3)))  # [step, tile, …]
+    each, own = Lot(), times_even(weights.mean((1, 2, 3)))  # [step, tile, …]
     each.add(own[:, None] - own[None], {**by, "tile": tiles}, {"tile": tiles})
     return [whole, each]
 
 
-def _caption(trace: Trace, lots: Sequence[_Lot], query: int | None) -> str:
+def _caption(trace: Trace, lots: Sequence[Lot], query: int | None) -> str:
     caption = (
         "Where the model looked: choose a step, and whose attention to see; all maps share one "
         "colour range, so a pale map is weak attention and not another scale. The region of σ "
@@ -343,66 +302,3 @@ def _strip(queries: int, tables: Mapping[str, Table]) -> str:
         f'<p class="mv-name mv-above">Each query, at the chosen {chosen} '
         f'<small>(press to enlarge)</small></p><ol class="mv-strip">{cells}</ol>'
     )
-
-
-def _read_out(trace, photo, words, lots: Sequence[_Lot], maps, image, tables) -> str:
-    """Numbers beside the picture; adds their tables to `tables`."""
-    blocks = [block for lot in lots for block in lot.blocks]
-    peaks = [float(m.max()) for lot in maps for m in lot]
-    before = np.ones((trace.steps + 1, *trace["pve.0.mask"].shape[1:]))
-    for t in range(trace.steps):  # what each step found still neglected
-        before[t + 1] = trace[f"pve.{t}.mask"][image].float().numpy()
-    neglected = _masses(lots, before)
-    rows = [
-        ("Peak", "peak", [f"{peak:.1f} × even" for peak in peaks]),
-        ("On what the looks before had left", "left", [f"{v:.0%}" for v in neglected]),
-        (
-            "On what they had already seen",
-            "seen",
-            [f"{v:.0%}" for v in (1 - neglected).clip(min=0)],
-        ),
-    ]
-    for number, (word, polygon) in enumerate(words):
-        covered = _covered(trace, photo, polygon, image)
-        said = [f"{v:.0%}" for v in _masses(lots, covered[None].repeat(trace.steps + 1, 0))]
-        area = covered[0].mean()  # tile 0 is the whole image
-        rows.append((f"On “{word}” ({area:.0%} of the image)", f"word{number}", said))
-    items = []
-    for name, key, said in rows:
-        tables[key] = Table(blocks, said)
-        items.append(f"<div><dt>{text(name)}</dt><dd>{markup.filled(key, said[0])}</dd></div>")
-    return (
-        '<p class="mv-name">The chosen attention<br><small>shares of its sum</small></p>'
-        f'<dl class="mv-read">{"".join(items)}</dl>'
-    )
-
-
-def _masses(lots: Sequence[_Lot], ground: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The share of each entry's attention on some ground; of all tiles the mean.
-
-    Args:
-        ground: [T + 1, V, grid_h, grid_w], 0 … 1.
-    """
-    found = []
-    for lot in lots:
-        steps, tiles, shares = np.array(lot.steps), np.array(lot.tiles), np.concatenate(lot.maps)
-        if shares.ndim == 4:  # of all tiles
-            on_it = (shares * ground[steps]).sum((2, 3)) / shares.sum((2, 3))
-            found.append(on_it.mean(1))
-        else:
-            on_it = (shares * ground[steps, tiles]).sum((1, 2))
-            found.append(on_it / shares.sum((1, 2)))
-    return np.concatenate(found)
-
-
-def _covered(trace: Trace, photo: Image.Image, polygon: ArrayLike, image: int) -> NDArray:
-    """How much of every token a polygon covers, [V, grid_h, grid_w]."""
-    size = np.array([photo.width, photo.height])
-    if explain.tile_count(trace) == 1:
-        return coverage([polygon], (photo.height, photo.width), trace.grid)[None]
-    found = []
-    for left, top, right, bottom in trace.boxes[image].double().tolist():
-        corner, (wide, high) = size * (left, top), size * (right - left, bottom - top)
-        moved = np.asarray(polygon, dtype=float) - corner
-        found.append(coverage([moved], (high, wide), trace.grid))
-    return np.stack(found)

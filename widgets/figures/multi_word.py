@@ -16,10 +16,7 @@ from .explore import MEAN
 from .parts import name_of, over, times_even
 
 
-def multi_word(
-    trace: Trace,
-    image: int = 0,
-) -> Picture:
+def multi_word(trace: Trace, image: int = 0) -> Picture:
     """Phrase, combined and semantic queries: weights over embeddings, and over the image.
 
     The state: `text` (which query) and `head` (of the multi-word branch, or `mean`).

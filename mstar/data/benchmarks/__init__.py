@@ -6,7 +6,7 @@ characters that most images show. Its loaders take equally frequent words in the
 system lists a folder; here they come in alphabetical order, so that a list of queries is one list.
 Files that belong to no data set are passed over. Every loader raises FileNotFoundError where a
 folder, a file, an image that is named, an image's words or the image of words is not there, and
-ValueError where a file is not as its docstring shows, or a name or link leads out of the folder.
+UserError where a file is not as its docstring shows, or a name or link leads out of the folder.
 
 In reading order: `base` (what a loader returns), `places` (files and folders), `texts` (what may
 be asked), then the loaders by what the annotations look like: `rectangles`, `by_image`, `by_query`
@@ -25,6 +25,7 @@ from mstar.data.benchmarks.by_image import ctr, ctw1500, icdar2015, total_text
 from mstar.data.benchmarks.by_query import csvtr, iiit_str, mqtr, pstr
 from mstar.data.benchmarks.rectangles import icdar2003, svt
 from mstar.data.benchmarks.rendered_scenes import rendered
+from mstar.errors import UserError
 from mstar.texts import STYLES
 
 __all__ = [
@@ -75,20 +76,20 @@ def load(
 
     Raises:
         FileNotFoundError: something of the data set is not there.
-        ValueError: an unknown name, a folder or a number of images where there is no use for it,
+        UserError: an unknown name, a folder or a number of images where there is no use for it,
             no folder where one is needed, or a file of the data set is not as it should be.
     """
     known = (*LOADERS, *RENDERED)
     if name not in known:
         near = difflib.get_close_matches(name.lower(), known)
         names = ", ".join(dict.fromkeys((*near, *known)))
-        raise ValueError(f"unknown benchmark {name!r}: expected one of {names}.")
+        raise UserError(f"unknown benchmark {name!r}: expected one of {names}.")
     if name in RENDERED:
         if folder is not None:
-            raise ValueError(f"{name} is rendered and has no folder; got {folder}.")
+            raise UserError(f"{name} is rendered and has no folder; got {folder}.")
         return rendered(RENDERED[name], seed, 1000 if images is None else images)
     if folder is None:
-        raise ValueError(f"{name} needs the folder of its data set.")
+        raise UserError(f"{name} needs the folder of its data set.")
     if images is not None:
-        raise ValueError(f"{name} is not rendered: leave out the number of images, {images}.")
+        raise UserError(f"{name} is not rendered: leave out the number of images, {images}.")
     return LOADERS[name](folder)

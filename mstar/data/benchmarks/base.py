@@ -13,6 +13,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from mstar.data.benchmarks.texts import Texts
+from mstar.errors import UserError
 from mstar.files import said
 from mstar.io.decoding import UnreadableImage
 from mstar.io.images import open_image
@@ -149,14 +150,14 @@ def assemble(
         left_out: photographs that cannot be read, and why.
 
     Raises:
-        ValueError: there is nothing to ask.
+        UserError: there is nothing to ask.
     """
     lost = {path.relative_to(folder).as_posix(): why for path, why in (left_out or {}).items()}
     if lost and not any(texts.values()):
         raise none_readable(name, lost)
     queries = tuple(Query(text, style) for text in asked)
     if not queries:
-        raise ValueError(f"no text of {folder} can be asked for: are its annotations empty?")
+        raise UserError(f"no text of {folder} can be asked for: are its annotations empty?")
     rows = {query.text: row for row, query in enumerate(queries)}
     relevant = np.zeros((len(queries), len(texts)), dtype=bool)
     areas = np.full(relevant.shape, np.nan)

@@ -10,6 +10,7 @@ from mstar.data.areas import polygon_area, share
 from mstar.data.benchmarks.base import Benchmark, assemble
 from mstar.data.benchmarks.places import data_set, file, has_folder, lines, pairs
 from mstar.data.benchmarks.texts import largest, most_frequent, words
+from mstar.errors import UserError
 from mstar.io.decoding import UnreadableImage
 from mstar.io.images import frame_of
 
@@ -114,7 +115,7 @@ def _most_frequent(
     Args:
         files: of each image the file of its words.
         entries: (number of the line, entry) of a file.
-        outline: the points and the text of an entry; ValueError says what was expected.
+        outline: the points and the text of an entry; UserError says what was expected.
     """
     texts, outlines, left_out = {}, [], {}
     for image, truth in files.items():
@@ -127,7 +128,7 @@ def _most_frequent(
             try:
                 found.append(outline(entry))
             except ValueError as problem:
-                raise ValueError(f"{truth}, line {number}: {problem}") from None
+                raise UserError(f"{truth}, line {number}: {problem}") from None
         # the publishers' positions are in the pixels of the file, whatever its EXIF data says
         outlines.append([(frame.placed(points), text) for points, text in found])
         size = frame.width * frame.height
@@ -144,7 +145,7 @@ def _quadrangle(line: str) -> Outline:
     """ICDAR 2015: four corners and a word."""
     found = _QUADRANGLE.fullmatch(line)
     if found is None:
-        raise ValueError(
+        raise UserError(
             f"eight numbers and a text were expected, with commas between; got {line!r}."
         )
     numbers = [int(number) for number in found[1].split(",")[:8]]
@@ -156,7 +157,7 @@ def _curve(line: str) -> Outline:
     head, mark, text = line.partition("####")
     numbers = [number.strip() for number in head.strip().removesuffix(",").split(",")]
     if not mark or len(numbers) % 2 or not all(map(_NUMBER.fullmatch, numbers)):
-        raise ValueError(
+        raise UserError(
             "an even number of coordinates with commas between, then #### and a text were "
             f"expected; got {line!r}."
         )
@@ -182,7 +183,7 @@ def _instance(entry: str) -> Outline:
     found = _INSTANCE.fullmatch(entry)
     xs, ys = (re.split(r"[\s,]+", found[i].strip()) for i in (1, 2)) if found else ((), ())
     if not xs or len(xs) != len(ys) or not all(map(_NUMBER.fullmatch, (*xs, *ys))):
-        raise ValueError(
+        raise UserError(
             "x: [[…]], y: [[…]], ornt: […], transcriptions: […] were expected, with as many whole "
             f"numbers in x as in y; got {entry!r}."
         )

@@ -13,6 +13,7 @@ from mstar.data.benchmarks.base import Benchmark, assemble
 from mstar.data.benchmarks.pickled import read_lists
 from mstar.data.benchmarks.places import data_set, file, pictures
 from mstar.data.benchmarks.texts import Texts, can_be_asked, composed, text_filter
+from mstar.errors import UserError
 from mstar.texts import STYLES
 
 
@@ -56,7 +57,7 @@ def mqtr(folder: str | Path, style: str) -> Benchmark:
         style: of the subset: `word`, `phrase`, `combined` or `semantic`.
     """
     if style not in STYLES:
-        raise ValueError(f"unknown style {style!r}: expected one of {', '.join(STYLES)}.")
+        raise UserError(f"unknown style {style!r}: expected one of {', '.join(STYLES)}.")
     folder = data_set(folder, "MQTR: word, phrase, combined and semantic")
     listing = file(folder, f"{style}/text_queries.json", "MQTR's queries with their images")
     images = pictures(folder, f"{style}/images", "MQTR's images")
@@ -82,18 +83,18 @@ def csvtr(folder: str | Path) -> Benchmark:
     texts: dict[Path, Texts] = {}
     for query in asked:
         if not can_be_asked(query):
-            raise ValueError(f"the folder {query!r} of {folder} should be named by a query.")
+            raise UserError(f"the folder {query!r} of {folder} should be named by a query.")
         images = pictures(folder, query, f"the images that show {query}")
         texts |= {path: {composed(query): math.nan} for path in images.values()}
     return assemble("CSVTR", folder, texts, dict.fromkeys(map(composed, asked)))
 
 
 def _composed(listed: Mapping[str, Sequence[str]], listing: Path) -> dict[str, Sequence[str]]:
-    """The lists by queries in NFC; ValueError if two queries are the same then."""
+    """The lists by queries in NFC; UserError if two queries are the same then."""
     found: dict[str, Sequence[str]] = {}
     for query, names in listed.items():
         if composed(query) in found:
-            raise ValueError(
+            raise UserError(
                 f"{listing}: {query!r} stands twice, with its accents written in two ways: give "
                 "all its images in one list."
             )
@@ -118,9 +119,9 @@ def _listed(
     alike = {composed(name): path for name, path in images.items()} | images
     for query, names in listed.items():
         if not can_be_asked(query):
-            raise ValueError(f"{listing}: the query {query!r} has no words.")
+            raise UserError(f"{listing}: the query {query!r} has no words.")
         if not names:
-            raise ValueError(f"{listing}: the query {query!r} lists no image.")
+            raise UserError(f"{listing}: the query {query!r} lists no image.")
         for found in names:
             if path := alike.get(found) or alike.get(composed(found)):
                 texts[path][query] = math.nan
@@ -137,46 +138,46 @@ def _listed(
 
 
 def _json(listing: Path) -> dict[str, list[str]]:
-    """The lists of a JSON file; ValueError unless it has one list of names for every query."""
+    """The lists of a JSON file; UserError unless it has one list of names for every query."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         """JSON lets the last of equal names win, and what the others list would count as wrong."""
         found = dict(pairs)
         for query in found if len(found) < len(pairs) else ():
             if sum(query == name for name, _ in pairs) > 1:
-                raise ValueError(f"{query!r} stands twice: give all its images in one list")
+                raise UserError(f"{query!r} stands twice: give all its images in one list")
         return found
 
     try:
         found = json.loads(listing.read_text(encoding="utf-8-sig"), object_pairs_hook=once)
     except (ValueError, RecursionError) as problem:
-        raise ValueError(f"{listing} cannot be read: {problem}.") from None
+        raise UserError(f"{listing} cannot be read: {problem}.") from None
     if not isinstance(found, dict):
-        raise ValueError(f"{listing} should hold an object, from queries to lists of images.")
+        raise UserError(f"{listing} should hold an object, from queries to lists of images.")
     for query, names in found.items():
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ValueError(f"{listing}: the query {query!r} should have a list of file names.")
+            raise UserError(f"{listing}: the query {query!r} should have a list of file names.")
     return found
 
 
 def _matlab(listing: Path) -> list[tuple[str, list[str]]]:
-    """(query, names of its images) of a MATLAB file; ValueError if it is none of that layout."""
+    """(query, names of its images) of a MATLAB file; UserError if it is none of that layout."""
     try:
         entries = loadmat(listing, appendmat=False, variable_names=["data"])["data"].ravel()
     except Exception as problem:  # scipy raises whatever a broken file leads it to
-        raise ValueError(
+        raise UserError(
             f"{listing} has no MATLAB array `data` that can be read: {problem}."
         ) from None
     try:
         found = [(_strings(entry[0]), _strings(entry[1])) for entry in entries]
     except (IndexError, TypeError, ValueError, RecursionError) as problem:
-        raise ValueError(
+        raise UserError(
             f"{listing}: every entry of `data` should be a query and a cell array of file names; "
             f"{problem}."
         ) from None
     for number, (query, _) in enumerate(found, 1):
         if len(query) != 1:
-            raise ValueError(f"{listing}: entry {number} of `data` should have one query: {query}.")
+            raise UserError(f"{listing}: entry {number} of `data` should have one query: {query}.")
     return [(query[0], names) for query, names in found]
 
 
@@ -186,4 +187,4 @@ def _strings(value: Any) -> list[str]:
         return [text for part in value.ravel() for text in _strings(part)]
     if isinstance(value, str):
         return [str(value)]
-    raise ValueError(f"a text was expected, got {type(value).__name__}")
+    raise UserError(f"a text was expected, got {type(value).__name__}")

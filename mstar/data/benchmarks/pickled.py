@@ -15,32 +15,34 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.lib import format as npy
 
+from mstar.errors import UserError
+
 
 def read_lists(file: Path) -> dict[str, list[str]]:
     """The dict from texts to lists of texts that `np.save` has written, with any version of numpy.
 
     Raises:
-        ValueError: it is no such file, holds anything else, or asks for anything to be run.
+        UserError: it is no such file, holds anything else, or asks for anything to be run.
     """
     with file.open("rb") as stream:
         try:
             found = _only(stream)
         except Exception as problem:  # a broken pickle can raise anything
-            raise ValueError(
+            raise UserError(
                 f"{file} cannot be read as a dict from texts to lists of texts: {problem}."
             ) from None
     lists = {}
     if not isinstance(found, dict):
-        raise ValueError(f"{file} should hold a dict; got {_kind(found)}.")
+        raise UserError(f"{file} should hold a dict; got {_kind(found)}.")
     for text, listed in found.items():
         listed = listed.items if isinstance(listed, _Array) else listed
         if not isinstance(text, str) or not isinstance(listed, list):
-            raise ValueError(
+            raise UserError(
                 f"{file} should have a text and a list of texts in each entry; got {_kind(text)} "
                 f"and {_kind(listed)}."
             )
         if not all(isinstance(name, str) for name in listed):
-            raise ValueError(f"{file} should list texts alone for {text!r}.")
+            raise UserError(f"{file} should list texts alone for {text!r}.")
         lists[text] = listed
     return lists
 
@@ -52,16 +54,16 @@ def _only(stream: BinaryIO) -> Any:
         header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, _, dtype = header(stream)
     except ValueError:  # numpy's advice is to trust the file
-        raise ValueError("it has no header of an .npy file") from None
+        raise UserError("it has no header of an .npy file") from None
     if shape not in ((), (1,)) or dtype != np.dtype(object):
-        raise ValueError(f"one object was expected, got {dtype} of shape {shape}")
+        raise UserError(f"one object was expected, got {dtype} of shape {shape}")
     content = stream.read()
     for code, number, _ in pickletools.genops(content):
         if code.name == "LONG_BINPUT" and number > len(content):
-            raise ValueError("it keeps room for more objects than it has bytes")
+            raise UserError("it keeps room for more objects than it has bytes")
     array = _Reader(BytesIO(content)).load()
     if not isinstance(array, _Array) or len(array.items) != 1:
-        raise ValueError("an array with one object was expected")
+        raise UserError("an array with one object was expected")
     return array.items[0]
 
 
@@ -73,7 +75,7 @@ class _Inert:
     """A stand-in. Without `__setstate__` a pickle could set attributes, also of the class."""
 
     def __setstate__(self, state: Any) -> None:
-        raise ValueError("a state was given to what has none")
+        raise UserError("a state was given to what has none")
 
 
 class _Bytes(_Inert):
@@ -95,7 +97,7 @@ class _Dtype(_Inert):
     def texts(self, content: bytes) -> list[str]:
         """Texts of fixed length, four bytes a character."""
         if not re.fullmatch(r"U\d{1,6}", self.code) or self.order not in ("<", ">"):
-            raise ValueError(f"an array of texts was expected, got one of {self.code!r}")
+            raise UserError(f"an array of texts was expected, got one of {self.code!r}")
         return np.frombuffer(content, np.dtype(self.order + self.code)).tolist()
 
 
@@ -137,7 +139,7 @@ for _core in ("numpy.core", "numpy._core"):  # before and since numpy 2
 
 class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> type:
-        """A stand-in for a name; ValueError for all others."""
+        """A stand-in for a name; UserError for all others."""
         if (module, name) not in _STAND_INS:
-            raise ValueError(f"it asks for {module}.{name}, which is not needed for texts")
+            raise UserError(f"it asks for {module}.{name}, which is not needed for texts")
         return _STAND_INS[module, name]

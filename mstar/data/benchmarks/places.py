@@ -2,7 +2,7 @@
 
 Data sets come from elsewhere. A name in an annotation, or a link among the images, may point at
 any file of this machine; only what lies in the data set's folder is opened. All of these functions
-raise FileNotFoundError where something is not there, and ValueError where it leads out.
+raise FileNotFoundError where something is not there, and UserError where it leads out.
 """
 
 import os
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mstar.data.benchmarks.texts import composed
+from mstar.errors import UserError
 from mstar.files import as_stored
 from mstar.io.containers import UNOPENED
 from mstar.io.images import SUFFIXES, is_image_file
@@ -28,7 +29,7 @@ def inside(folder: Path, name: str) -> Path:
     path = Path(os.path.normpath(folder / name))
     # realpath, unlike Path.resolve, has an answer also for links in a circle
     if not all(Path(p).is_relative_to(folder) for p in (path, os.path.realpath(path))):
-        raise ValueError(f"{name!r} leads out of {folder}: only files within it are opened.")
+        raise UserError(f"{name!r} leads out of {folder}: only files within it are opened.")
     return path
 
 
@@ -105,14 +106,14 @@ def pairs(folder: Path, images: str, annotations: str, template: str) -> dict[Pa
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
-    """(number, text) of the lines with something on them; ValueError if it is not UTF-8.
+    """(number, text) of the lines with something on them; UserError if it is not UTF-8.
 
     Some publishers put a byte order mark in front, or end lines as Windows does.
     """
     try:
         content = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as problem:
-        raise ValueError(f"{path} should be UTF-8 text: {problem}.") from None
+        raise UserError(f"{path} should be UTF-8 text: {problem}.") from None
     # not splitlines, which also takes some characters within a text for the end of a line
     for number, line in enumerate(content.split("\n"), 1):
         if line.strip():

@@ -28,6 +28,7 @@ from mstar.data.benchmarks.texts import (
     text_filter,
     words,
 )
+from mstar.errors import UserError
 from mstar.io.decoding import UnreadableImage
 from mstar.io.images import frame_of
 
@@ -89,15 +90,15 @@ def _tags(
     try:
         entries = list(ElementTree.parse(listing).getroot().iter("image"))
     except (ElementTree.ParseError, LookupError, ValueError) as problem:  # or its encoding
-        raise ValueError(f"{listing} is not XML: {problem}.") from None
+        raise UserError(f"{listing} is not XML: {problem}.") from None
     if not entries:
-        raise ValueError(f"{listing} names no image.")
+        raise UserError(f"{listing} names no image.")
     tags: dict[Path, list[_Tagged]] = {}
     left_out: dict[Path, str] = {}
     for entry in entries:
         name = (entry.findtext("imageName") or "").strip()
         if not name:
-            raise ValueError(f"{listing} has an image without its imageName.")
+            raise UserError(f"{listing} has an image without its imageName.")
         path = file(folder, place(name), f"an image of {listing.name}")
         try:
             frame = frame_of(path)
@@ -112,7 +113,7 @@ def _tags(
             except (TypeError, ValueError):
                 x = y = w = h = math.nan
             if not (math.isfinite(x + y) and 0 <= w * h < math.inf):
-                raise ValueError(
+                raise UserError(
                     f"{listing}, image {name!r}: the rectangle of {tag!r} should have x, y, width "
                     f"and height in pixels; got {rectangle.attrib}."
                 )

@@ -17,6 +17,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from mstar.errors import UserError
 from mstar.files import as_stored
 from mstar.texts import STYLES, clean_caption
 
@@ -44,7 +45,7 @@ class Annotations(Sequence):
 
     Raises:
         FileNotFoundError: there is no such file or folder.
-        ValueError: an entry is not as it should be; names file, line and what was expected.
+        UserError: an entry is not as it should be; names file, line and what was expected.
     """
 
     def __init__(self, file: str | Path, root: str | Path):
@@ -57,7 +58,7 @@ class Annotations(Sequence):
         try:
             text = self.file.read_bytes().decode("utf-8")  # as it lies there, with its line ends
         except UnicodeDecodeError as problem:
-            raise ValueError(f"{self.file} should be UTF-8 text: {problem}.") from None
+            raise UserError(f"{self.file} should be UTF-8 text: {problem}.") from None
         line, at, byte = 1, 0, 0
         for start, end, entry in tqdm(
             _entries(text, self.file), desc=self.file.name, unit=" images"
@@ -67,15 +68,15 @@ class Annotations(Sequence):
             try:
                 found = _checked(entry, self.root)
                 if not found.image.is_file():
-                    raise ValueError(f"there is no image {entry['image']!r} in {self.root}.")
+                    raise UserError(f"there is no image {entry['image']!r} in {self.root}.")
             except (ValueError, OSError) as problem:  # the system refuses some names of files
-                raise ValueError(f"{self.file}, line {line}: {problem}") from None
+                raise UserError(f"{self.file}, line {line}: {problem}") from None
             length = len(text[start:end].encode())
             self._places.extend((byte, byte + length))
             line += text.count("\n", start, end)
             at, byte = end, byte + length
         if not self._places:
-            raise ValueError(f"{self.file} lists no image.")
+            raise UserError(f"{self.file} lists no image.")
 
     def __len__(self) -> int:
         return len(self._places) // 2
@@ -105,9 +106,9 @@ def _entries(text: str, file: Path) -> Iterator[tuple[int, int, Any]]:
     """(begin, end, value) of each element of a JSON list; the list itself is never built."""
     decoder = json.JSONDecoder()
 
-    def expected(what: str, at: int) -> ValueError:
+    def expected(what: str, at: int) -> UserError:
         line = text.count("\n", 0, at) + 1
-        return ValueError(f"{file}, line {line}: expected {what}, got {text[at : at + 20]!r}.")
+        return UserError(f"{file}, line {line}: expected {what}, got {text[at : at + 20]!r}.")
 
     at = _SPACE.match(text).end()
     if text[at : at + 1] != "[":
@@ -134,29 +135,29 @@ def _entries(text: str, file: Path) -> Iterator[tuple[int, int, Any]]:
 
 
 def _checked(entry: Any, root: Path) -> Annotation:
-    """An entry as it should be; ValueError with what was expected and what came."""
+    """An entry as it should be; UserError with what was expected and what came."""
     if not isinstance(entry, dict):
-        raise ValueError(f"expected an object with image, text and type; got {_short(entry)}.")
+        raise UserError(f"expected an object with image, text and type; got {_short(entry)}.")
     missing = [key for key in ("image", "text", "type") if key not in entry]
     if missing:
-        raise ValueError(f"the entry has no {' and no '.join(missing)}.")
+        raise UserError(f"the entry has no {' and no '.join(missing)}.")
     name, texts, styles = entry["image"], entry["text"], entry["type"]
     if not isinstance(name, str) or not name:
-        raise ValueError(f"image should be a path; got {_short(name)}.")
+        raise UserError(f"image should be a path; got {_short(name)}.")
     path = as_stored(root, name).resolve()
     if not path.is_relative_to(root):
-        raise ValueError(f"the image {name!r} lies outside {root}.")
+        raise UserError(f"the image {name!r} lies outside {root}.")
     if not isinstance(texts, list) or not texts:
-        raise ValueError(f"text should be a list with at least one text; got {_short(texts)}.")
+        raise UserError(f"text should be a list with at least one text; got {_short(texts)}.")
     if not isinstance(styles, list) or len(styles) != len(texts):
-        raise ValueError(
+        raise UserError(
             f"type should list one style for each of {len(texts)} texts; got {_short(styles)}."
         )
     for text, style in zip(texts, styles, strict=True):
         if not isinstance(text, str) or not clean_caption(text):
-            raise ValueError(f"a text should have letters or digits; got {_short(text)}.")
+            raise UserError(f"a text should have letters or digits; got {_short(text)}.")
         if style not in STYLES:
-            raise ValueError(f"unknown style {_short(style)}: expected one of {', '.join(STYLES)}.")
+            raise UserError(f"unknown style {_short(style)}: expected one of {', '.join(STYLES)}.")
     return Annotation(path, tuple(texts), tuple(styles))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from mstar.data.lists.photographs import Photographs
 from mstar.data.lists.stream import Data, Item, Items, which_of
+from mstar.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Mixed:
 
     def __post_init__(self) -> None:
         if not self.parts or any(not share > 0 for share, _ in self.parts):
-            raise ValueError(f"a mixture needs parts with shares above 0; got {self.parts}.")
+            raise UserError(f"a mixture needs parts with shares above 0; got {self.parts}.")
 
     @cached_property
     def lexicon(self) -> tuple[str, ...]:

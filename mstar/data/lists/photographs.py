@@ -18,6 +18,7 @@ from torch.utils.data import ConcatDataset
 
 from mstar.data.lists.annotations import Annotation, annotations
 from mstar.data.lists.photos import random_crop, random_distortions, random_resized_crop, tiled
+from mstar.errors import UserError
 from mstar.io.images import open_image
 
 Lists = tuple[tuple[str, str], ...]  # (annotation file, image folder) of each
@@ -45,7 +46,7 @@ class Photographs:
 
     def __post_init__(self) -> None:
         if not self.lists and not self.incomplete:
-            raise ValueError("photographs need a list: give --real LIST ROOT.")
+            raise UserError("photographs need a list: give --real LIST ROOT.")
 
     @property
     def lexicon(self) -> tuple[str, ...]:
@@ -65,7 +66,7 @@ class Photographs:
     def open(self, seed: int, size: int, tiles: Sequence[int] = (1,)) -> "_Entries":
         found = self.found()
         if not found:
-            raise ValueError("no photograph of the lists is left to train on: give more.")
+            raise UserError("no photograph of the lists is left to train on: give more.")
         return _Entries(found, partial(_photograph, size=size, tiles=tiles))
 
 
@@ -143,7 +144,7 @@ class Annotated:
 
     def open(self, seed: int, size: int, tiles: Sequence[int] = (1,)) -> _Entries:
         if tuple(tiles) != (1,):
-            raise ValueError(f"these lists are for whole images, as in the paper; got {tiles}.")
+            raise UserError(f"these lists are for whole images, as in the paper; got {tiles}.")
         lists = ConcatDataset(annotations(*place) for place in self.lists)
         return _Entries(lists, partial(_cropped, size=size, distort=self.distort))
 
@@ -171,7 +172,7 @@ class Crops:
         entries = [entry for place in self.lists for entry in annotations(*place)]
         readable = [e for e in entries if READABLE.issuperset(e.texts[0].lower())]
         if not readable:
-            raise ValueError("no crop has a word of the letters a-z and digits: give others.")
+            raise UserError("no crop has a word of the letters a-z and digits: give others.")
         return _Entries(readable, partial(_strip, size=self.size))
 
 

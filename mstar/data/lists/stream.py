@@ -19,6 +19,7 @@ from mstar.data.lists.photos import tiled
 from mstar.data.scenes import sandbox
 from mstar.data.scenes.difficulty import BASE
 from mstar.data.scenes.scene import BLOCK, TOPIC_SHARE
+from mstar.errors import UserError
 from mstar.io.decoding import UnreadableImage
 
 #: image uint8 [size, size, 3] (of several tiles [V, size, size, 3]), texts, styles, source;
@@ -86,10 +87,10 @@ class Rendered:
 
     def __post_init__(self) -> None:
         if self.of not in ("strips", "scenes"):
-            raise ValueError(f"of must be 'strips' or 'scenes'; got {self.of!r}.")
+            raise UserError(f"of must be 'strips' or 'scenes'; got {self.of!r}.")
         for name in ("hard_share", "street_share", "topic_share"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be from 0 to 1; got {getattr(self, name)}.")
+                raise UserError(f"{name} must be from 0 to 1; got {getattr(self, name)}.")
 
     @property
     def lexicon(self) -> tuple[str, ...]:

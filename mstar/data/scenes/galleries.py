@@ -27,6 +27,7 @@ from mstar.data.scenes.scene import (
     phrase_topic,
     thing_topic,
 )
+from mstar.errors import UserError
 from mstar.texts import Query as Asked
 from mstar.texts import words_of
 
@@ -91,11 +92,11 @@ def gallery(
     thing without the text, the text on another thing, and a look-alike on that thing; there are
     images for half the phrases with the same words in another order, and apart. Size and
     backgrounds are those of `scenes.scene`.
-    Raises ValueError where there are fewer images than the queries need, or too few words.
+    Raises UserError where there are fewer images than the queries need, or too few words.
     """
     check("test", difficulty, backgrounds)
     if seen < lexicon.ENOUGH or unseen < lexicon.ENOUGH:
-        raise ValueError(
+        raise UserError(
             f"A gallery needs at least {lexicon.ENOUGH} seen and as many unseen query words; "
             f"got {seen} and {unseen}."
         )
@@ -108,7 +109,7 @@ def gallery(
     plans, planned = _plans(choice, difficulty, source, images)
     singles = [Text((word,)) for part in words.values() for word in part]
     if len(plans) + len(singles) > images:
-        raise ValueError(
+        raise UserError(
             f"{seen + unseen} query words and {len(plans)} images with planned hard negatives "
             f"need {len(plans) + len(singles)} images; got {images}."
         )
@@ -138,13 +139,13 @@ def judging_gallery(difficulty: str, seed: int, images: int) -> Gallery:
             many unseen ones.
 
     Raises:
-        ValueError: unknown difficulty, a seed or a number of images out of range.
+        UserError: unknown difficulty, a seed or a number of images out of range.
     """
     if difficulty not in DIFFICULTIES:
         names = ", ".join(DIFFICULTIES)
-        raise ValueError(f"unknown difficulty {difficulty!r}: expected one of {names}.")
+        raise UserError(f"unknown difficulty {difficulty!r}: expected one of {names}.")
     if images < FEWEST:
-        raise ValueError(f"images must be {FEWEST} or more; got {images}.")
+        raise UserError(f"images must be {FEWEST} or more; got {images}.")
     words = min(200, max(lexicon.ENOUGH, images // 5))
     level = DIFFICULTIES[difficulty]
     return gallery(seed, level, images, seen=words, unseen=words, progress=True)
@@ -154,7 +155,7 @@ def _query_words(choice: np.random.Generator, part: str, count: int) -> tuple[st
     """Words of one part, half of them in look-alike pairs as far as there are pairs."""
     among = lexicon.words(part)
     if count > len(among):
-        raise ValueError(f"There are {len(among)} {part} words; got {count} to choose.")
+        raise UserError(f"There are {len(among)} {part} words; got {count} to choose.")
     pairs = [pair for pair in lexicon.look_alikes(among) if len(pair[0]) <= 5]
     chosen: dict[str, None] = {}
     for i in choice.permutation(len(pairs)):

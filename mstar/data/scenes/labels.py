@@ -18,6 +18,7 @@ import numpy as np
 from mstar.data.scenes import lexicon
 from mstar.data.scenes.draw import fonts
 from mstar.data.scenes.draw.things import THINGS
+from mstar.errors import UserError
 from mstar.texts import STYLES
 
 
@@ -53,10 +54,10 @@ def semantic(text: str, thing: str) -> str:
 
 
 def parse_semantic(query: str) -> tuple[str, str]:
-    """The text and the thing of a semantic query; raises ValueError on any other form."""
+    """The text and the thing of a semantic query; raises UserError on any other form."""
     found = re.fullmatch(r"'([a-z ]+)' on a (\w+)", query)
     if not found or found[2] not in THINGS:
-        raise ValueError(
+        raise UserError(
             f"A semantic query reads \"'TEXT' on a THING\" with a thing of {', '.join(THINGS)}; "
             f"got {query!r}."
         )
@@ -105,7 +106,7 @@ def locate(regions: tuple[Region, ...], text: str, style: str) -> tuple[Region, 
         text, thing = parse_semantic(text)
         runs = (_run(line, text) for line in lines(regions) if line[0].thing == thing)
         return next((run for run in runs if run), None)
-    raise ValueError(f"Unknown style {style!r}: expected one of {', '.join(STYLES)}.")
+    raise UserError(f"Unknown style {style!r}: expected one of {', '.join(STYLES)}.")
 
 
 def runs(words: tuple[str, ...], shortest: int) -> list[str]:

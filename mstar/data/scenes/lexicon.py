@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mstar.errors import UserError
+
 WORDS = 5750
 UNSEEN_WORDS = 560
 LONGEST = 8  # letters
@@ -36,7 +38,7 @@ def _rank(word: str) -> str:
 def _ranked() -> tuple[str, ...]:
     spec = importlib.util.find_spec("wonderwords")
     if spec is None:
-        raise ValueError("The sandbox needs the wheel wonderwords, which is not installed.")
+        raise UserError("The sandbox needs the wheel wonderwords, which is not installed.")
     assets = Path(spec.origin).parent / "assets"
     # Taken apart into words, the profanities also cost some harmless ones. There are enough left.
     profane = set((assets / "profanitylist.txt").read_text(encoding="utf-8").lower().split())
@@ -49,7 +51,7 @@ def _ranked() -> tuple[str, ...]:
     ranked = tuple(sorted(found - profane - _LEFT_OUT, key=_rank)[:WORDS])
     listing = hashlib.sha256("\n".join(sorted(ranked)).encode()).hexdigest()
     if listing != SHA256:
-        raise ValueError(
+        raise UserError(
             f"The word list has SHA-256 {listing}, expected {SHA256}: "
             "install the pinned version of wonderwords."
         )
@@ -60,7 +62,7 @@ def _ranked() -> tuple[str, ...]:
 def words(part: str) -> tuple[str, ...]:
     """The words of `part`, lower case and sorted: "train" (5,190) or "unseen" (560)."""
     if part not in ("train", "unseen"):
-        raise ValueError(f"Unknown part of the lexicon {part!r}: expected 'train' or 'unseen'.")
+        raise UserError(f"Unknown part of the lexicon {part!r}: expected 'train' or 'unseen'.")
     ranked = _ranked()
     return tuple(sorted(ranked[:UNSEEN_WORDS] if part == "unseen" else ranked[UNSEEN_WORDS:]))
 

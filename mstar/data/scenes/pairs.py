@@ -9,6 +9,7 @@ from mstar.data.scenes.draw.layout import Setting
 from mstar.data.scenes.labels import Region
 from mstar.data.scenes.lexicon import LONGEST
 from mstar.data.scenes.scene import Scene, brief_for, lay_out, painted
+from mstar.errors import UserError
 
 _TRIES = 200  # words tried for a room
 
@@ -34,11 +35,11 @@ def pair(
 ) -> Pair:
     """Pair number `index` of the stream that `seed`, `split` and `difficulty` name.
 
-    Raises ValueError as `scene` does, and for STREET, which is not drawn flat.
+    Raises UserError as `scene` does, and for STREET, which is not drawn flat.
     """
     brief = brief_for("pair", split, difficulty, seed, index)
     if difficulty.look != FLAT:
-        raise ValueError(
+        raise UserError(
             f"There are no pairs of {difficulty.name.upper()}: they are drawn flat, "
             "so that nothing but a word differs."
         )

@@ -13,6 +13,7 @@ from mstar import files
 from mstar.data.scenes.difficulty import EASY
 from mstar.data.scenes.draw import fonts
 from mstar.data.scenes.scene import Scene, Strip, scene
+from mstar.errors import UserError
 
 #: Where the samples come from: held-out words and fonts of the sandbox's easy level.
 SEED, COUNT = 4, 60
@@ -29,7 +30,7 @@ def contact_sheet(
 ) -> Image.Image:
     """Scenes or strips in rows of `columns`, labels below, on request with the words' polygons."""
     if not scenes or columns < 1:
-        raise ValueError("A contact sheet needs at least one scene and one column.")
+        raise UserError("A contact sheet needs at least one scene and one column.")
     height, width = scenes[0].image.shape[:2]
     step = (width + _GAP, height + _GAP + _LINE * _CAPTION_LINES)
     rows = -(-len(scenes) // columns)

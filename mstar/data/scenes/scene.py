@@ -17,6 +17,7 @@ from mstar.data.scenes.draw.brief import Brief, Text
 from mstar.data.scenes.draw.layout import Layout
 from mstar.data.scenes.labels import Region
 from mstar.data.scenes.lexicon import WordSource
+from mstar.errors import UserError
 
 BLOCK = 4
 """Consecutive images that may share a topic."""
@@ -67,11 +68,11 @@ def generator(
 ) -> np.random.Generator:
     """The random numbers of one image; no two combinations of the arguments share a stream.
 
-    Raises ValueError where seed or index is no whole number from 0 to 2**32 - 1.
+    Raises UserError where seed or index is no whole number from 0 to 2**32 - 1.
     """
     for name, value in (("seed", seed), ("index", index)):
         if not isinstance(value, int | np.integer) or not 0 <= value < 2**32:
-            raise ValueError(f"{name} must be a whole number from 0 to 2**32 - 1; got {value!r}.")
+            raise UserError(f"{name} must be a whole number from 0 to 2**32 - 1; got {value!r}.")
     key = [
         _VERSION,
         ("scene", "block", "strip", "choice", "pair").index(kind),
@@ -84,16 +85,16 @@ def generator(
 
 
 def check(split: str, difficulty: Difficulty, backgrounds: str | Path | None = None) -> None:
-    """Raise ValueError for an unknown split or difficulty, or arguments that do not fit it."""
+    """Raise UserError for an unknown split or difficulty, or arguments that do not fit it."""
     if split not in SPLITS:
-        raise ValueError(f"Unknown split {split!r}: expected 'train' or 'test'.")
+        raise UserError(f"Unknown split {split!r}: expected 'train' or 'test'.")
     if difficulty not in DIFFICULTIES.values():
         names = ", ".join(DIFFICULTIES).upper()
-        raise ValueError(f"Unknown difficulty {difficulty!r}: expected one of {names}.")
+        raise UserError(f"Unknown difficulty {difficulty!r}: expected one of {names}.")
     if split not in difficulty.splits:
-        raise ValueError(f"{difficulty.name.upper()} is for evaluation only, not for {split!r}.")
+        raise UserError(f"{difficulty.name.upper()} is for evaluation only, not for {split!r}.")
     if backgrounds is not None and difficulty.look == FLAT:
-        raise ValueError(f"{difficulty.name.upper()} is drawn flat and has no use for backgrounds.")
+        raise UserError(f"{difficulty.name.upper()} is drawn flat and has no use for backgrounds.")
 
 
 @cache
@@ -137,7 +138,7 @@ def scene(
             ones. Which photograph an image gets depends on the list of their names.
 
     Raises:
-        ValueError: an unknown split or difficulty, CROWD in training, a seed or index out of range,
+        UserError: an unknown split or difficulty, CROWD in training, a seed or index out of range,
             another size, backgrounds for what is drawn flat, without images or with a broken one.
     """
     brief = brief_for("scene", split, difficulty, seed, index, backgrounds)
@@ -185,11 +186,11 @@ def thing_topic(rng: np.random.Generator, source: WordSource) -> Slots:
 def compose(brief: Brief, required: tuple[Text, ...], size: int | None = None) -> Scene:
     """A scene with the required texts and as many more words as the difficulty asks for.
 
-    Raises ValueError as `scene` does for size and backgrounds.
+    Raises UserError as `scene` does for size and backgrounds.
     """
     size = brief.difficulty.base if size is None else size
     if not isinstance(size, int) or size % 32 or not 64 <= size <= 1024:
-        raise ValueError(f"size must be a multiple of 32 from 64 to 1024; got {size!r}.")
+        raise UserError(f"size must be a multiple of 32 from 64 to 1024; got {size!r}.")
     if brief.difficulty.look == FLAT:
         return painted(lay_out(brief, required, size))
     regions, pixels, found = street.compose(brief, required, size)
@@ -252,13 +253,13 @@ def strip(
 
     Fonts, colours, poses and weather are those of the scenes; letters are as large as in a scene
     of 128 px as far as they fit, those of STREET as large as the strip. STREET has numbers among
-    the words, of digits alone: every strip is written in a-z and 0-9. Raises ValueError as `scene`
+    the words, of digits alone: every strip is written in a-z and 0-9. Raises UserError as `scene`
     does, and for a strip under 32 x 128 px.
     """
     brief = brief_for("strip", split, difficulty, seed, index, backgrounds)
     height, width = size
     if height < STRIP[0] or width < STRIP[1]:
-        raise ValueError(f"A strip is at least 32 x 128 px (height, width); got {size!r}.")
+        raise UserError(f"A strip is at least 32 x 128 px (height, width); got {size!r}.")
     if difficulty.look != FLAT:
         return Strip(*street.lone_word(brief, height, width))
     while True:

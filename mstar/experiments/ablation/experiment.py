@@ -18,6 +18,7 @@ from mstar import files
 from mstar.data.scenes import sandbox
 from mstar.data.scenes.galleries import Gallery
 from mstar.data.scenes.lexicon import ENOUGH
+from mstar.errors import UserError
 from mstar.evaluate.metrics import scale_average_precisions
 from mstar.experiments.ablation.arms import ARMS, Arm
 from mstar.experiments.ablation.features import (
@@ -66,7 +67,7 @@ class Settings:
         for name, value in asdict(self).items():
             least = _LEAST.get(name, 1)
             if value < least:
-                raise ValueError(f"{name} must be {least} or more; got {value}.")
+                raise UserError(f"{name} must be {least} or more; got {value}.")
 
 
 class Experiment:
@@ -97,11 +98,11 @@ class Experiment:
         self.base = load_checkpoint(source)
         side = max(arm.side for arm in arms)
         if settings.images < side**2:
-            raise ValueError(f"a mosaic is made of {side**2} images; got images {settings.images}.")
+            raise UserError(f"a mosaic is made of {side**2} images; got images {settings.images}.")
         self._about = asdict(settings) | {"checkpoint": checkpoint_hash(source)}
         kept = self.folder / _SETTINGS
         if kept.is_file() and json.loads(kept.read_text(encoding="utf-8")) != self._about:
-            raise ValueError(
+            raise UserError(
                 f"{self.folder} holds runs of other settings: choose another folder or remove it."
             )
         self._galleries: dict[tuple[str, int], _Judged] = {}
@@ -120,7 +121,7 @@ class Experiment:
         """Make every missing run; returns the whole table.
 
         Raises:
-            ValueError: a gallery cannot be made of as many images, before anything is trained.
+            UserError: a gallery cannot be made of as many images, before anything is trained.
         """
         for arm in dict.fromkeys(arm for _, arm in self.missing):
             for name in arm.galleries:

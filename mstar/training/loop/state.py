@@ -25,6 +25,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from mstar import files
+from mstar.errors import UserError
 from mstar.io.bench import Bench
 from mstar.io.checkpoints import quiet
 from mstar.training.recipes import same_recipe
@@ -72,7 +73,7 @@ class RunFolder:
 
     def __init__(self, folder: Path, recipe: dict[str, Any], keep: int):
         if keep < 1:
-            raise ValueError(f"keep must be 1 or more; got {keep}.")
+            raise UserError(f"keep must be 1 or more; got {keep}.")
         self.folder, self.recipe, self.keep = folder, recipe, keep
         self.checkpoints, self.curve = folder / CHECKPOINTS, folder / CURVE
         self.saved = 0  # optimiser steps that the newest checkpoint knows
@@ -84,9 +85,9 @@ class RunFolder:
             self.found = Progress(**found["progress"])
             self.saved = self.found.total
         except (OSError, ValueError, KeyError, TypeError) as problem:
-            raise ValueError(f"{newest} is no checkpoint of a run: {problem!r}.") from problem
+            raise UserError(f"{newest} is no checkpoint of a run: {problem!r}.") from problem
         if not same_recipe(found["recipe"], recipe):
-            raise ValueError(
+            raise UserError(
                 f"{folder} holds a run of another recipe: choose another folder or remove it."
             )
 

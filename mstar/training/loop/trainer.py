@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 
 from mstar import distributed, files
 from mstar.data.lists.stream import Items, Stream
+from mstar.errors import UserError
 from mstar.io.bench import Bench
 from mstar.model.assignment import NotFinite
 from mstar.model.modeling import MstarModel
@@ -60,13 +61,11 @@ class Trainer:
         save_every: steps.
         keep: checkpoints that stay.
         precision: `bf16` or `no`; None = bf16 on a GPU that has it.
-        compiled: whether φ's layers are compiled, which takes a minute; on a CPU nothing was
-            gained.
+        compiled: whether φ's layers are compiled, which takes a minute; a CPU gains nothing.
         skip_unreadable: whether an image that cannot be read is replaced and counted, instead of
             stopping the run.
-        callback: called after every step with the bench and a row: `stage`, `step`,
-            the losses, `learning rate`, and now and then `exact_match` or `map`. It must leave the
-            model and the random numbers as they are.
+        callback: called after every step with the bench and a row: `stage`, `step`, the losses,
+            `learning rate`, now and then `exact_match` or `map`. It must change nothing.
     """
 
     def __init__(
@@ -145,7 +144,7 @@ class Trainer:
 
         Raises:
             TrainingStopped: the loss exploded or is no number, or the disk is full.
-            ValueError: an image cannot be read.
+            UserError: an image cannot be read.
         """
         while self.progress.stage < len(self.recipe.stages):
             self._run_stage(self.recipe.stages[self.progress.stage])
@@ -264,7 +263,7 @@ class Trainer:
 
     def _read(self, batch: dict) -> dict:
         if "error" in batch:
-            raise ValueError(
+            raise UserError(
                 f"{batch['error'].rstrip('.')}: repair or remove it, or let unreadable images be "
                 f"skipped; {self.kept.last_good()}."
             )

@@ -20,6 +20,8 @@ from pathlib import Path
 
 from PIL import ImageFont
 
+from mstar.errors import UserError
+
 CAP_HEIGHT = 0.7
 """Height of a capital in units of the nominal size, the same for every face.
 
@@ -53,7 +55,7 @@ def font_names(role: str) -> tuple[str, ...]:
     """Names of the faces that may draw `role`: "easy" (12), "hard" (43) or "unseen" (7)."""
     roles = {EASY: (EASY,), HARD: (EASY, HARD), UNSEEN: (UNSEEN,)}
     if role not in roles:
-        raise ValueError(f"Unknown font role {role!r}: expected one of {', '.join(roles)}.")
+        raise UserError(f"Unknown font role {role!r}: expected one of {', '.join(roles)}.")
     return tuple(font.name for font in FONT_FILES if font.role in roles[role])
 
 
@@ -70,7 +72,7 @@ def _source(name: str) -> Path | bytes:
     spec = importlib.util.find_spec(font.package)
     if spec is None:
         wheel = font.package.replace("_", "-")
-        raise ValueError(f"The font {name} needs the wheel {wheel}, which is not installed.")
+        raise UserError(f"The font {name} needs the wheel {wheel}, which is not installed.")
     if font.suffix == "py":
         module = font.name.replace("-", "_")
         source = importlib.import_module(f"{font.package}.{module}").fontbuffer
@@ -79,7 +81,7 @@ def _source(name: str) -> Path | bytes:
         source = Path(spec.origin).parent / "files" / f"{font.name}.{font.suffix}"
         found = hashlib.sha256(source.read_bytes()).hexdigest()
     if found != font.sha256:
-        raise ValueError(
+        raise UserError(
             f"The font {name} of {font.package} has SHA-256 {found}, expected {font.sha256}: "
             "install the pinned version of its wheel."
         )

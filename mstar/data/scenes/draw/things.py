@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from mstar.data.scenes.draw.render import Box, luma, random_colour
+from mstar.errors import UserError
 
 LETTERS = {"sign": 8, "bottle": 5, "shirt": 6, "door": 5}
 """Every thing -> how many letters a word on it has at most."""
@@ -77,7 +78,7 @@ def plan(
         parts = {"leaf": (width * 0.07, width * 0.07, width * 0.93, height)}
         text_at = (width / 2, height * rng.uniform(0.24, 0.3))
     else:
-        raise ValueError(f"Unknown thing {kind!r}: expected one of {', '.join(THINGS)}.")
+        raise UserError(f"Unknown thing {kind!r}: expected one of {', '.join(THINGS)}.")
     return Shape(kind, round(width), round(height), text_at, parts)
 
 

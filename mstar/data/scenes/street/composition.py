@@ -310,7 +310,7 @@ class _Scene:
 def lone_word(brief: Brief, height: int, width: int) -> tuple[np.ndarray, str]:
     """A strip uint8 [height, width, 3] with one word or number, and what is written.
 
-    Raises ValueError as `compose` does.
+    Raises UserError as `compose` does.
     """
     rng = brief.rng
     if rng.random() < _NUMBER_SHARE:

@@ -29,6 +29,7 @@ from mstar.data.scenes.street.surfaces import (
     windows,
     wood,
 )
+from mstar.errors import UserError
 from mstar.io.images import SUFFIXES, open_image
 
 _LARGEST = 512  # px: longer photographs are kept reduced
@@ -51,7 +52,7 @@ def crop(rng: np.random.Generator, folder: str | Path, height: int, width: int) 
     """Part of a photograph by lot, perhaps mirrored: uint8 [height, width, 3].
 
     Raises:
-        ValueError: see `photographs`.
+        UserError: see `photographs`.
         UnreadableImage: the photograph is no image, or a broken one; the message names it.
     """
     # listed once as long as the folder does not change
@@ -81,13 +82,13 @@ def photographs(folder: str, changed: int | None = None) -> tuple[Path, ...]:
         changed: when; another value lists the folder again.
 
     Raises:
-        ValueError: it is no folder, or no file in it is named like an image.
+        UserError: it is no folder, or no file in it is named like an image.
     """
     if not Path(folder).is_dir():
-        raise ValueError(f"There is no folder of backgrounds {folder}.")
+        raise UserError(f"There is no folder of backgrounds {folder}.")
     paths = tuple(sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in SUFFIXES))
     if not paths:
-        raise ValueError(f"The folder of backgrounds {folder} has no images.")
+        raise UserError(f"The folder of backgrounds {folder} has no images.")
     return paths
 
 

@@ -1,0 +1,181 @@
+"""`mstar train`."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mstar.errors import UserError
+
+if TYPE_CHECKING:
+    from mstar.training import Recipe
+
+
+_LISTED = ("real", "incomplete", "share")
+_PAPER = ("real", "synthetic", "siglip", "blip2", "tokenizer", "download", "epochs", "accumulate",
+          "checkpoint_activations")  # fmt: skip
+#: What each recipe has a use for, beside what all have.
+_RECIPES = {
+    "sandbox": ("init", *_LISTED),
+    "photographs": ("init", *_LISTED, "crops", "backgrounds", "minutes"),
+    "paper-word": _PAPER,
+    "paper-multiquery": _PAPER,
+}
+
+
+def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
+    """train a model, or go on where a run in OUT stopped"""
+    parser.epilog = (
+        "sandbox learns from nothing on rendered text, photographs goes on from such a checkpoint "
+        "with your photographs and lists of what is written on them, the others are the paper's "
+        "four stages on your images. On several GPUs: accelerate launch -m mstar.cli train …"
+    )
+    add = parser.add_argument
+    add("--recipe", choices=_RECIPES, default="sandbox")
+    add("--out", metavar="DIR", help="(default: runs/RECIPE)")
+    add("--seed", type=int, metavar="N", help="of weights and order (default: the recipe's)")
+    group = parser.add_argument_group("sandbox and photographs")
+    group.add_argument(
+        "--init",
+        metavar="FOLDER",
+        help="train on from this checkpoint (sandbox: with HARD images as well)",
+    )
+    lists = dict(nargs=2, action="append", default=[], metavar=("LIST", "ROOT"))
+    add = group.add_argument
+    add(
+        "--incomplete", help="as --real, of a list that leaves out some of what is written", **lists
+    )
+    add(
+        "--share",
+        type=float,
+        default=0.5,
+        metavar="X",
+        help="of photographs in a batch, beside rendered scenes (default: 0.5)",
+    )
+    parser.add_argument(
+        "--real", help="an MSTAR-Training list and the folder of its images", **lists
+    )
+    group = parser.add_argument_group("photographs")
+    add = group.add_argument
+    add("--crops", help="the same of single words cut out, for the reading warm-up", **lists)
+    add("--backgrounds", metavar="FOLDER", help="photographs without text, to render on")
+    add("--minutes", type=float, metavar="M", help="in all (default: the recipe's steps)")
+    paper = parser.add_argument_group("paper-word and paper-multiquery")
+    add = paper.add_argument
+    add("--synthetic", help="the same, for the first stage alone", **lists)
+    add("--siglip", metavar="PATH_OR_NAME", help="transformers-format SigLIP that φ starts from")
+    add("--blip2", metavar="PATH_OR_NAME", help="transformers-format BLIP-2 that ψ starts from")
+    add("--tokenizer", metavar="PATH_OR_NAME", help="BERT's uncased tokenizer")
+    add("--download", action="store_true", help="names may be fetched from the hub")
+    add("--epochs", type=int, default=16, metavar="N", help="of each stage (default: 16)")
+    add("--accumulate", type=int, default=1, metavar="N", help="micro-batches a step, one by one")
+    add("--checkpoint-activations", action="store_true", help="less memory for more time")
+    machine = parser.add_argument_group("machine")
+    add = machine.add_argument
+    add("--threads", type=int, metavar="N", help="CPU threads (default: torch's choice)")
+    add("--workers", type=int, metavar="N", help="loader processes (default: 1, beside a GPU 4)")
+    add("--precision", choices=("bf16", "no"), help="(default: bf16 on a GPU that has it)")
+    add("--compile", action="store_true", help="compile φ's layers")
+    add("--save-every", type=int, default=500, metavar="N", help="steps (default: 500)")
+    add("--keep", type=int, default=2, metavar="N", help="checkpoints that stay (default: 2)")
+    add("--skip-unreadable", action="store_true", help="replace and count unreadable images")
+
+    def run(args: argparse.Namespace) -> None:
+        for name, least in {
+            "threads": 1, "workers": 0, "seed": 0, "save_every": 1, "epochs": 1, "accumulate": 1,
+        }.items():  # fmt: skip
+            value = getattr(args, name)
+            if value is not None and value < least:
+                raise UserError(f"{name.replace('_', '-')} must be {least} or more; got {value}.")
+        out = Path(args.out or f"runs/{args.recipe}")
+        if out.exists() and not out.is_dir():
+            raise UserError(f"{out} is a file: --out names a folder.")
+        others = {option for of in _RECIPES.values() for option in of} - set(_RECIPES[args.recipe])
+        given = [n for n in sorted(others) if getattr(args, n) != parser.get_default(n)]
+        if given:
+            names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            use = {name: [r for r, of in _RECIPES.items() if name in of] for name in given}
+            raise UserError(
+                f"the recipe {args.recipe} has no use for {names}: take "
+                f"{' or '.join(sorted({one for of in use.values() for one in of}))}."
+            )
+        if args.recipe.startswith("paper") and not (args.real and args.synthetic):
+            raise UserError(
+                f"{args.recipe} needs images: give --real LIST ROOT and --synthetic LIST ROOT."
+            )
+        if args.recipe == "photographs" and not (args.init and (args.real or args.incomplete)):
+            raise UserError(
+                "photographs goes on from a checkpoint and needs images: give --init FOLDER and "
+                "--real LIST ROOT."
+            )
+        if args.minutes is not None and not args.minutes > 0:
+            raise UserError(f"minutes must be above 0; got {args.minutes}.")
+        import torch
+
+        from mstar import training
+        from mstar.io.checkpoints import load_checkpoint
+        from mstar.training.loop.state import CHECKPOINT
+
+        if args.threads is not None:
+            torch.set_num_threads(args.threads)
+        history = training.training_record(args.init) if args.init else []
+        recipe = _recipe(args, runs=len(history))
+        if args.init:
+            bench = load_checkpoint(args.init)
+            if recipe.size == "photographs":
+                bench = training.grown(recipe, bench)
+        else:
+            bench = training.fresh(recipe, args.tokenizer)
+        if args.siglip or args.blip2:
+            print(training.warm_start(bench.model, args.siglip, args.blip2, args.download))
+        trainer = training.Trainer(
+            bench,
+            recipe,
+            out,
+            history=history,
+            workers=args.workers,
+            save_every=args.save_every,
+            keep=args.keep,
+            precision=args.precision,
+            compiled=args.compile,
+            skip_unreadable=args.skip_unreadable,
+        )
+        try:
+            trainer.run()
+            if trainer.accelerator.is_main_process:
+                print(trainer.save_checkpoint(out / CHECKPOINT))
+        except training.TrainingStopped as error:
+            sys.exit(f"mstar: error: {error}")  # code 1: the input was fine
+
+    return run
+
+
+def _recipe(args: argparse.Namespace, runs: int) -> "Recipe":
+    """The recipe that `train` was asked for; `runs` made the checkpoint it goes on from."""
+    from dataclasses import replace
+
+    from mstar import training
+
+    if args.recipe == "sandbox":
+        recipe = training.sandbox()
+        if args.init:  # with images not seen before
+            recipe = training.continued(recipe.seed + runs)
+        lists = (tuple(map(tuple, of)) for of in (args.real, args.incomplete))
+        recipe = training.mixed(recipe, *lists, args.share)
+    elif args.recipe == "photographs":
+        lists = (tuple(map(tuple, of)) for of in (args.real, args.incomplete, args.crops))
+        recipe = training.photographs(
+            *lists, args.backgrounds, minutes=args.minutes, share=args.share
+        )
+    else:
+        make = {"paper-word": training.paper_word, "paper-multiquery": training.paper_multiquery}
+        lists = (tuple(map(tuple, given)) for given in (args.synthetic, args.real))
+        recipe = make[args.recipe](*lists, epochs=args.epochs)
+        memory = {
+            "accumulate": args.accumulate,
+            "checkpoint_activations": args.checkpoint_activations,
+        }
+        stages = tuple(replace(stage, **memory) for stage in recipe.stages)
+        recipe = replace(recipe, stages=stages)
+    return recipe if args.seed is None else replace(recipe, seed=args.seed)
