@@ -35,9 +35,6 @@ class Photographs(Sequence[Image.Image]):
         return open_image(self.paths[index])
 
 
-Polygons = tuple[NDArray[np.float64], ...]
-
-
 @dataclass(frozen=True, eq=False)
 class Benchmark:
     """A gallery with its queries and the truth about every pair.
@@ -63,7 +60,7 @@ class Benchmark:
     queries: tuple[Query, ...]
     relevant: NDArray[np.bool_]
     areas: NDArray[np.float64]
-    polygons: tuple[Polygons, ...] | None = None
+    polygons: tuple[tuple[NDArray[np.float64], ...], ...] | None = None
     transcriptions: tuple[tuple[str, ...], ...] | None = None
     left_out: dict[str, str] = field(default_factory=dict)
 

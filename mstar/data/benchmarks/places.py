@@ -2,7 +2,7 @@
 
 Data sets come from elsewhere. A name in an annotation, or a link among the images, may point at
 any file of this machine; only what lies in the data set's folder is opened. All of these functions
-raise FileNotFoundError where something is not there, and ValueError where it leads out.
+raise FileNotFoundError where something is not there, and UserError where it leads out.
 """
 
 import os
@@ -106,12 +106,9 @@ def pairs(folder: Path, images: str, annotations: str, template: str) -> dict[Pa
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
-    """(number, text) of the lines with something on them.
+    """(number, text) of the lines with something on them; UserError if it is not UTF-8.
 
     Some publishers put a byte order mark in front, or end lines as Windows does.
-
-    Raises:
-        UserError: it is not UTF-8.
     """
     try:
         content = path.read_text(encoding="utf-8-sig")

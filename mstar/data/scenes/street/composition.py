@@ -32,8 +32,7 @@ def compose(
 ) -> tuple[tuple[Region, ...], np.ndarray, tuple[str, ...]]:
     """The regions, pixels uint8 [size, size, 3], and things of a scene with the required texts.
 
-    Raises:
-        UserError: see `ground`.
+    Raises as `ground` does.
     """
     words = int(brief.rng.choice(brief.difficulty.words, p=brief.difficulty.shares))
     while True:
