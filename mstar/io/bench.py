@@ -62,6 +62,10 @@ class Bench:
         """The model in evaluation mode inside the block; see `evaluating`."""
         return evaluating(self.model)
 
+    def computed_as(self, fields: Mapping[str, Any]) -> AbstractContextManager[None]:
+        """The model with other fields of its configuration in the block; see `computed_as`."""
+        return computed_as(self.model, fields)
+
     def inputs(
         self,
         images: Sequence[Any] | None = None,
