@@ -63,8 +63,8 @@ def test_a_configuration_that_calls_t_steps_is_refused(saved, tmp_path):
         assert str(refused.value) == f"the checkpoint {folder} {said}"
     with pytest.raises(UserError, match="the configuration was written before `steps` became"):
         MstarModel.from_pretrained(folder)
-    path.write_text(json.dumps(about | {"pve_steps": steps}))
-    assert load_config(folder).pve_steps == steps
+    path.write_text(json.dumps(about | {"pve_steps": pve_steps}))
+    assert load_config(folder).pve_steps == pve_steps
 
 
 @pytest.mark.parametrize(
