@@ -54,8 +54,8 @@ def test_a_configuration_that_calls_t_steps_is_refused(saved, tmp_path):
     shutil.copytree(saved, folder)
     path = folder / "config.json"
     about = json.loads(path.read_text())
-    steps = about.pop("pve_steps")
-    path.write_text(json.dumps(about | {"steps": steps}))
+    value = about.pop("pve_steps")
+    path.write_text(json.dumps(about | {"steps": value}))
     said = "was written before `steps` became `pve_steps`: rename that key in its config.json."
     for load in (load_checkpoint, load_config):
         with pytest.raises(UserError) as refused:
@@ -63,8 +63,8 @@ def test_a_configuration_that_calls_t_steps_is_refused(saved, tmp_path):
         assert str(refused.value) == f"the checkpoint {folder} {said}"
     with pytest.raises(UserError, match="the configuration was written before `steps` became"):
         MstarModel.from_pretrained(folder)
-    path.write_text(json.dumps(about | {"pve_steps": pve_steps}))
-    assert load_config(folder).pve_steps == pve_steps
+    path.write_text(json.dumps(about | {"pve_steps": value}))
+    assert load_config(folder).pve_steps == value
 
 
 @pytest.mark.parametrize(
