@@ -1,4 +1,4 @@
-"""The pages say what is there: tables equal the code, examples run, commands, names and links are."""
+"""README.md and the pages beside what they describe: true, complete, and short enough to be read."""
 
 import ast
 import re
