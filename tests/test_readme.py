@@ -1,4 +1,4 @@
-"""README.md and the pages beside what they describe: true, complete, and short enough to be read."""
+"""README.md and the pages beside what they describe: true, complete, and short enough to read."""
 
 import ast
 import re
