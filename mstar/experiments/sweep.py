@@ -76,7 +76,7 @@ def sweep(
     """Score every query in every image, with each change by itself.
 
     Args:
-        images: one at least, as the processor takes them; they pass through the model together.
+        images: one at least, see `Bench.inputs`; they pass through the model together.
         queries: one at least.
 
     Returns:
@@ -90,8 +90,8 @@ def sweep(
             f"a sweep needs an image and a query at least; got {len(images)} and {len(queries)}."
         )
     steps = bench.config.steps_from(steps)
-    given = bench.processor(images=list(images)).to(bench.device)
-    pixels, boxes = given["pixel_values"].to(bench.model.dtype), given["tile_boxes"]
+    given = bench.inputs(images)
+    pixels, boxes = given["pixel_values"], given["tile_boxes"]
     plain = scores(bench, pixels, queries, Change("none", steps=steps))
     rows = []
     for change in tqdm(changes, desc="changes", leave=False, delay=2):
