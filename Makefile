@@ -30,7 +30,7 @@ lab: $(STAMP)
 
 # One process a core: more than four would want more than 12 GB.
 test: $(STAMP)
-	$(BIN)/python -m pytest -n auto --maxprocesses 4
+	$(BIN)/python -m pytest -n logical --maxprocesses 4
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -74,11 +74,11 @@ def load(
     """A checkpoint, ready to be looked into.
 
     Args:
-        checkpoint: its folder; None = the embedded one.
+        checkpoint: its folder; None or "" = the embedded one.
         device: None = a GPU where there is one.
 
     Raises:
         UserError: no checkpoint there, or one that is broken; one sentence says which.
     """
-    folder = embedded.checkpoint() if checkpoint is None else Path(checkpoint)
+    folder = Path(checkpoint or embedded.checkpoint())
     return Workbench(load_checkpoint(folder, device or default_device()), folder)

@@ -1,12 +1,13 @@
 """What `ablation.ipynb` shows: the arms against their controls, and the mechanism."""
 
-import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from mstar import files
+from mstar.evaluate.table import FORMATS
 from mstar.experiments.ablation import CONTROL, DOUBLED, Arm, Difference, Experiment, Findings
+from mstar.experiments.ablation.findings import result
 from mstar.widgets import figures
 from mstar.widgets.picture import Picture
 
@@ -128,8 +129,8 @@ def save(settings: AblationReport, experiment: Experiment, findings: Findings) -
     Returns:
         where the page comes from.
     """
-    rows = [
-        asdict(row) | {"arm": row.arm.name, "other": row.other.name}
+    shown = [
+        row
         for place in _WHERE
         for row in (
             *findings.against_controls(*place),
@@ -137,9 +138,10 @@ def save(settings: AblationReport, experiment: Experiment, findings: Findings) -
             *as_many_embeddings(findings, *place),
         )
     ]
-    with files.replacing(Path(settings.out) / "findings.json") as path:
-        path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     made = provenance(settings, runs=f"{len(experiment.table())} in {settings.runs}")
+    found = result(shown, {"seeds": findings.seeds, **asdict(experiment.settings)})
+    with files.replacing(Path(settings.out) / "findings.json") as path:
+        path.write_text(FORMATS["json"](found), encoding="utf-8")
     write_metrics(settings, made, headline(findings))
     return made
 

@@ -140,21 +140,40 @@ def inputs(tiny, images) -> dict:
 LONGEST = (
     "tests/notebooks/test_notebooks.py",
     "tests/reports",
+    "tests/gpu/test_run.py",
+    "tests/test_attribution.py",
+    "tests/training/test_processes.py",
+    "tests/training/test_trainer.py",
+    "tests/test_localisation.py",
+    "tests/data/test_street.py",
+    "tests/widgets/test_jupyterlab.py",
+    "tests/widgets/test_browser.py",
+    "tests/test_cli_evaluate.py",
+    "tests/ablation",
+    "tests/training",
+    "tests/test_distributed.py",
+    "tests/test_official.py",
 )
 
 
 def unit(nodeid: str) -> str:
     """What one process runs as a whole: a file, whose fixtures are then made once.
 
-    Reports are looked at in several files, and making one takes longer than looking at it.
+    Reports are looked at in several files, and making one takes longer than looking at it. Of the
+    notebooks each has a kernel of its own.
     """
-    file = nodeid.split("::")[0]
-    return "tests/reports" if file.startswith("tests/reports/") else file
+    file, test = nodeid.split("::", 1)
+    if file.startswith("tests/reports/"):
+        return "tests/reports"
+    return file + test.partition("[")[2] if file.endswith("/test_notebooks.py") else file
 
 
 def pytest_collection_modifyitems(items):
-    rank = {name: number for number, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: rank.get(unit(item.nodeid), len(rank)))
+    def rank(item) -> int:
+        starts = (n for n, name in enumerate(LONGEST) if item.nodeid.startswith(name))
+        return next(starts, len(LONGEST))
+
+    items.sort(key=rank)
 
 
 def pytest_collection_finish():

@@ -13,11 +13,11 @@ from mstar.cli.evaluate import _MADE, EVALUATIONS
 SMALL = {
     "importance": (["importance", "queries", "--images", "60", "--per-style", "2"], "query 3"),
     "localisation": (
-        ["localisation", "--images", "60", "--per-style", "1", "--methods", "grad_cam"],
+        ["localisation", "--images", "40", "--per-style", "1", "--methods", "grad_cam"],
         "rank correlation",
     ),
     "masks": (["masks", "sandbox-hard", "--images", "40"], "best of the grid"),
-    "patching": (["patching", "--images", "3", "--difficulty", "hard"], "mask of look 0"),
+    "patching": (["patching", "--images", "2", "--difficulty", "hard"], "mask of look 0"),
     "salience": (["salience", "--images", "30"], "as much ground"),
     "semantics": (["semantics", "--images", "40"], "multi_word_scoring_steps"),
 }

@@ -144,6 +144,13 @@ def test_texts_come_back_and_photographs_if_they_are_asked_for(tiny, images, tmp
         assert np.array_equal(np.asarray(photo), given)
 
 
+def test_without_texts_the_looks_alone_are_recorded(tiny, images):
+    trace = tiny.trace(images)
+    assert trace.queries == [] and len(trace.photos) == 2
+    assert {name.partition(".")[0] for name in trace} == {"pve"}
+    assert torch.equal(trace["pve.0.mask"], tiny.trace(images, "exit", "pve.0.mask")["pve.0.mask"])
+
+
 @pytest.mark.parametrize("missing", ["trace.json", "trace.safetensors"])
 def test_a_missing_file_is_named(trace, tmp_path, missing):
     trace.save(tmp_path)

@@ -1,5 +1,5 @@
 """Data: rendered `scenes`, the `lists` that training reads, the `benchmarks` that judge.
 
-It may use `mstar.files`, `texts`, `tiles`, `distributed` and how `io` opens images, and knows
-nothing of models, of training or of evaluation.
+It may use the files beside the rooms (`errors`, `files`, `texts`, `tiles`, `distributed`) and how
+`io` opens images. It knows nothing of models, hooks, training or evaluation.
 """

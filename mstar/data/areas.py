@@ -1,7 +1,12 @@
-"""How large a text is, from its outline, and how much of an image it covers."""
+"""Outlines of texts: of rectangles, how large they are, how much of an image they cover."""
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+
+
+def corners(x0: float, y0: float, x1: float, y1: float) -> NDArray[np.float64]:
+    """Of an upright rectangle [4, 2], clockwise from its top left."""
+    return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], dtype=float)
 
 
 def polygon_area(points: ArrayLike) -> float:

@@ -3,3 +3,14 @@
 `evaluate` asks how good a model is, this room what its answers depend on. It knows nothing of the
 command line, of views or of reports.
 """
+
+from mstar.lazily import offered
+
+__getattr__, __dir__, __all__ = offered(
+    __name__,
+    sweep="Change Row case_scores importance scores",
+    salience="box elsewhere",
+    patching="Site",
+    semantics="TRAINING compare_semantics mosaics",
+    ablation="",
+)

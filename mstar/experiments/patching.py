@@ -14,16 +14,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
-from torch import Tensor
 from tqdm.auto import tqdm
 
 from mstar.data.scenes.pairs import Pair
+from mstar.data.scenes.scene import Scene
 from mstar.errors import UserError
 from mstar.evaluate.grounding import coverage
 from mstar.evaluate.metrics import estimate, paired
 from mstar.evaluate.table import COUNTED, PERCENT, Column, Result, Section
 from mstar.experiments.sweep import Change, scores
 from mstar.hooks.interventions import patch
+from mstar.hooks.run import Hooks
 from mstar.hooks.trace import Trace
 from mstar.io.bench import Bench
 from mstar.model.modeling import MstarModel
@@ -143,13 +144,9 @@ def apart(touched: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bo
 
 def _recorded(bench: Bench, pair: Pair, names: list[str], steps: int) -> Trace:
     with bench.evaluating():
-        pixels = _pixels(bench, pair.first.image)
-        _, trace = bench.model.run_with_trace({"pixel_values": pixels, "steps": steps}, names)
+        given = {"pixel_values": bench.pixels([pair.first.image], (1,)), "steps": steps}
+        _, trace = bench.model.run_with_trace(given, names)
     return trace
-
-
-def _pixels(bench: Bench, image: NDArray[np.uint8]) -> Tensor:
-    return bench.pixels([image], (1,))
 
 
 def _measure(
@@ -170,20 +167,14 @@ def _measure(
     }
     query = [Query(pair.word.word, "word")]
 
-    def score(scene: NDArray[np.uint8], change: Change) -> float:
-        return 100 * float(scores(bench, _pixels(bench, scene), query, change))
+    def score(scene: Scene, name: str, hooks: Hooks = ()) -> float:
+        pixels = bench.pixels([scene.image], (1,))
+        return 100 * float(scores(bench, pixels, query, Change(name, hooks, steps=steps)))
 
-    plain = Change("plain", steps=steps)
-    below = score(pair.second.image, plain)
-    restored = [
-        tuple(
-            score(
-                pair.second.image,
-                Change(site.name, patch(trace, site.points, where[site.where]), steps=steps),
-            )
-            - below
-            for trace in traces
-        )
-        for site in found
-    ]
-    return score(pair.first.image, plain) - below, restored
+    def patched(site: Site, trace: Trace) -> float:
+        hooks = patch(trace, site.points, where[site.where])
+        return score(pair.second, site.name, hooks) - below
+
+    below = score(pair.second, "plain")
+    restored = [tuple(patched(site, trace) for trace in traces) for site in found]
+    return score(pair.first, "plain") - below, restored

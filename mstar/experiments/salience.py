@@ -124,10 +124,8 @@ def _measure(
     for name, where in covers.items():
         change = Change(name, covered=torch.from_numpy(where), steps=steps)
         changed[name] = (scores(bench, pixels, queries, change)[:, 0] - plain).numpy()
-    salient_covered, third, beside = (
-        changed[f"{name} covered"] for name in ("salient", "third", "ground")
-    )
-    return salient_covered[0], beside[0], third[0], salient_covered[1]
+    first = (changed[f"{name} covered"][0] for name in ("salient", "ground", "third"))
+    return *first, changed["salient covered"][1]
 
 
 def box(tokens: NDArray[np.bool_]) -> NDArray[np.bool_]:

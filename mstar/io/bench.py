@@ -62,6 +62,10 @@ class Bench:
         """The model in evaluation mode inside the block; see `evaluating`."""
         return evaluating(self.model)
 
+    def computed_as(self, fields: Mapping[str, Any]) -> AbstractContextManager[None]:
+        """The model with other fields of its configuration in the block; see `computed_as`."""
+        return computed_as(self.model, fields)
+
     def inputs(
         self,
         images: Sequence[Any] | None = None,
@@ -114,7 +118,7 @@ class Bench:
     def trace(
         self,
         images: Any,
-        texts: Texts,
+        texts: Texts | None = None,
         names: Names | None = None,
         *,
         pve_steps: int | None = None,
@@ -126,17 +130,18 @@ class Bench:
 
         Args:
             images: one or several.
-            texts: one or several; all are compared with every image.
+            texts: one or several, all compared with every image; None = the looks alone.
             names: points to record, see `hooks.select`; None = what the pictures need.
             pve_steps, tiles: T and the levels of tiles; None = the checkpoint's.
             budget: bytes that the values may take.
             seed: seeds torch before the run, and is recorded.
         """
-        photos, queries = opened(listed(images)), as_queries(texts)
-        inputs = {**self.inputs(photos, queries, tiles), "steps": pve_steps}
+        photos, queries = opened(listed(images)), [] if texts is None else as_queries(texts)
+        inputs = {**self.inputs(photos, queries or None, tiles), "steps": pve_steps}
+        if names is None:
+            names = [name for name in NEEDED if queries or name.startswith("pve.")]
         with self.evaluating():
-            chosen = list(NEEDED) if names is None else names
-            _, trace = self.model.run_with_trace(inputs, chosen, budget=budget, seed=seed)
+            _, trace = self.model.run_with_trace(inputs, names, budget=budget, seed=seed)
         trace.photos, trace.queries = photos, queries
         return trace
 

@@ -13,7 +13,6 @@ from mstar.experiments.ablation import DOUBLED, Arm, Experiment, Findings, Setti
 from mstar.experiments.ablation.features import Cached, PrecomputedVision, mosaic, tokens_of
 from mstar.experiments.ablation.findings import interval
 from mstar.io import embedded
-from mstar.io.bench import Bench
 from mstar.io.checkpoints import load_checkpoint
 
 from .conftest import ARMS, TINY
@@ -25,12 +24,12 @@ def embedded_model():
 
 
 def test_tokens_that_were_kept_do_what_phi_does(embedded_model):
-    model, processor = embedded_model
+    model, processor = embedded_model.model, embedded_model.processor
     images = [sandbox.scene(3, i).image for i in range(3)]
     with torch.no_grad():
         pixels = processor(images=images)["pixel_values"]
         expected = model(pixel_values=pixels).images.features
-        tokens = torch.from_numpy(tokens_of(Bench(model, processor), images))
+        tokens = torch.from_numpy(tokens_of(embedded_model, images))
         vision, model.vision = model.vision, PrecomputedVision(model.vision)
         try:
             found = model(pixel_values=tokens).images.features
@@ -96,7 +95,7 @@ def test_masks_hide_what_their_arm_says(experiment):
 
 def test_phi_is_frozen_and_the_parent_is_shared(experiment, embedded_model):
     parents = [load_file(experiment.folder / f"parent-{seed}.safetensors") for seed in (1, 2)]
-    shipped = embedded_model[0].state_dict()
+    shipped = embedded_model.model.state_dict()
     for name, value in parents[0].items():
         if name.startswith("vision.siglip."):
             assert torch.equal(value, shipped[name]), name

@@ -122,8 +122,9 @@ def test_pictures_are_sorted_and_nothing_else_is_one(tmp_path):
     for name in ("._b.jpg", ".DS_Store", "Thumbs.db", "notes.txt"):
         (tmp_path / "images" / name).write_text("")
     assert list(pictures(tmp_path, "images", "pictures")) == ["a10.png", "a9.jpeg", "b.JPG"]
-    with pytest.raises(FileNotFoundError, match=r"no picture \(\.tif\) in .*images"):
-        pictures(tmp_path, "images", "pictures", (".tif",))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"no picture \(\.jpg, \.png, …\) in .*empty"):
+        pictures(tmp_path, "empty", "pictures")
 
 
 def test_pictures_and_their_files_come_in_pairs(tmp_path):

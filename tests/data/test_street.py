@@ -24,7 +24,6 @@ from mstar.data.scenes.street import (
     obstacles,
     plates,
     pose,
-    writing,
 )
 from mstar.io.decoding import UnreadableImage
 from mstar.training.reading import ALPHABET
@@ -238,10 +237,9 @@ def test_a_word_is_labelled_if_and_only_if_a_fifth_of_it_is_hidden_at_most(paint
     for seed in range(70):
         made = painted(seed)
         hidden = [
-            (word, share)
+            (region.word, share)
             for one in made["scene"].placed
-            for words, shares in zip(one.board.lines, one.hidden, strict=True)
-            for word, share in zip(words, shares, strict=True)
+            for region, share in one.hidden.items()
         ]
         labelled = {region.word for region in made["made"].regions}
         assert labelled == {word for word, share in hidden if share <= 0.2}
@@ -255,14 +253,11 @@ def test_a_word_is_labelled_if_and_only_if_a_fifth_of_it_is_hidden_at_most(paint
 def test_what_is_left_of_a_hidden_word_and_right_of_it_is_no_phrase(painted):
     made = painted(0)
     scene = made["scene"]
+    words = ("left", "gone", "right")
     square = np.zeros((4, 2))
-    board = writing.Board((("left", "gone", "right"),))
-    scene.placed = [
-        obstacles.Placed(
-            board, board.lines, [[square] * 3], [[20.0] * 3], [90.0], "Lato-Bold", (0, 0),
-            np.zeros((1, 1), np.uint8), [[0.0, 0.6, 0.1]],
-        )
-    ]  # fmt: skip
+    line = [sandbox.Region(w, w, square, 0, "Lato-Bold", 20.0, 90.0, None) for w in words]
+    hidden = dict(zip(line, (0.0, 0.6, 0.1), strict=True))
+    scene.placed = [obstacles.Placed([line], (0, 0), np.zeros((1, 1), np.uint8), hidden)]
     regions = scene._regions()
     assert [region.word for region in regions] == ["left", "right"]
     assert sandbox.label(np.random.default_rng(0), regions)[1].count("phrase") == 0
@@ -422,7 +417,7 @@ def test_the_word_of_a_strip_is_whole(monkeypatch):
     finish = composition._Scene.finish
 
     def record(self):
-        outlines.append((self.placed[0].outlines[0][0], (self.width, self.height)))
+        outlines.append((self.placed[0].lines[0][0].polygon, (self.width, self.height)))
         return finish(self)
 
     monkeypatch.setattr(composition._Scene, "finish", record)

@@ -78,6 +78,20 @@ class Kernel(AsyncKernelManager):
             run_sync(self.shutdown_kernel)(now=True)
 
 
+#: What an earlier run left is no help to this one, nor its memory a burden. An estimate of minutes,
+#: which nothing is asserted about, is made of fewer steps than are usual. And what is imported here
+#: is left out of garbage collections, as in the tests' own processes.
+FIRST = """
+%reset -f
+import gc
+from mstar.training.loop import trainer
+trainer._REHEARSED = 2
+gc.collect()
+gc.freeze()
+del gc, trainer
+"""
+
+
 @pytest.fixture(scope="module")
 def run(name, tmp_path_factory):
     """`run(notebook, parameters)` -> the executed one; raises where a cell does."""
@@ -85,8 +99,7 @@ def run(name, tmp_path_factory):
 
     def run_with(notebook, parameters: dict):
         folder, whole = tmp_path_factory.mktemp(name), deepcopy(notebook)
-        # what an earlier run left is no help to this one, nor its memory a burden
-        whole.cells.insert(0, nbformat.v4.new_code_cell("%reset -f"))
+        whole.cells.insert(0, nbformat.v4.new_code_cell(FIRST))
         nbformat.write(whole, folder / "in.ipynb")
         with warnings.catch_warnings():
             warnings.simplefilter("default")  # papermill warns about its own future

@@ -13,13 +13,14 @@ from mstar.reports.parameters import ImageReport
 from mstar.texts import parse_query
 
 
-@pytest.fixture
-def pictures(tmp_path) -> Path:
-    Image.new("RGB", (40, 30)).save(tmp_path / "good.png")
-    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not a picture")
-    Image.new("1", (14000, 14000)).save(tmp_path / "bomb.png")
-    (tmp_path / "file").write_text("")
-    return tmp_path
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    Image.new("RGB", (40, 30)).save(folder / "good.png")
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not a picture")
+    Image.new("1", (14000, 14000)).save(folder / "bomb.png")
+    (folder / "file").write_text("")
+    return folder
 
 
 BAD = {

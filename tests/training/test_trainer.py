@@ -147,8 +147,11 @@ def test_a_saved_model_loads_with_its_size_and_its_record(unjudged, tmp_path):
     assert second["total"] == 2
 
 
-def test_an_estimate_names_every_stage_and_changes_nothing(unjudged, one_thread, tmp_path, photos):
+def test_an_estimate_names_every_stage_and_changes_nothing(
+    unjudged, one_thread, tmp_path, photos, monkeypatch
+):
     """Also of a run that stands in the middle of a stage."""
+    monkeypatch.setattr("mstar.training.loop.trainer._REHEARSED", 2)
     larger = stage("larger", photos, steps=None, epochs=1, image_size=160)
     recipe = replace(RECIPE, stages=(*RECIPE.stages[1:3], larger))
     trainer(tmp_path / "plain", recipe).run()

@@ -14,6 +14,7 @@ from PIL import Image
 from mstar import Trace
 from mstar.evaluate.metrics import Estimate
 from mstar.explain.assignment import Evidence, explain_words
+from mstar.explain.attribution import Attribution
 from mstar.search.ranking import rank
 from mstar.texts import Query
 from mstar.widgets import figures, sprites
@@ -39,7 +40,15 @@ def all_pictures(trace, photo):
         "attributions": figures.attributions(
             "Evidence",
             photo,
-            [(QUERIES[0], 0.5, {"grad_cam": np.eye(8), "<i>other</i>": -np.eye(8)})],
+            [
+                {
+                    method: Attribution(method, QUERIES[0], 0.5, values)
+                    for method, values in (
+                        ("grad_cam", torch.eye(8)),
+                        ("<i>other</i>", -torch.eye(8)),
+                    )
+                }
+            ],
             [np.eye(8) > 0],
         ),
         "heads": figures.heads(trace, explain_words(trace)),

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from mstar.errors import UserError
-from mstar.texts import Query
+from mstar.explain.attribution import Attribution
 
 from .. import markup, sprites
 from ..picture import Picture, text
@@ -28,13 +29,13 @@ NAMES = {
 def attributions(
     title: str,
     photo: Image.Image,
-    found: Sequence[tuple[Query, float, Mapping[str, NDArray[np.floating]]]],
+    found: Sequence[Mapping[str, Attribution]],
     answers: Sequence[NDArray[np.bool_]] = (),
 ) -> Picture:
     """Where each method sees evidence for each query.
 
     Args:
-        found: of each query its score, and method -> map [grid_h, grid_w].
+        found: of each query method -> what it found, see `attribution.attribute`.
         answers: of each query the tokens that its text touches, bool [grid_h, grid_w], to be
             outlined; none = no outlines.
 
@@ -43,13 +44,13 @@ def attributions(
     """
     if not found:
         raise UserError("give at least one query with its maps.")
-    maps = [_shown(values) for _, _, by_method in found for values in by_method.values()]
+    maps = [_shown(one.values) for by_method in found for one in by_method.values()]
     sprite = sprites.map_sprite(np.stack(maps), Scale(1.0, False))
     rows, cell = [], 0
-    for number, (query, score, by_method) in enumerate(found):
+    for number, by_method in enumerate(found):
         panels = []
-        for method, values in by_method.items():
-            name = NAMES.get(method, method)
+        for method, one in by_method.items():
+            name, values = NAMES.get(method, method), one.values.numpy()
             y, x = np.unravel_index(np.argmax(values), values.shape)
             said = f"{name}: no evidence for it anywhere"
             if values.max() > 0:
@@ -65,8 +66,8 @@ def attributions(
             panels.append(markup.panel(text(name), "", markup.stack(*layers)))
             cell += 1
         rows.append(
-            f'<p class="mv-query"><bdi>{text(query.text)}</bdi> <span class="mv-quiet">'
-            f"{text(query.style)}, score {score:.3f}</span></p>"
+            f'<p class="mv-query"><bdi>{text(one.query.text)}</bdi> <span class="mv-quiet">'
+            f"{text(one.query.style)}, score {one.score:.3f}</span></p>"
             f'<div class="mv-plate"><div class="mv-panels" style="{_NARROW}">{"".join(panels)}'
             "</div></div>"
         )
@@ -78,7 +79,7 @@ def attributions(
     return over(photo, markup.figure(title, caption, "".join(rows)), map=sprite.uri)
 
 
-def _shown(values: NDArray[np.floating]) -> NDArray[np.floating]:
+def _shown(values: Tensor) -> NDArray[np.floating]:
     """Evidence for, as a share of its largest."""
-    positive = np.clip(np.asarray(values, dtype=float), 0, None)
+    positive = values.double().clamp(min=0).numpy()
     return positive / max(float(positive.max()), 1e-12)

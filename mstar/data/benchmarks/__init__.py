@@ -6,7 +6,7 @@ characters that most images show. Its loaders take equally frequent words in the
 system lists a folder; here they come in alphabetical order, so that a list of queries is one list.
 Files that belong to no data set are passed over. Every loader raises FileNotFoundError where a
 folder, a file, an image that is named, an image's words or the image of words is not there, and
-ValueError where a file is not as its docstring shows, or a name or link leads out of the folder.
+UserError where a file is not as its docstring shows, or a name or link leads out of the folder.
 
 In reading order: `base` (what a loader returns), `places` (files and folders), `texts` (what may
 be asked), then the loaders by what the annotations look like: `rectangles`, `by_image`, `by_query`

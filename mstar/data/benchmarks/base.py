@@ -6,7 +6,6 @@ Shapes: Q queries, B images.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,19 +29,10 @@ class Photographs(Sequence[Image.Image]):
     def __len__(self) -> int:
         return len(self.paths)
 
-    @overload
-    def __getitem__(self, index: int) -> Image.Image: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> "Photographs": ...
-
     def __getitem__(self, index: int | slice) -> "Image.Image | Photographs":
         if isinstance(index, slice):
             return Photographs(self.paths[index])
         return open_image(self.paths[index])
-
-
-Polygons = tuple[NDArray[np.float64], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +60,7 @@ class Benchmark:
     queries: tuple[Query, ...]
     relevant: NDArray[np.bool_]
     areas: NDArray[np.float64]
-    polygons: tuple[Polygons, ...] | None = None
+    polygons: tuple[tuple[NDArray[np.float64], ...], ...] | None = None
     transcriptions: tuple[tuple[str, ...], ...] | None = None
     left_out: dict[str, str] = field(default_factory=dict)
 

@@ -90,11 +90,7 @@ def csvtr(folder: str | Path) -> Benchmark:
 
 
 def _composed(listed: Mapping[str, Sequence[str]], listing: Path) -> dict[str, Sequence[str]]:
-    """The lists by queries in NFC.
-
-    Raises:
-        UserError: two queries are the same then.
-    """
+    """The lists by queries in NFC; UserError if two queries are the same then."""
     found: dict[str, Sequence[str]] = {}
     for query, names in listed.items():
         if composed(query) in found:
@@ -142,11 +138,7 @@ def _listed(
 
 
 def _json(listing: Path) -> dict[str, list[str]]:
-    """The lists of a JSON file.
-
-    Raises:
-        UserError: it is not an object with a list of names for every query, once each.
-    """
+    """The lists of a JSON file; UserError unless it has one list of names for every query."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         """JSON lets the last of equal names win, and what the others list would count as wrong."""
@@ -169,11 +161,7 @@ def _json(listing: Path) -> dict[str, list[str]]:
 
 
 def _matlab(listing: Path) -> list[tuple[str, list[str]]]:
-    """(query, names of its images) of a MATLAB file.
-
-    Raises:
-        UserError: it is no MATLAB file, or not of that layout.
-    """
+    """(query, names of its images) of a MATLAB file; UserError if it is none of that layout."""
     try:
         entries = loadmat(listing, appendmat=False, variable_names=["data"])["data"].ravel()
     except Exception as problem:  # scipy raises whatever a broken file leads it to

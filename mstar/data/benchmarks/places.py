@@ -1,14 +1,15 @@
 """Files and folders of a data set: what has to be there is, and nothing leads out of it.
 
 Data sets come from elsewhere. A name in an annotation, or a link among the images, may point at
-any file of this machine; only what lies in the data set's folder is opened.
+any file of this machine; only what lies in the data set's folder is opened. All of these functions
+raise FileNotFoundError where something is not there, and UserError where it leads out.
 """
 
 import os
-import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
+from mstar.data.benchmarks.texts import composed
 from mstar.errors import UserError
 from mstar.files import as_stored
 from mstar.io.containers import UNOPENED
@@ -16,7 +17,7 @@ from mstar.io.images import SUFFIXES, is_image_file
 
 
 def data_set(folder: str | Path, what: str) -> Path:
-    """The folder of a data set, without links; FileNotFoundError if there is none."""
+    """The folder of a data set, without links."""
     folder = Path(folder).resolve()
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}, which should hold {what}.")
@@ -24,11 +25,7 @@ def data_set(folder: str | Path, what: str) -> Path:
 
 
 def inside(folder: Path, name: str) -> Path:
-    """The path of `name`, which may lead through links but not out of the data set's folder.
-
-    Raises:
-        UserError: it leads out.
-    """
+    """The path of `name`, which may lead through links but not out of the data set's folder."""
     path = Path(os.path.normpath(folder / name))
     # realpath, unlike Path.resolve, has an answer also for links in a circle
     if not all(Path(p).is_relative_to(folder) for p in (path, os.path.realpath(path))):
@@ -37,7 +34,7 @@ def inside(folder: Path, name: str) -> Path:
 
 
 def file(folder: Path, name: str, what: str) -> Path:
-    """The path of a file; FileNotFoundError if it is not there, ValueError if it leads out."""
+    """The path of a file."""
     path = inside(folder, name)
     if not os.path.lexists(path):  # letters with accents may be written in another way
         path = inside(folder, os.path.relpath(as_stored(folder, name), folder))
@@ -47,28 +44,21 @@ def file(folder: Path, name: str, what: str) -> Path:
 
 
 def has_folder(folder: Path, name: str) -> bool:
-    """Whether a folder is there; UserError if it leads out."""
+    """Whether a folder is there."""
     return inside(folder, name).is_dir()
 
 
 def subfolder(folder: Path, name: str, what: str) -> Path:
-    """The path of a folder; FileNotFoundError if it is not there, ValueError if it leads out."""
+    """The path of a folder."""
     if not has_folder(folder, name):
         raise FileNotFoundError(f"there is no folder {folder / name}, which should hold {what}.")
     return folder / name
 
 
-def pictures(
-    folder: Path, name: str, what: str, suffixes: tuple[str, ...] | None = None
-) -> dict[str, Path]:
-    """The pictures of a subfolder by file name, sorted; other files are passed over.
+def pictures(folder: Path, name: str, what: str) -> dict[str, Path]:
+    """The pictures of a subfolder by file name, sorted: whatever `mstar index` takes or names.
 
-    Args:
-        suffixes: None = whatever `mstar index` takes or names.
-
-    Raises:
-        FileNotFoundError: there is no such folder, or no picture in it.
-        UserError: something leads out of the data set's folder.
+    Other files are passed over; without any picture in it a folder counts as not there.
     """
     place = subfolder(folder, name, what)
     names = sorted(
@@ -76,20 +66,18 @@ def pictures(
         for entry in os.scandir(place)
         if not entry.name.startswith(".")  # ._1.jpg is what macOS packs along with 1.jpg
         and not os.path.isdir(entry.path)
-        and _is_picture(folder, entry.path, suffixes)
+        and _is_picture(folder, entry.path)
     )
     if not names:
-        kinds = ", ".join(suffixes or (".jpg", ".png", "…"))
         raise FileNotFoundError(
-            f"there is no picture ({kinds}) in {place}, which should hold {what}."
+            f"there is no picture (.jpg, .png, …) in {place}, which should hold {what}."
         )
     return {found: file(folder, f"{name}/{found}", f"one of {what}") for found in names}
 
 
-def _is_picture(folder: Path, path: str, suffixes: tuple[str, ...] | None) -> bool:
-    name = path.lower()
-    if suffixes is not None or name.endswith((*SUFFIXES, *UNOPENED)):
-        return suffixes is None or name.endswith(suffixes)
+def _is_picture(folder: Path, path: str) -> bool:
+    if path.lower().endswith((*SUFFIXES, *UNOPENED)):
+        return True
     # by what is in it, but of what leads out of the folder nothing is read
     return Path(os.path.realpath(path)).is_relative_to(folder) and is_image_file(path)
 
@@ -100,10 +88,6 @@ def pairs(folder: Path, images: str, annotations: str, template: str) -> dict[Pa
     Args:
         images, annotations: subfolders.
         template: the name of an annotation file, with `*` for the picture's without its suffix.
-
-    Raises:
-        FileNotFoundError: a folder, a picture or an annotation file is missing.
-        UserError: something leads out of the data set's folder.
     """
     found = {}
     place = subfolder(folder, annotations, "the words of each picture")
@@ -122,12 +106,9 @@ def pairs(folder: Path, images: str, annotations: str, template: str) -> dict[Pa
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
-    """(number, text) of the lines with something on them.
+    """(number, text) of the lines with something on them; UserError if it is not UTF-8.
 
     Some publishers put a byte order mark in front, or end lines as Windows does.
-
-    Raises:
-        UserError: it is not UTF-8.
     """
     try:
         content = path.read_text(encoding="utf-8-sig")
@@ -136,4 +117,4 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
     # not splitlines, which also takes some characters within a text for the end of a line
     for number, line in enumerate(content.split("\n"), 1):
         if line.strip():
-            yield number, unicodedata.normalize("NFC", line.strip())
+            yield number, composed(line.strip())

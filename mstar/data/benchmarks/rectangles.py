@@ -8,7 +8,6 @@ Positions are in the pixels of the file, whatever its EXIF data says.
 """
 
 import math
-import unicodedata
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -17,12 +16,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mstar.data.areas import share
+from mstar.data.areas import corners, share
 from mstar.data.benchmarks.base import Benchmark, assemble
 from mstar.data.benchmarks.places import data_set, file, has_folder
 from mstar.data.benchmarks.texts import (
     Texts,
     can_be_asked,
+    composed,
     largest,
     most_frequent,
     text_filter,
@@ -107,7 +107,7 @@ def _tags(
             continue
         size, found = frame.width * frame.height, tags.setdefault(path, [])
         for rectangle in entry.iter("taggedRectangle"):
-            tag = unicodedata.normalize("NFC", rectangle.findtext("tag") or "")
+            tag = composed(rectangle.findtext("tag") or "")
             try:
                 x, y, w, h = (float(rectangle.get(key)) for key in ("x", "y", "width", "height"))
             except (TypeError, ValueError):
@@ -117,6 +117,6 @@ def _tags(
                     f"{listing}, image {name!r}: the rectangle of {tag!r} should have x, y, width "
                     f"and height in pixels; got {rectangle.attrib}."
                 )
-            polygon = frame.placed([(x, y), (x + w, y), (x + w, y + h), (x, y + h)])
+            polygon = frame.placed(corners(x, y, x + w, y + h))
             found.append(_Tagged(tag, share(w * h, size), polygon))
     return tags, left_out

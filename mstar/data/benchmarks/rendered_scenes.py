@@ -9,14 +9,8 @@ from mstar.data.benchmarks.base import Benchmark
 def rendered(difficulty: str = "easy", seed: int = 0, images: int = 1000) -> Benchmark:
     """Rendered scenes with queries of all four styles.
 
-    The area of a match is that of all its words together.
-
-    Args:
-        difficulty: `easy`, `hard`, `crowd` or `street`.
-        images: size of the gallery.
-
-    Raises:
-        UserError: see `judging_gallery`.
+    The area of a match is that of all its words together. Arguments and errors are those of
+    `judging_gallery`.
     """
     from mstar.data.scenes import sandbox
 

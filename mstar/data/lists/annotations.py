@@ -135,11 +135,7 @@ def _entries(text: str, file: Path) -> Iterator[tuple[int, int, Any]]:
 
 
 def _checked(entry: Any, root: Path) -> Annotation:
-    """An entry as it should be.
-
-    Raises:
-        UserError: with what was expected and what came.
-    """
+    """An entry as it should be; UserError with what was expected and what came."""
     if not isinstance(entry, dict):
         raise UserError(f"expected an object with image, text and type; got {_short(entry)}.")
     missing = [key for key in ("image", "text", "type") if key not in entry]

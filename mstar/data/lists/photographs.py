@@ -6,13 +6,15 @@ counts as wrong there.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
+from torch.utils.data import ConcatDataset
 
 from mstar.data.lists.annotations import Annotation, annotations
 from mstar.data.lists.photos import random_crop, random_distortions, random_resized_crop, tiled
@@ -61,8 +63,11 @@ class Photographs:
             if is_held_out(entry.image.name) == self.held_out
         ]
 
-    def open(self, seed: int, size: int, tiles: Sequence[int] = (1,)) -> "_Photographs":
-        return _Photographs(self, size, tiles)
+    def open(self, seed: int, size: int, tiles: Sequence[int] = (1,)) -> "_Entries":
+        found = self.found()
+        if not found:
+            raise UserError("no photograph of the lists is left to train on: give more.")
+        return _Entries(found, partial(_photograph, size=size, tiles=tiles))
 
 
 def is_held_out(name: str) -> bool:
@@ -70,17 +75,22 @@ def is_held_out(name: str) -> bool:
     return int(hashlib.sha256(name.encode()).hexdigest(), 16) % 100 < HELD_OUT
 
 
-class _Photographs:
-    def __init__(self, asked: Photographs, size: int, tiles: Sequence[int]):
-        self.found, self.size, self.tiles = asked.found(), size, tiles
-        self.count = len(self.found)
-        if not self.count:
-            raise UserError("no photograph of the lists is left to train on: give more.")
+class _Entries:
+    """Items made of the entries of lists."""
+
+    def __init__(self, entries: Sequence, make: Callable[[Any, np.random.Generator], dict]):
+        self.entries, self.make, self.count = entries, make, len(entries)
 
     def item(self, index: int, rng: np.random.Generator) -> dict:
-        entry, complete = self.found[index]
-        photo = changed(random_crop(open_image(entry.image), rng, (0.9, 1.0), (0.93, 1.08)), rng)
-        return _item(tiled(photo, self.size, self.tiles), entry, complete)
+        return self.make(self.entries[index], rng)
+
+
+def _photograph(
+    found: tuple[Annotation, bool], rng: np.random.Generator, size: int, tiles: Sequence[int]
+) -> dict:
+    entry, complete = found
+    photo = changed(random_crop(open_image(entry.image), rng), rng)
+    return _item(tiled(photo, size, tiles), entry, complete)
 
 
 def _item(image: np.ndarray, entry: Annotation, complete: bool = True) -> dict:
@@ -132,26 +142,16 @@ class Annotated:
     kind: str = field(default="annotated", init=False)
     lexicon = ()
 
-    def open(self, seed: int, size: int, tiles: Sequence[int] = (1,)) -> "_Annotated":
+    def open(self, seed: int, size: int, tiles: Sequence[int] = (1,)) -> _Entries:
         if tuple(tiles) != (1,):
             raise UserError(f"these lists are for whole images, as in the paper; got {tiles}.")
-        return _Annotated(self, size)
+        lists = ConcatDataset(annotations(*place) for place in self.lists)
+        return _Entries(lists, partial(_cropped, size=size, distort=self.distort))
 
 
-class _Annotated:
-    def __init__(self, asked: Annotated, size: int):
-        self.asked, self.size = asked, size
-        self.lists = [annotations(*place) for place in asked.lists]
-        self.begins = np.cumsum([0, *map(len, self.lists)])
-        self.count = int(self.begins[-1])
-
-    def item(self, index: int, rng: np.random.Generator) -> dict:
-        which = int(np.searchsorted(self.begins, index, side="right")) - 1
-        found = self.lists[which][index - int(self.begins[which])]
-        photo = random_resized_crop(open_image(found.image), self.size, rng)
-        if self.asked.distort:
-            photo = random_distortions(photo, rng)
-        return _item(np.array(photo), found)
+def _cropped(entry: Annotation, rng: np.random.Generator, size: int, distort: bool) -> dict:
+    photo = random_resized_crop(open_image(entry.image), size, rng)
+    return _item(np.array(random_distortions(photo, rng) if distort else photo), entry)
 
 
 @dataclass(frozen=True)
@@ -168,23 +168,17 @@ class Crops:
     kind: str = field(default="crops", init=False)
     lexicon = ()
 
-    def open(self, seed: int, size: int, tiles: Sequence[int] = (1,)) -> "_Crops":
-        return _Crops(self)
-
-
-class _Crops:
-    def __init__(self, asked: Crops):
-        self.size = asked.size
-        entries = [entry for place in asked.lists for entry in annotations(*place)]
-        self.found = [e for e in entries if READABLE.issuperset(e.texts[0].lower())]
-        self.count = len(self.found)
-        if not self.count:
+    def open(self, seed: int, size: int, tiles: Sequence[int] = (1,)) -> _Entries:
+        entries = [entry for place in self.lists for entry in annotations(*place)]
+        readable = [e for e in entries if READABLE.issuperset(e.texts[0].lower())]
+        if not readable:
             raise UserError("no crop has a word of the letters a-z and digits: give others.")
+        return _Entries(readable, partial(_strip, size=self.size))
 
-    def item(self, index: int, rng: np.random.Generator) -> dict:
-        entry = self.found[index]
-        strip = strip_of(changed(open_image(entry.image), rng), self.size, rng)
-        return _item(strip, entry) | {"texts": [entry.texts[0].lower()], "styles": ["word"]}
+
+def _strip(entry: Annotation, rng: np.random.Generator, size: tuple[int, int]) -> dict:
+    strip = strip_of(changed(open_image(entry.image), rng), size, rng)
+    return _item(strip, entry) | {"texts": [entry.texts[0].lower()], "styles": ["word"]}
 
 
 def strip_of(crop: Image.Image, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:

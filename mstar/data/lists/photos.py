@@ -14,53 +14,35 @@ from mstar.tiles import cut, tile_boxes
 
 _SHEAR, _SHIFT, _TURN = 0.15, 5, 15  # level 5 of 10: a factor, pixels, degrees
 _GREY = (128, 128, 128)
-OPERATIONS = (
-    "identity",
-    "autocontrast",
-    "brightness",
-    "sharpness",
-    "equalize",
-    "shear_x",
-    "shear_y",
-    "translate_x",
-    "translate_y",
-    "rotate",
-)
+#: How much farther off a pixel comes from: the coefficients of x, y and 1, for its x and for its y.
+_MOVED = {
+    "shear_x": (0, _SHEAR, 0, 0, 0, 0),
+    "shear_y": (0, 0, 0, _SHEAR, 0, 0),
+    "translate_x": (0, 0, _SHIFT, 0, 0, 0),
+    "translate_y": (0, 0, 0, 0, 0, _SHIFT),
+}
+OPERATIONS = ("identity", "autocontrast", "brightness", "sharpness", "equalize", *_MOVED, "rotate")
 
 
 def random_resized_crop(
-    photo: Image.Image,
-    size: int,
-    rng: np.random.Generator,
-    area: tuple[float, float] = (0.8, 1.0),
-    aspect: tuple[float, float] = (3 / 4, 4 / 3),
+    photo: Image.Image, size: int, rng: np.random.Generator, area: tuple[float, float] = (0.8, 1.0)
 ) -> Image.Image:
     """A part of the photograph, resized to `size` × `size` (bicubic).
 
+    Its width / height is from 3/4 to 4/3. Where ten draws do not fit, it is the photograph's own
+    as far as it lies within.
+
     Args:
         area: least and largest share of the photograph that is kept.
-        aspect: least and largest width / height of what is cut out; where ten draws do not fit,
-            the photograph's own, as far as it lies within.
     """
-    return photo.resize(
-        (size, size), Image.Resampling.BICUBIC, box=_random_box(photo, rng, area, aspect)
-    )
+    box = _random_box(photo, rng, area, (3 / 4, 4 / 3))
+    return photo.resize((size, size), Image.Resampling.BICUBIC, box=box)
 
 
-def random_crop(
-    photo: Image.Image,
-    rng: np.random.Generator,
-    area: tuple[float, float],
-    aspect: tuple[float, float],
-) -> Image.Image:
-    """A part of the photograph as it is, with nearly the photograph's own aspect ratio.
-
-    Args:
-        area: as of `random_resized_crop`.
-        aspect: least and largest factor of width / height.
-    """
+def random_crop(photo: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Nine tenths of the photograph or more as it is, with nearly its own width / height."""
     ratio = photo.width / photo.height
-    return photo.crop(_random_box(photo, rng, area, (aspect[0] * ratio, aspect[1] * ratio)))
+    return photo.crop(_random_box(photo, rng, (0.9, 1.0), (0.93 * ratio, 1.08 * ratio)))
 
 
 def tiled(photo: Image.Image, size: int, tiles: Sequence[int]) -> np.ndarray:
@@ -104,24 +86,16 @@ def random_distortions(photo: Image.Image, rng: np.random.Generator) -> Image.Im
 
 
 def _distorted(photo: Image.Image, operation: str, sign: int) -> Image.Image:
+    grey = {"resample": Image.Resampling.BILINEAR, "fillcolor": _GREY}
     match operation:
         case "autocontrast":
             return ImageOps.autocontrast(photo)
         case "equalize":
             return ImageOps.equalize(photo)
         case "rotate":
-            return photo.rotate(sign * _TURN, Image.Resampling.BILINEAR, fillcolor=_GREY)
-        case "shear_x":
-            matrix = (1, sign * _SHEAR, 0, 0, 1, 0)
-        case "shear_y":
-            matrix = (1, 0, 0, sign * _SHEAR, 1, 0)
-        case "translate_x":
-            matrix = (1, 0, sign * _SHIFT, 0, 1, 0)
-        case "translate_y":
-            matrix = (1, 0, 0, 0, 1, sign * _SHIFT)
+            return photo.rotate(sign * _TURN, **grey)
+        case "shear_x" | "shear_y" | "translate_x" | "translate_y":
+            matrix = np.array((1, 0, 0, 0, 1, 0)) + sign * np.array(_MOVED[operation])
+            return photo.transform(photo.size, Image.Transform.AFFINE, matrix.tolist(), **grey)
         case _:  # at level 5 brightness and sharpness have the factor 1: they change nothing
             return photo
-    transform = Image.Transform.AFFINE
-    return photo.transform(
-        photo.size, transform, matrix, Image.Resampling.BILINEAR, fillcolor=_GREY
-    )

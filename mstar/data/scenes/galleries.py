@@ -46,9 +46,8 @@ class Query:
     seen: bool  # may all its words occur in training?
     relevant: np.ndarray  # bool [images]
     small: np.ndarray  # bool [images]: relevant, and the smallest of the matching text is small
-    hard_negatives: (
-        np.ndarray | None
-    )  # int [n]: images that are nearly right; None for other styles
+    #: int [n]: images that are nearly right; None for words and combined texts
+    hard_negatives: np.ndarray | None
 
     @property
     def asked(self) -> Asked:
@@ -205,14 +204,8 @@ def _wanted(
     wanted = [(word, "word") for part in words.values() for word in part]
     for style in labels.STYLES[1:]:
         chosen = dict.fromkeys(query for query in planned if query[1] == style)
-        found = sorted(
-            {
-                (text, style)
-                for made in scenes
-                for text, kind in zip(made.texts, made.styles, strict=True)
-                if kind == style
-            }
-        )
+        labelled = (zip(made.texts, made.styles, strict=True) for made in scenes)
+        found = sorted({query for one in labelled for query in one if query[1] == style})
         # Semantic queries all have to be planned: only then the hard negatives are there.
         for i in choice.permutation(len(found)) if style != "semantic" else ():
             if len(chosen) < count:

@@ -1,6 +1,6 @@
 """What the runs say: differences to their controls, with intervals over seeds and queries."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import t
 
 from mstar.evaluate.metrics import Estimate
+from mstar.evaluate.table import PERCENT, Column, Result, Section
 from mstar.experiments.ablation.arms import Arm
 
 
@@ -103,6 +104,24 @@ class Findings:
             .get(gallery, {})
             .get("ap", {})
         )
+
+
+_COLUMNS = (
+    Column("arm"), Column("other"), Column("gallery"), Column("group"), Column("first", "MAP, arm"),
+    Column("second", "MAP, other"), Column("difference"), Column("by_seed", "seeds"),
+    Column("masked", "hidden", PERCENT),
+)  # fmt: skip
+
+
+def result(compared: Sequence[Difference], about: Mapping[str, Any]) -> Result:
+    """Differences as one table, e.g. all that a report shows."""
+    rows = [
+        (one.arm.name, one.other.name, one.gallery, one.group, one.first, one.second,
+         one.difference, one.by_seed, one.masked)
+        for one in compared
+    ]  # fmt: skip
+    section = Section("differences", "MAP in %, arm − other", _COLUMNS, rows, keys=4)
+    return Result("ablation", about, [section])
 
 
 def interval(change: NDArray[np.float64]) -> Estimate:

@@ -1,26 +1,12 @@
 """The typefaces of the sandbox: 50 files out of pinned wheels, each known by its SHA-256.
 
 Twelve faces draw EASY images, 43 (the twelve and 31 more) draw HARD ones, and two whole families,
-seven faces, are held out: they occur in evaluation galleries only. All of them are free:
+seven faces, are held out: they occur in evaluation galleries only. `fonts.json` lists them with
+their wheels and hashes. All of them are free: Caladea under the Apache License 2.0, all others
+under the SIL Open Font License 1.1.
 
-=====================  ========================================  =========================
-wheel                  faces                                     licence of the faces
-=====================  ========================================  =========================
-font-caladea           Caladea                                   Apache License 2.0
-font-fjallaone         Fjalla One                                SIL Open Font License 1.1
-font-fredoka-one       Fredoka One                               SIL Open Font License 1.1
-font-hanken-grotesk    Hanken Grotesk                            SIL Open Font License 1.1
-font-intuitive         Intuitive                                 SIL Open Font License 1.1
-font-lato              Lato                                      SIL Open Font License 1.1
-font-manrope           Manrope                                   SIL Open Font License 1.1
-font-rhd               Red Hat Display                           SIL Open Font License 1.1
-font-source-sans-pro   Source Sans Pro                           SIL Open Font License 1.1
-font-source-serif-pro  Source Serif Pro                          SIL Open Font License 1.1
-pymupdf-fonts          Fira Mono, FiraGO, Noto Sans, Space Mono  SIL Open Font License 1.1
-=====================  ========================================  =========================
-
-`fonts.json` lists them. The hashes are what makes a seed give the same image on every machine: a
-file with other bytes draws other letters, so it is refused rather than used.
+The hashes are what makes a seed give the same image on every machine: a file with other bytes
+draws other letters, so it is refused rather than used.
 """
 
 import hashlib
@@ -155,14 +141,12 @@ def ink(name: str, words: tuple[str, ...], gap: float) -> tuple[float, float]:
     kerning may change it by a pixel.
     """
     measures = _measures(name)
-    pen, lefts, tops, rights, bottoms = 0.0, [], [], [], []
+    pen, boxes = 0.0, []
     for word in words:
         for letter in word:
             left, top, right, bottom = measures.ink[letter]
-            lefts.append(pen + left)
-            rights.append(pen + right)
-            tops.append(top)
-            bottoms.append(bottom)
+            boxes.append((pen + left, top, pen + right, bottom))
             pen += measures.advance[letter]
         pen += gap
+    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
     return max(rights) - min(lefts), max(bottoms) - min(tops)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+from mstar.data.areas import corners
 from mstar.data.scenes.draw import fonts
 
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1
@@ -68,16 +69,15 @@ def background(rng: np.random.Generator, height: int, width: int) -> Image.Image
     return image
 
 
-@dataclass(frozen=True)
-class Line:
-    """Words drawn upright on one line: an 8-bit mask with a margin, and each word's ink in it."""
+def draw_line(
+    words: tuple[str, ...], font: str, size: int, blur: float
+) -> tuple[Image.Image, list[Box]]:
+    """Words upright on one line: an 8-bit mask with a margin, and the ink of each word in it.
 
-    mask: Image.Image
-    boxes: tuple[Box, ...]
-
-
-def draw_line(words: tuple[str, ...], font: str, size: int, blur: float) -> Line:
-    """Draw `words` upright at nominal `size` (px), blurred by a Gaussian of `blur` px."""
+    Args:
+        size: nominal, px.
+        blur: of a Gaussian, px.
+    """
     face = fonts.face(font, size)
     pieces, cursor = [], 0.0
     for word in words:
@@ -99,7 +99,7 @@ def draw_line(words: tuple[str, ...], font: str, size: int, blur: float) -> Line
         boxes.append(box)
     if blur:
         mask = mask.filter(ImageFilter.GaussianBlur(blur))
-    return Line(mask, tuple(boxes))
+    return mask, boxes
 
 
 @dataclass(frozen=True)
@@ -121,30 +121,26 @@ class Patch:
     polygons: np.ndarray  # float [words, 4, 2]: each word's ink, the same way
 
 
-def _posed(width: float, height: float, pose: Pose) -> list[tuple[float, float]]:
-    """Where the corners of a rectangle come to lie, moved so that both least coordinates are 0.
+def room(words: tuple[str, ...], font: str, size: int, pose: Pose) -> tuple[int, int]:
+    """Width and height in px of the patch that `pose_line` will make, told without drawing it."""
+    return _extent(_posed(words, font, size, pose))
+
+
+def _posed(words: tuple[str, ...], font: str, size: int, pose: Pose) -> list[tuple[float, float]]:
+    """Where the corners of a line come to lie, moved so that both least coordinates are 0.
 
     The keystones squeeze one end of the line (x) or its upper edge (y) around the middle axes, so
     the middle of the line keeps exactly the angle of the pose.
     """
+    width, height = (side * size + 2 * MARGIN for side in fonts.ink(font, words, WORD_GAP))
     cos, sin = math.cos(math.radians(pose.angle)), math.sin(math.radians(pose.angle))
-    corners = []
+    moved = []
     for u, v in ((-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)):
         x = u * width * (1 + 2 * pose.keystone_y * v) - pose.shear * v * height
         y = v * height * (1 + 2 * pose.keystone_x * u)
-        corners.append((x * cos - y * sin, x * sin + y * cos))
-    left, top = min(x for x, _ in corners), min(y for _, y in corners)
-    return [(x - left, y - top) for x, y in corners]
-
-
-def room(words: tuple[str, ...], font: str, size: int, pose: Pose) -> tuple[int, int]:
-    """Width and height in px of the patch that `pose_line` will make, told without drawing it."""
-    return _extent(_corners(words, font, size, pose))
-
-
-def _corners(words: tuple[str, ...], font: str, size: int, pose: Pose) -> list[tuple[float, float]]:
-    width, height = fonts.ink(font, words, WORD_GAP)
-    return _posed(width * size + 2 * MARGIN, height * size + 2 * MARGIN, pose)
+        moved.append((x * cos - y * sin, x * sin + y * cos))
+    left, top = min(x for x, _ in moved), min(y for _, y in moved)
+    return [(x - left, y - top) for x, y in moved]
 
 
 def _extent(corners: list[tuple[float, float]]) -> tuple[int, int]:
@@ -157,26 +153,18 @@ def pose_line(words: tuple[str, ...], font: str, size: int, blur: float, pose: P
     Hinting rounds every letter to whole pixels, which makes small words up to a tenth wider than
     they ought to be. Posing takes that back, so that a line is as large as its room.
     """
-    line = draw_line(words, font, size, blur)
-    corners = _corners(words, font, size, pose)
-    matrix = _homography(*line.mask.size, corners)
-    warped = line.mask.transform(
-        _extent(corners),
+    mask, boxes = draw_line(words, font, size, blur)
+    posed = _posed(words, font, size, pose)
+    matrix = _homography(*mask.size, posed)
+    warped = mask.transform(
+        _extent(posed),
         Image.Transform.PERSPECTIVE,
         _inverse(matrix),
         Image.Resampling.BILINEAR,
     )
-    whole = (
-        min(box[0] for box in line.boxes),
-        min(box[1] for box in line.boxes),
-        max(box[2] for box in line.boxes),
-        max(box[3] for box in line.boxes),
-    )
-    return Patch(
-        np.asarray(warped),
-        _project(matrix, whole),
-        np.stack([_project(matrix, box) for box in line.boxes]),
-    )
+    inked = (MARGIN, MARGIN, mask.width - MARGIN, mask.height - MARGIN)
+    outline, *polygons = (_project(matrix, box) for box in (inked, *boxes))
+    return Patch(np.asarray(warped), outline, np.stack(polygons))
 
 
 def _homography(width: float, height: float, corners: list[tuple[float, float]]) -> list[float]:
@@ -209,12 +197,9 @@ def _inverse(matrix: list[float]) -> tuple[float, ...]:
 
 def _project(matrix: list[float], box: Box) -> np.ndarray:
     a, b, c, d, e, f, g, h, i = matrix
-    x0, y0, x1, y1 = box
-    corners = []
-    for x, y in ((x0, y0), (x1, y0), (x1, y1), (x0, y1)):
-        w = g * x + h * y + i
-        corners.append(((a * x + b * y + c) / w, (d * x + e * y + f) / w))
-    return np.array(corners)
+    x, y = corners(*box).T
+    w = g * x + h * y + i
+    return np.stack([(a * x + b * y + c) / w, (d * x + e * y + f) / w], 1)
 
 
 def paint(

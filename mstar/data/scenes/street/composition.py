@@ -1,5 +1,7 @@
 """A whole scene: a ground, boards in their places, what hides them, light over all of it."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
@@ -30,8 +32,7 @@ def compose(
 ) -> tuple[tuple[Region, ...], np.ndarray, tuple[str, ...]]:
     """The regions, pixels uint8 [size, size, 3], and things of a scene with the required texts.
 
-    Raises:
-        UserError: see `ground`.
+    Raises as `ground` does.
     """
     words = int(brief.rng.choice(brief.difficulty.words, p=brief.difficulty.shares))
     while True:
@@ -121,8 +122,7 @@ class _Scene:
         return font, writing.cased(self.rng, board.lines, self.difficulty.cases)
 
     def _kind(self, board: Board) -> str:
-        kinds, shares = list(plates.KINDS), list(plates.KINDS.values())
-        return kinds[int(self.rng.choice(len(kinds), p=shares))]
+        return str(self.rng.choice(list(plates.KINDS), p=list(plates.KINDS.values())))
 
     def _size(self, board: Board) -> float:
         """Nominal size in px: by the view, and small ones more often than large ones."""
@@ -231,18 +231,27 @@ class _Scene:
         if kind != plates.PAINTED and rng.random() < 0.6:
             light.cast(rng, self.picture, patch[..., 3], (x, y), 7 * self.scale)
         self._blend(patch, (x, y), worn if kind == plates.PAINTED else 0.0)
-        outlines = [
-            [pose.project(homography, one) + np.array((x, y)) for one in line]
-            for line in sheet.outlines
-        ]
         sizes = iter(self._sizes(sheet, homography))
-        self.placed.append(
-            Placed(
-                board, drawn, outlines, [[float(next(sizes)) for _ in line] for line in outlines],
-                contrasts, font, (x, y), ink,
-                [[0.0] * len(line) for line in outlines],
+        lines = [
+            [
+                Region(
+                    word=word,
+                    drawn=cased,
+                    polygon=pose.project(homography, outline) + np.array((x, y)),
+                    line=number,
+                    font=font,
+                    size=float(next(sizes)),
+                    contrast=contrast,
+                    thing=board.thing,
+                )
+                for word, cased, outline in zip(*line, strict=True)
+            ]
+            for number, (*line, contrast) in enumerate(
+                zip(board.lines, drawn, sheet.outlines, contrasts, strict=True)
             )
-        )  # fmt: skip
+        ]
+        hidden = {region: 0.0 for line in lines for region in line}
+        self.placed.append(Placed(lines, (x, y), ink, hidden))
         if board.thing:
             self.things.append(board.thing)
 
@@ -268,7 +277,7 @@ class _Scene:
             one = self.placed[int(rng.integers(len(self.placed)))]
             obstacles.hide(rng, self.picture, self.placed, one, *HALF_HIDDEN)
         if rng.random() < _HIDDEN_SHARE:
-            taken = {word for one in self.placed for line in one.board.lines for word in line}
+            taken = {region.word for one in self.placed for region in one.hidden}
             if self.place(Board(((self.brief.source.draw(rng, lexicon.LONGEST, taken),),))):
                 # Where nothing hides it well enough, it is a word like every other.
                 obstacles.hide(rng, self.picture, self.placed, self.placed[-1], *HIDDEN)
@@ -279,7 +288,7 @@ class _Scene:
         """Regions, pixels and things."""
         rng = self.rng
         light.shine(rng, self.picture)
-        smallest = min(size for one in self.placed for line in one.sizes for size in line)
+        smallest = min(region.size for one in self.placed for region in one.hidden)
         pixels = light.develop(
             rng, self.picture, smallest, self.difficulty.blur * self.scale, self.difficulty.noise
         )
@@ -288,24 +297,13 @@ class _Scene:
     def _regions(self) -> tuple[Region, ...]:
         regions, number = [], 0
         for one in self.placed:
-            for i, words in enumerate(one.board.lines):
+            for line in one.lines:
                 number += 1
-                for j, word in enumerate(words):
-                    if one.hidden[i][j] > READABLE:
+                for region in line:
+                    if one.hidden[region] > READABLE:
                         number += 1  # what is left of the line and right of it are two texts
-                        continue
-                    regions.append(
-                        Region(
-                            word=word,
-                            drawn=one.drawn[i][j],
-                            polygon=one.outlines[i][j],
-                            line=number,
-                            font=one.font,
-                            size=one.sizes[i][j],
-                            contrast=one.contrasts[i],
-                            thing=one.board.thing,
-                        )
-                    )
+                    else:
+                        regions.append(replace(region, line=number))
         return tuple(regions)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mstar.data.areas import corners
+from mstar.data.scenes.street import pose
 from mstar.data.scenes.street.surfaces import (
     WALLS,
     asphalt,
@@ -118,26 +120,21 @@ def _near(rng, height, width):
     near = (*WALLS, paper, fabric, asphalt)
     picture = near[int(rng.integers(len(near)))](rng, height, width)
     if rng.random() < 0.4:  # seen from the side
-        picture = _laid(picture.copy(), picture, _leaning(rng, height, width))
+        near, far = float(rng.uniform(1.3, 2.2)), float(rng.uniform(1.05, 1.2))
+        left, right = (near, far) if rng.random() < 0.5 else (far, near)
+        middle = height / 2
+        quad = [
+            (-0.1 * width, middle * (1 - left)), (1.1 * width, middle * (1 - right)),
+            (1.1 * width, middle * (1 + right)), (-0.1 * width, middle * (1 + left)),
+        ]  # fmt: skip
+        picture = _laid(picture.copy(), picture, quad)
     return picture
-
-
-def _leaning(rng, height, width):
-    """Corners of a plane that is seen from the side and fills the picture."""
-    near, far = float(rng.uniform(1.3, 2.2)), float(rng.uniform(1.05, 1.2))
-    left, right = (near, far) if rng.random() < 0.5 else (far, near)
-    middle = height / 2
-    return [
-        (-0.1 * width, middle * (1 - left)), (1.1 * width, middle * (1 - right)),
-        (1.1 * width, middle * (1 + right)), (-0.1 * width, middle * (1 + left)),
-    ]  # fmt: skip
 
 
 def _laid(picture, texture, quad):
     """A texture laid onto four corners of a picture, in place."""
     height, width, _ = texture.shape
-    flat = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
-    matrix = cv2.getPerspectiveTransform(flat, np.array(quad, np.float32))
+    matrix = pose.matrix(width, height, np.array(quad))
     return cv2.warpPerspective(
         texture, matrix, picture.shape[1::-1], dst=picture, flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_TRANSPARENT,
@@ -175,26 +172,20 @@ def _street(rng, height, width):
     x, y = width * float(rng.uniform(0.2, 0.8)), height * float(rng.uniform(0.4, 0.65))
     half = width * float(rng.uniform(0.05, 0.2))
     end = windows(rng, height // 3, width)
-    _laid(picture, end, _box(x - half, y - 0.25 * height, x + half, y + 0.06 * height))
+    _laid(picture, end, corners(x - half, y - 0.25 * height, x + half, y + 0.06 * height))
     road = (asphalt, asphalt, stone, tiles)[int(rng.integers(4))](rng, height, width)
-    _laid(
-        picture, road, [(x - half, y), (x + half, y), (2.2 * width, height), (-1.2 * width, height)]
-    )
+    quad = [(x - half, y), (x + half, y), (2.2 * width, height), (-1.2 * width, height)]
+    _laid(picture, road, quad)
     for side, edge in ((-1, 0.0), (1, float(width))):
         kind = (windows, windows, _front, brick, plaster, foliage)[int(rng.integers(6))]
         made = kind(rng, height, width)
         tall = float(rng.uniform(0.5, 1.3)) * height
         near = [(edge, y - tall), (edge, y + 0.5 * height)]
         far = [(x + side * half, y - 0.3 * tall), (x + side * half, y + 0.07 * height)]
-        quad = (
-            [near[0], far[0], far[1], near[1]] if side < 0 else [far[0], near[0], near[1], far[1]]
-        )
+        left, right = (near, far) if side < 0 else (far, near)
+        quad = [left[0], right[0], right[1], left[1]]
         _laid(picture, made * np.float32(rng.uniform(0.6, 1.05)), quad)
     return picture
-
-
-def _box(x0, y0, x1, y1):
-    return [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
 
 
 def _room(rng, height, width):
@@ -208,17 +199,13 @@ def _room(rng, height, width):
             x, y = int(rng.integers(-wide // 3, width - wide // 2)), int(floor) - high
             made = kind(rng, high, wide)
             made *= np.linspace(1.1, 0.75, high, dtype=np.float32)[:, None, None]
-            _laid(picture, made, _box(x, y, x + wide, y + high))
+            _laid(picture, made, corners(x, y, x + wide, y + high))
             x0, x1 = np.clip((x, x + wide), 0, width).tolist()
             picture[max(0, min(height, y + high)) :, x0:x1] *= 0.7
     if floor < height:
         ground = (tiles, wood, stone, fabric)[int(rng.integers(4))](rng, height, width)
-        quad = [
-            (0, floor),
-            (width, floor),
-            (1.9 * width, 1.1 * height),
-            (-0.9 * width, 1.1 * height),
-        ]
+        near = 1.1 * height
+        quad = [(0, floor), (width, floor), (1.9 * width, near), (-0.9 * width, near)]
         _laid(picture, ground * 0.8, quad)
     if rng.random() < 0.35:
         low = height * float(rng.uniform(0.08, 0.25))

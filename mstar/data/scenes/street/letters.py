@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
+from mstar.data.areas import corners
 from mstar.data.scenes.draw import fonts
 
 WORD_GAP = 0.42  # between words, in units of the nominal size
@@ -127,7 +128,7 @@ def straight(
         wide = max(1, round(width * stretch))
         ink = cv2.resize(ink, (wide, ink.shape[0]), interpolation=cv2.INTER_AREA)
         boxes = [(a * wide / width, b, c * wide / width, d) for a, b, c, d in boxes]
-    return Lettering(ink, tuple(_rectangle(box) for box in boxes), size)
+    return Lettering(ink, tuple(corners(*box) for box in boxes), size)
 
 
 def _word(word: str, font: str, size: int, spacing: float) -> tuple[np.ndarray, int]:
@@ -159,7 +160,7 @@ def stacked(word: str, font: str, size: int) -> Lettering:
         left = (width - wide) // 2
         ink[y : y + high, left : left + wide] = piece
         y += high + step
-    return Lettering(ink, (_rectangle((0, 0, width, height)),), size)
+    return Lettering(ink, (corners(0, 0, width, height),), size)
 
 
 def turned(line: Lettering, upwards: bool) -> Lettering:
@@ -198,11 +199,6 @@ def bent(line: Lettering, angle: float) -> Lettering:
     row = np.float32(sign) * (np.float32(radius) - reach) + np.float32(height / 2 - 0.5)
     ink = cv2.remap(line.ink, column, row, cv2.INTER_LINEAR)
     return Lettering(ink, tuple(one - low for one in outlines), line.size)
-
-
-def _rectangle(box: tuple[float, float, float, float]) -> np.ndarray:
-    x0, y0, x1, y1 = box
-    return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], float)
 
 
 def _dense(outline: np.ndarray, angle: float) -> np.ndarray:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from mstar.data.scenes.labels import Region
 from mstar.data.scenes.street import pose, surfaces
-from mstar.data.scenes.street.writing import Board
 
 READABLE = 0.2
 """A word of which more ink is hidden is no label."""
@@ -20,17 +20,12 @@ _TRIES = 5  # obstacles for a word
 
 @dataclass(eq=False)
 class Placed:
-    """A board in the picture: its words with their outlines, line by line, and its ink."""
+    """A board in the picture: its words, line by line, and its ink."""
 
-    board: Board
-    drawn: tuple[tuple[str, ...], ...]
-    outlines: list[list[np.ndarray]]
-    sizes: list[list[float]]
-    contrasts: list[float]
-    font: str
+    lines: list[list[Region]]
     at: tuple[int, int]
     ink: np.ndarray  # uint8, its top left corner `at`
-    hidden: list[list[float]]  # shares of each word's ink
+    hidden: dict[Region, float]  # shares of each word's ink
 
 
 def hide(
@@ -50,23 +45,21 @@ def hide(
         picture: float32 [height, width, 3].
         boards: all of the picture, this one among them.
     """
-    line = int(rng.integers(len(one.outlines)))
-    word = int(rng.integers(len(one.outlines[line])))
+    line = one.lines[int(rng.integers(len(one.lines)))]
+    word = line[int(rng.integers(len(line)))]
     for _ in range(_TRIES):
-        made = draw(rng, *picture.shape[:2], one.outlines[line][word], (least + most) / 2)
+        made = draw(rng, *picture.shape[:2], word.polygon, (least + most) / 2)
         shares = {
-            (board, i, j): board.hidden[i][j] + _share(board, outline, made)
+            region: share + _share(board, region.polygon, made)
             for board in boards
-            for i, outlines in enumerate(board.outlines)
-            for j, outline in enumerate(outlines)
+            for region, share in board.hidden.items()
         }
-        spared = [share for place, share in shares.items() if place != (one, line, word)]
-        covered = least <= shares[one, line, word] <= most
-        if covered and max(spared, default=0.0) <= HALF_HIDDEN[1]:
+        spared = max((shares[region] for region in shares if region is not word), default=0.0)
+        if least <= shares[word] <= most and spared <= HALF_HIDDEN[1]:
             picture *= 1 - made[..., 3:]
             picture += made[..., :3]
-            for (board, i, j), share in shares.items():
-                board.hidden[i][j] = share
+            for board in boards:
+                board.hidden = {region: shares[region] for region in board.hidden}
             return
 
 

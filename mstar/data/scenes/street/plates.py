@@ -210,14 +210,18 @@ def lay(canvas: np.ndarray, alpha: np.ndarray, colour: np.ndarray) -> None:
     canvas += alpha * np.append(colour, 255).astype(np.float32)
 
 
+def _moved(alpha: np.ndarray, across: int, down: int) -> np.ndarray:
+    matrix = np.float32([[1, 0, across], [0, 1, down]])
+    return cv2.warpAffine(alpha, matrix, alpha.shape[::-1])
+
+
 def _letter(rng, canvas, ink, colour, style, size):
     alpha = ink.astype(np.float32) * np.float32(1 / 255)
     other = np.full(3, 250.0 if luma(np.asarray(colour)) < 128 else 10.0)
     if style == "shadow":
         reach = max(1, round(float(rng.uniform(0.04, 0.1)) * size))
         across = reach if rng.random() < 0.7 else -reach
-        moved = np.float32([[1, 0, across], [0, 1, reach]])
-        shade = cv2.warpAffine(alpha, moved, alpha.shape[::-1])
+        shade = _moved(alpha, across, reach)
         if rng.random() < 0.6:
             shade = cv2.GaussianBlur(shade, (0, 0), 0.5 * reach + 0.2)
         dark = other if rng.random() < 0.25 else np.zeros(3)
@@ -243,15 +247,11 @@ def _relief(rng, canvas, sheet):
 
     Returns the difference in grey level that the edges make, about.
     """
-    alpha = (
-        cv2.GaussianBlur(sheet.ink, (0, 0), max(0.4, 0.02 * sheet.size)).astype(np.float32) / 255
-    )
+    soft = cv2.GaussianBlur(sheet.ink, (0, 0), max(0.4, 0.02 * sheet.size))
+    alpha = soft.astype(np.float32) / 255
     reach = max(1, round(0.035 * sheet.size))
     across = reach if rng.random() < 0.5 else -reach
-    to, back = (np.float32([[1, 0, s * across], [0, 1, s * reach]]) for s in (1, -1))
-    sides = cv2.warpAffine(alpha, to, alpha.shape[::-1]) - cv2.warpAffine(
-        alpha, back, alpha.shape[::-1]
-    )
+    sides = _moved(alpha, across, reach) - _moved(alpha, -across, -reach)
     raised = 1 if rng.random() < 0.4 else -1
     strength = float(rng.uniform(0.65, 0.95))
     face = float(rng.uniform(0.2, 0.5))

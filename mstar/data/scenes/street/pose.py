@@ -5,6 +5,8 @@ import math
 import cv2
 import numpy as np
 
+from mstar.data import areas
+
 
 def corners(
     rng: np.random.Generator, width: float, height: float, roll: float, tilt: float
@@ -40,7 +42,7 @@ def corners(
 
 def matrix(width: float, height: float, quad: np.ndarray) -> np.ndarray:
     """The homography [3, 3] that takes a flat rectangle to four corners."""
-    flat = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
+    flat = areas.corners(0, 0, width, height).astype(np.float32)
     return cv2.getPerspectiveTransform(flat, quad.astype(np.float32))
 
 

@@ -49,10 +49,9 @@ def tone_of(rng: np.random.Generator, name: str, spread: int = 18) -> np.ndarray
 
 
 def plaster(rng, height, width):
-    tone = tone_of(rng, "plaster")  # fmt: skip
-    return shaded(
-        tone, 0.12 * rough(rng, height, width, height / 3) + _grain(rng, height, width, 0.05)
-    )
+    tone = tone_of(rng, "plaster")
+    stains = 0.12 * rough(rng, height, width, height / 3)
+    return shaded(tone, stains + _grain(rng, height, width, 0.05))
 
 
 def _grain(rng, height, width, strength):
@@ -104,24 +103,20 @@ def tiles(rng, height, width):
 def wood(rng, height, width):
     tone = tone_of(rng, "wood")
     plank = int(rng.integers(30, 140))
-    grain = 0.16 * noise(rng, height, width, 3, width / 2) + 0.1 * noise(
-        rng, height, width, 9, width
-    )
+    grain = 0.16 * noise(rng, height, width, 3, width / 2)
+    grain = grain + 0.1 * noise(rng, height, width, 9, width)
     number, joints = _courses(rng, height, width, plank, 10 * width, 2, 0)
     each = rng.uniform(-0.12, 0.12, 251).astype(np.float32)[number]
     made = shaded(tone, grain + each - 0.4 * joints)
-    return (
-        np.ascontiguousarray(made.transpose(1, 0, 2))
-        if height == width and rng.random() < 0.4
-        else made
-    )
+    if height == width and rng.random() < 0.4:
+        return np.ascontiguousarray(made.transpose(1, 0, 2))
+    return made
 
 
 def asphalt(rng, height, width):
     tone = tone_of(rng, "asphalt")
-    return shaded(
-        tone, 0.1 * rough(rng, height, width, height / 2) + _grain(rng, height, width, 0.22)
-    )
+    stains = 0.1 * rough(rng, height, width, height / 2)
+    return shaded(tone, stains + _grain(rng, height, width, 0.22))
 
 
 def foliage(rng, height, width):
@@ -151,13 +146,12 @@ def metal(rng, height, width):
 
 def paper(rng, height, width):
     tone = tone_of(rng, "paper", spread=8)
-    return shaded(
-        tone, 0.05 * noise(rng, height, width, height / 3) + _grain(rng, height, width, 0.02)
-    )
+    folds = 0.05 * noise(rng, height, width, height / 3)
+    return shaded(tone, folds + _grain(rng, height, width, 0.02))
 
 
 def fabric(rng, height, width):
-    tone = tone_of(rng, "fabric")  # fmt: skip
+    tone = tone_of(rng, "fabric")
     folds = 0.22 * noise(rng, height, width, height / 2, width / 9)
     weave = 0.06 * np.sin(np.arange(width, dtype=np.float32) * 1.9)[None] * np.sin(
         np.arange(height, dtype=np.float32) * 1.9)[:, None]  # fmt: skip

@@ -101,7 +101,9 @@ def _numbers(rng: np.random.Generator, most: int) -> tuple[str, ...]:
 
 def cased(rng: np.random.Generator, lines: tuple[tuple[str, ...], ...], cases: tuple[str, ...]):
     """The lines as they are drawn: all in one case, or `mixed`: line by line, or BreadTalk."""
-    case = cases[int(rng.choice(len(cases), p=_case_shares(cases)))]
+    # signs are mostly in capitals: the first case is as common as all the others together
+    shares = np.array([max(1, len(cases) - 1), *[1] * (len(cases) - 1)])
+    case = cases[int(rng.choice(len(cases), p=shares / shares.sum()))]
     if case != "mixed":
         return tuple(tuple(CASES[case](word) for word in line) for line in lines)
     drawn = []
@@ -112,13 +114,6 @@ def cased(rng: np.random.Generator, lines: tuple[tuple[str, ...], ...], cases: t
             change = CASES[("upper", "capitalised", "lower")[int(rng.integers(3))]]
             drawn.append(tuple(change(word) for word in line))
     return tuple(drawn)
-
-
-def _case_shares(cases: tuple[str, ...]) -> np.ndarray:
-    """Signs are mostly in capitals: the first case is as common as all the others together."""
-    shares = np.ones(len(cases))
-    shares[0] = max(1, len(cases) - 1)
-    return shares / shares.sum()
 
 
 def _humped(rng: np.random.Generator, word: str) -> str:

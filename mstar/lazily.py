@@ -1,0 +1,31 @@
+"""Packages that offer names of their modules, which load when they are first asked for."""
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+
+def offered(
+    package: str, **modules: str
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """`__getattr__`, `__dir__` and `__all__` of a package: its modules, and names of theirs.
+
+    A function that is called as its module is named by both: `experiments.patching.patching`.
+
+    Args:
+        modules: module → the names of it that the package offers, spaces between.
+    """
+    place = {name: module for module, names in modules.items() for name in names.split()}
+    every = sorted({*place, *modules})
+
+    def get(name: str) -> Any:
+        if name not in every:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = import_module(f"{package}.{place.get(name, name)}")
+        if name in place:
+            value = getattr(value, name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    return get, lambda: sorted({*vars(sys.modules[package]), *every}), every
