@@ -99,7 +99,7 @@ def test_the_examples_run(tiny_checkpoint, tmp_path, monkeypatch, capsys):
     assert len(examples) == 4
     monkeypatch.chdir(tmp_path)
     exec("\n".join(examples), names := {})
-    assert (names["explorer"].step, names["explorer"].query) == (1, 3)
+    assert (names["explorer"].look, names["explorer"].query_token) == (1, 3)
     printed = capsys.readouterr().out
     assert str(torch.Size([3, 1, 1, 16, 16])) in printed  # T = 2
 
