@@ -132,7 +132,7 @@ def units(model: MstarModel, kind: str) -> list[Change]:
     """What can be taken out one at a time.
 
     Args:
-        kind: `heads` (of ψ's cross-attention, in every look), `queries` (ψ's learnable ones) or
+        kind: `heads` (of ψ's cross-attention, in every look), `query_tokens` (of ψ) or
             `layers` (of φ and of ψ at the image, but for each one's first).
 
     Raises:
@@ -202,7 +202,8 @@ def importance(
     taken_out = units(bench.model, kind)
     if len(taken_out) < 2:
         raise UserError(
-            f"importance compares units: two {kind.replace('_', ' ')} at least; this model has {len(taken_out)}."
+            f"importance compares units: two {kind.replace('_', ' ')} at least; this model has "
+            f"{len(taken_out)}."
         )
     relevant = np.array([[sandbox.matches(of.scene, *one.query) for of in found] for one in found])
 
