@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3.11 python3; do \
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := report
-.PHONY: install report lab test lint train
+.PHONY: install report lab test lint train docs
 
 install: $(STAMP)
 
@@ -37,3 +37,8 @@ lint: $(STAMP)
 
 train: $(STAMP)
 	$(BIN)/mstar train
+
+# From docstrings alone: nothing is downloaded, and the pages ask no network for anything.
+docs: $(STAMP)
+	$(BIN)/python -m pdoc --docformat google --output-directory out/docs \
+		mstar mstar.widgets mstar.reports

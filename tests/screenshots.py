@@ -1,4 +1,4 @@
-"""Make the pictures of the README: `python -m tests.screenshots`.
+"""Make the pictures of the pages: `python -m tests.screenshots`.
 
 The embedded checkpoint, in JupyterLab, in both themes. Needs Chromium and Playwright.
 """

@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 _OPTIONS = {
     "name": dict(metavar="NAME", help="of the benchmark, see below"),
     "folder": dict(metavar="FOLDER", nargs="?", help="where it lies, if it is not rendered"),
-    "difficulty": dict(choices=("easy", "hard", "crowd", "street"), default="easy"),
+    "difficulty": dict(choices=("easy", "hard", "crowd", "street"), default="easy",
+                       help="of the scenes that are rendered"),
     "seed": dict(type=int, default=0, metavar="N", help="of what is rendered or random"),
     "images": dict(type=int, metavar="N", help="to render (default 1000)"),
     "per_style": dict(type=int, default=25, metavar="N", help="queries of each style, as far as "
                       "the gallery has them"),
     "strict": dict(action="store_true", help="stop at a photograph that cannot be read (default: "
                    "it is left out, and named)"),
-    "checkpoint": dict(metavar="FOLDER", help="default: the embedded checkpoint"),
+    "checkpoint": dict(metavar="FOLDER", help="what is judged (default: the embedded checkpoint)"),
     "pve_steps": dict(type=int, metavar="T", help="looks after the first (default: its own)"),
 }  # fmt: skip
 _POSITIONAL = ("name", "folder", "kind")
@@ -72,7 +73,8 @@ EVALUATIONS = {
         },
         "NAME is svt, iiit-str, ctr, total-text, ctw1500, icdar2015, icdar2003, pstr, csvtr, "
         "mqtr-word, mqtr-phrase, mqtr-combined or mqtr-semantic, each with its FOLDER as "
-        "published, or sandbox-easy, sandbox-hard or sandbox-crowd, which are rendered. For your "
+        "published, or sandbox-easy, sandbox-hard, sandbox-crowd or sandbox-street, which are "
+        "rendered. For your "
         "own photographs lay them out as MQTR is: images/ and text_queries.json in a folder named "
         "word, phrase, combined or semantic.",
     ),

@@ -16,7 +16,7 @@ def index(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
     add = parser.add_argument
     add("images", help="a folder of images; subfolders and links count, hidden files do not")
     add("gallery", help="a new folder for the embeddings, or a gallery made before")
-    add("--checkpoint", metavar="FOLDER", help="default: the embedded checkpoint")
+    add("--checkpoint", metavar="FOLDER", help="what embeds (default: the embedded checkpoint)")
     add(
         "--pve-steps",
         type=int,
@@ -73,7 +73,12 @@ def search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
     add = parser.add_argument
     add("gallery", help="a folder that `mstar index` made")
     add("queries", nargs="+", metavar="query", help="texts to look for")
-    add("--style", default="auto", help="word, phrase, combined or semantic, for all queries")
+    add(
+        "--style",
+        default="auto",
+        help="word, phrase, combined or semantic, for all "
+        "queries (default: as each says, or guessed)",
+    )
     add("--top", type=int, default=10, metavar="K", help="images a query (default 10)")
     add(
         "--rerank",

@@ -10,9 +10,14 @@ from mstar.errors import UserError
 def sandbox(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
     """draw a contact sheet of rendered scenes"""
     add = parser.add_argument
-    add("--difficulty", choices=("easy", "hard", "crowd", "street"), default="easy")
+    add(
+        "--difficulty",
+        choices=("easy", "hard", "crowd", "street"),
+        default="easy",
+        help="of the scenes",
+    )
     add("--backgrounds", metavar="FOLDER", help="photographs without text for street to stand on")
-    add("--seed", type=int, default=0, metavar="N", help="(default: 0)")
+    add("--seed", type=int, default=0, metavar="N", help="of the scenes (default: 0)")
     add("--count", type=int, default=24, metavar="N", help="scenes on the sheet (default: 24)")
     add("--polygons", action="store_true", help="outline every word")
     add("--out", default="sheet.png", metavar="FILE", help="a PNG image (default: sheet.png)")

@@ -32,8 +32,8 @@ def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
         "four stages on your images. On several GPUs: accelerate launch -m mstar.cli train …"
     )
     add = parser.add_argument
-    add("--recipe", choices=_RECIPES, default="sandbox")
-    add("--out", metavar="DIR", help="(default: runs/RECIPE)")
+    add("--recipe", choices=_RECIPES, default="sandbox", help="what is trained, and how")
+    add("--out", metavar="DIR", help="folder of the run (default: runs/RECIPE)")
     add("--seed", type=int, metavar="N", help="of weights and order (default: the recipe's)")
     group = parser.add_argument_group("sandbox and photographs")
     group.add_argument(
@@ -77,7 +77,7 @@ def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
     add("--workers", type=int, metavar="N", help="loader processes (default: 1, beside a GPU 4)")
     add("--precision", choices=("bf16", "no"), help="(default: bf16 on a GPU that has it)")
     add("--compile", action="store_true", help="compile φ's layers")
-    add("--save-every", type=int, default=500, metavar="N", help="steps (default: 500)")
+    add("--save-every", type=int, default=500, metavar="N", help="steps of a save (default: 500)")
     add("--keep", type=int, default=2, metavar="N", help="checkpoints that stay (default: 2)")
     add("--skip-unreadable", action="store_true", help="replace and count unreadable images")
 

@@ -90,8 +90,8 @@ def sweep(
             f"a sweep needs an image and a query at least; got {len(images)} and {len(queries)}."
         )
     pve_steps = bench.config.pve_steps_from(pve_steps)
-    given = bench.processor(images=list(images)).to(bench.device)
-    pixels, boxes = given["pixel_values"].to(bench.model.dtype), given["tile_boxes"]
+    given = bench.inputs(images)
+    pixels, boxes = given["pixel_values"], given["tile_boxes"]
     plain = scores(bench, pixels, queries, Change("none", pve_steps=pve_steps))
     rows = []
     for change in tqdm(changes, desc="changes", leave=False, delay=2):

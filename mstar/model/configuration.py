@@ -96,7 +96,9 @@ class MstarConfig(PreTrainedConfig):
         sigma_min_area: smallest connected component kept, as a fraction of all tokens.
 
     Semantics (None = take it from `semantics`, see `SEMANTICS`):
-        sigma: which σ; `none`, `threshold`, `watershed` (the paper's) or `released`.
+        sigma: which σ cuts the salient region out of an attention map: the paper's `watershed`, or
+            `released`, boxes around the lines of the released routine's watershed. (`none` and
+            `threshold` are there to compare with.)
         assignment_steps: `all` = the Hungarian assignment runs over the (T+1)·Q embeddings of all
             looks; `first` = over the Q of the first look, and an image's recycled embeddings
             compete afterwards by elementwise maximum.
@@ -112,7 +114,8 @@ class MstarConfig(PreTrainedConfig):
         stop_gradient: whether each contrastive direction trains only its own side (the released
             code gathers the other side without a gradient).
         train_last_norm: whether φ's last LayerNorm is trained (the released code freezes it).
-        t2v_weight, v2t_weight: α of Eq. 5 and its counterpart.
+        t2v_weight: weight of the text-to-vision direction, α of Eq. 5.
+        v2t_weight: weight of the vision-to-text direction.
         rerank_ratio: share of the gallery re-ranked with the matching score;
             k = max(2, ceil(ratio · images)).
         rerank_weight: of the matching probability that is added to the cosine; 0 = a search does

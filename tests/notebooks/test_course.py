@@ -21,7 +21,7 @@ def test_the_page_lists_every_notebook_with_goal_minutes_and_what_it_needs():
             earlier = needs.split(", ")
             assert set(earlier) <= numbers and all(number < name[:2] for number in earlier)
     readme = (FOLDER.parent / "README.md").read_text(encoding="utf-8")
-    assert all(f"| `{name}` |" in readme for name in NAMES)
+    assert "notebooks/README.md" in readme
 
 
 def test_twins_have_the_code_and_the_headings_and_no_prose(tmp_path):

@@ -72,15 +72,15 @@ def test_every_view_is_a_picture_too(recorded):
         view.close()
 
 
-def test_readmes_export_has_the_views(recorded, tmp_path):
-    readme = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
-    line = re.search(r"`(jupyter nbconvert --to html [^`]*)`", readme)[1]
+def test_the_export_of_the_page_has_the_views(recorded, tmp_path):
+    said = Path(__file__).parents[2].joinpath("widgets", "README.md").read_text(encoding="utf-8")
+    line = re.search(r"^jupyter nbconvert --to html [^`]*", said, re.MULTILINE)[0]
     explorer = PveExplorer(recorded.trace)
     shown = nbformat.v4.new_output("display_data", data=explorer._repr_mimebundle_()[0])
     cell = nbformat.v4.new_code_cell("explorer", outputs=[shown])
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "NOTEBOOK.ipynb")
     # a process of its own: within one it closes the event loop, which may be the browser tests'
-    command = [sys.executable, "-m", "nbconvert", *line.split()[2:]]
+    command = [sys.executable, "-m", "nbconvert", *line.replace("\\\n", " ").split()[2:]]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     page = (tmp_path / "NOTEBOOK.html").read_text(encoding="utf-8")
     assert len(re.findall(r'class="mstar-view[ "]', page)) == 1
