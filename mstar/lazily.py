@@ -14,10 +14,11 @@ def offered(
     A function that is called as its module is named by both: `experiments.patching.patching`.
 
     Args:
-        modules: module → the names of it that the package offers, spaces between.
+        modules: module → the names of it that the package offers, spaces between; that of a
+            package within is called as in `loop.state`, and offered by its names alone.
     """
     place = {name: module for module, names in modules.items() for name in names.split()}
-    every = sorted({*place, *modules})
+    every = sorted({*place, *(module for module in modules if "." not in module)})
 
     def get(name: str) -> Any:
         if name not in every:

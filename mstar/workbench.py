@@ -38,7 +38,7 @@ class Workbench(Bench):
     def __repr__(self) -> str:
         config, where = self.config, self.checkpoint or "no folder"
         return (
-            f"Workbench({where}, T = {config.steps}, Q = {config.num_query_tokens}, "
+            f"Workbench({where}, T = {config.pve_steps}, Q = {config.num_query_tokens}, "
             f"tiles {tuple(config.tiles)}, on {self.device})"
         )
 

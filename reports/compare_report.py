@@ -34,11 +34,11 @@ class Compared:
 def rank(settings: CompareReport) -> Compared:
     """Rank the benchmark with every arm, one after the other."""
     benchmark, runs = settings.load(), []
-    for label, (folder, steps) in tqdm(settings.arms().items(), desc="arms"):
+    for label, (folder, pve_steps) in tqdm(settings.arms().items(), desc="arms"):
         bench = load_checkpoint(folder, default_device())
         tiled(bench.processor, settings.tiles)
-        Gallery.embed(bench, benchmark.images[:1], steps=steps)  # else slower than later
-        seconds, scores = timed(partial(_scores, settings, benchmark, bench, steps))
+        Gallery.embed(bench, benchmark.images[:1], pve_steps=pve_steps)  # else slower than later
+        seconds, scores = timed(partial(_scores, settings, benchmark, bench, pve_steps))
         runs.append(Run(label, scores, len(benchmark.images) / seconds))
     return Compared(benchmark, runs)
 
@@ -47,10 +47,10 @@ def _scores(
     settings: CompareReport,
     benchmark: Benchmark,
     bench: Bench,
-    steps: int,
+    pve_steps: int,
 ) -> NDArray[np.float32]:
     """The scores of one arm; its gallery is gone before the next one's is made."""
-    gallery = Gallery.embed(bench, benchmark.images, steps=steps)
+    gallery = Gallery.embed(bench, benchmark.images, pve_steps=pve_steps)
     score = gallery.reranked_scores if settings.rerank else gallery.scores
     return score(benchmark.queries).numpy()
 

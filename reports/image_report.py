@@ -135,7 +135,7 @@ def study(settings: ImageReport, bench: Bench, chosen: Sequence[Subject]) -> lis
     samples = embedded.gallery()
     photos = [open_image(sample.path) for sample in samples]
     queries = list(dict.fromkeys(q for subject in chosen for q in subject.queries))
-    scores = bench.scores(photos, queries, settings.steps, _BATCH)
+    scores = bench.scores(photos, queries, settings.pve_steps, _BATCH)
     return [
         _study(settings, bench, subject, samples, photos, torch.from_numpy(scores), queries)
         for subject in tqdm(chosen, desc="images", leave=False)
@@ -153,7 +153,7 @@ def _study(
 ) -> Study:
     points = [*NEEDED, *settings.record]
     trace = bench.trace(
-        subject.photo, subject.queries, points, pve_steps=settings.steps, seed=settings.seed
+        subject.photo, subject.queries, points, pve_steps=settings.pve_steps, seed=settings.seed
     )
     trace.meta["files"] = [{"name": subject.name, "sha256": subject.sha256}]
     own = len(photos) if subject.place is None else subject.place
@@ -200,7 +200,7 @@ def save(settings: ImageReport, bench: Bench, studies: Sequence[Study]) -> dict[
     tiles = explain.tile_count(studies[0].trace)
     facts = {
         "semantics": bench.config.semantics,
-        "T": studies[0].trace.steps,
+        "T": studies[0].trace.pve_steps,
         "image size": f"{grid[0] * patch} × {grid[1] * patch} pixels, {grid[0]} × {grid[1]} tokens",
         "sample gallery": f"{len(embedded.gallery())} rendered images, see mstar.io.embedded",
         "device": str(bench.device),

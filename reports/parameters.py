@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mstar.model.configuration import MstarConfig
 
 #: More would not stay under 10 MB of HTML at the size of the released model.
-MAX_IMAGES, MAX_QUERIES, MAX_STEPS, MAX_LEVEL = 8, 24, 15, 4
+MAX_IMAGES, MAX_QUERIES, MAX_PVE_STEPS, MAX_LEVEL = 8, 24, 15, 4
 #: Side in pixels; attention over the tokens of larger images outgrows the memory.
 MAX_SIZE = 2048
 
@@ -152,7 +152,7 @@ class ImageReport(Parameters):
         "texts, commas between them: exit,phrase:way out; none: the samples' labels", []
     )
     checkpoint: str = asked("a checkpoint folder; none: the embedded one", "")
-    steps: int | None = asked("T, the looks after the first; none: the checkpoint's", None)
+    pve_steps: int | None = asked("T, the looks after the first; none: the checkpoint's", None)
     tiles: list[int] = asked(
         "levels of parts along a side: 1, 1 2 or 1 2 3; none: the checkpoint's", []
     )
@@ -204,7 +204,7 @@ class ImageReport(Parameters):
         ):
             if count > most:
                 raise UserError(f"a report takes at most {most} {name}; got {count}.")
-        check_steps(self.steps)
+        check_pve_steps(self.pve_steps)
         check_levels(self.tiles)
         config = self.config()
         patch = config.vision_config.patch_size
@@ -213,16 +213,16 @@ class ImageReport(Parameters):
         if self.size is not None and self.size > MAX_SIZE:
             raise UserError(f"a report takes images of up to {MAX_SIZE} pixels; got {self.size}.")
         if self.record:
-            steps = config.steps if self.steps is None else self.steps
-            select(self.record, reached_points(config, steps))
+            pve_steps = config.pve_steps if self.pve_steps is None else self.pve_steps
+            select(self.record, reached_points(config, pve_steps))
         for path in self.images:
             open_image(path)
 
 
-def check_steps(steps: int | None) -> None:
+def check_pve_steps(pve_steps: int | None) -> None:
     """T within what a report can show; raises UserError."""
-    if steps is not None and not 0 <= steps <= MAX_STEPS:
-        raise UserError(f"steps (T) must be from 0 to {MAX_STEPS}; got {steps}.")
+    if pve_steps is not None and not 0 <= pve_steps <= MAX_PVE_STEPS:
+        raise UserError(f"pve_steps (T) must be from 0 to {MAX_PVE_STEPS}; got {pve_steps}.")
 
 
 def check_levels(tiles: Sequence[int]) -> None:

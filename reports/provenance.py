@@ -63,7 +63,7 @@ def write_metrics(
 
 
 def _said(value: object) -> str:
-    """Settings in one line: `words: exit, way out · steps: 2`; what is empty is the default."""
+    """Settings in one line: `words: exit, way out · pve_steps: 2`; what is empty is the default."""
     if isinstance(value, Mapping):
         return " · ".join(f"{name}: {_said(one)}" for name, one in value.items())
     if isinstance(value, list):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mstar.errors import UserError
 
 from .options import asked
-from .parameters import Parameters, check_levels, check_steps, checkpoint_folder, is_embedded
+from .parameters import Parameters, check_levels, check_pve_steps, checkpoint_folder, is_embedded
 
 if TYPE_CHECKING:
     from mstar.data.benchmarks import Benchmark
@@ -67,7 +67,7 @@ class RetrievalReport(_OnBenchmark):
     report = "retrieval"
 
     checkpoint: str = asked("a checkpoint folder; none: the embedded one", "")
-    steps: int | None = asked("T, the looks after the first; none: the checkpoint's", None)
+    pve_steps: int | None = asked("T, the looks after the first; none: the checkpoint's", None)
     tiles: list[int] = asked(
         "levels of parts along a side: 1, 1 2 or 1 2 3; none: the checkpoint's", []
     )
@@ -92,7 +92,7 @@ class RetrievalReport(_OnBenchmark):
         from mstar.evaluate.benchmark import PEERS
         from mstar.evaluate.spotters import check_kept, make_spotters
 
-        check_steps(self.steps)
+        check_pve_steps(self.pve_steps)
         check_levels(self.tiles)
         unknown = [peer for peer in self.peers if peer not in PEERS]
         if unknown:
@@ -114,7 +114,7 @@ class CompareReport(_OnBenchmark):
     models: list[str] = asked(
         "checkpoint folders, the first is compared with; none: the embedded one", []
     )
-    steps: list[int] = asked("values of T for each model, the first is compared with", [1, 0])
+    pve_steps: list[int] = asked("values of T for each model, the first is compared with", [1, 0])
     tiles: list[int] = asked(
         "levels of parts along a side: 1, 1 2 or 1 2 3; none: each checkpoint's", []
     )
@@ -134,23 +134,25 @@ class CompareReport(_OnBenchmark):
 
         found = {}
         for name, folder in self.checkpoints.items():
-            own = load_config(folder).steps
-            for steps in self.steps or [own]:
-                label = f"T = {steps}" if len(self.checkpoints) == 1 else f"{name}, T = {steps}"
-                found[label] = (folder, steps)
+            own = load_config(folder).pve_steps
+            for pve_steps in self.pve_steps or [own]:
+                label = (
+                    f"T = {pve_steps}" if len(self.checkpoints) == 1 else f"{name}, T = {pve_steps}"
+                )
+                found[label] = (folder, pve_steps)
         return found
 
     def _check(self) -> None:
-        for steps in self.steps:
-            check_steps(steps)
+        for pve_steps in self.pve_steps:
+            check_pve_steps(pve_steps)
         check_levels(self.tiles)
         folders = [Path(model).resolve() for model in self.models]
         for name, values, told in (
             ("models", folders, self.models),
-            ("steps", self.steps, self.steps),
+            ("pve_steps", self.pve_steps, self.pve_steps),
         ):
             if len(set(values)) < len(values):
                 raise UserError(f"{name} has an entry twice: {', '.join(map(str, told))}.")
         super()._check()
         if len(self.arms()) < 2:
-            raise UserError("a comparison needs two models or two values of steps at least.")
+            raise UserError("a comparison needs two models or two values of pve_steps at least.")

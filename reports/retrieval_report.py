@@ -63,7 +63,7 @@ def rank(settings: RetrievalReport) -> RankedBenchmark:
     return rank_benchmark(
         bench,
         settings.load(),
-        settings.steps,
+        settings.pve_steps,
         settings.peers,
         settings.seed,
         Path(settings.kept) if settings.kept else None,
@@ -277,7 +277,7 @@ def save(settings: RetrievalReport, ranked: RankedBenchmark) -> dict[str, Any]:
         settings,
         benchmark=f"{ranked.benchmark.name}: {len(ranked.benchmark.images)} images, "
         f"{len(ranked.benchmark.queries)} queries",
-        T=ranked.gallery.steps,
+        T=ranked.gallery.pve_steps,
         device=str(ranked.gallery.bench.device),
     )
     write_metrics(

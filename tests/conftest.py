@@ -99,7 +99,7 @@ def tiny_checkpoint(tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("checkpoint")
     torch.manual_seed(0)
-    config = MstarConfig.tiny(steps=2)
+    config = MstarConfig.tiny(pve_steps=2)
     MstarModel(config).save_pretrained(folder)
     MstarProcessor.for_config(config, character_tokenizer()).save_pretrained(folder)
     return folder

@@ -70,9 +70,7 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table of Markdown."""
     cells = [heads, ["---"] * len(heads), *rows]
-    lines = [
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in cells
-    ]
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in cells]
     return "\n".join(line.replace("| --- |", "|---|").replace("| --- ", "|---") for line in lines)
 
 

@@ -191,10 +191,10 @@ class Seed:
     def path(self, name: str) -> Path:
         return self.root / self.method / name
 
-    def train(self, steps: int) -> MstarOutput:
+    def train(self, pve_steps: int) -> MstarOutput:
         """The training forward, where sampling takes the largest weight."""
         with patch("torch.multinomial", LargestWeight()):
-            return self.model(**self.batch, steps=steps)
+            return self.model(**self.batch, pve_steps=pve_steps)
 
     @cached_property
     def looks(self) -> tuple[MstarOutput, Mapping[str, Tensor]]:
@@ -204,7 +204,7 @@ class Seed:
             for layer in self.model.config.cross_attention_layers
         ]
         inputs = {k: v for k, v in self.batch.items() if k not in ("own", "positives")}
-        return self.model.run_with_trace(inputs | {"steps": max(STEPS)}, names=names)
+        return self.model.run_with_trace(inputs | {"pve_steps": max(STEPS)}, names=names)
 
 
 class LargestWeight:
@@ -279,12 +279,12 @@ def ours_pooled(seed: Seed, report: Report) -> Ours:
     return {f"pooled_visual_step{step}": look.tokens for step, look in enumerate(looks)}
 
 
-def ours_train(seed: Seed, report: Report, steps: int) -> Ours:
-    out = seed.train(steps)
+def ours_train(seed: Seed, report: Report, pve_steps: int) -> Ours:
+    out = seed.train(pve_steps)
     return (
         _losses(seed, out)
-        | _matching(seed, out, report, steps)
-        | _assignments(seed, out, report, steps)
+        | _matching(seed, out, report, pve_steps)
+        | _assignments(seed, out, report, pve_steps)
         | (
             _multi_word_similarities(seed, out)
             if seed.model.config.multi_word_branch
@@ -317,14 +317,14 @@ def _losses(seed: Seed, out: MstarOutput) -> Ours:
     }
 
 
-def _matching(seed: Seed, out: MstarOutput, report: Report, steps: int) -> Ours:
+def _matching(seed: Seed, out: MstarOutput, report: Report, pve_steps: int) -> Ours:
     similarity, positives = out.similarity, seed.batch["positives"]
     v2t, t2v = similarity.v2t, similarity.t2v.T
     losses = contrastive_loss(v2t, t2v, positives, 1.0, 1.0).t2v
     with patch("torch.multinomial", LargestWeight()) as sampler:
         pairs = matching_pairs(v2t, t2v, losses, positives, seed.own)
     text_weights, image_weights, negative_weights = sampler.weights
-    where = f"{seed.root.name}/{seed.method} T = {steps}"
+    where = f"{seed.root.name}/{seed.method} T = {pve_steps}"
     index = {
         "itm_text_index": text_weights,
         "neg_image_index": image_weights,
@@ -341,14 +341,14 @@ def _matching(seed: Seed, out: MstarOutput, report: Report, steps: int) -> Ours:
     }
 
 
-def _assignments(seed: Seed, out: MstarOutput, report: Report, steps: int) -> Ours:
+def _assignments(seed: Seed, out: MstarOutput, report: Report, pve_steps: int) -> Ours:
     ours = {}
     for image, own in enumerate(seed.own & seed.words):
         if not own.any():
             continue
         cosine = out.similarity.cosine[image, own, : seed.queries]
         columns = out.similarity.assignment[image, own]
-        where = f"{seed.root.name}/{seed.method} T = {steps} assignment of image {image}"
+        where = f"{seed.root.name}/{seed.method} T = {pve_steps} assignment of image {image}"
         tie = report.close_call(where, assignment_gap(cosine, columns)).expand(len(columns))
         ours |= {
             f"hungarian_cost_img{image}": -cosine,
@@ -408,9 +408,9 @@ def _multi_word_similarities(seed: Seed, out: MstarOutput) -> Ours:
     return ours
 
 
-def ours_infer(seed: Seed, report: Report, steps: int) -> Ours:
+def ours_infer(seed: Seed, report: Report, pve_steps: int) -> Ours:
     model = seed.model
-    images = model.encode_images(seed.batch["pixel_values"], steps)
+    images = model.encode_images(seed.batch["pixel_values"], pve_steps)
     texts = model.encode_texts(seed.query_ids, seed.query_mask)
     scores = model.compare(images, texts, torch.ones(len(seed.query_ids), dtype=torch.bool)).scores
     count = scores.shape[1]
@@ -422,7 +422,7 @@ def ours_infer(seed: Seed, report: Report, steps: int) -> Ours:
     ).view(*scores.shape, 2)
     probability = logits.double().softmax(-1)[..., 1]
     best = scores.topk(min(count, 3), dim=1)
-    where = f"{seed.root.name}/{seed.method} T = {steps} rerank_top2 of query "
+    where = f"{seed.root.name}/{seed.method} T = {pve_steps} rerank_top2 of query "
     close = report.close_call(where, -best.values.diff(dim=1)).any(1)
     ours = {
         "score": scores,
@@ -551,9 +551,9 @@ def compare_seed(root: Path, report: Report) -> None:
         compare_file(seed, "qformer", ours_qformer, report)
         compare_file(seed, "steps", ours_steps, report)
         compare_file(seed, "pooled", ours_pooled, report)
-        for steps in STEPS:
-            compare_file(seed, f"train_T{steps}", ours_train, report, steps)
-            compare_file(seed, f"infer_T{steps}", ours_infer, report, steps)
+        for pve_steps in STEPS:
+            compare_file(seed, f"train_T{pve_steps}", ours_train, report, pve_steps)
+            compare_file(seed, f"infer_T{pve_steps}", ours_infer, report, pve_steps)
         compare_gradients(seed, report)
 
 

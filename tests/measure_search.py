@@ -34,7 +34,7 @@ def make(folder: Path, images: int, repeated: bool = False) -> Path:
     """
     checkpoint, gallery = folder / "checkpoint", folder / "gallery"
     config = MstarConfig.tiny(
-        num_query_tokens=QUERIES, embed_dim=DIM, steps=STEPS, multi_word_branch=False
+        num_query_tokens=QUERIES, embed_dim=DIM, pve_steps=STEPS, multi_word_branch=False
     )
     MstarModel(config).save_pretrained(checkpoint)
     MstarProcessor.for_config(config, character_tokenizer()).save_pretrained(checkpoint)

@@ -37,24 +37,24 @@ def pixels_of(tiny, image):
     return processor(images=[image])["pixel_values"].to(model.dtype)
 
 
-def score_of(tiny, query, steps):
+def score_of(tiny, query, pve_steps):
     """Pixels -> score, without anything of `attribution`."""
     model, processor = tiny.model, tiny.processor
     inputs = processor(text=[query.text], styles=[query.style])
 
     def score(pixels):
-        return model(pixel_values=pixels, **inputs, steps=steps).scores[0]
+        return model(pixel_values=pixels, **inputs, pve_steps=pve_steps).scores[0]
 
     return score
 
 
-@pytest.mark.parametrize("steps", [0, 1, 2])
-def test_one_call_for_all_styles_and_methods(tiny, images, steps):
-    found = attribute(tiny, images[0], QUERIES, steps=steps)
+@pytest.mark.parametrize("pve_steps", [0, 1, 2])
+def test_one_call_for_all_styles_and_methods(tiny, images, pve_steps):
+    found = attribute(tiny, images[0], QUERIES, pve_steps=pve_steps)
     assert len(found) == 4
     for query, of in zip(QUERIES, found, strict=True):
         with torch.no_grad():
-            score = score_of(tiny, query, steps)(pixels_of(tiny, images[0]))
+            score = score_of(tiny, query, pve_steps)(pixels_of(tiny, images[0]))
         assert list(of) == list(METHODS)
         for method, one in of.items():
             assert (one.method, one.query) == (method, query)
@@ -62,7 +62,7 @@ def test_one_call_for_all_styles_and_methods(tiny, images, steps):
             assert one.values.dtype == torch.float32 and one.values.shape == GRID
             assert one.values.isfinite().all() and one.values.any(), (query.style, method)
             if method.startswith("attention"):
-                assert one.looks.shape == (steps + 1, *GRID)
+                assert one.looks.shape == (pve_steps + 1, *GRID)
                 torch.testing.assert_close(one.looks.sum(0), one.values)
             else:
                 assert one.looks is None
@@ -81,7 +81,7 @@ def test_grad_cam_by_hand(tiny, images, query):
     (slope,) = torch.autograd.grad(score, kept[0])
     channels = slope.mean(2, keepdim=True)  # one weight a channel, over all tokens
     expected = (kept[0] * channels).sum(3).clamp(min=0).detach()[0, 0].view(GRID)
-    (found,) = attribute(tiny, images[0], [query], ["grad_cam"], steps=1)
+    (found,) = attribute(tiny, images[0], [query], ["grad_cam"], pve_steps=1)
     torch.testing.assert_close(found["grad_cam"].values, expected, atol=1e-7, rtol=1e-4)
     by_token = (kept[0] * slope).sum(3).clamp(min=0).detach()[0, 0].view(GRID)
     assert not torch.allclose(by_token, expected, rtol=0.1), "weights per token are another thing"
@@ -124,15 +124,17 @@ def test_attention_times_its_gradient_by_hand(tiny, images):
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.style)
-@pytest.mark.parametrize("steps", [0, 1])
-def test_integrated_gradients_add_up_to_the_change_of_the_score(trained, query, steps):
+@pytest.mark.parametrize("pve_steps", [0, 1])
+def test_integrated_gradients_add_up_to_the_change_of_the_score(trained, query, pve_steps):
     scene = sandbox.scene(5, 3, "test")
     pixels = pixels_of(trained, scene.image)
     even = pixels.mean((3, 4), keepdim=True).expand_as(pixels)
-    score = score_of(trained, query, steps)
+    score = score_of(trained, query, pve_steps)
     with torch.no_grad():
         change = float(score(pixels) - score(even))
-    (found,) = attribute(trained, scene.image, [query], ["integrated_gradients"], steps=steps)
+    (found,) = attribute(
+        trained, scene.image, [query], ["integrated_gradients"], pve_steps=pve_steps
+    )
     one = found["integrated_gradients"]
     assert one.gap == pytest.approx(float(one.values.sum()) - change, abs=1e-5)
     assert abs(one.gap) < 0.05, "of a score from −1 to 1"
@@ -145,7 +147,7 @@ def test_integrated_gradients_by_hand(tiny, images):
     even = pixels.mean((3, 4), keepdim=True).expand_as(pixels)
     score = score_of(tiny, QUERIES[1], 0)
     _, ends = model.run_with_trace(
-        {"pixel_values": torch.cat([even, pixels]), "steps": 0}, "vision.tokens"
+        {"pixel_values": torch.cat([even, pixels]), "pve_steps": 0}, "vision.tokens"
     )
     start, end = ends["vision.tokens"]
     slopes = []
@@ -156,7 +158,7 @@ def test_integrated_gradients_by_hand(tiny, images):
         slopes.append(slope[0])
     mean = torch.trapezoid(torch.stack(slopes), dx=1 / 100, dim=0)
     expected = (mean * (end - start)).sum(2).view(GRID)
-    (found,) = attribute(tiny, images[0], [QUERIES[1]], ["integrated_gradients"], steps=0)
+    (found,) = attribute(tiny, images[0], [QUERIES[1]], ["integrated_gradients"], pve_steps=0)
     values = found["integrated_gradients"].values
     assert torch.corrcoef(torch.stack([values.flatten(), expected.flatten()]))[0, 1] > 0.99
     torch.testing.assert_close(values, expected, atol=0.1 * float(expected.abs().max()), rtol=0)

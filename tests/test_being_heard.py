@@ -11,7 +11,7 @@ from mstar.hooks.record import NEEDED
 from mstar.hooks.trace import Trace
 from mstar.io.bench import Bench
 from mstar.io.processing import character_tokenizer
-from mstar.model.configuration import MOST_STEPS
+from mstar.model.configuration import MOST_PVE_STEPS
 from mstar.search.gallery import Gallery
 from mstar.texts import Query
 
@@ -64,7 +64,7 @@ def test_a_hook_that_does_nothing_leaves_losses_and_gradients(
         batch = processor(images=photos, text=TEXTS, styles=STYLES)
         with model.hooks({point: hook} if listening else {}):
             torch.manual_seed(1)
-            out = model(**batch, own=OWN, steps=1)
+            out = model(**batch, own=OWN, pve_steps=1)
         out.loss.backward()
         grads = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
         return out, grads
@@ -150,10 +150,10 @@ def test_another_attention_for_the_rest_leaves_psi_its_own(photos):
 
 def test_steps_have_a_bound_that_is_said():
     model, _ = made()
-    with pytest.raises(HookError, match=f"is of step 300000; T is at most {MOST_STEPS}"):
+    with pytest.raises(HookError, match=f"is of step 300000; T is at most {MOST_PVE_STEPS}"):
         model.hooks({"pve.300000.mask": nothing}).__enter__()
-    with pytest.raises(ValueError, match=rf"from 0 to {MOST_STEPS}; got 65"):
-        model.config.steps_from(65)
+    with pytest.raises(ValueError, match=rf"from 0 to {MOST_PVE_STEPS}; got 65"):
+        model.config.pve_steps_from(65)
 
 
 def test_the_released_explanation_names_what_the_score_saw(photos):

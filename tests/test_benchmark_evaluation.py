@@ -54,8 +54,8 @@ def test_the_model_ranks_as_everywhere_and_its_parts_can_be_switched_off(tiny, b
         "random",
     ]
     scores = {run.name: run.scores for run in ranked.runs}
-    for name, steps in (("MSTAR", None), ("without PVE (T = 0)", 0)):
-        expected = Bench(model, processor).scores(benchmark.images, benchmark.queries, steps)
+    for name, pve_steps in (("MSTAR", None), ("without PVE (T = 0)", 0)):
+        expected = Bench(model, processor).scores(benchmark.images, benchmark.queries, pve_steps)
         np.testing.assert_allclose(scores[name], expected, atol=1e-5)
     # the best two of three gain a probability
     gained = scores["MSTAR, re-ranked"] - scores["MSTAR"]
@@ -203,14 +203,14 @@ def test_evaluate_benchmark(own, tiny_checkpoint, capsys):
     arguments.append("--checkpoint")
     assert cli.main([*arguments, str(tiny_checkpoint), "--peers", "random", "parts"]) == 0
     printed = capsys.readouterr().out
-    assert "images 3, queries 2" in printed and "steps 2" in printed and "] of 2\n" in printed
+    assert "images 3, queries 2" in printed and "pve_steps 2" in printed and "] of 2\n" in printed
     assert "precision among the 3 best in %" in printed and "the most there can be" in printed
     assert "Intervals over fewer than 20 are narrower than they should be" in printed
     assert "without PVE (T = 0)" in printed and "images/s" in printed
-    assert cli.main([*arguments, str(tiny_checkpoint), "--json", "--steps", "0"]) == 0
+    assert cli.main([*arguments, str(tiny_checkpoint), "--json", "--pve-steps", "0"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["about"]["kept"] == str(own / "read.jsonl")
-    assert found["about"]["steps"] == 0 and len(found["about"]["checkpoint"]) == 64
+    assert found["about"]["pve_steps"] == 0 and len(found["about"]["checkpoint"]) == 64
     runs = ["MSTAR", "MSTAR, re-ranked", "random"]
     assert [(row["group"], row["run"]) for row in found["sections"]["map"]] == [
         ("word", run) for run in runs
@@ -248,7 +248,7 @@ def test_a_rendered_benchmark_needs_no_folder(tiny_checkpoint, capsys):
         (["mqtr-word", "{}", "--images", "60"], "mqtr-word is not rendered: leave out the number"),
         (["sandbox-easy", "--images", "0"], "images must be 40 or more; got 0"),
         (["mqtr-word", "{}", "--peers", "orc"], "unknown peer 'orc'"),
-        (["mqtr-word", "{}", "--steps", "-1"], "steps (T) must be from 0 to 64; got -1"),
+        (["mqtr-word", "{}", "--pve-steps", "-1"], "pve_steps (T) must be from 0 to 64; got -1"),
         (["mqtr-word", "{}", "--seed", "-1"], "seed must be 0 or more; got -1"),
         (["mqtr-word", "{}", "--kept", "{}/none/x"], "{}/none/x cannot be written"),
     ],

@@ -21,12 +21,12 @@ def found():
     return cases(sandbox.judging_gallery("easy", 3, 60), 2)
 
 
-def plain(tiny, images, steps=None):
+def plain(tiny, images, pve_steps=None):
     model, processor = tiny.model, tiny.processor
     texts, styles = zip(*QUERIES, strict=True)
     inputs = processor(images=images, text=list(texts), styles=list(styles))
     with torch.no_grad():
-        return model(**inputs, steps=steps).scores.numpy()
+        return model(**inputs, pve_steps=pve_steps).scores.numpy()
 
 
 def test_a_sweep_has_a_row_for_each_change_query_and_image(tiny, images):
@@ -34,14 +34,14 @@ def test_a_sweep_has_a_row_for_each_change_query_and_image(tiny, images):
     region[4:9, 4:9] = True
     changes = [
         Change("nothing"),
-        Change("one look", steps=0),
+        Change("one look", pve_steps=0),
         Change("no query 1", ablate_queries([1])),
         Change("covered", covered=region),
     ]
     rows = sweep(tiny, images, QUERIES, changes)
     assert len(rows) == 4 * 2 * 2 and all(isinstance(row, Row) for row in rows)
     table = {(row.change, row.text, row.image): row for row in rows}
-    before, once = plain(tiny, images), plain(tiny, images, steps=0)
+    before, once = plain(tiny, images), plain(tiny, images, pve_steps=0)
     for n, query in enumerate(QUERIES):
         for image in range(2):
             key = (query.text, image)
@@ -79,13 +79,13 @@ def test_units_are_all_there_and_named_by_place(tiny):
 def test_case_scores_are_those_of_single_runs(tiny, found, monkeypatch):
     model, processor = tiny.model, tiny.processor
     monkeypatch.setattr(causal, "_AT_ONCE", 3)
-    together = case_scores(Bench(model, processor), found, Change("none", steps=1))
+    together = case_scores(Bench(model, processor), found, Change("none", pve_steps=1))
     for case, score in zip(found, together, strict=True):
         inputs = processor(
             images=[case.scene.image], text=[case.query.text], styles=[case.query.style]
         )
         with torch.no_grad():
-            alone = model(**inputs, steps=1).scores[0, 0]
+            alone = model(**inputs, pve_steps=1).scores[0, 0]
         assert score == pytest.approx(float(alone), abs=1e-5)
 
 
@@ -130,10 +130,10 @@ def test_a_unit_is_chosen_on_one_half_and_judged_on_the_other(tiny, found, monke
 
 def test_a_table_has_every_query_in_every_scene(tiny, found, monkeypatch):
     monkeypatch.setattr(causal, "_AT_ONCE", 3)
-    table = case_table(tiny, found, Change("none", steps=1))
+    table = case_table(tiny, found, Change("none", pve_steps=1))
     assert table.shape == (len(found), len(found))
-    assert np.array_equal(table.diagonal(), case_scores(tiny, found, Change("none", steps=1)))
-    (row,) = sweep(tiny, [found[1].scene.image], [found[0].query], [Change("none")], steps=1)
+    assert np.array_equal(table.diagonal(), case_scores(tiny, found, Change("none", pve_steps=1)))
+    (row,) = sweep(tiny, [found[1].scene.image], [found[0].query], [Change("none")], pve_steps=1)
     assert table[0, 1] == pytest.approx(row.score, abs=1e-5)
 
 

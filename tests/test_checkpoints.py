@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
-from mstar.io.checkpoints import checkpoint_hash, load_checkpoint
+from mstar.errors import UserError
+from mstar.io.checkpoints import checkpoint_hash, load_checkpoint, load_config
 from mstar.io.processing import character_tokenizer
 
 
@@ -46,6 +47,24 @@ def cut(name):
         (folder / name).write_bytes((folder / name).read_bytes()[:1000])
 
     return change
+
+
+def test_a_configuration_that_calls_t_steps_is_refused(saved, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(saved, folder)
+    path = folder / "config.json"
+    about = json.loads(path.read_text())
+    value = about.pop("pve_steps")
+    path.write_text(json.dumps(about | {"steps": value}))
+    said = "was written before `steps` became `pve_steps`: rename that key in its config.json."
+    for load in (load_checkpoint, load_config):
+        with pytest.raises(UserError) as refused:
+            load(folder)
+        assert str(refused.value) == f"the checkpoint {folder} {said}"
+    with pytest.raises(UserError, match="the configuration was written before `steps` became"):
+        MstarModel.from_pretrained(folder)
+    path.write_text(json.dumps(about | {"pve_steps": value}))
+    assert load_config(folder).pve_steps == value
 
 
 @pytest.mark.parametrize(

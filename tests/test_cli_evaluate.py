@@ -26,13 +26,13 @@ SMALL = {
 @pytest.mark.parametrize("name", SMALL)
 def test_a_table_and_json_of_the_same(name, tiny_checkpoint, tmp_path, capsys):
     arguments, said = SMALL[name]
-    more = ["--checkpoint", str(tiny_checkpoint), "--seed", "3", "--steps", "1"]
+    more = ["--checkpoint", str(tiny_checkpoint), "--seed", "3", "--pve-steps", "1"]
     assert cli.main(["evaluate", *arguments, *more, "--json", str(tmp_path / "found.json")]) == 0
     printed = capsys.readouterr().out
     assert said in printed and "checkpoint" in printed
     found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
     about = found["about"]
-    assert (about["seed"], about["steps"]) == (3, 1) and len(about["checkpoint"]) == 64
+    assert (about["seed"], about["pve_steps"]) == (3, 1) and len(about["checkpoint"]) == 64
     if name in ("importance", "localisation", "semantics"):
         assert len(about["gallery"]) == 64
     assert found["versions"] and found["title"] and all(found["sections"].values())
@@ -68,7 +68,7 @@ def test_every_evaluation_is_told_what_its_function_takes():
         taken = set(inspect.signature(resolve_name(one.function)).parameters)
         made = {"name", "folder", "difficulty", "images", "per_style"}  # what `_MADE` is made of
         more = set(one.options) - (made if taken & set(_MADE) else set())
-        assert {"bench", "steps", *more} - {"seed"} <= taken, name
+        assert {"bench", "pve_steps", *more} - {"seed"} <= taken, name
         assert "seed" in taken or name == "importance", name
 
 
@@ -76,7 +76,7 @@ def test_every_evaluation_is_told_what_its_function_takes():
     ("arguments", "said"),
     [
         (["salience", "--images", "0"], "images must be 1 or more; got 0"),
-        (["salience", "--steps", "-1"], "steps (T) must be from 0 to 64; got -1"),
+        (["salience", "--pve-steps", "-1"], "pve_steps (T) must be from 0 to 64; got -1"),
         (["salience", "--seed", "-1"], "whole number from 0 to"),
         (["patching", "--images", "1"], "patching needs two pairs at least; got 1"),
         (["importance", "heads", "--images", "60", "--per-style", "0"], "per-style must be 1 or"),
@@ -85,8 +85,11 @@ def test_every_evaluation_is_told_what_its_function_takes():
         (["localisation", "--images", "60", "--per-style", "0"], "per-style must be 1 or more"),
         (["masks", "sandbox"], "unknown benchmark 'sandbox'"),
         (["masks", "icdar2015"], "icdar2015 needs the folder of its data set"),
-        (["masks", "sandbox-easy", "--images", "40", "--steps", "-1"], "steps (T) must be from 0"),
-        (["semantics", "--steps", "0"], "steps (T) must be 1 or more; got 0"),
+        (
+            ["masks", "sandbox-easy", "--images", "40", "--pve-steps", "-1"],
+            "pve_steps (T) must be from 0",
+        ),
+        (["semantics", "--pve-steps", "0"], "pve_steps (T) must be 1 or more; got 0"),
         (["semantics", "--images", "3"], "images must be 40 or more; got 3"),
     ],
 )

@@ -71,7 +71,7 @@ def losses_and_gradients(name: str) -> dict[str, torch.Tensor]:
         entropy_weight=0.6,
         **batch,
         positives=batch["own"],
-        steps=1,
+        pve_steps=1,
     )
     losses["loss"].backward()
     gradients = {name: value.grad for name, value in model.named_parameters()}
@@ -161,10 +161,10 @@ def test_one_process_gathers_nothing():
 def test_the_loss_under_bf16_autocast_is_compared_in_full_precision():
     model, batch = model_of("paper"), batch_of(TEXTS["paper"])
     torch.manual_seed(7)
-    full = model(**batch, steps=1)
+    full = model(**batch, pve_steps=1)
     torch.manual_seed(7)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        half = model(**batch, steps=1)
+        half = model(**batch, pve_steps=1)
     assert half.similarity.cosine.dtype == half.loss.dtype == torch.float32
     assert half.loss.item() != full.loss.item()
     assert half.loss.item() == pytest.approx(full.loss.item(), rel=0.05)

@@ -179,13 +179,13 @@ def test_rank_gallery_is_the_forward_pass_in_batches(semantics, branch):
     queries = list(map(Query, texts, styles))
 
     model.train()
-    scores = Bench(model, processor).scores(images, queries, steps=2, batch_size=2)
+    scores = Bench(model, processor).scores(images, queries, pve_steps=2, batch_size=2)
     assert model.training, "the mode must be what it was"
     model.eval()
     with torch.no_grad():
-        expected = model(**processor(images=images, text=texts, styles=styles), steps=2).scores
+        expected = model(**processor(images=images, text=texts, styles=styles), pve_steps=2).scores
     assert scores == pytest.approx(expected.numpy(), abs=1e-5)
 
     with model.hooks({"pve.*.embeddings": lambda value, *, point: torch.zeros_like(value)}):
-        changed = Bench(model, processor).scores(images, queries, steps=2)
+        changed = Bench(model, processor).scores(images, queries, pve_steps=2)
     assert np.abs(changed - scores).max() > 1e-4, "hooks must be heard"

@@ -127,7 +127,7 @@ def test_a_word_is_looked_for_in_the_tile_that_was_looked_at():
 
     changes = {"pve.*.layers.*.cross_attention": last_token, "mim.similarity": last_tile}
     with model.hooks(changes):
-        found = ground(Bench(model, processor), [Outlined(photo, (("exit", word),))], steps=0)
+        found = ground(Bench(model, processor), [Outlined(photo, (("exit", word),))], pve_steps=0)
     assert found.word_mass == pytest.approx([1], abs=1e-6)
     assert found.word_area == pytest.approx([1 / 256], abs=1e-6) and found.pointing == [1]
 

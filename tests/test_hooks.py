@@ -58,7 +58,7 @@ SHAPES = {
 @pytest.fixture
 def full(inputs):
     """Inputs that reach every point."""
-    return inputs | {"steps": STEPS, "pairs": torch.tensor([[0, 0], [1, 2], [0, 2]])}
+    return inputs | {"pve_steps": STEPS, "pairs": torch.tensor([[0, 0], [1, 2], [0, 2]])}
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_axes_agree_on_an_oblong_image(model):
 
 
 def test_steps_are_the_configurations_unless_given(model):
-    assert model.hook_points() == model.hook_points(model.config.steps)
+    assert model.hook_points() == model.hook_points(model.config.pve_steps)
     assert not [name for name in model.hook_points(0) if name.startswith("pve.1")]
 
 
@@ -376,9 +376,9 @@ def test_the_last_mask_may_be_listened_to(model, full):
 @pytest.mark.parametrize("t", [0, 1])
 def test_the_last_mask_is_last_for_the_steps_of_the_call(model, inputs, t):
     with model.hooks({f"pve.{t}.mask": replace}):
-        plain(model, inputs | {"steps": t + 1})
+        plain(model, inputs | {"pve_steps": t + 1})
         with pytest.raises(HookError, match=f"step T = {t}"):
-            plain(model, inputs | {"steps": t})
+            plain(model, inputs | {"pve_steps": t})
 
 
 def test_a_hook_that_never_fired_says_so(model, full):
@@ -504,7 +504,7 @@ def test_gradient_checkpointing_records_once_and_keeps_the_gradients(tiny, full)
 
     own = torch.tensor([[True, False, False], [False, True, False]])  # one text: nothing is drawn
     batch = {name: full[name] for name in ("pixel_values", "input_ids", "attention_mask")}
-    batch |= {"own": own, "is_word": full["is_word"], "steps": 1}
+    batch |= {"own": own, "is_word": full["is_word"], "pve_steps": 1}
     point = "pve.0.layers.0.cross_attention"
     found = []
     for checkpointing in (False, True):

@@ -194,7 +194,7 @@ def test_another_checkpoint_is_refused_with_both_names(checkpoint, photos, tmp_p
         for said in (str(checkpoint), str(other), *hashes):
             assert said in str(refused.value)
     with pytest.raises(ValueError, match=r"T = 1, tiles 1, not with .*, T = 0, tiles 1:"):
-        index_folder(checkpoint, photos, gallery, steps=0)
+        index_folder(checkpoint, photos, gallery, pve_steps=0)
     with pytest.raises(ValueError, match=r"T = 1, tiles 1, not with .*, T = 1, tiles 1, 2: give"):
         index_folder(checkpoint, photos, gallery, tiles=(1, 2))
     with pytest.raises(ValueError, match="is of the images in"):
@@ -209,7 +209,8 @@ def test_what_is_no_gallery_is_refused(checkpoint, photos, tmp_path):
          "there is no image in"),
         (lambda: index_folder(checkpoint, photos, photos), ValueError, "holds no gallery"),
         (lambda: index_folder(checkpoint, photos, photos / "a.png"), ValueError, "is a file"),
-        (lambda: index_folder(checkpoint, photos, tmp_path / "g", steps=-1), ValueError, "got -1"),
+        (lambda: index_folder(checkpoint, photos, tmp_path / "g", pve_steps=-1), ValueError,
+         "got -1"),
         (lambda: Gallery.open(photos), FileNotFoundError, "holds no gallery: make one with"),
     ):  # fmt: skip
         with pytest.raises(kind, match=said):
@@ -223,9 +224,9 @@ def test_what_is_no_gallery_is_refused(checkpoint, photos, tmp_path):
         "",
         "[]",
         "{}",
-        '{"format": 2}',
-        '{"format": 3, "steps": 1}',
-        '{"format": 2, "tiles": [2], "steps": 1}',
+        '{"format": 3}',
+        '{"format": 4, "pve_steps": 1}',
+        '{"format": 3, "tiles": [2], "pve_steps": 1}',
         "[" * 10**5,
     ],
 )
@@ -556,13 +557,13 @@ def test_a_gallery_without_a_shard_may_become_another(checkpoint, photos, tmp_pa
     (tmp_path / "none").mkdir()
     (tmp_path / "none/a.png").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="none of the 1 images"):
-        index_folder(checkpoint, tmp_path / "none", gallery, steps=0)
+        index_folder(checkpoint, tmp_path / "none", gallery, pve_steps=0)
     assert not (gallery / "gallery.json").exists()  # nothing to search in
     assert index_folder(checkpoint, photos, gallery).images == 5
     made = read_about(gallery)
-    assert (made.steps, made.folder, made.unreadable) == (1, "../photos", {})
+    assert (made.pve_steps, made.folder, made.unreadable) == (1, "../photos", {})
     with pytest.raises(ValueError, match="was made with"):
-        index_folder(checkpoint, photos, gallery, steps=0)
+        index_folder(checkpoint, photos, gallery, pve_steps=0)
 
 
 # What lies in a folder of photographs, and in a gallery

@@ -31,9 +31,9 @@ def test_a_forced_mask_is_used_by_the_next_look(tiny, inputs):
     seen = torch.zeros(16, 16, dtype=torch.bool)
     seen[3:6, 4:9] = True
     names = ["pve.*.mask", "pve.0.embeddings", "pve.1.embeddings"]
-    _, plain = model.run_with_trace(inputs | {"steps": 1}, names)
+    _, plain = model.run_with_trace(inputs | {"pve_steps": 1}, names)
     with model.hooks(force_mask(0, seen)):
-        _, forced = model.run_with_trace(inputs | {"steps": 1}, names)
+        _, forced = model.run_with_trace(inputs | {"pve_steps": 1}, names)
     assert torch.equal(forced["pve.0.mask"][1, 0], (~seen).float())
     assert torch.equal(forced["pve.0.embeddings"], plain["pve.0.embeddings"])
     assert not torch.equal(forced["pve.1.embeddings"], plain["pve.1.embeddings"])
@@ -45,14 +45,14 @@ def test_a_mask_of_another_grid_is_refused(tiny, inputs):
         pytest.raises(ValueError, match=r"grid \[16, 16\]; got one of \[4, 4\]"),
         tiny.model.hooks(force_mask(0, torch.zeros(4, 4, dtype=torch.bool))),
     ):
-        tiny.model(**inputs, steps=1)
+        tiny.model(**inputs, pve_steps=1)
 
 
 def test_silenced_queries_answer_to_nothing(tiny, inputs):
     model = tiny.model
-    plain = model(**inputs, steps=1)
+    plain = model(**inputs, pve_steps=1)
     with model.hooks(ablate_queries([1, 3])):
-        out = model(**inputs, steps=1)
+        out = model(**inputs, pve_steps=1)
     cosine = out.similarity.cosine.unflatten(2, (2, 4))
     assert (cosine[..., [1, 3]] == 0).all()
     kept = plain.similarity.cosine.unflatten(2, (2, 4))[..., [0, 2]]
@@ -64,7 +64,7 @@ def test_several_act_together_also_at_one_point(tiny, inputs):
 
     def seen(intervention, names):
         with model.hooks(intervention):
-            return model.run_with_trace(inputs | {"steps": 1}, names)[1]
+            return model.run_with_trace(inputs | {"pve_steps": 1}, names)[1]
 
     embeddings = seen(ablate_queries([1]) | ablate_queries([3]), "pve.*.embeddings")
     for value in embeddings.values():
@@ -88,19 +88,19 @@ def test_the_left_one_acts_first_whatever_the_names_are(tiny, inputs):
     left = Intervention([("pve.0.embeddings", noted("A1")), ("pve.*.embeddings", noted("A2"))])
     right = {"pve.0.embeddings": noted("B")}
     with model.hooks(left | right):
-        model(**inputs, steps=0)
+        model(**inputs, pve_steps=0)
     with model.hooks(right | left):
-        model(**inputs, steps=0)
+        model(**inputs, pve_steps=0)
     joined = left
     joined |= right
     with model.hooks(joined):
-        model(**inputs, steps=0)
+        model(**inputs, pve_steps=0)
     assert order == ["A1", "A2", "B", "B", "A1", "A2", "A1", "A2", "B"]
     with (
         pytest.warns(UserWarning, match=r"'pve\.2\.mask' never fired"),
         model.hooks([("pve.2.mask", noted("C")), ("pve.2.mask", noted("D"))]),
     ):
-        model(**inputs, steps=0)
+        model(**inputs, pve_steps=0)
 
 
 def test_a_query_that_is_not_there_is_refused(tiny, inputs):
@@ -111,11 +111,11 @@ def test_a_query_that_is_not_there_is_refused(tiny, inputs):
 def test_random_masks_have_the_area_of_the_own_ones(tiny, inputs):
     model = tiny.model
     names = ["pve.*.salient", "pve.*.mask"]
-    _, plain = model.run_with_trace(inputs | {"steps": 1}, names)
+    _, plain = model.run_with_trace(inputs | {"pve_steps": 1}, names)
     seen = []
     for seed in (0, 0, 1):
         with model.hooks(random_masks(seed)):
-            _, dealt = model.run_with_trace(inputs | {"steps": 1}, names)
+            _, dealt = model.run_with_trace(inputs | {"pve_steps": 1}, names)
         seen.append(dealt["pve.0.salient"])
         assert torch.equal(seen[-1].sum((2, 3)), plain["pve.0.salient"].sum((2, 3)))
         assert torch.equal(dealt["pve.0.mask"], (~seen[-1]).float())
@@ -126,8 +126,8 @@ def test_random_masks_have_the_area_of_the_own_ones(tiny, inputs):
 def test_frozen_masks_are_those_of_the_other_run(tiny, inputs):
     model = tiny.model
     names = ["pve.*.mask", "pve.*.attention_map"]
-    _, plain = model.run_with_trace(inputs | {"steps": 2}, names)
-    darker = inputs | {"pixel_values": inputs["pixel_values"] / 3, "steps": 2}
+    _, plain = model.run_with_trace(inputs | {"pve_steps": 2}, names)
+    darker = inputs | {"pixel_values": inputs["pixel_values"] / 3, "pve_steps": 2}
     with model.hooks(freeze_masks(plain)):
         _, frozen = model.run_with_trace(darker, names)
     assert not torch.equal(frozen["pve.0.attention_map"], plain["pve.0.attention_map"])
@@ -206,9 +206,9 @@ def test_a_layer_left_out_gives_what_it_was_given(tiny, inputs, part):
     point = {"vision": "vision", "pve": "pve.1", "text": "text"}[part]
     names = [f"{point}.layers.{layer}.hidden" for layer in (0, 1)]
     with model.hooks(skip_layer(part, 1)):
-        out, trace = model.run_with_trace(inputs | {"steps": 1}, names)
+        out, trace = model.run_with_trace(inputs | {"pve_steps": 1}, names)
     assert torch.equal(trace[names[0]], trace[names[1]])
-    assert not torch.allclose(out.scores, model(**inputs, steps=1).scores)
+    assert not torch.allclose(out.scores, model(**inputs, pve_steps=1).scores)
 
 
 def test_layers_that_cannot_be_left_out(tiny):

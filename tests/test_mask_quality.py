@@ -23,7 +23,7 @@ def benchmark():
 
 @pytest.fixture(scope="module")
 def report(tiny, benchmark):
-    return evaluate_masks(tiny, benchmark, steps=2, seed=3)
+    return evaluate_masks(tiny, benchmark, pve_steps=2, seed=3)
 
 
 def test_every_variant_and_look_has_a_line(report):
@@ -34,7 +34,7 @@ def test_every_variant_and_look_has_a_line(report):
 
 def test_the_first_mask_is_the_one_that_grounding_measures(tiny, report):
     gallery = sandbox.judging_gallery("easy", 3, 40)
-    looked = ground(tiny, [*map(outlined_scene, gallery.scenes)], steps=0)
+    looked = ground(tiny, [*map(outlined_scene, gallery.scenes)], pve_steps=0)
     first = report["masks"][SIGMAS[0], 0]
     assert np.isclose(first["iou"].value, 100 * np.mean(looked.mask))
     assert np.isclose(first["half"].value, 100 * np.mean(np.array(looked.mask) >= 0.5))
@@ -61,7 +61,7 @@ def test_a_mask_and_a_text_known_by_hand(tiny, benchmark):
     shown = replace(benchmark, images=photographs, polygons=polygons, transcriptions=said)
     model, processor = tiny.model, tiny.processor
     with model.hooks({"pve.0.salient": left}):
-        found = evaluate_masks(Bench(model, processor), shown, steps=0, seed=1)
+        found = evaluate_masks(Bench(model, processor), shown, pve_steps=0, seed=1)
     best, *rows = (
         {key: one.value for key, one in row.items() if key not in ("sigma", "look")}
         for row in found["masks"]
@@ -92,7 +92,7 @@ def test_variants_differ_and_the_model_stays_as_it_was(tiny, report):
 
 
 def test_again_is_the_same_whatever_the_batch(tiny, benchmark, report):
-    again = evaluate_masks(tiny, benchmark, steps=2, seed=3, batch_size=40)
+    again = evaluate_masks(tiny, benchmark, pve_steps=2, seed=3, batch_size=40)
     assert again["masks"] == report["masks"]
 
 
@@ -112,8 +112,8 @@ def test_an_unreadable_photograph_is_left_out_and_named(tiny, benchmark, tmp_pat
         relevant=benchmark.relevant[:, :4], polygons=benchmark.polygons[:4],
         transcriptions=benchmark.transcriptions[:4],
     )  # fmt: skip
-    found = evaluate_masks(tiny, own, steps=0, seed=1)
+    found = evaluate_masks(tiny, own, pve_steps=0, seed=1)
     assert found.about["images"] == 3 and list(found.about["left_out"]) == ["b"]
     assert "left out: 1 photograph that cannot be read" in str(found)
     with pytest.raises(UnreadableImage, match=r"1\.png"):
-        evaluate_masks(tiny, own, steps=0, seed=1, strict=True)
+        evaluate_masks(tiny, own, pve_steps=0, seed=1, strict=True)

@@ -357,7 +357,7 @@ def test_more_words_than_embeddings(tiny, inputs):
     model, processor = tiny.model, tiny.processor
     words = [f"word{i}" for i in range(6)]
     batch = dict(processor(text=words)) | {"pixel_values": inputs["pixel_values"][:1]}
-    out = model(**batch, own=torch.ones(1, 6, dtype=torch.bool), steps=0)
+    out = model(**batch, own=torch.ones(1, 6, dtype=torch.bool), pve_steps=0)
     chosen = out.similarity.assignment[0].tolist()
     assert sorted(chosen) == [-1, -1, 0, 1, 2, 3]
     assert torch.isfinite(out.loss)

@@ -102,7 +102,7 @@ def test_base_is_the_papers():
     assert (qformer.num_attention_heads, qformer.encoder_hidden_size) == (12, 1024)
     assert (qformer.vocab_size, qformer.hidden_dropout_prob) == (30523, 0.1)
     assert config.cross_attention_layers == (0, 2, 4, 6, 8, 10)
-    assert (config.num_query_tokens, config.embed_dim, config.steps) == (64, 256, 1)
+    assert (config.num_query_tokens, config.embed_dim, config.pve_steps) == (64, 256, 1)
     assert (config.sas_heads, config.multi_word_heads, config.temperature) == (6, 8, 0.05)
     assert not config.learn_temperature and config.semantics == "paper"
     assert [MstarConfig.base(size).grid_size for size in (512, 640, 800)] == [32, 40, 50]
@@ -114,7 +114,7 @@ def test_base_is_the_papers():
         (dict(semantics="mine"), "semantics must be one of paper, released; got 'mine'"),
         (dict(sigma="otsu"), "sigma must be one of none, threshold, watershed, released"),
         (dict(word_scoring="both"), "word_scoring must be one of word, multi_word; got 'both'"),
-        (dict(steps=-1), r"steps \(T\) must be from 0 to 64; got -1"),
+        (dict(pve_steps=-1), r"pve_steps \(T\) must be from 0 to 64; got -1"),
         (dict(rerank_ratio=0.0), r"rerank_ratio must be in \(0, 1\]; got 0.0"),
         (dict(rerank_weight=-0.5), "rerank_weight must be 0 or more; got -0.5"),
         (dict(tiles=(2,)), r"rising from the whole: \(1,\), \(1, 2\) or \(1, 2, 3\); got \(2,\)"),
@@ -155,7 +155,7 @@ def two(variant, inputs):
 
     def run(field, values, own=OWN, **fixed):
         with torch.no_grad():
-            return [variant(**{field: v}, **fixed)(**inputs, own=own, steps=2) for v in values]
+            return [variant(**{field: v}, **fixed)(**inputs, own=own, pve_steps=2) for v in values]
 
     return run
 
@@ -191,7 +191,7 @@ def test_multi_word_scoring_steps(two, variant, inputs):
     assert torch.equal(every.similarity.t2v, first.similarity.t2v), "training sees every step"
     once = variant(multi_word_attention="per_step")
     with torch.no_grad():
-        torch.testing.assert_close(first.scores[2], once(**inputs, steps=0).scores[2])
+        torch.testing.assert_close(first.scores[2], once(**inputs, pve_steps=0).scores[2])
 
 
 def test_multi_word_projected(two):
@@ -286,16 +286,16 @@ def test_without_a_multi_word_branch_every_text_is_a_word(tiny, inputs):
 # PVE
 
 
-@pytest.mark.parametrize("steps", range(4))
-def test_shapes_of_every_step(tiny, inputs, steps):
+@pytest.mark.parametrize("pve_steps", range(4))
+def test_shapes_of_every_step(tiny, inputs, pve_steps):
     with torch.no_grad():
-        found = tiny.model(**inputs, steps=steps)
+        found = tiny.model(**inputs, pve_steps=pve_steps)
     images = found.images
-    assert len(images.looks) == steps + 1 and images.grid == (16, 16)
-    assert images.embeddings.shape == (2, 4 * (steps + 1), 32)
-    assert images.features.shape == (2, 4 * (steps + 1), 16)
-    torch.testing.assert_close(images.features.norm(dim=-1), torch.ones(2, 4 * (steps + 1)))
-    assert found.similarity.cosine.shape == (2, 3, 4 * (steps + 1))
+    assert len(images.looks) == pve_steps + 1 and images.grid == (16, 16)
+    assert images.embeddings.shape == (2, 4 * (pve_steps + 1), 32)
+    assert images.features.shape == (2, 4 * (pve_steps + 1), 16)
+    torch.testing.assert_close(images.features.norm(dim=-1), torch.ones(2, 4 * (pve_steps + 1)))
+    assert found.similarity.cosine.shape == (2, 3, 4 * (pve_steps + 1))
     assert found.scores.shape == (3, 2)
     for look in images.looks:
         assert look.tokens.shape == (2, 1, 256, 32) and look.mask.shape == (2, 1, 16, 16)
@@ -304,7 +304,7 @@ def test_shapes_of_every_step(tiny, inputs, steps):
 
 def test_what_was_attended_stays_attended(tiny, inputs):
     with torch.no_grad():
-        looks = tiny.model(**inputs, steps=3).images.looks
+        looks = tiny.model(**inputs, pve_steps=3).images.looks
     seen = torch.zeros(2, 1, 16, 16, dtype=torch.bool)
     for look in looks:
         seen |= look.salient
@@ -314,7 +314,7 @@ def test_what_was_attended_stays_attended(tiny, inputs):
 
 def test_a_further_step_changes_no_earlier_one(tiny, inputs):
     with torch.no_grad():
-        one, three = (tiny.model(**inputs, steps=steps).images for steps in (1, 3))
+        one, three = (tiny.model(**inputs, pve_steps=pve_steps).images for pve_steps in (1, 3))
     assert torch.equal(three.embeddings[:, :8], one.embeddings)
 
 
@@ -381,8 +381,8 @@ def test_a_window_of_the_position_table(tiny):
 
 
 def test_wrong_calls(tiny, inputs):
-    with pytest.raises(ValueError, match=r"steps \(T\) must be from 0 to 64; got -1"):
-        tiny.model(**inputs, steps=-1)
+    with pytest.raises(ValueError, match=r"pve_steps \(T\) must be from 0 to 64; got -1"):
+        tiny.model(**inputs, pve_steps=-1)
     with pytest.raises(ValueError, match="give pixel_values, input_ids, or both"):
         tiny.model()
 
@@ -421,7 +421,7 @@ def test_padding_does_not_count(tiny):
 def test_score_is_what_compare_scores(variant, inputs, semantics):
     model = variant(semantics=semantics)
     with torch.no_grad():
-        out = model(**inputs, steps=2)
+        out = model(**inputs, pve_steps=2)
         torch.testing.assert_close(
             model.score(out.images, out.texts, inputs["is_word"]), out.scores
         )
@@ -431,7 +431,7 @@ def test_the_matching_pass_sees_the_pair(tiny, inputs):
     pairs = torch.tensor([[0, 0], [0, 1], [1, 0]])
     with torch.no_grad():
         logits = tiny.model(**inputs, pairs=pairs).itm_logits
-        deeper = tiny.model(**inputs, pairs=pairs, steps=3).itm_logits
+        deeper = tiny.model(**inputs, pairs=pairs, pve_steps=3).itm_logits
     assert torch.pdist(logits).min() > 1e-4
     assert torch.equal(logits, deeper), "it looks at f₀ alone"
 

@@ -124,7 +124,7 @@ def test_a_full_size_file_loads_saves_and_reloads(golden_root, tmp_path, method,
             assert (model.get_parameter(name) == value.float()).all(), key
     config = model.config
     assert config.vision_config.image_size == 800 and config.grid_size == 50
-    assert (config.num_query_tokens, config.embed_dim, config.steps) == (64, 256, 1)
+    assert (config.num_query_tokens, config.embed_dim, config.pve_steps) == (64, 256, 1)
     assert (config.sas_heads, config.multi_word_heads) == (6, 8)
     assert config.qformer_config.num_attention_heads == 12
     assert config.multi_word_branch == (method == "mqtr")
@@ -153,7 +153,7 @@ def test_the_files_of_every_stage_load_save_and_reload(golden_root, tmp_path, ca
     norm = model.vision.siglip.post_layernorm
     assert (norm.weight == 1).all() and (norm.bias == 0).all()
     assert model.temp.item() == pytest.approx(0.05)
-    assert model.config.steps == (0 if kind == "stage 3" else 1)
+    assert model.config.pve_steps == (0 if kind == "stage 3" else 1)
     assert ("RANDOM" in caplog.text) == (kind == "stage 4")
     assert ("T = 0" in caplog.text) == (kind == "stage 3")
     model.save_pretrained(tmp_path)
@@ -172,7 +172,7 @@ def test_semantics_are_those_of_the_released_models():
     assert word.semantics == multi.semantics == "released"
     assert (word.multi_word_branch, word.recycled_temperature) == (False, True)
     assert (multi.multi_word_branch, multi.recycled_temperature) == (True, False)
-    assert load_released(small_state(True), steps=3).config.steps == 3
+    assert load_released(small_state(True), pve_steps=3).config.pve_steps == 3
 
 
 @pytest.mark.parametrize("multi_word", [False, True])
@@ -431,7 +431,7 @@ def assert_trains(model, out):
 def test_more_texts_than_queries(multi_word):
     """The released code pairs the first Q texts with whatever columns the solver returns."""
     model = released(multi_word)
-    out = model(**training_batch([list(range(6)), [6, 7]], [True] * 8), steps=1)
+    out = model(**training_batch([list(range(6)), [6, 7]], [True] * 8), pve_steps=1)
     similarity, queries = out.similarity, model.config.num_query_tokens
     cosine, chosen = similarity.cosine[0, :6, :queries].detach(), similarity.assignment[0, :6]
     assigned = (chosen >= 0).nonzero().flatten()
@@ -461,8 +461,8 @@ def test_a_single_text_of_its_kind(lonely):
     batch = company | {key: company[key][alone] for key in ("input_ids", "is_word")}
     batch["own"] = company["own"][:, alone]
     with torch.no_grad():
-        expected = model(**company, steps=2).similarity
-    out = model(**batch, steps=2)
+        expected = model(**company, pve_steps=2).similarity
+    out = model(**batch, pve_steps=2)
     for name in ("v2t", "t2v"):
         ours = getattr(out.similarity, name).detach()
         torch.testing.assert_close(ours, getattr(expected, name)[:, alone])
@@ -474,7 +474,7 @@ def test_an_image_without_text(multi_word):
     """The released code crashes; here the image is a negative and no more."""
     model = released(multi_word)
     batch = training_batch([[0, 1], [], [2, 3]], [True, False, True, True])
-    out = model(**batch, steps=1)
+    out = model(**batch, pve_steps=1)
     v2t, t2v = out.similarity.v2t, out.similarity.t2v.T
     rows = contrastive_loss(v2t, t2v, batch["own"], 1.0, 1.0)
     config = model.config
@@ -488,7 +488,7 @@ def test_an_image_without_text(multi_word):
 @pytest.mark.parametrize("multi_word", [False, True])
 def test_one_image_with_one_text(multi_word):
     model = released(multi_word)
-    out = model(**training_batch([[0]], [True]), steps=1)
+    out = model(**training_batch([[0]], [True]), pve_steps=1)
     assert out.itm_logits.shape == (1, 2)  # there is no negative to draw
     assert_trains(model, out)
 
@@ -496,5 +496,5 @@ def test_one_image_with_one_text(multi_word):
 @pytest.mark.parametrize("multi_word", [False, True])
 def test_a_batch_without_any_text_on_an_image(multi_word):
     model = released(multi_word)
-    out = model(**training_batch([[], []], [True, False]), steps=1)
+    out = model(**training_batch([[], []], [True, False]), pve_steps=1)
     assert out.loss.item() == 0

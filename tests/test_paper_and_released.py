@@ -115,8 +115,8 @@ def test_the_table_can_be_read(report):
 
 
 def test_masks_need_a_second_look(tiny):
-    with pytest.raises(ValueError, match="steps \\(T\\) must be 1 or more; got 0"):
-        compare_semantics(tiny, steps=0)
+    with pytest.raises(ValueError, match="pve_steps \\(T\\) must be 1 or more; got 0"):
+        compare_semantics(tiny, pve_steps=0)
     with (
         pytest.raises(ValueError, match="compare_semantics also runs a changed copy"),
         tiny.model.hooks({"pve.0.salient": lambda salient, *, point: None}),

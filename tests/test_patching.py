@@ -25,7 +25,7 @@ def pairs():
 
 @pytest.fixture(scope="module")
 def patched(tiny, pairs):
-    return patching(tiny, pairs, steps=1)
+    return patching(tiny, pairs, pve_steps=1)
 
 
 def test_sites_go_by_step_and_layer(tiny):
@@ -49,7 +49,7 @@ def test_there_is_to_restore_what_the_word_makes(tiny, pairs, patched):
         query = [Query(pair.word.word, "word")]
         first, second = (
             float(scores(Bench(model, processor), processor(images=[scene.image])["pixel_values"],
-                         query, Change("plain", steps=1)))
+                         query, Change("plain", pve_steps=1)))
             for scene in (pair.first, pair.second)
         )  # fmt: skip
         differences.append(100 * (first - second))
@@ -89,7 +89,7 @@ def test_what_is_patched_where_and_from_which_scene(tiny, pairs, monkeypatch):
         experiment, "patch",
         lambda trace, points, tokens=None: given.append((trace, points, tokens)) or {},
     )  # fmt: skip
-    patching(tiny, pairs, steps=1)
+    patching(tiny, pairs, pve_steps=1)
     found = sites(tiny.model, 1)
     per_pair = 2 * len(found)
     assert len(given) == per_pair * len(pairs)
@@ -117,7 +117,7 @@ def test_what_is_patched_where_and_from_which_scene(tiny, pairs, monkeypatch):
 
 
 def test_the_embedded_model_knows_the_word_where_the_word_is(pairs):
-    found = patching(load_checkpoint(embedded.checkpoint()), pairs, steps=1)
+    found = patching(load_checkpoint(embedded.checkpoint()), pairs, pve_steps=1)
     word, others = (
         found["restored"][f"φ, layer 0, {said}"] for said in ("the word's tokens", "as many others")
     )

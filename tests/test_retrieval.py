@@ -128,7 +128,7 @@ def test_the_embedding_that_decides_is_one_that_the_score_saw(attention, steps, 
     """A word's score is the cosine it names; a look without a say never decides."""
     torch.manual_seed(0)
     config = MstarConfig.tiny(
-        steps=1,
+        pve_steps=1,
         initializer_range=0.2,
         multi_word_attention=attention,
         multi_word_scoring_steps=steps,
@@ -193,7 +193,7 @@ def test_in_half_precision(images):
 
 
 def test_a_single_vision_embedding_has_no_lead(images):
-    config = MstarConfig.tiny(num_query_tokens=1, steps=0)
+    config = MstarConfig.tiny(num_query_tokens=1, pve_steps=0)
     model = MstarModel(config).eval()
     processor = MstarProcessor.for_config(config, character_tokenizer())
     why = Gallery.embed(Bench(model, processor), images).explain("exit", 0)

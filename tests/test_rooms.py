@@ -6,7 +6,7 @@ import pytest
 
 from tests.test_project import heavy, run_python
 
-ROOMS = ("hooks", "model", "io", "explain", "search", "evaluate", "experiments")
+ROOMS = ("hooks", "model", "io", "explain", "search", "evaluate", "experiments", "training")
 
 
 @pytest.mark.parametrize("room", ROOMS)

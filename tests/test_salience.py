@@ -56,7 +56,7 @@ def test_the_salient_word_is_covered_and_the_neglected_one_asked(tiny, scenes, m
         return torch.tensor(values[change.name])[:, None]
 
     monkeypatch.setattr(experiment, "scores", by_heart)
-    found = salience(tiny, scenes, steps=1)
+    found = salience(tiny, scenes, pve_steps=1)
     ground, text = found["neglected"]["ground"], found["neglected"]["text"]
     images, left_out = found.about["images"], found.about["left_out"]
     assert [ground[key].value for key in ("salient", "control", "difference")] == [
@@ -77,7 +77,7 @@ def test_the_salient_word_is_covered_and_the_neglected_one_asked(tiny, scenes, m
         by_name = {change.name: change.covered for _, change in changed}
         hidden, beside = by_name["salient covered"], by_name["ground covered"]
         assert hidden.sum() == beside.sum()
-        assert all(change.steps == 1 for _, change in asked[start:end])
+        assert all(change.pve_steps == 1 for _, change in asked[start:end])
         scene = shown[start]
         neglected, salient = (
             coverage([r.polygon for r in scene.regions if r.word == q.text],

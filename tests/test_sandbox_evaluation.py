@@ -107,7 +107,7 @@ def test_whole_report_on_a_small_gallery(tiny):
 
 
 def test_groups_without_queries_are_null(tiny):
-    report = evaluate_sandbox(tiny, "crowd", images=IMAGES, steps=0)
+    report = evaluate_sandbox(tiny, "crowd", images=IMAGES, pve_steps=0)
     rows = {row["group"]: row for row in report.to_json()["sections"]["rankings"]}
     assert rows["semantic"]["model"] is None and rows["word, large (≥ 17 px)"]["model"] is None
     assert "–" in str(report)
@@ -126,7 +126,7 @@ def test_command_prints_one_json_object(folder, capsys):
     ("options", "message"),
     [
         (["--seed", "-1"], "seed must be a whole number"),
-        (["--steps", "-1"], "steps (T) must be from 0 to 64; got -1"),
+        (["--pve-steps", "-1"], "pve_steps (T) must be from 0 to 64; got -1"),
         (["--images", "10"], "images must be 40 or more; got 10"),
         (["--checkpoint", "no/such/folder"], "there is no checkpoint folder"),
     ],

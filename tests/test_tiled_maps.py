@@ -160,7 +160,7 @@ def test_tokens_are_patched_in_every_tile(tiled, inputs, trace):
 def test_sweeps_are_over_photographs_in_tiles(tiled, photo):
     region = torch.zeros(8, 8, dtype=torch.bool)
     region[2:6, 2:6] = True
-    rows = sweep(Bench(*tiled), [photo], QUERIES, [Change("one look", steps=0)])
+    rows = sweep(Bench(*tiled), [photo], QUERIES, [Change("one look", pve_steps=0)])
     assert [row.text for row in rows] == ["exit", "one way"] and any(row.effect for row in rows)
 
 

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from mstar import MstarConfig, MstarModel, MstarProcessor, Trace
+from mstar.errors import UserError
 from mstar.explain.looks import query_count, tile_count
 from mstar.hooks.record import NEEDED
 from mstar.io.bench import Bench
@@ -58,9 +59,9 @@ def variant(model, **fields):
 def test_tiles_are_encoded_as_images_of_their_own(tiled, given):
     model, pixels = tiled[0], given["pixel_values"]
     with torch.no_grad():
-        images = model.encode_images(pixels, steps=2)
-        apart = model.encode_images(pixels.flatten(0, 1), steps=2)
-        alone = model.encode_images(pixels[1, 3][None], steps=2)
+        images = model.encode_images(pixels, pve_steps=2)
+        apart = model.encode_images(pixels.flatten(0, 1), pve_steps=2)
+        alone = model.encode_images(pixels[1, 3][None], pve_steps=2)
     assert images.tiles == V and apart.tiles == alone.tiles == 1
     assert images.tokens.shape == (3, V, 256, 32) and images.features.shape == (3, 3 * V * Q, 16)
     assert images.looks[0].mask.shape == (3, V, 16, 16)
@@ -116,7 +117,7 @@ def test_the_first_look_is_that_of_every_tile(tiled, given, semantics):
         multi_word_scoring_steps="first",
     )
     with torch.no_grad():
-        out, once = (model(**given, steps=steps) for steps in (1, 0))
+        out, once = (model(**given, pve_steps=pve_steps) for pve_steps in (1, 0))
         values = model.evidence(out.images, out.texts, given["is_word"])
     assert out.similarity.cosine.shape == (3, 2, 2 * V * Q)
     assigned = out.similarity.assignment[:, 0]
@@ -253,7 +254,7 @@ def test_without_matching_the_loss_is_l_c(tiled, given):
 
 def test_hooks_hear_an_axis_of_tiles(tiled, given, tmp_path):
     model = tiled[0]
-    out, trace = model.run_with_trace({**given, "steps": 1, "pairs": PAIRS}, "*")
+    out, trace = model.run_with_trace({**given, "pve_steps": 1, "pairs": PAIRS}, "*")
     assert trace["vision.tokens"].shape == (3, V, 256, 32)
     assert trace["pve.1.layers.2.cross_attention"].shape == (3, V, 2, Q, 256)
     assert trace["pve.0.mask"].shape == (3, V, 16, 16)
@@ -265,7 +266,7 @@ def test_hooks_hear_an_axis_of_tiles(tiled, given, tmp_path):
     )
     assert (tile_count(trace), query_count(trace)) == (V, Q)
     with torch.no_grad():
-        plain = model(**given, steps=1, pairs=PAIRS)
+        plain = model(**given, pve_steps=1, pairs=PAIRS)
     assert torch.equal(out.images.looks[1].mask, trace["pve.1.mask"])
     torch.testing.assert_close(out.itm_logits, plain.itm_logits, rtol=1e-4, atol=1e-5)
     assert torch.equal(trace.boxes, given["tile_boxes"])
@@ -345,7 +346,7 @@ def test_a_gallery_of_tiles_on_disk(tiled, photos, folder):
     about = read_about(folder / "gallery")
     assert about.tiles == (1, 2) and "T = 1, tiles 1, 2" in about.made_with
     stored = Gallery.open(folder / "gallery")
-    assert stored.tiles == (1, 2) and stored.steps == 1
+    assert stored.tiles == (1, 2) and stored.pve_steps == 1
     fresh = Gallery.embed(Bench(*tiled), photos)
     queries = [Query("exit", "word"), Query("one way", "phrase")]
     torch.testing.assert_close(stored.scores(queries), fresh.scores(queries), atol=2e-3, rtol=0)
@@ -364,16 +365,24 @@ def test_a_gallery_of_other_tiles_is_refused(folder):
     assert coarse.embedded == 3 and Gallery.open(folder / "one").tiles == (1,)
 
 
-def test_a_gallery_of_before_tiles_is_refused(folder, tmp_path):
+@pytest.mark.parametrize(
+    ("key", "form", "change"),
+    [("tiles", 1, "images had tiles"), ("pve_steps", 2, "`steps` became `pve_steps`")],
+)
+def test_a_gallery_of_an_older_version_is_refused(folder, tmp_path, key, form, change):
     about = json.loads((folder / "gallery" / "gallery.json").read_text())
-    del about["tiles"]
-    (tmp_path / "gallery.json").write_text(json.dumps(about | {"format": 1}))
-    sentence = "was made before images had tiles: make it anew with `mstar index` in another folder"
+    value = about.pop(key)
+    about |= {"format": form} | ({"steps": value} if key == "pve_steps" else {})
+    (tmp_path / "gallery.json").write_text(json.dumps(about))
+    sentence = (
+        f"was made before {change}: make it anew with `mstar index` in another folder, or delete "
+        "it first"
+    )
     for attempt in (
         lambda: Gallery.open(tmp_path),
         lambda: index_folder(folder / "checkpoint", folder / "photos", tmp_path),
     ):
-        with pytest.raises(ValueError, match=sentence):
+        with pytest.raises(UserError, match=sentence):
             attempt()
 
 

@@ -9,6 +9,7 @@ import torch
 import transformers
 
 from mstar import Trace, files
+from mstar.errors import UserError
 from mstar.hooks.points import HookError
 from mstar.texts import Query
 
@@ -62,7 +63,7 @@ def test_stack_adds_a_first_axis(trace):
 
 
 def test_stack_follows_the_steps(tiny, inputs):
-    _, trace = tiny.model.run_with_trace(inputs | {"steps": 3}, "pve.*.mask")
+    _, trace = tiny.model.run_with_trace(inputs | {"pve_steps": 3}, "pve.*.mask")
     stacked = trace.stack("pve.*.mask")
     assert stacked.shape == (4, 2, 1, 16, 16)
     for t in range(4):
@@ -89,7 +90,7 @@ def test_save_and_load(trace, tmp_path):
     for name, value in trace.items():
         assert loaded[name].dtype == value.dtype
         assert torch.equal(loaded[name], value)
-    assert (loaded.grid, loaded.steps, loaded.meta) == (trace.grid, trace.steps, trace.meta)
+    assert (loaded.grid, loaded.pve_steps, loaded.meta) == (trace.grid, trace.pve_steps, trace.meta)
     assert torch.equal(loaded.boxes, trace.boxes)
     about = json.loads((folder / "trace.json").read_text(encoding="utf-8"))
     assert about["values"]["pve.1.mask"] == ["batch", "tile", "grid_h", "grid_w"]
@@ -101,7 +102,7 @@ def test_a_run_comes_back_from_its_folder(tiny, inputs, tmp_path):
     loaded = Trace.load(trace.save(tmp_path))
     assert list(loaded) == list(trace)
     assert all(torch.equal(loaded[name], value) for name, value in trace.items())
-    assert loaded.grid == (16, 16) and loaded.steps == 1
+    assert loaded.grid == (16, 16) and loaded.pve_steps == 1
     assert torch.equal(loaded.boxes, inputs["tile_boxes"])
     assert loaded.meta["config"]["sigma"] == "watershed"
     assert loaded.meta["seed"] == 3
@@ -125,7 +126,15 @@ def test_values_with_a_gradient_and_views_are_saved(tmp_path):
     assert loaded.grid is None and loaded.boxes is None
 
 
-@pytest.mark.parametrize("later", ["boxes", "queries"])
+def test_a_trace_that_calls_t_steps_is_refused(trace, tmp_path):
+    about = json.loads((trace.save(tmp_path) / "trace.json").read_text(encoding="utf-8"))
+    about["steps"] = about.pop("pve_steps")
+    (tmp_path / "trace.json").write_text(json.dumps(about), encoding="utf-8")
+    with pytest.raises(UserError, match="is of an older version of this package: record it anew"):
+        Trace.load(tmp_path)
+
+
+@pytest.mark.parametrize("later", ["boxes", "queries", "pve_steps"])
 def test_a_trace_of_an_older_version_is_refused(trace, tmp_path, later):
     about = json.loads((trace.save(tmp_path) / "trace.json").read_text(encoding="utf-8"))
     del about[later]

@@ -57,7 +57,7 @@ class MaskLab(View):
 
     def run(self) -> Trace:
         """Apply the intervention that the traits describe; returns its trace."""
-        inputs, hooks, steps = dict(self._inputs), {}, self.before.steps
+        inputs, hooks, pve_steps = dict(self._inputs), {}, self.before.pve_steps
         photo = self.photo
         if self.action == "cover":
             region = self._region()
@@ -67,18 +67,18 @@ class MaskLab(View):
             photo = self._covered(region)
             said = f"{len(self.region)} tokens were covered."
         elif self.action == "mask":
-            if steps == 0:
+            if pve_steps == 0:
                 raise UserError("a model with T = 0 has no second look that a mask could steer.")
             hooks = interventions.force_mask(0, self._in_tiles(self._region()))
             said = f"{len(self.region)} tokens, and no others, counted as seen after look 0."
         elif self.action == "stop":
-            steps = min(self.stop, steps)
-            said = f"The run stopped after look {steps}."
+            pve_steps = min(self.stop, pve_steps)
+            said = f"The run stopped after look {pve_steps}."
         else:
             hooks = interventions.ablate_queries(self.ablate)
             said = f"Silenced: {', '.join(map(str, self.ablate)) or 'no query'}."
         with self.bench.hooks(hooks):
-            self.after = self._trace(inputs, photo, steps)
+            self.after = self._trace(inputs, photo, pve_steps)
         self._compared = figures.compare((self.before, self.after), ("Before", "After"))
         self.show(self._drawn(said))
         return self.after
@@ -94,9 +94,11 @@ class MaskLab(View):
         except ValueError as problem:  # a kernel would say it where nobody looks
             self.show(self._drawn(str(problem)))
 
-    def _trace(self, inputs: dict, photo: Image.Image, steps: int | None = None) -> Trace:
+    def _trace(self, inputs: dict, photo: Image.Image, pve_steps: int | None = None) -> Trace:
         with self.bench.evaluating():
-            trace = self.bench.model.run_with_trace(inputs | {"steps": steps}, list(NEEDED))[1]
+            trace = self.bench.model.run_with_trace(
+                inputs | {"pve_steps": pve_steps}, list(NEEDED)
+            )[1]
         trace.photos, trace.queries = [photo], self.queries
         return trace
 
@@ -126,5 +128,5 @@ class MaskLab(View):
     def _drawn(self, said: str) -> Picture:
         queries = query_count(self.before)
         return figures.lab(
-            self.photo, canvas(self.before), self.before.steps, queries, said, self._compared
+            self.photo, canvas(self.before), self.before.pve_steps, queries, said, self._compared
         )

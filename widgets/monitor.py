@@ -115,7 +115,9 @@ class TrainingMonitor(View):
             strips = np.stack([np.asarray(photo.convert("RGB")) for photo in self.photos])
             pixels = normalise(torch.from_numpy(strips))
         with bench.evaluating():
-            seen = bench.model.encode_images(pixels.to(bench.device), steps=0, window=self.window)
+            seen = bench.model.encode_images(
+                pixels.to(bench.device), pve_steps=0, window=self.window
+            )
         torch.set_rng_state(state)
         return seen.looks[0].attention_map[:, 0].float().cpu().numpy()
 

@@ -30,7 +30,7 @@ _OPTIONS = {
     "strict": dict(action="store_true", help="stop at a photograph that cannot be read (default: "
                    "it is left out, and named)"),
     "checkpoint": dict(metavar="FOLDER", help="what is judged (default: the embedded checkpoint)"),
-    "steps": dict(type=int, metavar="T", help="looks after the first (default: its own)"),
+    "pve_steps": dict(type=int, metavar="T", help="looks after the first (default: its own)"),
 }  # fmt: skip
 _POSITIONAL = ("name", "folder", "kind")
 _BENCHMARK = {name: {} for name in ("name", "folder", "seed", "images", "strict")}
@@ -133,7 +133,7 @@ def evaluate(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], 
     names = parser.add_subparsers(required=True, metavar="EVALUATION")
     for name, one in EVALUATIONS.items():
         page = names.add_parser(name, help=one.help, description=one.help, epilog=one.below)
-        for option, over in (one.options | {"checkpoint": {}, "steps": {}}).items():
+        for option, over in (one.options | {"checkpoint": {}, "pve_steps": {}}).items():
             told = _OPTIONS.get(option, {}) | over
             if told.get("type") is int and told.get("default") is not None:
                 told["help"] += f" (default {told['default']})"
@@ -158,8 +158,12 @@ def _runner(evaluation: Evaluation) -> Callable[[argparse.Namespace], None]:
 
         folder = args.checkpoint or checkpoint()
         bench = load_checkpoint(folder, default_device())
-        steps = bench.config.steps_from(args.steps)  # or say so before anything is rendered
-        given = {name: getattr(args, name) for name in evaluation.options} | {"steps": steps}
+        pve_steps = bench.config.pve_steps_from(
+            args.pve_steps
+        )  # or say so before anything is rendered
+        given = {name: getattr(args, name) for name in evaluation.options} | {
+            "pve_steps": pve_steps
+        }
         asked = {name: v for name, v in given.items() if v is not None and v is not False}
         function = resolve_name(evaluation.function)
         taken = signature(function).parameters

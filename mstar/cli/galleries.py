@@ -17,7 +17,12 @@ def index(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
     add("images", help="a folder of images; subfolders and links count, hidden files do not")
     add("gallery", help="a new folder for the embeddings, or a gallery made before")
     add("--checkpoint", metavar="FOLDER", help="what embeds (default: the embedded checkpoint)")
-    add("--steps", type=int, metavar="T", help="looks after the first (default: the checkpoint's)")
+    add(
+        "--pve-steps",
+        type=int,
+        metavar="T",
+        help="looks after the first (default: the checkpoint's)",
+    )
     add("--batch-size", type=int, default=16, metavar="N", help="images at once (default 16)")
     add(
         "--tiles",
@@ -39,7 +44,7 @@ def index(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
             args.checkpoint or checkpoint(),
             args.images,
             args.gallery,
-            args.steps,
+            args.pve_steps,
             args.batch_size,
             args.tiles,
         )
@@ -68,8 +73,12 @@ def search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
     add = parser.add_argument
     add("gallery", help="a folder that `mstar index` made")
     add("queries", nargs="+", metavar="query", help="texts to look for")
-    add("--style", default="auto", help="word, phrase, combined or semantic, for all "
-        "queries (default: as each says, or guessed)")
+    add(
+        "--style",
+        default="auto",
+        help="word, phrase, combined or semantic, for all "
+        "queries (default: as each says, or guessed)",
+    )
     add("--top", type=int, default=10, metavar="K", help="images a query (default 10)")
     add(
         "--rerank",

@@ -10,8 +10,12 @@ from mstar.errors import UserError
 def sandbox(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
     """draw a contact sheet of rendered scenes"""
     add = parser.add_argument
-    add("--difficulty", choices=("easy", "hard", "crowd", "street"), default="easy",
-        help="of the scenes")
+    add(
+        "--difficulty",
+        choices=("easy", "hard", "crowd", "street"),
+        default="easy",
+        help="of the scenes",
+    )
     add("--backgrounds", metavar="FOLDER", help="photographs without text for street to stand on")
     add("--seed", type=int, default=0, metavar="N", help="of the scenes (default: 0)")
     add("--count", type=int, default=24, metavar="N", help="scenes on the sheet (default: 24)")

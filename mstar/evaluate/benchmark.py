@@ -100,7 +100,7 @@ class RankedBenchmark:
         benchmark = self.benchmark
         about = dict(
             benchmark=benchmark.name, images=len(benchmark.images), queries=len(benchmark.queries),
-            steps=self.gallery.steps, best=best_count(benchmark), seed=self.seed,
+            pve_steps=self.gallery.pve_steps, best=best_count(benchmark), seed=self.seed,
             left_out=benchmark.left_out,
         )  # fmt: skip
         ranked = [
@@ -137,7 +137,7 @@ def most_at_best(benchmark: Benchmark) -> Estimate:
 def rank_benchmark(
     bench: Bench,
     benchmark: Benchmark,
-    steps: int | None = None,
+    pve_steps: int | None = None,
     peers: Sequence[str] = ("random",),
     seed: int = 0,
     kept: Path | None = None,
@@ -167,9 +167,9 @@ def rank_benchmark(
     benchmark = readable(benchmark, strict)
     images, queries = benchmark.images, benchmark.queries
     # the first time is always slow
-    Gallery.embed(bench, images[:1], steps=steps).reranked_scores(queries[:1])
+    Gallery.embed(bench, images[:1], pve_steps=pve_steps).reranked_scores(queries[:1])
     seconds, gallery = timed(lambda: Gallery.embed(bench, images, benchmark.names,
-                                                    steps))  # fmt: skip
+                                                    pve_steps))  # fmt: skip
     cosine_seconds, cosine = timed(lambda: gallery.scores(queries))
     rerank_seconds, reranked = timed(lambda: gallery.reranked_scores(queries))
     runs = [
@@ -222,18 +222,18 @@ def _parts(gallery: Gallery, benchmark: Benchmark) -> list[Run]:
     bench, images, queries = gallery.bench, benchmark.images, benchmark.queries
     runs = []
 
-    def embedded(steps: int) -> Callable[[], Tensor]:
-        return lambda: Gallery.embed(bench, images, steps=steps).scores(queries)
+    def embedded(pve_steps: int) -> Callable[[], Tensor]:
+        return lambda: Gallery.embed(bench, images, pve_steps=pve_steps).scores(queries)
 
     def add(name: str, scores: Callable[[], Tensor]) -> None:
         seconds, found = timed(scores)
         runs.append(Run(name, found.numpy(), len(images) / seconds))
 
-    if gallery.steps:
+    if gallery.pve_steps:
         add("without PVE (T = 0)", embedded(0))
-        masks = {f"pve.{t}.mask": empty_mask for t in range(gallery.steps)}
+        masks = {f"pve.{t}.mask": empty_mask for t in range(gallery.pve_steps)}
         with bench.hooks(masks):
-            add("without masks", embedded(gallery.steps))
+            add("without masks", embedded(gallery.pve_steps))
     # texts alone change below: the gallery serves again, and its time is the model's own
     with _instructions(bench.processor, "none"):
         runs.append(Run("without instruction", gallery.scores(queries).numpy(), None))

@@ -203,7 +203,7 @@ class OutlinedPhotographs(Sequence[Outlined]):
 def ground(
     bench: Bench,
     images: Sequence[Outlined],
-    steps: int | None = None,
+    pve_steps: int | None = None,
     seed: int = 0,
     batch_size: int = 25,
 ) -> Grounding:
@@ -217,14 +217,14 @@ def ground(
     with bench.evaluating():
         for start in tqdm(range(0, len(images), batch_size), desc="attention", leave=False):
             batch = [images[i] for i in range(start, min(start + batch_size, len(images)))]
-            _ground_batch(bench, batch, steps, rng, found)
+            _ground_batch(bench, batch, pve_steps, rng, found)
     return found
 
 
 def _ground_batch(
     bench: Bench,
     images: Sequence[Outlined],
-    steps: int | None,
+    pve_steps: int | None,
     rng: np.random.Generator,
     found: Grounding,
 ) -> None:
@@ -233,7 +233,9 @@ def _ground_batch(
     own = torch.tensor([[word in texts for word in words] for texts in written])
     inputs = bench.inputs([one.image for one in images], [Query(word, "word") for word in words])
     points = ["pve.*.layers.*.cross_attention", "pve.0.attention_map", "pve.0.salient"]
-    _, trace = bench.model.run_with_trace({**inputs, "steps": steps}, [*points, "mim.similarity"])
+    _, trace = bench.model.run_with_trace(
+        {**inputs, "pve_steps": pve_steps}, [*points, "mim.similarity"]
+    )
     cosine = trace["mim.similarity"]
     count = bench.config.num_query_tokens
     first_look = tile_count(trace) * count

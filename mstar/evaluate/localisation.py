@@ -159,7 +159,7 @@ def evaluate_localisation(
     per_style: int = 25,
     checked: int = 5,
     methods: Sequence[str] = tuple(METHODS),
-    steps: int | None = None,
+    pve_steps: int | None = None,
     batch_size: int = 16,
 ) -> Result:
     """Measure every method on queries of all styles, on rendered scenes.
@@ -186,7 +186,7 @@ def evaluate_localisation(
             model.
     """
     without_hooks(bench.model, "evaluate_localisation")
-    steps = bench.config.steps_from(steps)
+    pve_steps = bench.config.pve_steps_from(pve_steps)
     methods = list(dict.fromkeys(["attention", *known(methods)]))
     gallery = sandbox.judging_gallery(difficulty, seed, images)
     found = cases(gallery, per_style)
@@ -201,8 +201,8 @@ def evaluate_localisation(
     with bench.evaluating():
         for number, case in enumerate(tqdm(found, desc="localisation", unit="query", leave=False)):
             image, asked = case.scene.image, [case.query]
-            (maps,) = attribute(bench, image, asked, methods, steps, batch_size)
-            scorer = Scorer(bench, asked, steps)
+            (maps,) = attribute(bench, image, asked, methods, pve_steps, batch_size)
+            scorer = Scorer(bench, asked, pve_steps)
             given = bench.inputs([image])
             pixels, boxes = given["pixel_values"], given["tile_boxes"]
             if "integrated_gradients" in maps:
@@ -225,14 +225,14 @@ def evaluate_localisation(
                 continue
             for part, names in _cumulative(PARTS):
                 other = Bench(shuffled(bench.model, names, seed + number), bench.processor)
-                (theirs,) = attribute(other, image, asked, methods, steps, batch_size)
+                (theirs,) = attribute(other, image, asked, methods, pve_steps, batch_size)
                 for method in methods:
                     correlated[method][part].append(
                         likeness(values[method], theirs[method].values.numpy())
                     )
     about = dict(
         difficulty=difficulty, seed=seed, images=images, per_style=per_style, queries=len(found),
-        checked=checked, methods=methods, steps=steps, gallery=gallery.hash,
+        checked=checked, methods=methods, pve_steps=pve_steps, gallery=gallery.hash,
     )  # fmt: skip
     styles = np.array([case.query.style for case in found])
     groups = {"all": np.ones(len(styles), dtype=bool)}

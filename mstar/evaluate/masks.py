@@ -60,7 +60,7 @@ def best_mask(covered: NDArray[np.float64]) -> NDArray[np.bool_]:
 def evaluate_masks(
     bench: Bench,
     benchmark: Benchmark,
-    steps: int | None = None,
+    pve_steps: int | None = None,
     seed: int = 0,
     batch_size: int = 8,
     strict: bool = False,
@@ -80,9 +80,9 @@ def evaluate_masks(
         strict: raise where a photograph cannot be read.
 
     Raises:
-        UserError: the benchmark does not outline its text, or steps out of range; see `readable`.
+        UserError: the benchmark does not outline its text, pve_steps out of range; see `readable`.
     """
-    steps = bench.config.steps_from(steps)
+    pve_steps = bench.config.pve_steps_from(pve_steps)
     OutlinedPhotographs(benchmark)  # or say so before all of them are opened
     benchmark = readable(benchmark, strict)
     outlined = OutlinedPhotographs(benchmark)
@@ -95,7 +95,7 @@ def evaluate_masks(
         for batch in tqdm(batches, desc="masks", leave=False):
             images = [benchmark.images[i] for i in batch]
             inputs = bench.processor(images=images).to(bench.device)
-            looks = list(_salient(bench.model, inputs, steps))
+            looks = list(_salient(bench.model, inputs, pve_steps))
             for row, i in enumerate(batch):
                 # of several tiles, what most of those that show a place call salient
                 salient = {
@@ -103,7 +103,7 @@ def evaluate_masks(
                         together(trace, trace[f"pve.{t}.salient"][row], row, True) > 0.5
                     ).numpy()
                     for sigma, trace in looks
-                    for t in range(steps + 1)
+                    for t in range(pve_steps + 1)
                 }
                 grid = canvas(looks[0][1], row)
                 text = coverage(benchmark.polygons[i], size_of(images[row]), grid)
@@ -114,24 +114,26 @@ def evaluate_masks(
                     values = (mask.mean(), mask_iou(mask, text), mask_iou(lot, text))
                     found.setdefault(of, []).append(values)
     about = dict(
-        benchmark=benchmark.name, images=len(shown), grid=f"{grid[0]} × {grid[1]}", steps=steps,
-        seed=seed, left_out=benchmark.left_out,
+        benchmark=benchmark.name, images=len(shown), grid=f"{grid[0]} × {grid[1]}",
+        pve_steps=pve_steps, seed=seed, left_out=benchmark.left_out,
     )  # fmt: skip
     covers = [("text", estimate(100 * np.array(shares)))]
     rows = [(*of, *_row(np.array(values))) for of, values in found.items()]
     sections = [
         Section("text", "what text covers", (Column("what", ""), Column("share", "in %")), covers),
         Section("masks", "masks, in %", _MASKS, rows, keys=2),
-        measures(ground(bench, outlined, steps, seed, batch_size)),
+        measures(ground(bench, outlined, pve_steps, seed, batch_size)),
     ]
     return Result("masks", about, sections, said_of(benchmark.left_out))
 
 
-def _salient(model: MstarModel, inputs: dict[str, Any], steps: int) -> Iterator[tuple[str, Trace]]:
+def _salient(
+    model: MstarModel, inputs: dict[str, Any], pve_steps: int
+) -> Iterator[tuple[str, Trace]]:
     """Variant and a trace of σ(C_t); later looks are those that its masks led."""
     for sigma in SIGMAS:
         with computed_as(model, {"sigma": sigma}):
-            _, trace = model.run_with_trace({**inputs, "steps": steps}, ["pve.*.salient"])
+            _, trace = model.run_with_trace({**inputs, "pve_steps": pve_steps}, ["pve.*.salient"])
         yield sigma, trace
 
 

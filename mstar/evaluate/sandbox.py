@@ -38,7 +38,7 @@ def evaluate_sandbox(
     difficulty: str = "easy",
     seed: int = 0,
     images: int = 1000,
-    steps: int | None = None,
+    pve_steps: int | None = None,
     controls: bool = False,
 ) -> Result:
     """Render a gallery from a seed, rank it, and measure where the model looked.
@@ -53,9 +53,9 @@ def evaluate_sandbox(
         controls: also compare T = 0 with T = 1, with an empty mask and with a random one.
 
     Raises:
-        UserError: unknown difficulty, a seed, a number of images or steps out of range.
+        UserError: unknown difficulty, a seed, a number of images or pve_steps out of range.
     """
-    steps = bench.config.steps_from(steps)
+    pve_steps = bench.config.pve_steps_from(pve_steps)
     gallery = sandbox.judging_gallery(difficulty, seed, images)
     truth = np.array([query.relevant for query in gallery.queries])
     own = [query.asked for query in gallery.queries]
@@ -63,15 +63,17 @@ def evaluate_sandbox(
         dict.fromkeys([*own, *(part for query in gallery.queries for part in _parts(query))])
     )
     pictures = gallery.images
-    ranked = bench.scores(pictures, texts, steps)
+    ranked = bench.scores(pictures, texts, pve_steps)
     by_text = dict(zip(texts, ranked, strict=True))
     scores = np.array([by_text[query] for query in own])
-    about = dict(difficulty=difficulty, seed=seed, images=images, steps=steps, gallery=gallery.hash)
+    about = dict(
+        difficulty=difficulty, seed=seed, images=images, pve_steps=pve_steps, gallery=gallery.hash
+    )
     limit = sandbox.DIFFICULTIES[gallery.difficulty].small
     sections = [
         rankings(gallery.queries, truth, scores, seed, limit),
         shortcuts(gallery.scenes, gallery.queries, truth, scores, by_text),
-        measures(ground(bench, [*map(outlined_scene, gallery.scenes[:200])], steps, seed)),
+        measures(ground(bench, [*map(outlined_scene, gallery.scenes[:200])], pve_steps, seed)),
     ]
     if controls:
         asked = [i for i, query in enumerate(gallery.queries) if query.style == "word"]
@@ -220,9 +222,9 @@ def _controls(
         places = rng.permuted(mask.flatten(-2).cpu().numpy(), axis=-1)
         return torch.from_numpy(places).view_as(mask).to(mask)
 
-    def precisions(steps: int, listen: AbstractContextManager | None = None) -> Array:
+    def precisions(pve_steps: int, listen: AbstractContextManager | None = None) -> Array:
         with listen or nullcontext():
-            scores = bench.scores(images, queries, steps)
+            scores = bench.scores(images, queries, pve_steps)
         return average_precisions(truth, scores)
 
     found = {

@@ -54,7 +54,7 @@ _RESTORED = (
 )  # fmt: skip
 
 
-def sites(model: MstarModel, steps: int) -> list[Site]:
+def sites(model: MstarModel, pve_steps: int) -> list[Site]:
     """Values by step and layer: φ's tokens where the word is and elsewhere, ψ's queries, masks."""
     config = model.config
     found = []
@@ -63,9 +63,9 @@ def sites(model: MstarModel, steps: int) -> list[Site]:
             Site(f"φ, layer {layer}, {said}", (f"vision.layers.{layer}.hidden",), where)
             for where, said in {"word": "the word's tokens", "others": "as many others"}.items()
         ]
-    looks = {f"look {t}": (t,) for t in range(steps + 1)}
-    if steps:
-        looks["all looks"] = tuple(range(steps + 1))
+    looks = {f"look {t}": (t,) for t in range(pve_steps + 1)}
+    if pve_steps:
+        looks["all looks"] = tuple(range(pve_steps + 1))
     for said, which in looks.items():
         found += [
             Site(
@@ -73,14 +73,14 @@ def sites(model: MstarModel, steps: int) -> list[Site]:
             )
             for layer in range(config.qformer_config.num_hidden_layers)
         ]
-    found += [Site(f"mask of look {t}", (f"pve.{t}.mask",)) for t in range(steps)]
+    found += [Site(f"mask of look {t}", (f"pve.{t}.mask",)) for t in range(pve_steps)]
     return found
 
 
 def patching(
     bench: Bench,
     pairs: Sequence[Pair],
-    steps: int | None = None,
+    pve_steps: int | None = None,
     seed: int = 0,
 ) -> Result:
     """Patch every site of every pair.
@@ -99,14 +99,14 @@ def patching(
     """
     if len(pairs) < 2:
         raise UserError(f"patching needs two pairs at least; got {len(pairs)}.")
-    steps = bench.config.steps_from(steps)
-    found = sites(bench.model, steps)
+    pve_steps = bench.config.pve_steps_from(pve_steps)
+    found = sites(bench.model, pve_steps)
     rng = np.random.default_rng(seed)
     names = sorted({point for site in found for point in site.points})
     totals, effects = [], []
-    unrelated = _recorded(bench, pairs[-1], names, steps)
+    unrelated = _recorded(bench, pairs[-1], names, pve_steps)
     for pair in tqdm(pairs, desc="patching", unit="pair", leave=False, delay=1):
-        trace = _recorded(bench, pair, names, steps)
+        trace = _recorded(bench, pair, names, pve_steps)
         total, restored = _measure(bench, pair, found, (trace, unrelated), rng)
         totals.append(total)
         effects.append(restored)
@@ -123,7 +123,7 @@ def patching(
         Section("total", "what there is to restore", columns, whole),
         Section("restored", "what comes back, cosine × 100", _RESTORED, rows),
     ]
-    about = {"pairs": len(pairs), "steps": steps, "seed": seed}
+    about = {"pairs": len(pairs), "pve_steps": pve_steps, "seed": seed}
     return Result("patching", about, sections)
 
 
@@ -142,9 +142,9 @@ def apart(touched: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bo
     return found.reshape(touched.shape)
 
 
-def _recorded(bench: Bench, pair: Pair, names: list[str], steps: int) -> Trace:
+def _recorded(bench: Bench, pair: Pair, names: list[str], pve_steps: int) -> Trace:
     with bench.evaluating():
-        given = {"pixel_values": bench.pixels([pair.first.image], (1,)), "steps": steps}
+        given = {"pixel_values": bench.pixels([pair.first.image], (1,)), "pve_steps": pve_steps}
         _, trace = bench.model.run_with_trace(given, names)
     return trace
 
@@ -157,7 +157,7 @@ def _measure(
     rng: np.random.Generator,
 ) -> tuple[float, list[tuple[float, float]]]:
     """Score of the first scene less that of the second, and the change at each site, × 100."""
-    steps, grid = traces[0].steps, traces[0].grid
+    pve_steps, grid = traces[0].pve_steps, traces[0].grid
     size = pair.first.image.shape[:2]
     touched = coverage([pair.word.polygon, pair.other.polygon], size, grid) > 0
     where = {
@@ -169,7 +169,7 @@ def _measure(
 
     def score(scene: Scene, name: str, hooks: Hooks = ()) -> float:
         pixels = bench.pixels([scene.image], (1,))
-        return 100 * float(scores(bench, pixels, query, Change(name, hooks, steps=steps)))
+        return 100 * float(scores(bench, pixels, query, Change(name, hooks, pve_steps=pve_steps)))
 
     def patched(site: Site, trace: Trace) -> float:
         hooks = patch(trace, site.points, where[site.where])

@@ -30,7 +30,7 @@ _NEGLECTED = (
 def salience(
     bench: Bench,
     scenes: Sequence[Scene],
-    steps: int | None = None,
+    pve_steps: int | None = None,
     seed: int = 0,
 ) -> Result:
     """Cover the salient text of each scene, as much ground, and a third text.
@@ -53,11 +53,11 @@ def salience(
     Raises:
         UserError: no scene has two words apart and free ground.
     """
-    steps = bench.config.steps_from(steps)
+    pve_steps = bench.config.pve_steps_from(pve_steps)
     rng = np.random.default_rng(seed)
     changes = []
     for scene in tqdm(scenes, desc="salience", unit="image", leave=False, delay=1):
-        found = _measure(bench, scene, steps, rng)
+        found = _measure(bench, scene, pve_steps, rng)
         if found is not None:
             changes.append(found)
     if not changes:
@@ -70,7 +70,7 @@ def salience(
         for name, of in {"salient text": covered, "as much ground": ground}.items()
     ]
     what, share = Column("covered"), Column("share", "in % of the images")
-    about = {"images": len(changes), "left_out": len(scenes) - len(changes), "steps": steps}
+    about = {"images": len(changes), "left_out": len(scenes) - len(changes), "pve_steps": pve_steps}
     return Result(
         "salience",
         about | {"seed": seed},
@@ -90,7 +90,7 @@ def salience(
 def _measure(
     bench: Bench,
     scene: Scene,
-    steps: int,
+    pve_steps: int,
     rng: np.random.Generator,
 ) -> tuple[float, float, float, float] | None:
     """Changes of the neglected score with the salient text, ground or a third text covered (NaN
@@ -99,7 +99,7 @@ def _measure(
         return None
     pixels = bench.pixels([scene.image], (1,))
     with bench.evaluating():
-        inputs = {"pixel_values": pixels, "steps": 0}
+        inputs = {"pixel_values": pixels, "pve_steps": 0}
         _, trace = bench.model.run_with_trace(inputs, "pve.0.attention_map")
     attention, size = trace["pve.0.attention_map"][0, 0].numpy(), scene.image.shape[:2]
     places = [coverage([one.polygon], size, trace.grid) for one in scene.regions]
@@ -119,10 +119,10 @@ def _measure(
     if apart:
         covers["third covered"] = apart[int(rng.integers(len(apart)))]
     queries = [Query(scene.regions[n].word, "word") for n in (neglected, salient)]
-    plain = scores(bench, pixels, queries, Change("plain", steps=steps))[:, 0]
+    plain = scores(bench, pixels, queries, Change("plain", pve_steps=pve_steps))[:, 0]
     changed = {"third covered": np.full(2, np.nan)}
     for name, where in covers.items():
-        change = Change(name, covered=torch.from_numpy(where), steps=steps)
+        change = Change(name, covered=torch.from_numpy(where), pve_steps=pve_steps)
         changed[name] = (scores(bench, pixels, queries, change)[:, 0] - plain).numpy()
     first = (changed[f"{name} covered"][0] for name in ("salient", "ground", "third"))
     return *first, changed["salient covered"][1]

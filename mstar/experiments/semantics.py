@@ -49,7 +49,7 @@ def compare_semantics(
     bench: Bench,
     seed: int = 0,
     images: int = 400,
-    steps: int | None = None,
+    pve_steps: int | None = None,
 ) -> Result:
     """Switch every field that inference reads, one at a time and all together.
 
@@ -63,15 +63,17 @@ def compare_semantics(
     Args:
         seed: of the scenes.
         images: scenes; four make a mosaic.
-        steps: T, 1 or more; None = the configuration's.
+        pve_steps: T, 1 or more; None = the configuration's.
 
     Raises:
         UserError: T = 0, where there is no mask, or hooks on the model.
     """
     without_hooks(bench.model, "compare_semantics")
-    steps = bench.config.steps_from(steps)
-    if steps < 1:
-        raise UserError(f"masks need a second look: steps (T) must be 1 or more; got {steps}.")
+    pve_steps = bench.config.pve_steps_from(pve_steps)
+    if pve_steps < 1:
+        raise UserError(
+            f"masks need a second look: pve_steps (T) must be 1 or more; got {pve_steps}."
+        )
     gallery = sandbox.judging_gallery("easy", seed, images)
     scenes = mosaics(gallery.scenes)
     asked = [query.asked for query in gallery.queries]
@@ -95,10 +97,10 @@ def compare_semantics(
     found = {}
     for name, fields in tqdm(switched.items(), desc="semantics"):
         with computed_as(looking, fields):
-            found[name] = _measure(given, tokens, scenes, asked, relevant, steps)
+            found[name] = _measure(given, tokens, scenes, asked, relevant, pve_steps)
     about = dict(
         mosaics=len(scenes), grid=f"{found['paper'].grid[0]} × {found['paper'].grid[1]}",
-        queries=len(asked), steps=steps, seed=seed, gallery=gallery.hash,
+        queries=len(asked), pve_steps=pve_steps, seed=seed, gallery=gallery.hash,
     )  # fmt: skip
     style = np.array([query.style for query in asked])
     groups = {one: style == one for one in STYLES if (style == one).any()}
@@ -170,10 +172,10 @@ def _measure(
     scenes: Sequence[sandbox.Scene],
     asked: Sequence[Query],
     relevant: NDArray[np.bool_],
-    steps: int,
+    pve_steps: int,
 ) -> _Measured:
     masked, iou, attention, assigned, grid = [], [], [], [], (0, 0)
-    points = ["pve.0.salient", f"pve.{steps}.attention_map", "mim.assignment"]
+    points = ["pve.0.salient", f"pve.{pve_steps}.attention_map", "mim.assignment"]
     with bench.evaluating():
         for one, scene in zip(tokens, scenes, strict=True):
             words = list(dict.fromkeys(region.word for region in scene.regions))
@@ -181,14 +183,14 @@ def _measure(
                 **bench.inputs([one]),
                 **bench.inputs(texts=[Query(word, "word") for word in words]),
             }
-            _, trace = bench.model.run_with_trace({**inputs, "steps": steps}, points)
+            _, trace = bench.model.run_with_trace({**inputs, "pve_steps": pve_steps}, points)
             hidden, grid = trace["pve.0.salient"][0, 0].numpy(), trace.grid
             masked.append(hidden.mean())
             polygons = [region.polygon for region in scene.regions]
             iou.append(mask_iou(hidden, coverage(polygons, scene.image.shape[:2], grid)))
-            attention.append(trace[f"pve.{steps}.attention_map"][0, 0])
+            attention.append(trace[f"pve.{pve_steps}.attention_map"][0, 0])
             assigned.append(trace["mim.assignment"][0])
-    gallery = Gallery.embed(bench, tokens, steps=steps)
+    gallery = Gallery.embed(bench, tokens, pve_steps=pve_steps)
     precisions = average_precisions(relevant, gallery.scores(asked).numpy())
     return _Measured(grid, np.array(masked), np.array(iou), attention, assigned, precisions)
 

@@ -37,13 +37,13 @@ class Change:
         name: what it is called.
         hooks: see `mstar.hooks.interventions`.
         covered: bool [grid_h, grid_w], a region to paint over, see `cover`; None = none.
-        steps: T, e.g. k to stop after look k; None = as the others.
+        pve_steps: T, e.g. k to stop after look k; None = as the others.
     """
 
     name: str
     hooks: Hooks = ()
     covered: Tensor | None = None
-    steps: int | None = None
+    pve_steps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def sweep(
     images: Sequence[Any],
     queries: Sequence[Query],
     changes: Sequence[Change],
-    steps: int | None = None,
+    pve_steps: int | None = None,
 ) -> list[Row]:
     """Score every query in every image, with each change by itself.
 
@@ -89,13 +89,13 @@ def sweep(
         raise UserError(
             f"a sweep needs an image and a query at least; got {len(images)} and {len(queries)}."
         )
-    steps = bench.config.steps_from(steps)
+    pve_steps = bench.config.pve_steps_from(pve_steps)
     given = bench.inputs(images)
     pixels, boxes = given["pixel_values"], given["tile_boxes"]
-    plain = scores(bench, pixels, queries, Change("none", steps=steps))
+    plain = scores(bench, pixels, queries, Change("none", pve_steps=pve_steps))
     rows = []
     for change in tqdm(changes, desc="changes", leave=False, delay=2):
-        own = replace(change, steps=steps) if change.steps is None else change
+        own = replace(change, pve_steps=pve_steps) if change.pve_steps is None else change
         changed = scores(bench, pixels, queries, own, boxes)
         rows += [
             Row(change.name, image, query.text, query.style, float(changed[n, image]),
@@ -124,7 +124,7 @@ def scores(
         pixels = cover(pixels, change.covered, boxes)
     with bench.evaluating(), bench.model.hooks(change.hooks) if change.hooks else nullcontext():
         texts, is_word = bench.encode_texts(queries)
-        images = bench.model(pixel_values=pixels, steps=change.steps).images
+        images = bench.model(pixel_values=pixels, pve_steps=change.pve_steps).images
         return bench.model.score(images, texts, is_word).float().cpu()
 
 
@@ -175,7 +175,7 @@ def importance(
     bench: Bench,
     found: Sequence[Case],
     kind: str = "heads",
-    steps: int | None = None,
+    pve_steps: int | None = None,
 ) -> Result:
     """Take out each unit by itself, over many cases.
 
@@ -195,7 +195,7 @@ def importance(
     """
     if len(found) < 4:
         raise UserError(f"importance needs four cases at least; got {len(found)}.")
-    steps = bench.config.steps_from(steps)
+    pve_steps = bench.config.pve_steps_from(pve_steps)
     taken_out = units(bench.model, kind)
     if len(taken_out) < 2:
         raise UserError(
@@ -205,7 +205,7 @@ def importance(
 
     def measured(change: Change) -> NDArray[np.float64]:
         """Score of each right answer and AP of each query, [2, cases]."""
-        table = case_table(bench, found, replace(change, steps=steps))
+        table = case_table(bench, found, replace(change, pve_steps=pve_steps))
         return np.stack([100 * table.diagonal(), average_precisions(relevant, table)])
 
     plain = measured(Change("none"))
@@ -222,7 +222,7 @@ def importance(
         judged.append((measure, names[chosen], pair.first, pair.second, pair.difference))
     return Result(
         "importance",
-        {"kind": kind, "queries": len(found), "steps": steps},
+        {"kind": kind, "queries": len(found), "pve_steps": pve_steps},
         [
             Section("loss", "what is lost [95 %]", _LOSS, lost),
             Section("judged", "most AP on every second case, on the others", _JUDGED, judged),

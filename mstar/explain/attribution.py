@@ -67,9 +67,9 @@ class Scorer(nn.Module):
     captum's LayerGradCam takes the weights per token, which is not Grad-CAM.
     """
 
-    def __init__(self, bench: Bench, queries: Sequence[Query], steps: int):
+    def __init__(self, bench: Bench, queries: Sequence[Query], pve_steps: int):
         super().__init__()
-        self.model, self.steps = bench.model, steps
+        self.model, self.pve_steps = bench.model, pve_steps
         self.texts, self.is_word = bench.encode_texts(queries)
         self.tap = nn.Identity()
 
@@ -83,7 +83,7 @@ class Scorer(nn.Module):
             return maps.flatten(2).transpose(1, 2).unflatten(1, tokens.shape[1:3])
 
         with self.model.hooks({"vision.tokens": tapped}):
-            images = self.model(pixel_values=pixel_values, steps=self.steps).images
+            images = self.model(pixel_values=pixel_values, pve_steps=self.pve_steps).images
         return self.model.score(images, self.texts, self.is_word).T
 
 
@@ -129,7 +129,11 @@ class _Asked:
         names = ["pve.*.layers.*.cross_attention"]
         # a graph also where no weight asks for one
         pixels = self.pixels if detach else self.pixels.detach().clone().requires_grad_()
-        inputs = {"pixel_values": pixels, "tile_boxes": self.boxes, "steps": self.scorer.steps}
+        inputs = {
+            "pixel_values": pixels,
+            "tile_boxes": self.boxes,
+            "pve_steps": self.scorer.pve_steps,
+        }
         out, trace = self.scorer.model.run_with_trace(inputs, names, detach=detach, cpu=False)
         return out.images, trace
 
@@ -166,7 +170,7 @@ def _attention_gradient(asked: _Asked) -> Iterator[Tensor]:
             (one * slope.clamp(min=0))[0].mean(1).sum(1)
             for one, slope in zip(attention, slopes, strict=True)
         ]
-        by_look = torch.stack(maps).unflatten(0, (trace.steps + 1, -1)).mean(1)
+        by_look = torch.stack(maps).unflatten(0, (trace.pve_steps + 1, -1)).mean(1)
         yield asked.laid_back(by_look.unflatten(2, trace.grid))
 
 
@@ -282,7 +286,7 @@ def attribute(
     image: Any,
     texts: Texts,
     methods: Sequence[str] = tuple(METHODS),
-    steps: int | None = None,
+    pve_steps: int | None = None,
     batch_size: int = 16,
 ) -> list[dict[str, Attribution]]:
     """Where the evidence for each query is, by each method.
@@ -290,7 +294,7 @@ def attribute(
     Args:
         image: as the processor takes it.
         texts: one or several, see `queries.as_queries`, each scored as in a ranking.
-        steps: T; None = the configuration's.
+        pve_steps: T; None = the configuration's.
         batch_size: changed images that pass through the model at once, which bounds the memory.
 
     Returns:
@@ -304,13 +308,13 @@ def attribute(
     queries = as_queries(texts)
     if batch_size < 1:
         raise UserError(f"batch-size must be 1 or more; got {batch_size}.")
-    steps = bench.config.steps_from(steps)
+    pve_steps = bench.config.pve_steps_from(pve_steps)
     found: list[dict[str, Attribution]] = [{} for _ in queries]
     bar = tqdm(total=len(queries) * len(methods), desc="attribution", leave=False, delay=2)
     # whatever the caller's grad mode is, here it is on
     with bar, bench.evaluating(), torch.inference_mode(False), torch.enable_grad():
         given = bench.inputs([image])
-        pixels, scorer = given["pixel_values"], Scorer(bench, queries, steps)
+        pixels, scorer = given["pixel_values"], Scorer(bench, queries, pve_steps)
         asked = _Asked(scorer, pixels, given["tile_boxes"], batch_size)
         if _TO_TOKENS & set(methods):
             _refuse_cut(asked)

@@ -43,7 +43,7 @@ class LookSummary:
 
 def query_count(trace: Trace) -> int:
     """Q, the learnable queries of ψ."""
-    return trace["mim.similarity"].shape[2] // ((trace.steps + 1) * tile_count(trace))
+    return trace["mim.similarity"].shape[2] // ((trace.pve_steps + 1) * tile_count(trace))
 
 
 def tile_count(trace: Trace) -> int:
@@ -105,7 +105,7 @@ def together(trace: Trace, maps: Tensor, image: int = 0, mean: bool = False) -> 
 def summarise_looks(trace: Trace, image: int = 0) -> list[LookSummary]:
     """Steps t = 0 … T of one image in numbers; see `LookSummary`."""
     summaries = []
-    for t in range(trace.steps + 1):
+    for t in range(trace.pve_steps + 1):
         attention = trace[f"pve.{t}.attention_map"][image].double().flatten()
         share = attention / attention.sum()
         entropy = float(torch.special.entr(share).sum() / torch.log(torch.tensor(2.0)))
@@ -166,13 +166,13 @@ def cross_attention(trace: Trace, image: int = 0) -> Tensor:
     Returns:
         [step, layer, tile, head, query, grid_h, grid_w].
     """
-    steps = [
+    looks = [
         torch.stack(
             [trace[f"pve.{t}.layers.{i}.cross_attention"][image] for i in cross_layers(trace)]
         )
-        for t in range(trace.steps + 1)
+        for t in range(trace.pve_steps + 1)
     ]
-    return torch.stack(steps).float().unflatten(-1, trace.grid)
+    return torch.stack(looks).float().unflatten(-1, trace.grid)
 
 
 def embedding_maps(trace: Trace, image: int = 0) -> Tensor:

@@ -74,7 +74,7 @@ def random_masks(seed: int) -> Intervention:
 
 def freeze_masks(trace: Trace) -> Intervention:
     """The masks of another run: what is changed beside them cannot act through a mask."""
-    return patch(trace, [f"pve.{t}.mask" for t in range(trace.steps)])
+    return patch(trace, [f"pve.{t}.mask" for t in range(trace.pve_steps)])
 
 
 def patch(trace: Trace, names: Names, tokens: Tensor | None = None) -> Intervention:

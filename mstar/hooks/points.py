@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from mstar.errors import UserError
 
 #: Largest T. The paper goes to 3; a mistyped number should not run for hours.
-MOST_STEPS = 64
+MOST_PVE_STEPS = 64
 
 #: Which points to take: an exact name, a glob, a list of either, or a predicate on the name.
 Names = str | Iterable[str] | Callable[[str], bool]
@@ -27,7 +27,7 @@ Names = str | Iterable[str] | Callable[[str], bool]
 class Config(Protocol):
     """What the names of a model's points depend on; `MstarConfig` is one."""
 
-    steps: int
+    pve_steps: int
     vision_config: Any
     qformer_config: Any
     multi_word_branch: bool
@@ -124,11 +124,11 @@ def find_point(name: str) -> Point | None:
     return next((p for p in POINTS.values() if p.pattern.fullmatch(name)), None)
 
 
-def point_names(config: Config, steps: int) -> list[str]:
-    """Every concrete point of a model, in the order of the table, for T = `steps`."""
+def point_names(config: Config, pve_steps: int) -> list[str]:
+    """Every concrete point of a model, in the order of the table, for T = `pve_steps`."""
     names = []
     for point in POINTS.values():
-        loops = range(steps + 1) if "{t}" in point.name else (None,)
+        loops = range(pve_steps + 1) if "{t}" in point.name else (None,)
         for t in loops:
             if t == 0 and point.name.endswith("sas_attention"):
                 continue

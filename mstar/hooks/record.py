@@ -62,8 +62,8 @@ def run_with_trace(
     Raises:
         HookError: a name that matches nothing, or a trace over the budget (both numbers named).
     """
-    steps = inputs.get("steps")
-    steps = model.config.steps_from(steps)
+    pve_steps = inputs.get("pve_steps")
+    pve_steps = model.config.pve_steps_from(pve_steps)
     given = [inputs.get(name) is not None for name in ("pixel_values", "input_ids", "pairs")]
     pixels = inputs.get("pixel_values")
     tiles = pixels.shape[1] if pixels is not None and pixels.ndim == 5 else 1
@@ -72,8 +72,8 @@ def run_with_trace(
             f"the images have {tiles} tiles each and nothing says where they lie: give tile_boxes, "
             "as the processor does."
         )
-    chosen = select(names, reached_points(model.config, steps, *given))
-    _check_budget(model, inputs, chosen, steps, budget)
+    chosen = select(names, reached_points(model.config, pve_steps, *given))
+    _check_budget(model, inputs, chosen, pve_steps, budget)
     if seed is not None:
         torch.manual_seed(seed)
 
@@ -99,7 +99,7 @@ def run_with_trace(
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
     }
     grid = out.images.grid if out.images is not None else None
-    return out, Trace(run.recorded, grid, steps, _boxes(inputs, out), meta)
+    return out, Trace(run.recorded, grid, pve_steps, _boxes(inputs, out), meta)
 
 
 def _boxes(inputs: Mapping[str, Any], out: Any) -> Tensor | None:
@@ -112,7 +112,7 @@ def _boxes(inputs: Mapping[str, Any], out: Any) -> Tensor | None:
 
 
 def reached_points(
-    config: Config, steps: int, image: bool = True, text: bool = True, pairs: bool = False
+    config: Config, pve_steps: int, image: bool = True, text: bool = True, pairs: bool = False
 ) -> list[str]:
     """The points that a run on such inputs reaches: no image, no PVE; no pairs, no matching."""
     reached = {
@@ -123,13 +123,15 @@ def reached_points(
         "scores": image and text,
         "itm": image and text and pairs,
     }
-    names = [name for name in point_names(config, steps) if reached[name.partition(".")[0]]]
+    names = [name for name in point_names(config, pve_steps) if reached[name.partition(".")[0]]]
     if not config.multi_word_branch:
         names = [name for name in names if name != "mim.aggregator_attention"]
     return names
 
 
-def estimate_bytes(model: Model, inputs: Mapping[str, Any], names: list[str], steps: int) -> int:
+def estimate_bytes(
+    model: Model, inputs: Mapping[str, Any], names: list[str], pve_steps: int
+) -> int:
     """Bytes that these concrete points will take."""
     config, pixels, ids = model.config, inputs.get("pixel_values"), inputs.get("input_ids")
     sizes = {
@@ -147,7 +149,7 @@ def estimate_bytes(model: Model, inputs: Mapping[str, Any], names: list[str], st
         patch = config.vision_config.patch_size
         tiles = pixels.shape[1] if pixels.ndim == 5 else 1
         sizes |= {"tile": tiles, "matched_tile": min(tiles, 2)}
-        sizes["all_queries"] = config.num_query_tokens * tiles * (steps + 1)
+        sizes["all_queries"] = config.num_query_tokens * tiles * (pve_steps + 1)
         sizes |= {"batch": len(pixels), "image": len(pixels)}
         sizes |= {"grid_h": pixels.shape[-2] // patch, "grid_w": pixels.shape[-1] // patch}
         sizes["token"] = sizes["grid_h"] * sizes["grid_w"]
@@ -166,9 +168,9 @@ def estimate_bytes(model: Model, inputs: Mapping[str, Any], names: list[str], st
 
 
 def _check_budget(
-    model: Model, inputs: Mapping[str, Any], names: list[str], steps: int, budget: int
+    model: Model, inputs: Mapping[str, Any], names: list[str], pve_steps: int, budget: int
 ) -> None:
-    needed = estimate_bytes(model, inputs, names, steps)
+    needed = estimate_bytes(model, inputs, names, pve_steps)
     if needed > budget:
         raise HookError(
             f"this trace would take {needed / 2**20:.1f} MiB, the budget is "

@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from mstar.hooks.points import MOST_STEPS, HookError, point_names, select
+from mstar.hooks.points import MOST_PVE_STEPS, HookError, point_names, select
 
 
 class Hook(Protocol):
@@ -141,10 +141,10 @@ def hooks(model: object, functions: Hooks) -> Iterator[Run]:
     for name, _ in listed:
         t = re.match(r"pve\.(\d+)\.", name)
         step = int(t.group(1)) if t and len(t.group(1)) < 9 else 0
-        if t and not step <= MOST_STEPS:
-            raise HookError(f"{name!r} is of step {step}; T is at most {MOST_STEPS}.")
-        steps = max(model.config.steps, step)
-        select(name, point_names(model.config, steps))
+        if t and not step <= MOST_PVE_STEPS:
+            raise HookError(f"{name!r} is of step {step}; T is at most {MOST_PVE_STEPS}.")
+        pve_steps = max(model.config.pve_steps, step)
+        select(name, point_names(model.config, pve_steps))
     run = Run(hooks=listed)
     with listening(model, run):
         yield run

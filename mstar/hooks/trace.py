@@ -27,7 +27,7 @@ class Trace(Mapping[str, Tensor]):
     Attributes:
         tensors: name -> tensor, detached and on the CPU unless asked otherwise.
         grid: (grid_h, grid_w) of the image tokens of a tile, or None if no image was given.
-        steps: T of the run.
+        pve_steps: T of the run.
         boxes: left, top, right and bottom of each image's tiles as shares of its sides, float
             [B, V, 4]; None if no image was given.
         meta: anything JSON can hold; `run_with_trace` writes the configuration, the hashes of the
@@ -38,7 +38,7 @@ class Trace(Mapping[str, Tensor]):
 
     tensors: dict[str, Tensor]
     grid: tuple[int, int] | None
-    steps: int
+    pve_steps: int
     boxes: Tensor | None = None
     meta: dict[str, Any] = field(default_factory=dict)
     queries: list[Query] = field(default_factory=list)
@@ -58,7 +58,7 @@ class Trace(Mapping[str, Tensor]):
 
     def __repr__(self) -> str:
         size = sum(v.numel() * v.element_size() for v in self.tensors.values())
-        return f"Trace({len(self)} values, {size / 2**20:.1f} MiB, T = {self.steps})"
+        return f"Trace({len(self)} values, {size / 2**20:.1f} MiB, T = {self.pve_steps})"
 
     def axes(self, name: str) -> tuple[str, ...]:
         """Names of the dimensions of a value."""
@@ -95,7 +95,7 @@ class Trace(Mapping[str, Tensor]):
         }
         about = {
             "grid": self.grid,
-            "steps": self.steps,
+            "pve_steps": self.pve_steps,
             "boxes": None if self.boxes is None else self.boxes.tolist(),
             "values": {name: list(find_point(name).axes) for name in self.tensors},
             "queries": self.queries,
@@ -130,7 +130,7 @@ class Trace(Mapping[str, Tensor]):
         with safe_open(folder / _TENSORS, framework="pt") as stored:
             values = {name: stored.get_tensor(name) for name in about["values"]}
         grid = tuple(about["grid"]) if about["grid"] else None
-        if not {"boxes", "queries", "photos"} <= about.keys():
+        if not {"pve_steps", "boxes", "queries", "photos"} <= about.keys():
             raise UserError(
                 f"the trace in {folder} is of an older version of this package: record it anew."
             )
@@ -140,7 +140,7 @@ class Trace(Mapping[str, Tensor]):
         for number in range(about["photos"]):
             with Image.open(folder / _PHOTO.format(number)) as photo:
                 photos.append(photo.convert("RGB"))
-        return cls(values, grid, about["steps"], boxes, about["meta"], queries, photos)
+        return cls(values, grid, about["pve_steps"], boxes, about["meta"], queries, photos)
 
 
 def as_picture(photo: Any) -> Image.Image:

@@ -101,7 +101,7 @@ class Bench:
         tiles: Sequence[int] | None = None,
     ) -> ImageEncoding:
         """Images in one batch through the model."""
-        return self.model(pixel_values=self.pixels(images, tiles), steps=pve_steps).images
+        return self.model(pixel_values=self.pixels(images, tiles), pve_steps=pve_steps).images
 
     @torch.no_grad()
     def encode_texts(self, texts: Texts) -> tuple[TextEncoding, Tensor]:
@@ -137,7 +137,7 @@ class Bench:
             seed: seeds torch before the run, and is recorded.
         """
         photos, queries = opened(listed(images)), [] if texts is None else as_queries(texts)
-        inputs = {**self.inputs(photos, queries or None, tiles), "steps": pve_steps}
+        inputs = {**self.inputs(photos, queries or None, tiles), "pve_steps": pve_steps}
         if names is None:
             names = [name for name in NEEDED if queries or name.startswith("pve.")]
         with self.evaluating():

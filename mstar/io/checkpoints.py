@@ -13,7 +13,7 @@ from transformers.utils import logging
 from mstar.errors import UserError
 from mstar.io.bench import Bench
 from mstar.io.processing import MstarProcessor
-from mstar.model.configuration import MstarConfig
+from mstar.model.configuration import OLDER, MstarConfig
 from mstar.model.modeling import MstarModel
 
 _FILES = ("config.json", "model.safetensors", "processor_config.json", "tokenizer_config.json")
@@ -94,6 +94,8 @@ def _check_files(folder: Path) -> None:
         raise UserError(
             f"{folder} holds a model of type {kind!r}; expected {MstarConfig.model_type!r}."
         )
+    if "steps" in about:
+        raise UserError(f"the checkpoint {folder} {OLDER}")
 
 
 @contextmanager

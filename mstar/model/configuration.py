@@ -12,7 +12,7 @@ from typing import Any
 from transformers import Blip2QFormerConfig, PreTrainedConfig, SiglipVisionConfig
 
 from mstar.errors import UserError
-from mstar.hooks.points import MOST_STEPS
+from mstar.hooks.points import MOST_PVE_STEPS
 from mstar.tiles import check_tiles
 
 SIGMA_VARIANTS = ("none", "threshold", "watershed", "released")
@@ -66,6 +66,9 @@ _CHOICES = {
     "word_scoring": ("word", "multi_word"),
 }
 
+#: Said of a configuration that still calls T `steps`.
+OLDER = "was written before `steps` became `pve_steps`: rename that key in its config.json."
+
 
 class MstarConfig(PreTrainedConfig):
     """Configuration of `MstarModel`.
@@ -78,7 +81,7 @@ class MstarConfig(PreTrainedConfig):
             SigLIP's patch convolution; the strides multiply to `patch_size`. None = no stem.
         num_query_tokens: Q, learnable queries of ψ.
         embed_dim: width of the space in which cosines are taken.
-        steps: T, recycled looks after the first (0 = no PVE).
+        pve_steps: T, recycled looks after the first (0 = no PVE).
         tiles: parts of a photograph along a side, level by level (`mstar.tiles`), that pass through
             φ and PVE each by itself; (1,) = the whole alone, as in the paper.
         sas_heads: heads of the self-attention S of Eq. 2.
@@ -127,7 +130,7 @@ class MstarConfig(PreTrainedConfig):
     conv_stem: list[tuple[int, int]] | None = None
     num_query_tokens: int = 64
     embed_dim: int = 256
-    steps: int = 1
+    pve_steps: int = 1
     tiles: list[int] | tuple[int, ...] = (1,)
     sas_heads: int = 6
     multi_word_branch: bool = True
@@ -154,6 +157,8 @@ class MstarConfig(PreTrainedConfig):
     initializer_range: float = 0.02
 
     def __post_init__(self, **kwargs: Any) -> None:
+        if "steps" in kwargs:  # else it would be kept as an attribute that nothing reads
+            raise UserError(f"the configuration {OLDER}")
         for name, kind in self.sub_configs.items():
             value = getattr(self, name)
             if not isinstance(value, kind):
@@ -166,23 +171,23 @@ class MstarConfig(PreTrainedConfig):
         self.check()
         super().__post_init__(**kwargs)
 
-    def steps_from(self, steps: int | None) -> int:
+    def pve_steps_from(self, pve_steps: int | None) -> int:
         """T as asked for; None = this configuration's.
 
         Raises:
-            UserError: less than 0, or more than `MOST_STEPS`.
+            UserError: less than 0, or more than `MOST_PVE_STEPS`.
         """
-        steps = self.steps if steps is None else steps
-        if not 0 <= steps <= MOST_STEPS:
-            raise UserError(f"steps (T) must be from 0 to {MOST_STEPS}; got {steps}.")
-        return steps
+        pve_steps = self.pve_steps if pve_steps is None else pve_steps
+        if not 0 <= pve_steps <= MOST_PVE_STEPS:
+            raise UserError(f"pve_steps (T) must be from 0 to {MOST_PVE_STEPS}; got {pve_steps}.")
+        return pve_steps
 
     def check(self) -> None:
         """Raises UserError on a field that cannot be so."""
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise UserError(_choice_error(name, getattr(self, name)))
-        self.steps_from(None)
+        self.pve_steps_from(None)
         self.tiles = check_tiles(self.tiles)
         if self.rerank_weight < 0:
             raise UserError(f"rerank_weight must be 0 or more; got {self.rerank_weight}.")

@@ -81,7 +81,7 @@ class MstarModel(MultiInstanceMatching, PreTrainedModel):
     def encode_images(
         self,
         pixel_values: Tensor,
-        steps: int | None = None,
+        pve_steps: int | None = None,
         run: Run | None = None,
         window: tuple[int, int] | None = None,
     ) -> ImageEncoding:
@@ -90,17 +90,17 @@ class MstarModel(MultiInstanceMatching, PreTrainedModel):
         Args:
             pixel_values: float [B, V, 3, H, W], or [B, 3, H, W] for one tile an image; H and W are
                 multiples of the patch size.
-            steps: T; None = the configuration's.
+            pve_steps: T; None = the configuration's.
             run: listeners of this call.
             window: see `VisionEncoder.forward`.
         """
-        steps = self.config.steps_from(steps)
+        pve_steps = self.config.pve_steps_from(pve_steps)
         if pixel_values.ndim < 5:  # one tile an image
             pixel_values = pixel_values[:, None]
         tiles, heard = pixel_values.shape[1], of_tiles(run, pixel_values.shape[1])
         tokens, grid = self.vision(pixel_values.flatten(0, 1), heard, window)
         looks = progressive_vision_embedding(
-            tokens, grid, steps, self.vision, self.multimodal, self.sas, self.config, heard
+            tokens, grid, pve_steps, self.vision, self.multimodal, self.sas, self.config, heard
         )
         features = []
         for t, look in enumerate(looks):
@@ -188,7 +188,7 @@ class MstarModel(MultiInstanceMatching, PreTrainedModel):
         own: Tensor | None = None,
         positives: Tensor | None = None,
         pairs: Tensor | None = None,
-        steps: int | None = None,
+        pve_steps: int | None = None,
         window: tuple[int, int] | None = None,
         tile_boxes: Tensor | None = None,
         unknown: Tensor | None = None,
@@ -209,7 +209,7 @@ class MstarModel(MultiInstanceMatching, PreTrainedModel):
             positives: bool [B, N], all pairs that match (equal strings in other images too); None
                 = `own`.
             pairs: int64 [P, 2] of (image, text) whose matching logits are wanted.
-            steps: T; None = the configuration's.
+            pve_steps: T; None = the configuration's.
             window: see `VisionEncoder.forward`.
             tile_boxes: where the tiles lie, float [B, V, 4]; nothing is computed from it, a trace
                 keeps it.
@@ -229,7 +229,7 @@ class MstarModel(MultiInstanceMatching, PreTrainedModel):
         )
         out = MstarOutput()
         if pixel_values is not None:
-            out.images = self.encode_images(pixel_values, steps, run, window)
+            out.images = self.encode_images(pixel_values, pve_steps, run, window)
         if input_ids is not None:
             if attention_mask is None:
                 attention_mask = torch.ones_like(input_ids)
@@ -294,9 +294,9 @@ class MstarModel(MultiInstanceMatching, PreTrainedModel):
         out.matching_loss = matching_loss(out.itm_logits, labels)
         out.loss = out.contrastive_loss + out.matching_loss
 
-    def hook_points(self, steps: int | None = None) -> list[str]:
-        """Names of every hook point for T = `steps` (None = the configuration's)."""
-        return point_names(self.config, self.config.steps_from(steps))
+    def hook_points(self, pve_steps: int | None = None) -> list[str]:
+        """Names of every hook point for T = `pve_steps` (None = the configuration's)."""
+        return point_names(self.config, self.config.pve_steps_from(pve_steps))
 
     def hooks(self, functions: Hooks) -> AbstractContextManager[Run]:
         """`with model.hooks({"pve.0.mask": fn}):`; see `mstar.hooks.points`."""

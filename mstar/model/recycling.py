@@ -116,7 +116,7 @@ def look(
 def progressive_vision_embedding(
     tokens: Tensor,
     grid: tuple[int, int],
-    steps: int,
+    pve_steps: int,
     vision: VisionEncoder,
     multimodal: MultimodalEncoder,
     sas: SalientAttentionShift,
@@ -126,12 +126,12 @@ def progressive_vision_embedding(
     """The loop: f₀ [B, N, D] -> looks t = 0 … T. φ has run once; a step costs one S and one ψ."""
     history = torch.ones(tokens.shape[0], *grid, device=tokens.device)
     looks = []
-    for t in range(steps + 1):
+    for t in range(pve_steps + 1):
         if t > 0:
             tokens = sas(tokens, history.flatten(1), t, run)
         if run is not None:
             tokens = run(f"pve.{t}.tokens", tokens)
-        seen = look(tokens, history, t, t == steps, vision, multimodal, config, run)
+        seen = look(tokens, history, t, t == pve_steps, vision, multimodal, config, run)
         tokens, history = seen.tokens, seen.mask
         looks.append(seen)
     return looks

@@ -55,7 +55,7 @@ def _check(shard: Shard, config: MstarConfig, about: About) -> None:
         UserError: vectors of another number or size, or none where the model asks for them.
     """
     vision = shard.vision
-    count = (about.steps + 1) * tile_count(about.tiles) * config.num_query_tokens
+    count = (about.pve_steps + 1) * tile_count(about.tiles) * config.num_query_tokens
     sizes = {"features": (vision.features, config.embed_dim)}
     if config.multi_word_branch:
         sizes["embeddings"] = (vision.embeddings, config.qformer_config.hidden_size)
@@ -77,7 +77,7 @@ class Gallery:
     Attributes:
         images: as the processor takes them; those of a folder are opened when asked for.
         names: of the images.
-        steps, tiles: T, and the levels of tiles.
+        pve_steps, tiles: T, and the levels of tiles.
     """
 
     def __init__(
@@ -85,13 +85,13 @@ class Gallery:
         bench: Bench,
         images: Sequence[Any],
         names: Sequence[str],
-        steps: int,
+        pve_steps: int,
         tiles: Sequence[int],
         parts: Sequence[Rows],
     ):
         self.bench = bench
         self.images, self.names = images, tuple(names)
-        self.steps, self.tiles = steps, tuple(tiles)
+        self.pve_steps, self.tiles = pve_steps, tuple(tiles)
         self._vectors = Vectors(bench.model, parts)
         self._matcher = Matcher(bench, self.images, self.tiles)
 
@@ -101,7 +101,7 @@ class Gallery:
         bench: Bench,
         images: Sequence[Any],
         names: Sequence[str] | None = None,
-        steps: int | None = None,
+        pve_steps: int | None = None,
         batch_size: int = 16,
         tiles: Sequence[int] | None = None,
     ) -> "Gallery":
@@ -110,25 +110,25 @@ class Gallery:
         Args:
             images: PIL images or uint8 arrays [H, W, 3].
             names: of the images; None = image 0, image 1, …
-            steps, tiles: T and the levels of tiles; None = the checkpoint's.
+            pve_steps, tiles: T and the levels of tiles; None = the checkpoint's.
         """
         if not len(images):
             raise UserError("a gallery needs at least one image.")
         names = [f"image {i}" for i in range(len(images))] if names is None else names
         if len(names) != len(images):
             raise UserError(f"got {len(images)} images and {len(names)} names: one name each.")
-        steps = bench.config.steps_from(steps)
+        pve_steps = bench.config.pve_steps_from(pve_steps)
         tiles = bench.processor.tiles if tiles is None else check_tiles(tiles)
         parts = []
         with bench.evaluating():
             for start in tqdm(range(0, len(images), batch_size), desc="gallery", leave=False):
                 batch = range(start, min(start + batch_size, len(images)))
                 photos = [images[i] for i in batch]
-                encoded = bench.encode_images(photos, steps, tiles)
+                encoded = bench.encode_images(photos, pve_steps, tiles)
                 kept = encoded.embeddings if bench.config.multi_word_branch else None
                 vision = VisionEmbeddings(kept, encoded.features, encoded.tiles)
                 parts.append(Rows(vision, torch.tensor(batch)))
-        return cls(bench, images, names, steps, tiles, parts)
+        return cls(bench, images, names, pve_steps, tiles, parts)
 
     @classmethod
     def open(
@@ -170,7 +170,7 @@ class Gallery:
             for shard in shards
         ]
         photos = _Files(Path(images or Path(folder, about.folder)), entries)
-        return cls(bench, photos, list(place), about.steps, about.tiles, parts)
+        return cls(bench, photos, list(place), about.pve_steps, about.tiles, parts)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -268,7 +268,7 @@ class Gallery:
         vision = self._vectors.of(torch.tensor([hit.image]))
         words = contributions(self.bench, asked, vision)
         texts = [asked, *(Query(one.word, "word") for one in words)]
-        photo, looked = self.images[hit.image], {"pve_steps": self.steps, "tiles": self.tiles}
+        photo, looked = self.images[hit.image], {"pve_steps": self.pve_steps, "tiles": self.tiles}
         trace = self.bench.trace(photo, texts, **looked)
         best, *others = values.flatten().sort(descending=True).values.tolist()
         lead = best - others[0] if others else nan

@@ -84,7 +84,7 @@ def index_folder(
     checkpoint: str | Path,
     images: str | Path,
     gallery: str | Path,
-    steps: int | None = None,
+    pve_steps: int | None = None,
     batch_size: int = 16,
     tiles: Sequence[int] | None = None,
 ) -> Indexed:
@@ -97,7 +97,7 @@ def index_folder(
     Args:
         checkpoint: a checkpoint folder.
         gallery: a new or empty folder, or a gallery made with the same checkpoint.
-        steps: T; None = the configuration's.
+        pve_steps: T; None = the configuration's.
         batch_size: images at once.
         tiles: levels, see `mstar.tiles`; None = the configuration's.
 
@@ -110,15 +110,16 @@ def index_folder(
     images, gallery = Path(images), Path(gallery)
     found = look_through(images)
     config = load_config(checkpoint)
-    steps = config.steps if steps is None else steps
+    pve_steps = config.pve_steps if pve_steps is None else pve_steps
     tiles = config.tiles if tiles is None else check_tiles(tiles)
-    if steps < 0 or batch_size < 1:
+    if pve_steps < 0 or batch_size < 1:
         raise UserError(
-            f"steps (T) must be 0 or more and batch-size 1 or more; got {steps} and {batch_size}."
+            "pve_steps (T) must be 0 or more and batch-size 1 or more; "
+            f"got {pve_steps} and {batch_size}."
         )
     folder = os.path.relpath(images.resolve(), gallery.resolve())
     about = About(
-        str(Path(checkpoint).resolve()), checkpoint_hash(checkpoint), steps, tiles, folder
+        str(Path(checkpoint).resolve()), checkpoint_hash(checkpoint), pve_steps, tiles, folder
     )
     _check(gallery, about)  # before anything is put into a folder that may be none of ours
     made = [folder for folder in (gallery, *gallery.parents) if not folder.exists()]
@@ -165,7 +166,7 @@ def _update(
             for batch in tqdm(batches, desc="images", unit="batch", disable=not batches):
                 entries, photos = _read(images, batch, unreadable)
                 if photos:
-                    encoded = bench.encode_images(photos, about.steps, about.tiles)
+                    encoded = bench.encode_images(photos, about.pve_steps, about.tiles)
                     writer.add(entries, encoded)
     except BaseException:
         with suppress(Exception):  # what happened first is what has to be said
@@ -290,7 +291,7 @@ def _check(gallery: Path, about: About) -> None:
     made = read_about(gallery)
     if not shard_paths(gallery):
         return
-    if (made.sha256, made.steps, made.tiles) != (about.sha256, about.steps, about.tiles):
+    if (made.sha256, made.pve_steps, made.tiles) != (about.sha256, about.pve_steps, about.tiles):
         raise UserError(
             f"the gallery {gallery} was made with {made.made_with}, not with {about.made_with}: "
             "give a new folder."

@@ -25,7 +25,8 @@ from mstar.model.outputs import VisionEmbeddings
 from mstar.tiles import check_tiles, tile_count
 
 ABOUT = "gallery.json"
-_FORMAT = 2  # 1 had no tiles
+_FORMAT = 3
+_OLDER = {1: "images had tiles", 2: "`steps` became `pve_steps`"}
 _SHARD = re.compile(r"[0-9]{5,}\.safetensors")
 #: What `files.replacing` leaves of a run that was killed.
 TEMPORARY = re.compile(r"\.([0-9]{5,}\.safetensors|gallery\.json)\.\w+\.(safetensors|json)")
@@ -81,7 +82,7 @@ class About:
 
     Attributes:
         checkpoint, sha256: the folder of the checkpoint, and its hash.
-        steps: T.
+        pve_steps: T.
         tiles: levels, see `mstar.tiles`.
         folder: of the images, seen from the gallery's own.
         unreadable: name -> why it could not be embedded.
@@ -89,7 +90,7 @@ class About:
 
     checkpoint: str
     sha256: str
-    steps: int
+    pve_steps: int
     tiles: tuple[int, ...]
     folder: str
     unreadable: dict[str, str] = field(default_factory=dict)
@@ -97,11 +98,11 @@ class About:
     @property
     def made_with(self) -> str:
         tiles = ", ".join(map(str, self.tiles))
-        return f"{self.checkpoint} ({self.sha256[:12]}), T = {self.steps}, tiles {tiles}"
+        return f"{self.checkpoint} ({self.sha256[:12]}), T = {self.pve_steps}, tiles {tiles}"
 
 
 class _Older(Exception):
-    """A format that this version does not read."""
+    """A format that this version does not read: what has changed since."""
 
 
 def read_about(gallery: str | Path) -> About:
@@ -118,18 +119,18 @@ def read_about(gallery: str | Path) -> About:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if (found := content.pop("format")) != _FORMAT:
-            raise _Older if found == 1 else ValueError
+            raise _Older(_OLDER[found])
         about = About(**content | {"tiles": check_tiles(content["tiles"])})
         texts = about.checkpoint, about.sha256, about.folder
-        if not all(isinstance(text, str) for text in texts) or type(about.steps) is not int:
+        if not all(isinstance(text, str) for text in texts) or type(about.pve_steps) is not int:
             raise ValueError
-        if about.steps < 0 or not isinstance(about.unreadable, dict):
+        if about.pve_steps < 0 or not isinstance(about.unreadable, dict):
             raise ValueError
         return about
-    except _Older:
+    except _Older as change:
         raise UserError(
-            f"the gallery {gallery} was made before images had tiles: make it anew with "
-            "`mstar index` in another folder."
+            f"the gallery {gallery} was made before {change}: make it anew with `mstar index` in "
+            "another folder, or delete it first."
         ) from None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise UserError(
@@ -262,7 +263,7 @@ def _read_shard(path: Path, about: About) -> Shard:
         if any(len(one) != len(entries) for one in given):
             raise UserError("it lists other images than it has numbers for")
         vectors = vision.features.shape[1]
-        per_query = (about.steps + 1) * tiles
+        per_query = (about.pve_steps + 1) * tiles
         if not vectors or vectors % per_query or any(one.shape[1] != vectors for one in given):
             raise UserError("it has too few or too many vectors an image")
     except OSError as error:

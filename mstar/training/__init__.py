@@ -7,25 +7,18 @@ taking it. Training sees images and texts, no position, and knows nothing of exp
 command line or of views.
 """
 
-from mstar.training.loop.state import TrainingStopped, training_record
-from mstar.training.loop.trainer import Trainer
-from mstar.training.paper import paper_multiquery, paper_word
-from mstar.training.recipes import Recipe, Stage, continued, mixed, photographs, sandbox
-from mstar.training.start import fresh, grown, warm_start
+from mstar.lazily import offered
 
-__all__ = [
-    "Recipe",
-    "Stage",
-    "Trainer",
-    "TrainingStopped",
-    "continued",
-    "fresh",
-    "grown",
-    "mixed",
-    "paper_multiquery",
-    "paper_word",
-    "photographs",
-    "sandbox",
-    "training_record",
-    "warm_start",
-]
+__getattr__, __dir__, __all__ = offered(
+    __name__,
+    recipes="Recipe Stage continued learning_rate mixed photographs sandbox",
+    paper="paper_multiquery paper_word",
+    start="fresh grown warm_start",
+    batching="make_batch normalise similar",
+    cost="",
+    loop="",
+    **{
+        "loop.state": "CURVE TrainingStopped training_record",
+        "loop.trainer": "Trainer",
+    },
+)

@@ -55,8 +55,10 @@ def golden_device(part: Part) -> None:
             golden.compare_file(seed, "qformer", golden.ours_qformer, report)
             golden.compare_file(seed, "steps", golden.ours_steps, report)
             golden.compare_file(seed, "pooled", golden.ours_pooled, report)
-            for steps in golden.STEPS:
-                golden.compare_file(seed, f"train_T{steps}", golden.ours_train, report, steps)
+            for pve_steps in golden.STEPS:
+                golden.compare_file(
+                    seed, f"train_T{pve_steps}", golden.ours_train, report, pve_steps
+                )
     _compared(part, "golden vectors, on the device", report, 5.0)
 
 
@@ -95,14 +97,14 @@ def _on(device: str) -> type:
                 for layer in self.model.config.cross_attention_layers
             ]
             inputs = {k: v for k, v in self.batch.items() if k not in ("own", "positives")}
-            inputs = _moved(inputs, device) | {"steps": max(golden.STEPS)}
+            inputs = _moved(inputs, device) | {"pve_steps": max(golden.STEPS)}
             out, trace = copy.deepcopy(self.model).to(device).run_with_trace(inputs, names=names)
             return _moved(out, "cpu"), trace
 
-        def train(self, steps: int) -> MstarOutput:
+        def train(self, pve_steps: int) -> MstarOutput:
             model = copy.deepcopy(self.model).to(device)
             with patch("torch.multinomial", LargestWeight()):
-                return _moved(model(**_moved(self.batch, device), steps=steps), "cpu")
+                return _moved(model(**_moved(self.batch, device), pve_steps=pve_steps), "cpu")
 
     return Seed
 
@@ -148,8 +150,8 @@ def recording_equal(part: Part) -> None:
 
 def _small(part: Part) -> tuple[MstarModel, dict[str, Any]]:
     torch.manual_seed(0)
-    model = MstarModel(MstarConfig.tiny(initializer_range=0.2, steps=2)).eval().to(part.device)
-    return model, _inputs(model.config, 3, part.device) | {"steps": 2}
+    model = MstarModel(MstarConfig.tiny(initializer_range=0.2, pve_steps=2)).eval().to(part.device)
+    return model, _inputs(model.config, 3, part.device) | {"pve_steps": 2}
 
 
 def _same_path(name: str) -> bool:

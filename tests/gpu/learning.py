@@ -26,14 +26,14 @@ from .common import LargestWeight, Part, hurry
 
 def step_against_cpu(part: Part) -> None:
     """One training step against the CPU."""
-    for steps, allowed in ((0, 1e-3), (1, 1e-2)):
+    for pve_steps, allowed in ((0, 1e-3), (1, 1e-2)):
         scenes = 2 if part.tiny else 8
-        cpu, theirs = _gradients("cpu", steps, scenes)
-        device, ours = _gradients(part.device, steps, scenes)
+        cpu, theirs = _gradients("cpu", pve_steps, scenes)
+        device, ours = _gradients(part.device, pve_steps, scenes)
         note = f"fp32, embedded checkpoint, {scenes} scenes, with L_m; "
         note += f"relative, allowed is {allowed}"
         error = abs(device - cpu) / abs(cpu)
-        name = f"a training step against the CPU, T = {steps}"
+        name = f"a training step against the CPU, T = {pve_steps}"
         part.results.add(f"{name}: loss", error, "", error <= allowed, note, loss=cpu)
         total, mine = (torch.stack(list(g.values())).norm().item() for g in (theirs, ours))
         error = abs(mine - total) / total
@@ -63,11 +63,11 @@ def _objective(device: str, scenes: int) -> tuple[Objective, dict]:
     return Objective(model, None, 1.0).to(device).train(), inputs | {"window": None}
 
 
-def _gradients(device: str, steps: int, scenes: int) -> tuple[float, dict[str, torch.Tensor]]:
+def _gradients(device: str, pve_steps: int, scenes: int) -> tuple[float, dict[str, torch.Tensor]]:
     objective, inputs = _objective(device, scenes)
     torch.manual_seed(0)
     with patch("torch.multinomial", LargestWeight()):
-        loss = objective(**inputs, steps=steps, matching=True)["loss"]
+        loss = objective(**inputs, pve_steps=pve_steps, matching=True)["loss"]
     loss.backward()
     named = objective.named_parameters()
     return loss.item(), {n: p.grad.norm().cpu() for n, p in named if p.grad is not None}
@@ -76,7 +76,7 @@ def _gradients(device: str, steps: int, scenes: int) -> tuple[float, dict[str, t
 def fused_optimiser(part: Part) -> None:
     """The fused optimiser against the plain one."""
     objective, inputs = _objective(part.device, 2 if part.tiny else 8)
-    objective(**inputs, steps=0, matching=False)["loss"].backward()
+    objective(**inputs, pve_steps=0, matching=False)["loss"].backward()
     gradients = {n: p.grad for n, p in objective.named_parameters() if p.grad is not None}
     begun, made = copy.deepcopy(objective.state_dict()), []
     for kind in ({"fused": True}, {"fused": False, "foreach": False}):

@@ -39,8 +39,8 @@ ROWS = {
     ],
     "learning": [
         *(
-            f"a training step against the CPU, T = {steps}: {value}"
-            for steps in (0, 1)
+            f"a training step against the CPU, T = {pve_steps}: {value}"
+            for pve_steps in (0, 1)
             for value in ("loss", "norm of the gradient", "norms one by one")
         ),
         "the fused optimiser against the plain one",
@@ -51,16 +51,16 @@ ROWS = {
     "throughput": [
         *(f"matrix product, {precision}" for precision in ("bf16", "fp32")),
         *(
-            f"{before}{side} px, T = {steps}{after}"
+            f"{before}{side} px, T = {pve_steps}{after}"
             for before, after in (
                 ("operations an image, ", ""),
                 ("", ", bf16"),
                 ("", ", fp32"),
             )
             for side in (32, 64)
-            for steps in (0, 1, 3)
+            for pve_steps in (0, 1, 3)
         ),
-        *(f"32 px, T = {steps}, bf16, compiled" for steps in (0, 1, 3)),
+        *(f"32 px, T = {pve_steps}, bf16, compiled" for pve_steps in (0, 1, 3)),
         *(f"a PVE step, {side} px, {kind}" for side in (32, 64) for kind in ("bf16", "fp32")),
         "a PVE step, 32 px, bf16, compiled",
         "σ, 64 px",

@@ -37,14 +37,14 @@ class Setting:
     """One way to look at images."""
 
     side: int
-    steps: int
+    pve_steps: int
     precision: str
     compiled: bool
 
     @property
     def name(self) -> str:
         compiled = ", compiled" * self.compiled
-        return f"{self.side} px, T = {self.steps}, {self.precision}{compiled}"
+        return f"{self.side} px, T = {self.pve_steps}, {self.precision}{compiled}"
 
 
 _rates: dict[str, float] = {}  # of this card: precision -> FLOP/s
@@ -79,21 +79,21 @@ def matrix_rate(part: Part) -> None:
 def flops(part: Part) -> None:
     """Operations an image."""
     for side in _sides(part):
-        for steps in STEPS:
-            count = _count(part, side, steps)
+        for pve_steps in STEPS:
+            count = _count(part, side, pve_steps)
             note = f"stated for 800 px: {STATED / 1e9:.0f}" if side == 800 else ""
-            name = f"operations an image, {side} px, T = {steps}"
+            name = f"operations an image, {side} px, T = {pve_steps}"
             part.results.add(name, count / 1e9, "GFLOP", note=note)
 
 
-def _count(part: Part, side: int, steps: int) -> float:
+def _count(part: Part, side: int, pve_steps: int) -> float:
     """Of looking, by the count of a training step, whose way back costs twice the way there."""
-    if (side, steps) not in _counts:
-        stage = Stage("", Rendered(), 1, 1e-4, steps=1, pve_steps=steps, matching_every=0)
+    if (side, pve_steps) not in _counts:
+        stage = Stage("", Rendered(), 1, 1e-4, steps=1, pve_steps=pve_steps, matching_every=0)
         parts = training_flops(_config(part, side), stage)
         there = [parts[name] / 3 for name in ("φ", "S", "ψ looks")]
-        _counts[side, steps] = sum(there)
-    return _counts[side, steps]
+        _counts[side, pve_steps] = sum(there)
+    return _counts[side, pve_steps]
 
 
 def looking(part: Part) -> None:
@@ -118,8 +118,8 @@ def _look(part: Part, compiled: bool) -> None:
             for layer in model.vision.siglip.encoder.layers:
                 layer.compile(dynamic=False, backend="eager" if part.tiny else "inductor")
         for precision in precisions:
-            for steps in reversed(STEPS):  # the dearest says what fits
-                setting = Setting(side, steps, precision, compiled)
+            for pve_steps in reversed(STEPS):  # the dearest says what fits
+                setting = Setting(side, pve_steps, precision, compiled)
                 if time.monotonic() > part.deadline:
                     part.results.add(setting.name, ok=False, note="left out: no time was left")
                     continue
@@ -137,7 +137,7 @@ def _measure(part: Part, model: MstarModel, setting: Setting) -> None:
         def look() -> object:
             half = torch.autocast(part.device, torch.bfloat16, enabled=precision == "bf16")
             with torch.no_grad(), half:
-                return model(pixel_values=pixels, steps=setting.steps).images.features
+                return model(pixel_values=pixels, pve_steps=setting.pve_steps).images.features
 
         return look
 
@@ -148,7 +148,7 @@ def _measure(part: Part, model: MstarModel, setting: Setting) -> None:
     if part.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     _times[setting] = each = part.seconds(looks_at(batch)) / batch
-    rate = _count(part, side, setting.steps) / each
+    rate = _count(part, side, setting.pve_steps) / each
     share = 100 * rate / _rates[precision] if precision in _rates else float("nan")
     memory = torch.cuda.max_memory_allocated() / 2**30 if part.device == "cuda" else 0.0
     note = f"{rate / 1e12:.3g} TFLOP/s, {share:.1f} % of the matrix rate; batch {batch}, "
@@ -160,8 +160,8 @@ def _measure(part: Part, model: MstarModel, setting: Setting) -> None:
 def step_cost(part: Part) -> None:
     """What a PVE step costs."""
     for setting, three in _times.items():
-        first = _times.get(replace(setting, steps=0))
-        if setting.steps != 3 or first is None:
+        first = _times.get(replace(setting, pve_steps=0))
+        if setting.pve_steps != 3 or first is None:
             continue
         counted = 100 * (_count(part, setting.side, 3) / _count(part, setting.side, 0) - 1) / 3
         name = f"a PVE step, {setting.name.replace(', T = 3', '')}"

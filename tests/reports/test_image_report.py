@@ -82,7 +82,7 @@ def test_the_page_says_where_it_comes_from(report):
     metrics = json.loads((report.folder / "metrics.json").read_text(encoding="utf-8"))
     footer = report.html.rpartition("Where this page comes from")[2]
     assert metrics["provenance"]["checkpoint sha256"] in footer
-    assert "steps: default" in footer and "seed: 0" in footer and "torch 2." in footer
+    assert "pve_steps: default" in footer and "seed: 0" in footer and "torch 2." in footer
     assert set(metrics["headline"]) == {"ranked first", "median rank", "never attended"}
     assert metrics["headline"]["median rank"].endswith(" of 61")
 

@@ -42,10 +42,10 @@ def test_the_notebook_s_cell_is_what_the_dataclass_declares(name):
 
 
 def test_a_notebook_s_globals_are_checked_and_the_rest_passed_over():
-    given = vars(ImageReport()) | {"display": print, "steps": 1}
-    assert ImageReport.of_notebook(given) == ImageReport(steps=1)
-    with pytest.raises(ValueError, match="steps must be a whole number or None; got '1'"):
-        ImageReport.of_notebook(given | {"steps": "1"})
+    given = vars(ImageReport()) | {"display": print, "pve_steps": 1}
+    assert ImageReport.of_notebook(given) == ImageReport(pve_steps=1)
+    with pytest.raises(ValueError, match="pve_steps must be a whole number or None; got '1'"):
+        ImageReport.of_notebook(given | {"pve_steps": "1"})
     assert ImageReport().images is not ImageReport().images, "a list of its own each"
 
 
@@ -70,7 +70,7 @@ def test_help_lists_them_with_types_and_defaults(name, capsys, monkeypatch):
 
 
 def test_types_and_defaults_are_said_in_words():
-    assert Option("steps", int | None, None, "T").about() == "T [a whole number; default: none]"
+    assert Option("pve_steps", int | None, None, "T").about() == "T [a whole number; default: none]"
     assert Option("a", bool, True, "x").about() == "x [true or false; default: true]"
     assert Option("a", list[int], [1, 2], "x").about() == (
         "x [a list of whole numbers; default: 1 2]"
@@ -117,7 +117,7 @@ def test_what_fits(value, kind, expected):
     [
         ImageReport(),
         ImageReport(
-            images=["my photo.png"], words=["exit,way out", "-x"], steps=0, record=["pve.*"]
+            images=["my photo.png"], words=["exit,way out", "-x"], pve_steps=0, record=["pve.*"]
         ),
         AblationReport(seeds=[4, 5], mosaics=False, parent_steps=7, runs="a/b"),
     ],

@@ -33,8 +33,8 @@ BAD = {
     "words without letters": (["--words", "exit,***"], "has no words"),
     "unknown style": (["--words", "shout:exit"], "unknown style 'shout'"),
     "unknown hook": (["--record", "pve.0.maks"], "near matches: pve.0.mask"),
-    "step beyond T": (["--steps", "0", "--record", "pve.1.mask"], "no hook point is called"),
-    "T < 0": (["--steps", "-1"], "got -1"),
+    "step beyond T": (["--pve-steps", "0", "--record", "pve.1.mask"], "no hook point is called"),
+    "T < 0": (["--pve-steps", "-1"], "got -1"),
     "tiles": (["--tiles", "2"], "rising from the whole: (1,), (1, 2) or (1, 2, 3); got [2]"),
     "small tiles": (["--tiles", "1", "5"], "at most 4 tiles along a side; got 5"),
     "size": (["--size", "66"], "66 is not a multiple of the patch size 4"),
@@ -68,7 +68,7 @@ def test_bad_input_is_one_sentence_and_code_2(case, pictures, tiny_checkpoint, c
     ("arguments", "expected"),
     [
         (["image", "--wrods", "exit"], "--wrods"),
-        (["image", "--steps", "two"], "invalid int value: 'two'"),
+        (["image", "--pve-steps", "two"], "invalid int value: 'two'"),
         (["imagge"], "invalid choice: 'imagge'"),
     ],
 )
@@ -90,8 +90,8 @@ def test_words_are_split_at_commas():
         ({"wrods": ["exit"]}, "unknown report parameter 'wrods'; there is words"),
         ({"words": "exit"}, "words must be a list of texts; got 'exit'."),
         ({"words": [1]}, "words must be a list of texts"),
-        ({"steps": "2"}, "steps must be a whole number or None; got '2'."),
-        ({"steps": True}, "steps must be a whole number or None; got True."),
+        ({"pve_steps": "2"}, "pve_steps must be a whole number or None; got '2'."),
+        ({"pve_steps": True}, "pve_steps must be a whole number or None; got True."),
         ({"seed": None}, "seed must be a whole number"),
     ],
 )

@@ -33,7 +33,7 @@ class Searched:
     """A gallery that explains by heart, and takes its time over re-ranking."""
 
     bench = SimpleNamespace(device="cpu")
-    steps, tiles = 1, (1,)
+    pve_steps, tiles = 1, (1,)
 
     def forget(self):
         pass
@@ -200,7 +200,7 @@ def test_reranked_arms_are_reranked(compare, photos, reordering):  # noqa: F811
     bench = load_checkpoint(reordering)
     model, processor = bench.model, bench.processor
     asked = load("mqtr-phrase", photos)
-    gallery = Gallery.embed(Bench(model, processor), asked.images, steps=2)
+    gallery = Gallery.embed(Bench(model, processor), asked.images, pve_steps=2)
     found = [query["AP"]["T = 2"] for query in compare.metrics["queries"]]
     expected = average_precisions(asked.relevant, gallery.reranked_scores(asked.queries).numpy())
     by_cosine = average_precisions(asked.relevant, gallery.scores(asked.queries).numpy())

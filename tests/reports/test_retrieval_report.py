@@ -62,7 +62,7 @@ def reordering(tmp_path_factory) -> Path:
     """A checkpoint of random weights whose re-ranking changes the ranking of `photos`."""
     folder = tmp_path_factory.mktemp("reordering")
     torch.manual_seed(2)
-    config = MstarConfig.tiny(steps=2, initializer_range=0.2)
+    config = MstarConfig.tiny(pve_steps=2, initializer_range=0.2)
     MstarModel(config).save_pretrained(folder)
     MstarProcessor.for_config(config, character_tokenizer()).save_pretrained(folder)
     return folder
@@ -73,7 +73,7 @@ def compare(photos, reordering, tmp_path_factory) -> Page:
     folder = tmp_path_factory.mktemp("out") / "compare"
     run_report(
         ["compare", "--benchmark", "mqtr-phrase", "--folder", str(photos), "--rerank",
-         "--models", str(reordering), "--steps", "2", "0", "--out", str(folder)]
+         "--models", str(reordering), "--pve-steps", "2", "0", "--out", str(folder)]
     )  # fmt: skip
     return Page(folder)
 
@@ -138,13 +138,13 @@ BAD = {
     "missing data": (["retrieval", "--benchmark", "svt", "--folder", "{}"], "there is no"),
     "unknown peer": (["retrieval", "--peers", "orc"], "unknown peer 'orc'"),
     "missing peer": (["retrieval", "--peers", "tesseract"], "Tesseract is not installed"),
-    "T": (["retrieval", "--steps", "99"], "from 0 to 15; got 99"),
+    "T": (["retrieval", "--pve-steps", "99"], "from 0 to 15; got 99"),
     "shown": (["compare", "--shown", "-1"], "shown must be from 0 to 20; got -1"),
     "seed": (["retrieval", "--seed", "-1"], "seed must be 0 or more; got -1"),
     "images": (["compare", "--images", "3"], "images must be 40 or more; got 3"),
     "kept": (["retrieval", "--kept", "{}/none/x"], "cannot be written"),
-    "one arm": (["compare", "--steps", "1"], "needs two models or two values of steps"),
-    "twice": (["compare", "--steps", "1", "1"], "steps has an entry twice: 1, 1"),
+    "one arm": (["compare", "--pve-steps", "1"], "needs two models or two values of pve_steps"),
+    "twice": (["compare", "--pve-steps", "1", "1"], "pve_steps has an entry twice: 1, 1"),
     "no checkpoint": (["compare", "--models", "{}/none"], "there is no checkpoint folder"),
 }
 
@@ -168,6 +168,6 @@ def test_the_embedded_weights_on_photographs_come_with_a_warning():
 
 
 def test_arms_are_models_by_steps(tiny_checkpoint):
-    settings = CompareReport(models=["", str(tiny_checkpoint)], steps=[])
+    settings = CompareReport(models=["", str(tiny_checkpoint)], pve_steps=[])
     assert list(settings.arms()) == ["checkpoint 1, T = 1", "checkpoint 2, T = 2"]
     assert list(CompareReport().arms()) == ["T = 1", "T = 0"]

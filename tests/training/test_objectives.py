@@ -24,8 +24,8 @@ def batch(inputs) -> dict:
 @pytest.mark.parametrize("matching", [False, True])
 def test_the_entropy_is_that_of_every_look(objective, tiny, inputs, batch, matching):
     """The pass of L_m has cross-attention too, which does not count."""
-    losses = objective(**batch, steps=2, matching=matching, entropy_weight=0.5)
-    _, trace = tiny.model.run_with_trace(inputs | {"steps": 2}, "pve.*.cross_attention")
+    losses = objective(**batch, pve_steps=2, matching=matching, entropy_weight=0.5)
+    _, trace = tiny.model.run_with_trace(inputs | {"pve_steps": 2}, "pve.*.cross_attention")
     heads = torch.stack([trace[name] for name in trace])  # [looks · layers, B, heads, Q, N]
     expected = torch.distributions.Categorical(heads).entropy().mean() / math.log(256)
     torch.testing.assert_close(losses["H_C"], expected)
@@ -39,8 +39,8 @@ def test_no_hook_stays(objective, tiny, batch, monkeypatch):
 
     objective(**batch, entropy_weight=0.5)
     assert hooks() == 0
-    with pytest.raises(ValueError, match="steps"):
-        objective(**batch, entropy_weight=0.5, steps=-1)
+    with pytest.raises(ValueError, match="pve_steps"):
+        objective(**batch, entropy_weight=0.5, pve_steps=-1)
     assert hooks() == 0
     # without a weight nothing is computed for it: its graph would hold all attention
     monkeypatch.setattr(objectives, "attention_entropy", lambda _: pytest.fail("computed"))

@@ -140,8 +140,8 @@ def test_what_incomplete_lists_leave_out_is_no_wrong_answer(recipe, unjudged, tm
 def test_photographs_judge_beside_scenes(recipe, monkeypatch):
     asked = []
 
-    def ranked(bench, images, queries, steps, batch_size):
-        asked.append(([image.size for image in images], queries, steps))
+    def ranked(bench, images, queries, pve_steps, batch_size):
+        asked.append(([image.size for image in images], queries, pve_steps))
         return np.random.default_rng(0).random((len(queries), len(images)))
 
     monkeypatch.setattr(Bench, "scores", ranked)
@@ -150,8 +150,8 @@ def test_photographs_judge_beside_scenes(recipe, monkeypatch):
     found = judge.judge(stage, small(), None, 0)
     held = [i for i in range(24) if is_held_out(f"{i}.png")]
     assert held, "of 24 names some are held out"
-    ((sizes, queries, steps),) = asked
-    assert sizes == [(128, 96)] * len(held) and steps == 1
+    ((sizes, queries, pve_steps),) = asked
+    assert sizes == [(128, 96)] * len(held) and pve_steps == 1
     assert {query.style for query in queries} == {"word"}
     words = {w for i in held for w in sandbox.scene(1, i, "train", sandbox.EASY).texts}
     assert {query.text for query in queries} <= words

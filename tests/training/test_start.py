@@ -150,7 +150,7 @@ def test_a_larger_image_has_a_larger_table(model):
     assert model.config.vision_config.image_size == 96 and model.config.grid_size == 24
     now = model.vision.siglip.embeddings.position_embedding.weight
     assert torch.equal(now, resize_positions(table, 24)) and now.requires_grad
-    out = model.encode_images(pixels, steps=0)
+    out = model.encode_images(pixels, pve_steps=0)
     assert out.grid == (24, 24) and torch.isfinite(out.features).all()
     resize_images(model, 96)  # nothing to do
     assert model.vision.siglip.embeddings.position_embedding.weight is now
@@ -223,7 +223,7 @@ def test_a_model_grows_and_sees_as_before(larger):
     assert torch.equal(ours[CHARACTERS][:67], given[CHARACTERS][:67])  # no text has the others
     for name, value in given.items():
         assert name in (QUERIES, CHARACTERS) or torch.equal(ours[name], value), name
-    images = made.encode_images(pixels[:, None], steps=1)
+    images = made.encode_images(pixels[:, None], pve_steps=1)
     assert images.features.isfinite().all() and images.features.shape == (2, 26, 16)
 
 

@@ -49,7 +49,7 @@ def tiled() -> Recorded:
 
 def _record(photo: Image.Image, words: list, tiles: tuple[int, ...] = (1,)) -> Recorded:
     torch.manual_seed(0)
-    config = MstarConfig.tiny(steps=1)
+    config = MstarConfig.tiny(pve_steps=1)
     processor = MstarProcessor.for_config(config, character_tokenizer())
     processor.tiles = tiles
     bench = Bench(MstarModel(config).eval(), processor)

@@ -236,7 +236,7 @@ def test_a_mask_is_forced(lab):
 
 def test_a_run_is_stopped(lab):
     lab.action, lab.stop = "stop", 0
-    assert lab.run().steps == 0
+    assert lab.run().pve_steps == 0
     assert "no such look" in lab.markup
 
 

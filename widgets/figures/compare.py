@@ -37,7 +37,7 @@ def compare(traces: tuple[Trace, Trace], names: tuple[str, str], image: int = 0)
             f"two runs are compared token by token; got the grids {traces[0].grid} and "
             f"{traces[1].grid}: resize the images to one size."
         )
-    last = max(trace.steps for trace in traces)
+    last = max(trace.pve_steps for trace in traces)
     queries = min(map(explain.query_count, traces))
     canvas = max(explain.canvas(trace, image) for trace in traces)
     maps = [  # [step, 1 + query, h, w]
@@ -51,8 +51,8 @@ def compare(traces: tuple[Trace, Trace], names: tuple[str, str], image: int = 0)
     signed = Signed.of(change)
     changed = sprites.map_sprite(change, signed)
 
-    steps = [str(t) for t in range(last + 1)]
-    by = {"step": steps, "query": [MEAN, *map(str, range(queries))]}
+    looks = [str(t) for t in range(last + 1)]
+    by = {"step": looks, "query": [MEAN, *map(str, range(queries))]}
     peaks = [f"highest {m.max():.1f} × even" for m in flat]
     moved = [f"{0.5 * np.abs(m).mean():.0%} of the attention moved" for m in change]
     tables = {
@@ -77,7 +77,7 @@ def compare(traces: tuple[Trace, Trace], names: tuple[str, str], image: int = 0)
             markup.stack(
                 markup.photo_layer(grey=True),
                 difference,
-                _no_look(min(trace.steps for trace in traces), last),
+                _no_look(min(trace.pve_steps for trace in traces), last),
             ),
         )
     )
@@ -114,7 +114,7 @@ def _maps(trace: Trace, image: int, last: int, queries: int, canvas: tuple[int, 
     by_tile = np.concatenate([by_tile.mean(2, keepdims=True), by_tile[:, :, :queries]], 2)
     found = times_even(joined(trace, by_tile.swapaxes(1, 2), image))
     cells = [np.arange(n) * was // n for n, was in zip(canvas, found.shape[-2:], strict=True)]
-    maps[: trace.steps + 1] = found[..., cells[0][:, None], cells[1]]
+    maps[: trace.pve_steps + 1] = found[..., cells[0][:, None], cells[1]]
     return maps
 
 
@@ -122,9 +122,9 @@ def _maps(trace: Trace, image: int, last: int, queries: int, canvas: tuple[int, 
 _START = {"step": "0", "query": MEAN}
 
 
-def _no_look(steps: int, last: int) -> str:
-    """Over a picture at steps that a run of T = `steps` did not take."""
-    missing = "|".join(str(t) for t in range(steps + 1, last + 1))
+def _no_look(pve_steps: int, last: int) -> str:
+    """Over a picture at steps that a run of T = `pve_steps` did not take."""
+    missing = "|".join(str(t) for t in range(pve_steps + 1, last + 1))
     if not missing:
         return ""
     return f'<span class="mv-none" data-when="step:{missing}" hidden>no such look</span>'
@@ -138,7 +138,7 @@ def _run(trace: Trace, image: int, run: int, last: int, table: Table) -> str:
         + markup.chosen_map("map", table, _START, "Attention; ", f"run:{run}")
         + "</span>",
         *regions(trace, image, each=False),
-        _no_look(trace.steps, last),
+        _no_look(trace.pve_steps, last),
     )
 
 

@@ -84,7 +84,9 @@ def has_all_maps(trace: Trace) -> bool:
     on several tiles."""
     tiles, heads, queries = _shape(trace)
     layers = len(explain.cross_layers(trace))
-    return tiles == 1 and (trace.steps + 1) * (layers + 1) * (heads + 1) * (queries + 1) <= _MOST
+    return (
+        tiles == 1 and (trace.pve_steps + 1) * (layers + 1) * (heads + 1) * (queries + 1) <= _MOST
+    )
 
 
 def _shape(trace: Trace) -> tuple[int, int, int]:
@@ -119,8 +121,8 @@ def _selections(
     """Maps of every choice that can be made: of all tiles and, if there are several, of each."""
     n_steps, _, n_heads, n_queries, n_tiles = weights.shape[:5]
     layers = [MEAN, *map(str, explain.cross_layers(trace))]
-    steps, tiles = ([str(i) for i in range(count)] for count in (n_steps, n_tiles))
-    by = {"step": steps, "layer": layers, "head": _values(n_heads), "query": _values(n_queries)}
+    looks, tiles = ([str(i) for i in range(count)] for count in (n_steps, n_tiles))
+    by = {"step": looks, "layer": layers, "head": _values(n_heads), "query": _values(n_queries)}
     whole, every = Lot(), {} if n_tiles == 1 else {"tile": [ALL]}
     if has_all_maps(trace):
         for axis in (3, 2, 1):
@@ -133,7 +135,7 @@ def _selections(
     for name, chosen in single:
         maps = _with_mean(_with_mean(chosen, 2), 1)
         whole.add(maps, by_head, {"query": [name], **every})
-    whole.add(weights.mean((1, 2)), {"step": steps, "query": by["query"][1:]}, every)
+    whole.add(weights.mean((1, 2)), {"step": looks, "query": by["query"][1:]}, every)
     if n_tiles == 1:
         return [whole]
 
@@ -142,7 +144,7 @@ def _selections(
         for name, chosen in single:
             maps = _with_mean(_with_mean(chosen[:, :, :, tile], 2), 1)
             each.add(maps, by_head, {"tile": [str(tile)], "query": [name]})
-    each.add(own.mean((2, 3, 4)), {"step": steps, "tile": tiles}, {"query": [MEAN], "tile": tiles})
+    each.add(own.mean((2, 3, 4)), {"step": looks, "tile": tiles}, {"query": [MEAN], "tile": tiles})
     heads = {key: by[key] for key in ("layer", "head")}
     size = prod(weights.shape[5:])
     room = _PIXELS // (prod(map(len, heads.values())) * size)
@@ -153,7 +155,7 @@ def _selections(
         else:
             each.add(own[t, v, :, :, q].mean((0, 1)), {}, when)
     if n_steps * n_tiles * n_queries * size <= _PIXELS:
-        by_query = {"step": steps, "tile": tiles, "query": by["query"][1:]}
+        by_query = {"step": looks, "tile": tiles, "query": by["query"][1:]}
         each.add(own.mean((2, 3)), by_query, {"tile": tiles})
     return [whole, each]
 
@@ -172,7 +174,7 @@ def _assigned(trace: Trace, image: int, tiles: int, queries: int) -> list[Place]
 def _changes(trace: Trace, weights: np.ndarray, image: int) -> list[Lot]:
     """What changed from step to step: of all tiles and, if there are several, of each."""
     n_steps, _, _, n_queries, n_tiles = weights.shape[:5]
-    steps, tiles = ([str(i) for i in range(count)] for count in (n_steps, n_tiles))
+    looks, tiles = ([str(i) for i in range(count)] for count in (n_steps, n_tiles))
     by_query = _with_mean(weights.mean((1, 2)), 1)  # [step, 1 + Q, tile, grid_h, grid_w]
     differing = _values(n_queries)
     pixels = prod(explain.canvas(trace, image)) if n_tiles > 1 else 0
@@ -181,7 +183,7 @@ def _changes(trace: Trace, weights: np.ndarray, image: int) -> list[Lot]:
         by_query, differing = by_query[:, :1], [MEAN]
     laid = times_even(joined(trace, by_query, image))
     whole, every = Lot(), {} if n_tiles == 1 else {"tile": [ALL]}
-    by = {"step": steps, "against": steps}
+    by = {"step": looks, "against": looks}
     whole.add(laid[:, None] - laid[None], {**by, "query": differing}, every)
     if n_tiles == 1:
         return [whole]
@@ -220,7 +222,7 @@ def _caption(trace: Trace, lots: Sequence[Lot], query: int | None) -> str:
 
 def _controls(trace: Trace, shape: tuple[int, ...]) -> str:
     _, _, n_heads, n_queries, n_tiles = shape[:5]
-    steps = {str(t): f"look {t}" for t in range(trace.steps + 1)}
+    looks = {str(t): f"look {t}" for t in range(trace.pve_steps + 1)}
     named = [("layer", explain.cross_layers(trace)), ("head", range(n_heads))]
     named.append(("query", range(n_queries)))
     menus = []
@@ -233,15 +235,15 @@ def _controls(trace: Trace, shape: tuple[int, ...]) -> str:
         within = "map part" if n_tiles > 1 else "map"
         menus.append(markup.select(key.capitalize(), key, options, within=within))
     overlays = {"map": "Attention", "salient": "Region σ", "mask": "Mask"}
-    if trace.steps:
+    if trace.pve_steps:
         overlays["difference"] = "Difference"
     return markup.controls(
         markup.choices("What lies over the image", "overlay", overlays)
     ) + markup.controls(
-        markup.step_slider(trace.steps) + (markup.play("step") if trace.steps else ""),
+        markup.step_slider(trace.pve_steps) + (markup.play("step") if trace.pve_steps else ""),
         *menus,
         f'<span data-when="overlay:difference" hidden>'
-        f"{markup.select('Difference from', 'against', steps)}</span>",
+        f"{markup.select('Difference from', 'against', looks)}</span>",
         markup.cover_slider(),
     )
 

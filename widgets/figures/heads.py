@@ -103,7 +103,7 @@ def _heads(
             cells.append(markup.pick(f"{name}.", stack))
     options = {str(i): one.name for i, one in enumerate(sources)}
     tiles, queries = _embeddings(trace)
-    left_out = tiles * queries * (trace.steps + 1) - (asked - trace.steps - 1)
+    left_out = tiles * queries * (trace.pve_steps + 1) - (asked - trace.pve_steps - 1)
     caption = (
         "One small map for each head of each layer that looks at the image, all in one colour "
         "range: a bright spot is a head that looks there and nowhere else; choose whose attention "

@@ -28,7 +28,7 @@ _EXPLAINED = {
 def lab(
     photo: Image.Image,
     canvas: tuple[int, int],
-    steps: int,
+    pve_steps: int,
     queries: int,
     said: str,
     result: Picture | None = None,
@@ -52,7 +52,7 @@ def lab(
         'tokens."><path class="mv-shade" data-drawn d=""/><path class="mv-border" data-drawn d=""/>'
         '<rect data-cursor width="1" height="1" x="0" y="0"/></svg>',
     )
-    looks = {str(t): f"look {t}" for t in range(steps + 1)}
+    looks = {str(t): f"look {t}" for t in range(pve_steps + 1)}
     toggles = "".join(
         f'<button type="button" class="mv-choice" data-toggle="ablate" data-value="{q}" '
         f'aria-pressed="false">{q}</button>'

@@ -60,7 +60,7 @@ def looks(trace: Trace, image: int = 0) -> Picture:
         "the looks."
         + f" The maps of all {tiles} tiles are laid back onto the photograph: where tiles overlap, "
         "the mean of what they have there, and of regions what most of them have." * (tiles > 1),
-        markup.controls(markup.step_slider(trace.steps), markup.cover_slider())
+        markup.controls(markup.step_slider(trace.pve_steps), markup.cover_slider())
         + f'<div class="mv-plate"><div class="mv-panels">{"".join(panels)}</div>'
         + f"{markup.bar(scale)}</div>"
         + facts,

@@ -46,7 +46,7 @@ def multi_word(trace: Trace, image: int = 0) -> Picture:
     says = [f"highest {m.max():.1f} × even" for m in flat]
     rows, tiles = weights.reshape(len(flat), -1), explain.tile_count(trace)
     queries = explain.query_count(trace)
-    shares = rows.reshape(len(flat), trace.steps + 1, -1).sum(2)
+    shares = rows.reshape(len(flat), trace.pve_steps + 1, -1).sum(2)
     # so many embeddings are no bars to be told apart: a bar for each tile
     bars = rows if tiles == 1 else rows.reshape(len(flat), -1, queries).sum(2)
     tables = {
@@ -57,7 +57,7 @@ def multi_word(trace: Trace, image: int = 0) -> Picture:
         best = [(int(row.argmax()), row.max()) for row in rows]
         said = [f"{name_of(index, tiles, queries)}, {value:.1%}" for index, value in best]
         tables["most"] = Table([block], said)
-    for t in range(trace.steps + 1):
+    for t in range(trace.pve_steps + 1):
         tables[f"look{t}"] = Table(
             [block], [f"{share:.0%} of the weight" for share in shares[:, t]]
         )
@@ -84,7 +84,7 @@ def multi_word(trace: Trace, image: int = 0) -> Picture:
             markup.photo_layer("The image as the model was given it.", grey=True),
             markup.chosen_map("map", tables["map"], {"text": "0", "head": MEAN}, "Carried back; "),
         )
-        + f'</div><div class="mv-panel">{scores}{_bars(tables, trace.steps, tiles)}</div></div>'
+        + f'</div><div class="mv-panel">{scores}{_bars(tables, trace.pve_steps, tiles)}</div></div>'
         + f"{markup.bar(scale)}</div>",
     )
     return over(explain.photo_of(trace, image), body, tables=tables, tiles=tiles, map=sprite.uri)
@@ -94,10 +94,10 @@ def _percent(weights: np.ndarray) -> str:
     return " ".join(f"{100 * weight:.1f}" for weight in weights)
 
 
-def _bars(tables: Mapping[str, Table], steps: int, tiles: int) -> str:
+def _bars(tables: Mapping[str, Table], pve_steps: int, tiles: int) -> str:
     """Weights of all embeddings (of all tiles) as bars, look by look; they follow the state."""
     values = [float(value) for value in tables["weights"].says[0].split()]
-    per_step = len(values) // (steps + 1)
+    per_step = len(values) // (pve_steps + 1)
     names = [name_of(i, 1, per_step) for i in range(len(values))]
     if tiles > 1:
         names = [name.replace("query", "tile") for name in names]
@@ -108,7 +108,7 @@ def _bars(tables: Mapping[str, Table], steps: int, tiles: int) -> str:
     groups = "".join(
         f'<div class="mv-bars"><div>{"".join(bars[t * per_step : (t + 1) * per_step])}</div>'
         f"<small>look {t}: {markup.filled(f'look{t}', tables[f'look{t}'].says[0])}</small></div>"
-        for t in range(steps + 1)
+        for t in range(pve_steps + 1)
     )
     said = ", ".join(f"{name}: {value}%" for name, value in zip(names, values, strict=True))
     most = ""

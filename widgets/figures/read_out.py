@@ -30,12 +30,12 @@ class Lot:
     Attributes:
         maps: [K, V, grid_h, grid_w] of all tiles, or [K, grid_h, grid_w] of one each.
         blocks: how the K are laid out.
-        steps, tiles: of each of the K; tile −1 = all.
+        looks, tiles: of each of the K; tile −1 = all.
     """
 
     maps: list[NDArray] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
-    steps: list[int] = field(default_factory=list)
+    looks: list[int] = field(default_factory=list)
     tiles: list[int] = field(default_factory=list)
 
     def add(
@@ -50,7 +50,7 @@ class Lot:
         self.blocks.append(Block(by, when))
         self.maps.append(maps.reshape(prod(sizes), *maps.shape[len(sizes) :]))
         places = np.indices(sizes).reshape(len(sizes), prod(sizes))
-        for key, found in (("step", self.steps), ("tile", self.tiles)):
+        for key, found in (("step", self.looks), ("tile", self.tiles)):
             if key in by:
                 values = [by[key][i] for i in places[list(by).index(key)]]
             else:
@@ -62,8 +62,8 @@ def read_out(trace, photo, words, lots: Sequence[Lot], maps, image, tables) -> s
     """Numbers beside the picture; adds their tables to `tables`."""
     blocks = [block for lot in lots for block in lot.blocks]
     peaks = [float(m.max()) for lot in maps for m in lot]
-    before = np.ones((trace.steps + 1, *trace["pve.0.mask"].shape[1:]))
-    for t in range(trace.steps):  # what each step found still neglected
+    before = np.ones((trace.pve_steps + 1, *trace["pve.0.mask"].shape[1:]))
+    for t in range(trace.pve_steps):  # what each step found still neglected
         before[t + 1] = trace[f"pve.{t}.mask"][image].float().numpy()
     neglected = _masses(lots, before)
     rows = [
@@ -77,7 +77,7 @@ def read_out(trace, photo, words, lots: Sequence[Lot], maps, image, tables) -> s
     ]
     for number, (word, polygon) in enumerate(words):
         covered = _covered(trace, photo, polygon, image)
-        said = [f"{v:.0%}" for v in _masses(lots, covered[None].repeat(trace.steps + 1, 0))]
+        said = [f"{v:.0%}" for v in _masses(lots, covered[None].repeat(trace.pve_steps + 1, 0))]
         area = covered[0].mean()  # tile 0 is the whole image
         rows.append((f"On “{word}” ({area:.0%} of the image)", f"word{number}", said))
     items = []
@@ -98,12 +98,12 @@ def _masses(lots: Sequence[Lot], ground: NDArray[np.float64]) -> NDArray[np.floa
     """
     found = []
     for lot in lots:
-        steps, tiles, shares = np.array(lot.steps), np.array(lot.tiles), np.concatenate(lot.maps)
+        looks, tiles, shares = np.array(lot.looks), np.array(lot.tiles), np.concatenate(lot.maps)
         if shares.ndim == 4:  # of all tiles
-            on_it = (shares * ground[steps]).sum((2, 3)) / shares.sum((2, 3))
+            on_it = (shares * ground[looks]).sum((2, 3)) / shares.sum((2, 3))
             found.append(on_it.mean(1))
         else:
-            on_it = (shares * ground[steps, tiles]).sum((1, 2))
+            on_it = (shares * ground[looks, tiles]).sum((1, 2))
             found.append(on_it / shares.sum((1, 2)))
     return np.concatenate(found)
 

@@ -52,7 +52,7 @@ class Arm:
     @property
     def overrides(self) -> dict[str, Any]:
         """Of the configuration. Words alone are trained and asked for, so there is one branch."""
-        changed = {"sigma": SIGMAS[self.sigma], "steps": self.looks, "multi_word_branch": False}
+        changed = {"sigma": SIGMAS[self.sigma], "pve_steps": self.looks, "multi_word_branch": False}
         if self.semantics == "released":
             changed["recycled_temperature"] = True  # as its word model does (official.md 9)
             changed["learn_temperature"] = False

@@ -277,7 +277,7 @@ def _words(gallery: Gallery) -> list[int]:
 
 @torch.no_grad()
 def looks(
-    model: MstarModel, tokens: list[NDArray[np.float16]], steps: int
+    model: MstarModel, tokens: list[NDArray[np.float16]], pve_steps: int
 ) -> list[dict[str, float]]:
     """What each look after the first does to the attention, mean over images.
 
@@ -289,7 +289,9 @@ def looks(
     """
     with evaluating(model):
         pixels = torch.from_numpy(np.stack(tokens)).to(model.device)
-        seen = model(pixel_values=pixels, steps=steps).images.looks  # an arm's hooks are heard
+        seen = model(
+            pixel_values=pixels, pve_steps=pve_steps
+        ).images.looks  # an arm's hooks are heard
     found = []
     for last, now in pairwise(seen):
         hidden = 1 - last.mask

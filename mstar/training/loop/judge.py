@@ -53,7 +53,7 @@ def exact_match(model: MstarModel, head: reading.ReadingHead, seed: int, count: 
 def quick_map(
     bench: Bench,
     seed: int,
-    steps: int,
+    pve_steps: int,
     difficulty: sandbox.Difficulty = sandbox.EASY,
     images: int = 300,
 ) -> float:
@@ -62,11 +62,11 @@ def quick_map(
     gallery = sandbox.gallery(seed, difficulty, images=images, seen=words, unseen=words)
     words = [query for query in gallery.queries if query.style == "word"]
     asked = [query.asked for query in words]
-    scores = bench.scores(gallery.images, asked, steps)
+    scores = bench.scores(gallery.images, asked, pve_steps)
     return mean_average_precision([q.relevant for q in words], scores).value
 
 
-def photograph_map(bench: Bench, lists: Sequence[Photographs], steps: int) -> float:
+def photograph_map(bench: Bench, lists: Sequence[Photographs], pve_steps: int) -> float:
     """MAP in % of all words of three characters or more on the photographs that are held out.
 
     A word counts as absent where a list does not have it, also of incomplete lists.
@@ -81,6 +81,6 @@ def photograph_map(bench: Bench, lists: Sequence[Photographs], steps: int) -> fl
     if not words:
         return float("nan")
     photos = [open_image(entry.image) for entry in found]
-    scores = bench.scores(photos, [Query(word, "word") for word in words], steps, batch_size=8)
+    scores = bench.scores(photos, [Query(word, "word") for word in words], pve_steps, batch_size=8)
     relevant = [np.array([word in one for one in written]) for word in words]
     return mean_average_precision(relevant, scores).value

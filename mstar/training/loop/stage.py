@@ -95,7 +95,9 @@ def on_device(
     )
     inputs |= {name: value.to(device) for name, value in texts.items()}
     weights = ("idle_weight", "entropy_weight", "matching_weight")
-    return inputs | {"steps": stage.pve_steps} | {name: getattr(stage, name) for name in weights}
+    return (
+        inputs | {"pve_steps": stage.pve_steps} | {name: getattr(stage, name) for name in weights}
+    )
 
 
 def _window(bench: Bench, pixels: Tensor, rng: np.random.Generator) -> tuple[int, int] | None:
