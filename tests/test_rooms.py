@@ -6,7 +6,10 @@ import pytest
 
 from tests.test_project import heavy, run_python
 
-ROOMS = ("hooks", "model", "io", "explain", "search", "evaluate", "experiments", "training")
+ROOMS = (
+    "hooks", "model", "io", "data.scenes", "data.lists", "explain", "search", "evaluate",
+    "experiments", "training",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -20,5 +23,6 @@ def test_what_a_room_offers_is_there(room):
 
 
 def test_a_room_brings_in_nothing_before_it_is_asked():
-    said = run_python(f"import sys\nfrom mstar import {', '.join(ROOMS)}\nprint(*sys.modules)")
+    asked = "\n".join(f"import mstar.{room}" for room in ROOMS)
+    said = run_python(f"import sys\n{asked}\nprint(*sys.modules)")
     assert heavy(said.split(), {"torch", "transformers", "numpy", "PIL"}) == set()

@@ -35,7 +35,7 @@ def lab(
 ) -> Picture:
     """Where to draw, and below it the comparison of the last run with the first.
 
-    The state: `tool`, `action`, `region` (the numbers of the drawn tokens), `stop` (a step),
+    The state: `tool`, `action`, `region` (the numbers of the drawn tokens), `stop` (a look),
     `ablate` (the numbers of silenced queries), and that of `result`.
 
     Args:

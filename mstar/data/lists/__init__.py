@@ -2,3 +2,13 @@
 
 `stream` makes one endless row of items of them. Nothing here knows a model or how it is trained.
 """
+
+from mstar.lazily import offered
+
+__getattr__, __dir__, __all__ = offered(
+    __name__,
+    annotations="Annotations",
+    photographs="Annotated Crops Lists Photographs",
+    stream="Rendered",
+    mixed="Mixed",
+)

@@ -3,3 +3,7 @@
 It draws with NumPy, Pillow and OpenCV, and imports neither torch nor transformers: only training
 items are tensors, when they are made. It knows nothing of lists, benchmarks or models.
 """
+
+from mstar.lazily import offered
+
+__getattr__, __dir__, __all__ = offered(__name__, sandbox="", lexicon="")
