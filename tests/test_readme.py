@@ -1,4 +1,4 @@
-"""README.md and the pages beside what they describe: true, complete, and short enough to read."""
+"""README.md and the pages beside what they describe: true, complete, short enough to be read."""
 
 import ast
 import re
@@ -17,6 +17,7 @@ from mstar.data.benchmarks import LOADERS, RENDERED
 from mstar.hooks.points import POINTS
 from mstar.io import embedded
 from mstar.model.configuration import SEMANTICS
+from mstar.reports.options import options as declared
 from mstar.reports.table import REPORTS
 from tests import docs
 
@@ -117,6 +118,17 @@ def test_every_command_and_option_is_named_on_its_page(command, capsys):
 def test_the_commands_above_are_all():
     assert {command.__name__ for command in cli.commands()} == {n.split()[0] for n in PARSERS}
     assert len(rows(section("README.md", "Commands"))) == len(PARSERS)
+
+
+def test_options_and_sweeps_that_are_said_are_there():
+    flags = {flag for one in PARSERS.values() for flag in one._option_string_actions}
+    flags |= {"--help", "--traceback"}
+    parameters = {one.name for report in REPORTS.values() for one in declared(report.parameters)}
+    for name in set(PAGES) - CARDS - {"tests/gpu/README.md"}:
+        for said in re.findall(r"`([^`]+)`", prose(name)):
+            if said.startswith(("--", "mstar ")):
+                assert set(re.findall(r"(?<!\S)--[a-z0-9-]+", said)) <= flags, said
+        assert set(re.findall(r"--sweep ([a-z_]+)=", PAGES[name])) <= parameters, name
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -67,7 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `| head -1` has what it wanted
         close_output()
         return 0
-    except OSError as error:  # what was printed cannot be written
+    except OSError as error:  # what was printed cannot be written, or `--traceback` raised it
+        if "--traceback" in (sys.argv if argv is None else argv):
+            raise
         return _told(error)
 
 
