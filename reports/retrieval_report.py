@@ -176,7 +176,7 @@ def _reasons(ranked: RankedBenchmark, rows: Sequence[int]) -> Picture:
                     why.hit.name,
                     f"{why.hit.cosine_rank} → {why.hit.rank}",
                     f"{why.hit.cosine:.3f}",
-                    place_said(why.hit.step, why.hit.tile, why.hit.query, tiles),
+                    place_said(why.hit.look, why.hit.tile, why.hit.query_token, tiles),
                     f"{why.kind} {signed(why.lead)}",
                     words or "–",
                 ]

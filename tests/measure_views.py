@@ -95,7 +95,7 @@ def _print_all(lab: Lab) -> None:
         lab, "explorer, step by arrow key", "keydown",
         lambda i: keys.press(("ArrowRight", "ArrowLeft")[i % 2]),
     )  # fmt: skip
-    explorer.locator("select[data-chooses=query]").focus()
+    explorer.locator("select[data-chooses=query_token]").focus()
     _print_paints(
         lab, "explorer, query by arrow key", "keydown",
         lambda i: keys.press(("ArrowDown", "ArrowUp")[i // 7 % 2]),

@@ -95,8 +95,8 @@ def test_raw_attention_is_that_of_what_the_score_draws_on(tiny, images):
     found = [of["attention"] for of in attribute(tiny, images[0], QUERIES, ["attention"])]
     best = int(trace["mim.similarity"][0, 0].argmax())
     torch.testing.assert_close(found[0].values, embedding_maps(trace)[best])
-    step, _ = divmod(best, model.config.num_query_tokens)
-    assert found[0].looks[step].any() and not found[0].looks[1 - step].any()
+    look, _ = divmod(best, model.config.num_query_tokens)
+    assert found[0].looks[look].any() and not found[0].looks[1 - look].any()
     several = weighted_maps(trace, [1, 2, 3]).mean(1)
     for one, expected in zip(found[1:], several, strict=True):
         torch.testing.assert_close(one.values, expected, atol=1e-6, rtol=1e-4)

@@ -150,7 +150,7 @@ def test_another_attention_for_the_rest_leaves_psi_its_own(photos):
 
 def test_steps_have_a_bound_that_is_said():
     model, _ = made()
-    with pytest.raises(HookError, match=f"is of step 300000; T is at most {MOST_PVE_STEPS}"):
+    with pytest.raises(HookError, match=f"is of look 300000; T is at most {MOST_PVE_STEPS}"):
         model.hooks({"pve.300000.mask": nothing}).__enter__()
     with pytest.raises(ValueError, match=rf"from 0 to {MOST_PVE_STEPS}; got 65"):
         model.config.pve_steps_from(65)
@@ -172,12 +172,12 @@ def test_the_released_explanation_names_what_the_score_saw(photos):
 
         with model.hooks({"pve.*.embeddings": silenced}):
             assert torch.equal(model(**inputs).scores, out.scores)
-        assert all(row.step == 0 for row in rows)
+        assert all(row.look == 0 for row in rows)
         for number, row in enumerate(rows):
 
             def named(value, *, point, row=row):
                 changed = value.clone()
-                changed[:, row.tile, row.query] = 0
+                changed[:, row.tile, row.query_token] = 0
                 return changed
 
             with model.hooks({"pve.0.embeddings": named}):

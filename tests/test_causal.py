@@ -8,7 +8,7 @@ from mstar.data.scenes import sandbox
 from mstar.evaluate.cases import cases
 from mstar.experiments import sweep as causal
 from mstar.experiments.sweep import Change, Row, case_scores, case_table, importance, sweep, units
-from mstar.hooks.interventions import ablate_queries, cover, patch
+from mstar.hooks.interventions import ablate_query_tokens, cover, patch
 from mstar.hooks.run import active
 from mstar.io.bench import Bench
 from mstar.texts import Query
@@ -35,7 +35,7 @@ def test_a_sweep_has_a_row_for_each_change_query_and_image(tiny, images):
     changes = [
         Change("nothing"),
         Change("one look", pve_steps=0),
-        Change("no query 1", ablate_queries([1])),
+        Change("no query token 1", ablate_query_tokens([1])),
         Change("covered", covered=region),
     ]
     rows = sweep(tiny, images, QUERIES, changes)
@@ -51,7 +51,7 @@ def test_a_sweep_has_a_row_for_each_change_query_and_image(tiny, images):
             effect = float(once[n, image] - before[n, image])
             assert table["one look", *key].effect == pytest.approx(effect, abs=1e-6)
             assert table["covered", *key].style == query.style
-    assert any(row.effect for row in rows if row.change == "no query 1")
+    assert any(row.effect for row in rows if row.change == "no query token 1")
     model, processor = tiny.model, tiny.processor
     pixels = cover(processor(images=images)["pixel_values"], region)
     ids = processor(text=["exit"], styles=["word"])
@@ -69,7 +69,9 @@ def test_units_are_all_there_and_named_by_place(tiny):
         for layer in model.config.cross_attention_layers
         for head in range(model.config.qformer_config.num_attention_heads)
     ]
-    assert [change.name for change in units(model, "queries")] == [f"query {n}" for n in range(4)]
+    assert [change.name for change in units(model, "query_tokens")] == [
+        f"query token {n}" for n in range(4)
+    ]
     layers = [change.name for change in units(model, "layers")]
     assert layers == ["φ, layer 1", "ψ, layer 1", "ψ, layer 2", "ψ, layer 3"]
     with pytest.raises(ValueError, match="must be heads, queries or layers; got 'masks'"):
@@ -99,26 +101,30 @@ def test_a_unit_is_chosen_on_one_half_and_judged_on_the_other(tiny, found, monke
         for scene in range(count):  # what else answers is as good
             for row, case in enumerate(found):
                 table[row, scene] = sandbox.matches(found[scene].scene, *case.query)
-        if change.name == "query 0":  # ruins more, but of cases that do not choose
+        if change.name == "query token 0":  # ruins more, but of cases that do not choose
             table[odd] *= -1
-        if change.name == "query 1":  # lowers every right answer, and changes no place
+        if change.name == "query token 1":  # lowers every right answer, and changes no place
             table *= 0.1
-        if change.name == "query 2":
+        if change.name == "query token 2":
             table[0] *= -1
             table[1] *= -1
         return table
 
     monkeypatch.setattr(causal, "case_table", by_heart)
-    result = importance(tiny, found, "queries")
+    result = importance(tiny, found, "query_tokens")
     cosine, ap = result["judged"]["cosine"], result["judged"]["AP"]
-    assert cosine["chosen"] == ap["chosen"] == "query 2"  # neither most loss nor most of odd cases
+    assert (
+        cosine["chosen"] == ap["chosen"] == "query token 2"
+    )  # neither most loss nor most of odd cases
     loss, ap_loss = (
         {name: one.value for name, one in result["loss"].column(key).items()}
         for key in ("loss", "ap_loss")
     )
-    assert loss["query 1"] == pytest.approx(90) and loss["query 1"] > loss["query 2"]
-    assert ap_loss["query 1"] == ap_loss["query 3"] == 0
-    assert ap_loss["query 0"] > ap_loss["query 2"] > 0
+    assert (
+        loss["query token 1"] == pytest.approx(90) and loss["query token 1"] > loss["query token 2"]
+    )
+    assert ap_loss["query token 1"] == ap_loss["query token 3"] == 0
+    assert ap_loss["query token 0"] > ap_loss["query token 2"] > 0
     judged = count // 2
     lost = 100 * 2 / judged  # one of the judged cases falls from 1 to −1
     assert cosine["loss"].value == pytest.approx(lost)
@@ -138,7 +144,7 @@ def test_a_table_has_every_query_in_every_scene(tiny, found, monkeypatch):
 
 
 def test_importance_runs_on_a_model_and_leaves_nothing(tiny, found):
-    for kind in ("heads", "queries", "layers"):
+    for kind in ("heads", "query_tokens", "layers"):
         result = importance(tiny, found, kind)
         names = [change.name for change in units(tiny.model, kind)]
         assert list(result["loss"].by_name()) == names
@@ -150,8 +156,8 @@ def test_importance_runs_on_a_model_and_leaves_nothing(tiny, found):
 
 def test_what_cannot_be_compared_is_refused(tiny, found, monkeypatch):
     monkeypatch.setattr(causal, "units", lambda model, kind: [Change("the only one")])
-    with pytest.raises(ValueError, match="two queries at least; this model has 1"):
-        importance(tiny, found, "queries")
+    with pytest.raises(ValueError, match="two query tokens at least; this model has 1"):
+        importance(tiny, found, "query_tokens")
     for images, queries in (([], QUERIES), ([found[0].scene.image], [])):
         with pytest.raises(ValueError, match="an image and a query at least; got"):
             sweep(tiny, images, queries, [Change("none")])

@@ -11,7 +11,10 @@ from mstar.cli import __main__ as cli
 from mstar.cli.evaluate import _MADE, EVALUATIONS
 
 SMALL = {
-    "importance": (["importance", "queries", "--images", "60", "--per-style", "2"], "query 3"),
+    "importance": (
+        ["importance", "query_tokens", "--images", "60", "--per-style", "2"],
+        "query token 3",
+    ),
     "localisation": (
         ["localisation", "--images", "40", "--per-style", "1", "--methods", "grad_cam"],
         "rank correlation",

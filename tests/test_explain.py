@@ -48,30 +48,30 @@ def asked(trace, *styles) -> Trace:
 
 def test_looks_in_numbers(trace):
     first, second = summarise_looks(trace)
-    assert (first.step, first.salient, first.neglected) == (0, 0.25, 0.75)
+    assert (first.look, first.salient, first.neglected) == (0, 0.25, 0.75)
     assert (first.entropy, first.spread, first.peak) == pytest.approx((2, 4, 1))
     assert (second.entropy, second.spread, second.peak) == pytest.approx((1, 2, 2))
 
 
 def test_an_assigned_word_may_have_a_negative_lead(trace):
     one, two = explain_words(trace)
-    assert (one.kind, one.step, one.tile, one.query) == ("assigned", 0, 0, 1)
+    assert (one.kind, one.look, one.tile, one.query_token) == ("assigned", 0, 0, 1)
     assert (one.value, one.lead, one.score) == pytest.approx((0.7, -0.2, 0.9))
-    assert (two.step, two.query, two.lead) == (1, 1, pytest.approx(0.5))
+    assert (two.look, two.query_token, two.lead) == (1, 1, pytest.approx(0.5))
 
 
 def test_a_phrase_rests_on_its_heaviest_embedding(trace):
     trace.tensors["mim.assignment"] = torch.tensor([[3, -1]])
     trace.tensors["mim.evidence"] = torch.tensor([[[1.0, 0, 0, 0], [0.1, 0.3, 0.5, 0.1]]])
     _, phrase = explain_words(asked(trace, "word", "phrase"))
-    assert (phrase.kind, phrase.step, phrase.query) == ("weighted", 1, 0)
+    assert (phrase.kind, phrase.look, phrase.query_token) == ("weighted", 1, 0)
     assert (phrase.value, phrase.lead) == pytest.approx((0.5, 0.2))
 
 
 def test_a_word_that_got_none(trace):
     trace.tensors["mim.assignment"] = torch.tensor([[-1, 3]])
     row = explain_words(trace)[0]
-    assert (row.kind, row.step, row.tile, row.query) == ("none", -1, -1, -1)
+    assert (row.kind, row.look, row.tile, row.query_token) == ("none", -1, -1, -1)
 
 
 def test_as_many_texts_as_were_traced(trace):
@@ -84,7 +84,7 @@ def test_maps_of_heads_and_of_embeddings(trace):
         name = f"pve.{{}}.layers.{layer}.cross_attention"
         trace.tensors[name.format(1)] = trace.tensors[name.format(0)]
     attention = cross_attention(trace)
-    assert attention.shape == (2, 2, 1, 1, 2, 1, 4)  # step, layer, tile, head, query, grid
+    assert attention.shape == (2, 2, 1, 1, 2, 1, 4)  # look, layer, tile, head, query_token, grid
     expected = torch.tensor([[0, 0, 0, 1.0], [1.0, 0, 0, 0]])
     torch.testing.assert_close(attention[0, :, 0, 0, 1, 0], expected)
     torch.testing.assert_close(embedding_maps(trace)[1], torch.tensor([[0.5, 0, 0, 0.5]]))

@@ -16,7 +16,7 @@ STEPS = 2
 NAMES = point_names(MstarConfig.tiny(), STEPS)
 
 #: The rows that cannot be replaced at every t, and why.
-RECORDS_ONLY = {f"pve.{STEPS}.mask": f"it is step T = {STEPS}, and no step comes after it",
+RECORDS_ONLY = {f"pve.{STEPS}.mask": f"it is look T = {STEPS}, and no look comes after it",
                 "mim.evidence": "it says what counted"}  # fmt: skip
 
 #: Where a replacement shows when it does not reach `scores`.
@@ -377,7 +377,7 @@ def test_the_last_mask_may_be_listened_to(model, full):
 def test_the_last_mask_is_last_for_the_steps_of_the_call(model, inputs, t):
     with model.hooks({f"pve.{t}.mask": replace}):
         plain(model, inputs | {"pve_steps": t + 1})
-        with pytest.raises(HookError, match=f"step T = {t}"):
+        with pytest.raises(HookError, match=f"look T = {t}"):
             plain(model, inputs | {"pve_steps": t})
 
 

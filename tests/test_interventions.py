@@ -6,7 +6,7 @@ import torch
 from mstar.hooks.interventions import (
     Intervention,
     ablate_heads,
-    ablate_queries,
+    ablate_query_tokens,
     cover,
     force_mask,
     freeze_masks,
@@ -51,7 +51,7 @@ def test_a_mask_of_another_grid_is_refused(tiny, inputs):
 def test_silenced_queries_answer_to_nothing(tiny, inputs):
     model = tiny.model
     plain = model(**inputs, pve_steps=1)
-    with model.hooks(ablate_queries([1, 3])):
+    with model.hooks(ablate_query_tokens([1, 3])):
         out = model(**inputs, pve_steps=1)
     cosine = out.similarity.cosine.unflatten(2, (2, 4))
     assert (cosine[..., [1, 3]] == 0).all()
@@ -66,7 +66,7 @@ def test_several_act_together_also_at_one_point(tiny, inputs):
         with model.hooks(intervention):
             return model.run_with_trace(inputs | {"pve_steps": 1}, names)[1]
 
-    embeddings = seen(ablate_queries([1]) | ablate_queries([3]), "pve.*.embeddings")
+    embeddings = seen(ablate_query_tokens([1]) | ablate_query_tokens([3]), "pve.*.embeddings")
     for value in embeddings.values():
         assert (value[:, :, [1, 3]] == 0).all() and value[:, :, [0, 2]].any()
     attention = seen(ablate_heads([0]) | ablate_heads([1]), "pve.*.layers.*.cross_attention")
@@ -74,7 +74,7 @@ def test_several_act_together_also_at_one_point(tiny, inputs):
     hidden = seen(skip_layer("pve", 1) | skip_layer("pve", 2), "pve.0.layers.*.hidden")
     for layer in (1, 2):
         assert torch.equal(hidden[f"pve.0.layers.{layer}.hidden"], hidden["pve.0.layers.0.hidden"])
-    one = ablate_queries([1])
+    one = ablate_query_tokens([1])
     assert one | {} == one == {} | one and set(one | ablate_heads([0])) > set(one)
 
 
@@ -104,7 +104,7 @@ def test_the_left_one_acts_first_whatever_the_names_are(tiny, inputs):
 
 
 def test_a_query_that_is_not_there_is_refused(tiny, inputs):
-    with pytest.raises(ValueError, match="0 to 3; got"), tiny.model.hooks(ablate_queries([4])):
+    with pytest.raises(ValueError, match="0 to 3; got"), tiny.model.hooks(ablate_query_tokens([4])):
         tiny.model(**inputs)
 
 

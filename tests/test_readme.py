@@ -155,7 +155,7 @@ def test_the_examples_run(page, tiny_checkpoint, tmp_path, monkeypatch, capsys):
     if page == "mstar/hooks/README.md":
         assert str(torch.Size([3, 1, 1, 16, 16])) in printed  # T = 2
     if page == "widgets/README.md":
-        assert (names["explorer"].step, names["explorer"].query) == (1, 3)
+        assert (names["explorer"].look, names["explorer"].query_token) == (1, 3)
 
 
 def test_most_pages_have_an_example():

@@ -71,7 +71,7 @@ def test_a_gallery_ranks_as_the_model_scores(tiny, images, text, style):
         assert (hit.probability is None) == (hit.cosine_rank > 2)
     if style == "word":
         best = out.similarity.cosine[:, 0].argmax(1)
-        assert all(hit.step * 4 + hit.query == best[hit.image] for hit in hits)
+        assert all(hit.look * 4 + hit.query_token == best[hit.image] for hit in hits)
 
 
 def test_an_empty_gallery_is_refused(tiny):
@@ -319,7 +319,7 @@ def test_an_explained_word_names_the_embedding_that_made_its_score(tiny, images)
         assert (why.query, why.kind, why.words) == (Query("exit", "word"), "cosine", ())
         assert (why.hit.rank, why.hit.cosine_rank) == (hit.rank, hit.cosine_rank)
         assert why.values.shape == (2, 1, 4)
-        best = why.values[why.hit.step, why.hit.tile, why.hit.query]
+        best = why.values[why.hit.look, why.hit.tile, why.hit.query_token]
         assert best == why.values.max() == pytest.approx(why.hit.cosine, abs=1e-6)
         second = why.values.flatten().sort().values[-2]
         assert why.lead == pytest.approx(float(best - second), abs=1e-6)
@@ -337,7 +337,7 @@ def test_words_of_a_phrase_are_left_out_one_by_one(tiny, images):
         assert word.added == pytest.approx(float(scores[0] - scores[1]), abs=1e-5)
         alone = gallery.explain(word.word, 2)
         assert word.alone == pytest.approx(alone.hit.cosine, abs=1e-5)
-        assert (word.step, word.query) == (alone.hit.step, alone.hit.query)
+        assert (word.look, word.query_token) == (alone.hit.look, alone.hit.query_token)
     assert why.trace.queries[0] == ("one way out", "phrase")
     assert [query.text for query in why.trace.queries[1:]] == ["one", "way", "out"]
 
@@ -345,7 +345,7 @@ def test_words_of_a_phrase_are_left_out_one_by_one(tiny, images):
 def test_what_a_semantic_text_stands_on_is_a_part_of_its_own(tiny, images):
     why = Gallery.embed(tiny, images).explain("'dream big' on a shirt", 0)
     assert [word.word for word in why.words] == ["dream", "big", "on a shirt"]
-    assert math.isnan(why.words[-1].alone) and why.words[-1].step == -1
+    assert math.isnan(why.words[-1].alone) and why.words[-1].look == -1
 
 
 @pytest.mark.parametrize(

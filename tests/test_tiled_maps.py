@@ -68,11 +68,11 @@ def test_maps_are_laid_on_one_canvas(trace):
     maps = embedding_maps(trace)
     assert maps.shape == (2 * V * Q, *CANVAS)
     torch.testing.assert_close(maps.sum((1, 2)), torch.ones(2 * V * Q), rtol=0, atol=1e-4)
-    own = cross_attention(trace).mean((1, 3))  # [step, tile, query, …]
+    own = cross_attention(trace).mean((1, 3))  # [look, tile, query_token, …]
     for index in (0, 3, 12, 19):
-        step, tile, query = place_of(index, V, Q)
+        look, tile, query = place_of(index, V, Q)
         alone = torch.zeros(V, 8, 8)
-        alone[tile] = own[step, tile, query]
+        alone[tile] = own[look, tile, query]
         torch.testing.assert_close(maps[index], on_photograph(trace, alone)[tile])
     left, top, right, bottom = (trace.boxes[0, 1] * torch.tensor([13, 10, 13, 10])).tolist()
     outside = maps[Q].clone()  # of the first part: nothing outside of it
@@ -99,9 +99,9 @@ def test_attention_together_keeps_its_sum_and_a_mask_its_range(trace):
 def test_words_name_their_tile(trace):
     word, phrase = explain_words(trace)
     index = int(trace["mim.assignment"][0, 0])
-    assert (word.step, word.tile, word.query) == place_of(index, V, Q)
+    assert (word.look, word.tile, word.query_token) == place_of(index, V, Q)
     weights = trace["mim.aggregator_attention"][0, 1].mean(0)
-    assert (phrase.step, phrase.tile, phrase.query) == place_of(int(weights.argmax()), V, Q)
+    assert (phrase.look, phrase.tile, phrase.query_token) == place_of(int(weights.argmax()), V, Q)
     rows, cosine = assigned_words(trace)
     assert rows == [0] and cosine.shape == (1, 2 * V * Q)
     (carried,) = weighted_maps(trace, [1])

@@ -9,7 +9,7 @@ from PIL import Image
 
 from mstar import MstarConfig, MstarModel, MstarProcessor, Trace
 from mstar.errors import UserError
-from mstar.explain.looks import query_count, tile_count
+from mstar.explain.looks import query_token_count, tile_count
 from mstar.hooks.record import NEEDED
 from mstar.io.bench import Bench
 from mstar.io.processing import character_tokenizer
@@ -67,10 +67,10 @@ def test_tiles_are_encoded_as_images_of_their_own(tiled, given):
     assert images.looks[0].mask.shape == (3, V, 16, 16)
     for image in range(3):
         for index in range(3 * V * Q):
-            step, tile, query = place_of(index, V, Q)
-            own = apart.features[image * V + tile, step * Q + query]
+            look, tile, query = place_of(index, V, Q)
+            own = apart.features[image * V + tile, look * Q + query]
             assert torch.equal(images.features[image, index], own)
-            embedding = images.looks[step].embeddings[image, tile, query]
+            embedding = images.looks[look].embeddings[image, tile, query]
             assert torch.equal(images.embeddings[image, index], embedding)
     first = images.features[1].unflatten(0, (3, V, Q))[:, 3].flatten(0, 1)
     torch.testing.assert_close(first, alone.features[0], rtol=1e-4, atol=1e-5)
@@ -264,7 +264,7 @@ def test_hooks_hear_an_axis_of_tiles(tiled, given, tmp_path):
         2,
         2 * V * Q,
     )
-    assert (tile_count(trace), query_count(trace)) == (V, Q)
+    assert (tile_count(trace), query_token_count(trace)) == (V, Q)
     with torch.no_grad():
         plain = model(**given, pve_steps=1, pairs=PAIRS)
     assert torch.equal(out.images.looks[1].mask, trace["pve.1.mask"])
@@ -315,16 +315,16 @@ def test_a_gallery_of_tiles(tiled, photos):
     for hit in hits:
         assert hit.probability == pytest.approx(float(matched[hit.image]), abs=1e-5)
         best = int(out.similarity.cosine[hit.image, 0].argmax())
-        assert (hit.step, hit.tile, hit.query) == place_of(best, V, Q)
+        assert (hit.look, hit.tile, hit.query_token) == place_of(best, V, Q)
         assert hit.cosine == pytest.approx(float(out.scores[0, hit.image]), abs=1e-5)
     for query, kind in (("exit", "cosine"), ("one way out", "weight")):
         why = gallery.explain(query, 1)
         assert why.kind == kind and why.values.shape == (2, V, Q)
-        chosen = why.values[why.hit.step, why.hit.tile, why.hit.query]
+        chosen = why.values[why.hit.look, why.hit.tile, why.hit.query_token]
         assert chosen == why.values.max()
         assert tile_count(why.trace) == V and set(why.trace) >= {"pve.1.mask", "mim.similarity"}
     for word in why.words:
-        assert 0 <= word.tile < V and 0 <= word.query < Q and 0 <= word.step < 2
+        assert 0 <= word.tile < V and 0 <= word.query_token < Q and 0 <= word.look < 2
     coarse = Gallery.embed(Bench(model, processor), photos, tiles=(1,))
     assert coarse.tiles == (1,) and coarse.explain("exit", 0).values.shape == (2, 1, Q)
 

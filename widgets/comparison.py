@@ -13,15 +13,15 @@ from .view import Mean, View
 class Compare(View):
     """Two checkpoints, two T, two masks, paper and released; see `figures.compare`.
 
-    Traits: `overlay` (`map`, `salient`, `mask`), `step`, `query`.
+    Traits: `overlay` (`map`, `salient`, `mask`), `look`, `query_token`.
     """
 
-    KEYS = ("overlay", "step", "query")
+    KEYS = ("overlay", "look", "query_token")
 
     overlay = traitlets.Enum(["map", "salient", "mask"], "map").tag(sync=True)
-    step = traitlets.Int(0, min=0).tag(sync=True)
-    query = Mean().tag(sync=True)
-    known = traitlets.validate("step", "query")(View.known)
+    look = traitlets.Int(0, min=0).tag(sync=True)
+    query_token = Mean().tag(sync=True)
+    known = traitlets.validate("look", "query_token")(View.known)
 
     def __init__(
         self, traces: tuple[Trace, Trace], names: tuple[str, str], image: int = 0, **state: Any

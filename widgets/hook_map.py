@@ -45,7 +45,7 @@ class Box:
 
 BOXES = (
     Box("φ", "image → tokens f₀", ("vision.",), 20, 60, 270),
-    Box("ψ looks at the tokens", "queries × tokens → E_V, once a step t",
+    Box("ψ looks at the tokens", "query tokens × tokens → E_V, once a look t",
         ("pve.{t}.layers", "pve.{t}.embeddings"), 340, 60, 340),
     Box("projection", "unit vectors to compare", ("pve.{t}.features",), 730, 60, 260),
     Box("C and σ", "attention map → mask of what was seen",
@@ -102,7 +102,7 @@ def draw() -> str:
         'markerHeight="8" orient="auto"><path d="M0 0L8 4L0 8" /></marker></defs>',
         f'<rect class="paper" width="{width}" height="{height}"/>',
         '<text x="20" y="32" class="title">Hook points of MSTAR</text>',
-        '<text x="20" y="50" class="quiet">{t}: PVE step, 0 to T; {l}: layer. Above the texts what '
+        '<text x="20" y="50" class="quiet">{t}: look, 0 to T; {l}: layer. Above the texts what '
         "happens to the image, look by look.</text>",
     ]
     for (x0, y0), (x1, y1), said in _ARROWS:

@@ -26,7 +26,7 @@ class _OfTexts(View):
 class AssignmentInspector(_OfTexts):
     """Words against vision embeddings, and the Hungarian assignment; see `figures.assignment`.
 
-    Traits: `word` (row) and `embedding` (column; step = embedding // Q) of the chosen cell.
+    Traits: `word` (row) and `embedding` (column; look = embedding // Q) of the chosen cell.
     """
 
     KEYS = ("word", "embedding")

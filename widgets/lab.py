@@ -7,7 +7,7 @@ import traitlets
 from PIL import Image
 
 from mstar.errors import UserError
-from mstar.explain.looks import canvas, query_count, tile_count
+from mstar.explain.looks import canvas, query_token_count, tile_count
 from mstar.hooks import interventions
 from mstar.hooks.record import NEEDED
 from mstar.hooks.trace import Trace, as_picture
@@ -32,11 +32,11 @@ class MaskLab(View):
 
     Traits: `action` (`cover`, `mask`, `stop`, `ablate`), `tool`, `region` (numbers of image
     tokens, row by row; of several tiles, of cells of the canvas over the whole photograph), `stop`
-    (the last look), `ablate` (numbers of queries); and `overlay`, `step`, `query` of the
+    (the last look), `ablate` (numbers of query tokens); and `overlay`, `look`, `query_token` of the
     comparison. `before` and `after` are the traces, `after` is None until `run`.
     """
 
-    KEYS = ("action", "tool", "region", "stop", "ablate", "overlay", "step", "query")
+    KEYS = ("action", "tool", "region", "stop", "ablate", "overlay", "look", "query_token")
 
     action = traitlets.Enum(list(figures.ACTIONS), "cover").tag(sync=True)
     tool = traitlets.Enum(list(figures.TOOLS), "brush").tag(sync=True)
@@ -44,8 +44,8 @@ class MaskLab(View):
     stop = traitlets.Int(0, min=0).tag(sync=True)
     ablate = traitlets.List(traitlets.Int(min=0)).tag(sync=True)
     overlay = traitlets.Enum(["map", "salient", "mask"], "map").tag(sync=True)
-    step = traitlets.Int(0, min=0).tag(sync=True)
-    query = Mean().tag(sync=True)
+    look = traitlets.Int(0, min=0).tag(sync=True)
+    query_token = Mean().tag(sync=True)
 
     def __init__(self, bench: Bench, photo: Any, texts: Texts, **state: Any):
         self.bench, self.photo = bench, as_picture(opened([photo])[0])
@@ -75,8 +75,8 @@ class MaskLab(View):
             pve_steps = min(self.stop, pve_steps)
             said = f"The run stopped after look {pve_steps}."
         else:
-            hooks = interventions.ablate_queries(self.ablate)
-            said = f"Silenced: {', '.join(map(str, self.ablate)) or 'no query'}."
+            hooks = interventions.ablate_query_tokens(self.ablate)
+            said = f"Silenced: {', '.join(map(str, self.ablate)) or 'no query token'}."
         with self.bench.hooks(hooks):
             self.after = self._trace(inputs, photo, pve_steps)
         self._compared = figures.compare((self.before, self.after), ("Before", "After"))
@@ -126,7 +126,7 @@ class MaskLab(View):
         return Image.composite(Image.new("RGB", self.photo.size, "grey"), self.photo, mask)
 
     def _drawn(self, said: str) -> Picture:
-        queries = query_count(self.before)
+        queries = query_token_count(self.before)
         return figures.lab(
             self.photo, canvas(self.before), self.before.pve_steps, queries, said, self._compared
         )

@@ -179,9 +179,9 @@ def slider(label: str, key: str, says: Sequence[str], at: int = 0) -> str:
     )
 
 
-def step_slider(last: int) -> str:
+def look_slider(last: int) -> str:
     says = [f"look {t} of {last}" + " (the first)" * (t == 0) for t in range(last + 1)]
-    return slider("Step t", "step", says)
+    return slider("Look t", "look", says)
 
 
 def cover_slider() -> str:

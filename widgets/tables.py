@@ -1,6 +1,6 @@
 """Tables: what a picture shows by the state of its controls, without a line of script of its own.
 
-A view's state is a value for each control's key (`step` = "1"). A table lists what to show for
+A view's state is a value for each control's key (`look` = "1"). A table lists what to show for
 every combination, row by row; `view.js` looks it up. Where all combinations would be too many, a
 table has several blocks, and the first whose conditions hold is used.
 """

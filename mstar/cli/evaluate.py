@@ -79,10 +79,10 @@ EVALUATIONS = {
         "word, phrase, combined or semantic.",
     ),
     "importance": Evaluation(
-        "what each attention head, query or layer is worth: the score without it, with a control",
+        "what each head, query token or layer is worth: the score without it, with a control",
         "mstar.experiments.sweep:importance",
-        {"kind": dict(choices=("heads", "queries", "layers"), help="what is taken out, one at a "
-                      "time")} | _GALLERY,
+        {"kind": dict(choices=("heads", "query_tokens", "layers"),
+                      help="what is taken out, one at a time")} | _GALLERY,
     ),
     "localisation": Evaluation(
         "whether maps of evidence (attention, Grad-CAM, …) point at the text, beside chance",
@@ -102,7 +102,7 @@ EVALUATIONS = {
         "all text.",
     ),
     "patching": Evaluation(
-        "at which step and layer the model knows which word it is: activation patching",
+        "at which look and layer the model knows which word it is: activation patching",
         "mstar.experiments.patching:patching",
         _rendered(100, "pairs of scenes that differ in one word"),
     ),

@@ -113,12 +113,12 @@ def search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
             return
         for query, hits in zip(queries, found, strict=True):
             print(f"{printable(query.text)} ({query.style}), the best of {len(gallery)} images")
-            print(" rank  score  cosine (rank)  matched  look, query  image")
+            print(" rank  score  cosine (rank)  matched  look, token  image")
             for hit in hits:
                 matched = "–" if hit.probability is None else f"{hit.probability:.0%}"
                 print(
                     f"{hit.rank:5} {hit.score:6.3f}  {hit.cosine:6.3f} {f'({hit.cosine_rank})':6} "
-                    f"{matched:>8}  {f'{hit.step}, {hit.query}':11}  {printable(hit.name)}"
+                    f"{matched:>8}  {f'{hit.look}, {hit.query_token}':11}  {printable(hit.name)}"
                 )
 
     return run

@@ -94,8 +94,8 @@ def distinct_share(cosine: ArrayLike, queries: int | None = None) -> float:
     Every word chooses its best embedding alone; with n words and k different choices it is k / n.
 
     Args:
-        cosine: [words, embeddings], step after step.
-        queries: Q, to count by learnable query, whatever the step; None = by embedding.
+        cosine: [words, embeddings], look after look.
+        queries: Q, to count by query token, whatever the look; None = by embedding.
     """
     chosen = np.asarray(cosine).argmax(axis=1)
     if queries is not None:
@@ -110,12 +110,12 @@ class Grounding:
     Attributes:
         word_mass: share of the assigned query's cross-attention inside the word; the query is
             assigned among the words of the image (Hungarian), the map is the mean over layers and
-            heads at the query's step, of the tile that it looked at.
+            heads at the query token's look, of the tile that it looked at.
         word_area: share of that tile that the word takes: what even attention would reach.
         pointing, touched: the pointing game of the assigned query's map, and the share of tokens
             with any of the word in them, which a map without sense would reach.
         distinct, distinct_queries: `distinct_share` of images with at least two words, counted by
-            vision embedding (all steps) and by learnable query.
+            vision embedding (all looks) and by query token.
         text_mass: share of C₀ on text.
         text_area: share of the image that text takes.
         touched_mass, touched_area: share of C₀ on, and of the image in, tokens with any text in

@@ -68,7 +68,7 @@ def evaluate_masks(
     """Hold the masks of every variant of σ and of every look against where the text is.
 
     Sections, all in %: `text`, the share of an image that text covers; `masks`, means over images
-    by variant of σ and look t of C_t (σ(C_T) is made, though no step uses it), with the IoU with
+    by variant of σ and look t of C_t (σ(C_T) is made, though no look uses it), with the IoU with
     the union of all text, the share of images where it is 0.5 or more, and both of as many tokens
     at random, after `best of the grid`, see `best_mask`; `grounding`, see `grounding.measures`.
 

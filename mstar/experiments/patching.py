@@ -1,4 +1,4 @@
-"""Activation patching: where, and at which step and layer, does the run learn which word it is?
+"""Activation patching: where, and at which look and layer, does the run learn which word it is?
 
 Two scenes differ in one word (`data.pairs`). The word of the first is asked for in the second, with
 one value of the first run put into the second: the more of the score comes back, the more of the
@@ -55,7 +55,7 @@ _RESTORED = (
 
 
 def sites(model: MstarModel, pve_steps: int) -> list[Site]:
-    """Values by step and layer: φ's tokens where the word is and elsewhere, ψ's queries, masks."""
+    """Values by look and layer: φ's tokens on the word and elsewhere, ψ's query tokens, masks."""
     config = model.config
     found = []
     for layer in range(config.vision_config.num_hidden_layers):

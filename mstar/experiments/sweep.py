@@ -20,7 +20,7 @@ from mstar.errors import UserError
 from mstar.evaluate.cases import Case
 from mstar.evaluate.metrics import average_precisions, estimate, paired
 from mstar.evaluate.table import Column, Result, Section
-from mstar.hooks.interventions import ablate_heads, ablate_queries, cover, skip_layer
+from mstar.hooks.interventions import ablate_heads, ablate_query_tokens, cover, skip_layer
 from mstar.hooks.run import Hooks
 from mstar.io.bench import Bench
 from mstar.model.modeling import MstarModel
@@ -132,7 +132,7 @@ def units(model: MstarModel, kind: str) -> list[Change]:
     """What can be taken out one at a time.
 
     Args:
-        kind: `heads` (of ψ's cross-attention, in every look), `queries` (ψ's learnable ones) or
+        kind: `heads` (of ψ's cross-attention, in every look), `query_tokens` (of ψ) or
             `layers` (of φ and of ψ at the image, but for each one's first).
 
     Raises:
@@ -145,9 +145,12 @@ def units(model: MstarModel, kind: str) -> list[Change]:
             for layer in config.cross_attention_layers
             for head in range(config.qformer_config.num_attention_heads)
         ]
-    if kind == "queries":
+    if kind == "query_tokens":
         count = config.num_query_tokens
-        return [Change(f"query {query}", ablate_queries([query])) for query in range(count)]
+        return [
+            Change(f"query token {number}", ablate_query_tokens([number]))
+            for number in range(count)
+        ]
     if kind == "layers":
         parts = {
             "vision": ("φ", config.vision_config.num_hidden_layers),
@@ -199,7 +202,8 @@ def importance(
     taken_out = units(bench.model, kind)
     if len(taken_out) < 2:
         raise UserError(
-            f"importance compares units: two {kind} at least; this model has {len(taken_out)}."
+            f"importance compares units: two {kind.replace('_', ' ')} at least; this model has "
+            f"{len(taken_out)}."
         )
     relevant = np.array([[sandbox.matches(of.scene, *one.query) for of in found] for one in found])
 

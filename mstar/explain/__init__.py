@@ -8,7 +8,7 @@ from mstar.lazily import offered
 
 __getattr__, __dir__, __all__ = offered(
     __name__,
-    looks="LookSummary canvas cross_attention embedding_maps on_photograph query_count "
+    looks="LookSummary canvas cross_attention embedding_maps on_photograph query_token_count "
     "summarise_looks tile_count together",
     assignment="Evidence Pick assigned_words drawn_on examine_assignment explain_words "
     "weighted_maps",

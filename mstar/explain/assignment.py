@@ -7,7 +7,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from mstar.explain.looks import config_of, embedding_maps, queries_of, query_count, tile_count
+from mstar.explain.looks import config_of, embedding_maps, queries_of, query_token_count, tile_count
 from mstar.hooks.trace import Trace
 from mstar.model.assignment import NO_PLACE, UNASSIGNED, place_of
 
@@ -24,7 +24,7 @@ class Evidence:
         kind: `assigned` = the word branch gave it this embedding (Hungarian, one to one);
             `weighted` = the multi-word branch gives it this embedding the most weight;
             `none` = more words than embeddings, and none was left.
-        step, tile, query: the embedding is E_V^step[tile, query]; −1 where there is none.
+        look, tile, query_token: the embedding is E_V^look[tile, query_token]; −1 where none is.
         value: its cosine with the text (`assigned`) or its weight, mean over heads (`weighted`).
         lead: value minus the best value of any other embedding. Negative for an assigned word
             whose best embedding was given to another word.
@@ -34,9 +34,9 @@ class Evidence:
     text: str
     style: str
     kind: str
-    step: int
+    look: int
     tile: int
-    query: int
+    query_token: int
     value: float
     lead: float
     score: float
@@ -52,7 +52,7 @@ def explain_words(trace: Trace, image: int = 0) -> list[Evidence]:
         UserError: see `queries_of`.
     """
     cosine = trace["mim.similarity"][image].double()  # [N, (T+1)·V·Q]
-    tiles, queries = tile_count(trace), query_count(trace)
+    tiles, queries = tile_count(trace), query_token_count(trace)
     rows = []
     for n, (text, style) in enumerate(queries_of(trace)):
         index, values, kind = int(trace["mim.assignment"][image, n]), cosine[n], "assigned"
@@ -111,7 +111,7 @@ def assigned_words(trace: Trace, image: int = 0) -> tuple[list[int], Tensor]:
     rows = [n for n, style in enumerate(styles) if style == "word" or assignment[n] != UNASSIGNED]
     cosine = trace["mim.similarity"][image][rows]
     first = config_of(trace).get("assignment_steps") == "first"
-    return rows, cosine[:, : tile_count(trace) * query_count(trace)] if first else cosine
+    return rows, cosine[:, : tile_count(trace) * query_token_count(trace)] if first else cosine
 
 
 def examine_assignment(cosine: Tensor, assignment: Tensor) -> list[Pick]:

@@ -142,7 +142,7 @@ def _attention(asked: _Asked) -> Iterator[Tensor]:
     scorer = asked.scorer
     images, trace = asked.recorded(detach=True)
     values = scorer.model.evidence(images, scorer.texts, scorer.is_word)[:, 0].detach()
-    maps = cross_attention(trace).mean((1, 3))  # [step, tile, query, grid_h, grid_w]
+    maps = cross_attention(trace).mean((1, 3))  # [look, tile, query_token, grid_h, grid_w]
     by_word = scorer.model.scored_by_word(scorer.is_word)
     for weights, single in zip(values, by_word, strict=True):
         if single:  # cosines, the largest of which is the score

@@ -23,15 +23,15 @@ class Contribution:
         word: as it stands in the query; of a semantic text the last is what the text stands on.
         added: score of the query minus its score without the word.
         alone: cosine of the word by itself; NaN for what a text stands on.
-        step, tile, query: the vision embedding of that cosine; −1 for NaN.
+        look, tile, query_token: the vision embedding of that cosine; −1 for NaN.
     """
 
     word: str
     added: float
     alone: float
-    step: int
+    look: int
     tile: int
-    query: int
+    query_token: int
 
 
 @torch.no_grad()

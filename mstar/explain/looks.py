@@ -21,10 +21,10 @@ from mstar.tiles import canvas_grid, laid_back
 
 @dataclass(frozen=True)
 class LookSummary:
-    """One PVE step in numbers.
+    """One look in numbers.
 
     Attributes:
-        step: t.
+        look: t.
         salient: share of the tokens that σ calls salient at this look, 0 … 1.
         neglected: share of the tokens that no look up to this one has attended, 0 … 1.
         entropy: of the attention map, in bits.
@@ -33,7 +33,7 @@ class LookSummary:
         peak: the largest value of the map over the even share 1/N.
     """
 
-    step: int
+    look: int
     salient: float
     neglected: float
     entropy: float
@@ -41,8 +41,8 @@ class LookSummary:
     peak: float
 
 
-def query_count(trace: Trace) -> int:
-    """Q, the learnable queries of ψ."""
+def query_token_count(trace: Trace) -> int:
+    """Q, the query tokens of ψ."""
     return trace["mim.similarity"].shape[2] // ((trace.pve_steps + 1) * tile_count(trace))
 
 
@@ -103,7 +103,7 @@ def together(trace: Trace, maps: Tensor, image: int = 0, mean: bool = False) -> 
 
 
 def summarise_looks(trace: Trace, image: int = 0) -> list[LookSummary]:
-    """Steps t = 0 … T of one image in numbers; see `LookSummary`."""
+    """Looks t = 0 … T of one image in numbers; see `LookSummary`."""
     summaries = []
     for t in range(trace.pve_steps + 1):
         attention = trace[f"pve.{t}.attention_map"][image].double().flatten()
@@ -111,7 +111,7 @@ def summarise_looks(trace: Trace, image: int = 0) -> list[LookSummary]:
         entropy = float(torch.special.entr(share).sum() / torch.log(torch.tensor(2.0)))
         summaries.append(
             LookSummary(
-                step=t,
+                look=t,
                 salient=float(trace[f"pve.{t}.salient"][image].double().mean()),
                 neglected=float(trace[f"pve.{t}.mask"][image].double().mean()),
                 entropy=entropy,
@@ -164,7 +164,7 @@ def cross_attention(trace: Trace, image: int = 0) -> Tensor:
     """All recorded cross-attention of one image.
 
     Returns:
-        [step, layer, tile, head, query, grid_h, grid_w].
+        [look, layer, tile, head, query_token, grid_h, grid_w].
     """
     looks = [
         torch.stack(
@@ -181,6 +181,6 @@ def embedding_maps(trace: Trace, image: int = 0) -> Tensor:
     Returns:
         [(T+1)·V·Q, rows, columns] of `canvas`, in the order of `mim.similarity`: look, tile, query.
     """
-    maps = cross_attention(trace, image).mean((1, 3))  # [step, tile, query, grid_h, grid_w]
+    maps = cross_attention(trace, image).mean((1, 3))  # [look, tile, query_token, grid_h, grid_w]
     laid = on_photograph(trace, maps.transpose(1, 2), image).transpose(1, 2)
     return laid.flatten(0, 2)

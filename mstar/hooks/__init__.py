@@ -12,6 +12,6 @@ __getattr__, __dir__, __all__ = offered(
     run="",
     trace="Trace",
     record="NEEDED",
-    interventions="ablate_heads ablate_queries cover empty_mask force_mask freeze_masks patch "
+    interventions="ablate_heads ablate_query_tokens cover empty_mask force_mask freeze_masks patch "
     "random_masks skip_layer",
 )

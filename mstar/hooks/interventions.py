@@ -3,7 +3,7 @@
 Each function returns hooks for `model.hooks`, except `cover`, which changes the image itself. With
 `|` several act together, the left one first, also at the same point:
 
->>> with model.hooks(force_mask(0, seen) | ablate_queries([2]) | ablate_queries([3])):
+>>> with model.hooks(force_mask(0, seen) | ablate_query_tokens([2]) | ablate_query_tokens([3])):
 ...     out = model(**inputs)
 """
 
@@ -32,11 +32,11 @@ class Intervention(tuple[tuple[str, Hook], ...]):
         return Intervention((*pairs(other), *self))
 
 
-def force_mask(step: int, seen: Tensor) -> Intervention:
-    """Say what counts as seen after look `step`: M_t is 0 there and 1 elsewhere.
+def force_mask(look: int, seen: Tensor) -> Intervention:
+    """Say what counts as seen after look `look`: M_t is 0 there and 1 elsewhere.
 
     Args:
-        step: t < T. The mask of the last look is not used by any other.
+        look: t < T. The mask of the last look is not used by any other.
         seen: bool [grid_h, grid_w] for every tile, [tile, grid_h, grid_w], or with a batch before.
     """
 
@@ -48,7 +48,7 @@ def force_mask(step: int, seen: Tensor) -> Intervention:
             )
         return (~seen.bool()).to(mask).expand_as(mask).clone()
 
-    return Intervention([(f"pve.{step}.mask", forced)])
+    return Intervention([(f"pve.{look}.mask", forced)])
 
 
 def empty_mask(mask: Tensor, *, point: str) -> Tensor:
@@ -173,16 +173,16 @@ def skip_layer(part: str, layer: int) -> Intervention:
     )
 
 
-def ablate_queries(queries: Iterable[int]) -> Intervention:
-    """Silence learnable queries of ψ in every look: their embeddings are zero.
+def ablate_query_tokens(query_tokens: Iterable[int]) -> Intervention:
+    """Silence query tokens of ψ in every look: their embeddings are zero.
 
-    A silenced query still looks, so it takes part in C_t, but nothing of what it saw is compared
-    with a text: its cosine with any text is 0.
+    A silenced query token still looks, so it takes part in C_t, but nothing of what it saw is
+    compared with a text: its cosine with any text is 0.
     """
-    chosen = sorted(set(queries))
+    chosen = sorted(set(query_tokens))
 
     def silenced(value: Tensor, *, point: str) -> Tensor:
-        _refuse_unknown("queries", chosen, value.shape[2])
+        _refuse_unknown("query tokens", chosen, value.shape[2])
         value = value.clone()
         value[:, :, chosen] = 0
         return value

@@ -135,8 +135,8 @@ def estimate_bytes(
     """Bytes that these concrete points will take."""
     config, pixels, ids = model.config, inputs.get("pixel_values"), inputs.get("input_ids")
     sizes = {
-        "query": config.num_query_tokens,
-        "query_q": config.num_query_tokens,
+        "query_token": config.num_query_tokens,
+        "query_token_q": config.num_query_tokens,
         "head": config.qformer_config.num_attention_heads,
         "sas_head": config.sas_heads,
         "mim_head": config.multi_word_heads,
@@ -149,7 +149,7 @@ def estimate_bytes(
         patch = config.vision_config.patch_size
         tiles = pixels.shape[1] if pixels.ndim == 5 else 1
         sizes |= {"tile": tiles, "matched_tile": min(tiles, 2)}
-        sizes["all_queries"] = config.num_query_tokens * tiles * (pve_steps + 1)
+        sizes["all_query_tokens"] = config.num_query_tokens * tiles * (pve_steps + 1)
         sizes |= {"batch": len(pixels), "image": len(pixels)}
         sizes |= {"grid_h": pixels.shape[-2] // patch, "grid_w": pixels.shape[-1] // patch}
         sizes["token"] = sizes["grid_h"] * sizes["grid_w"]

@@ -140,10 +140,10 @@ def hooks(model: object, functions: Hooks) -> Iterator[Run]:
     listed = pairs(functions)
     for name, _ in listed:
         t = re.match(r"pve\.(\d+)\.", name)
-        step = int(t.group(1)) if t and len(t.group(1)) < 9 else 0
-        if t and not step <= MOST_PVE_STEPS:
-            raise HookError(f"{name!r} is of step {step}; T is at most {MOST_PVE_STEPS}.")
-        pve_steps = max(model.config.pve_steps, step)
+        look = int(t.group(1)) if t and len(t.group(1)) < 9 else 0
+        if t and not look <= MOST_PVE_STEPS:
+            raise HookError(f"{name!r} is of look {look}; T is at most {MOST_PVE_STEPS}.")
+        pve_steps = max(model.config.pve_steps, look)
         select(name, point_names(model.config, pve_steps))
     run = Run(hooks=listed)
     with listening(model, run):

@@ -66,9 +66,9 @@ class Trace(Mapping[str, Tensor]):
         return find_point(name).axes
 
     def stack(self, names: Names) -> Tensor:
-        """Values of the same point at several steps (or layers), with a new first axis.
+        """Values of the same point at several looks (or layers), with a new first axis.
 
-        `trace.stack("pve.*.mask")` is [step, batch, tile, grid_h, grid_w].
+        `trace.stack("pve.*.mask")` is [look, batch, tile, grid_h, grid_w].
 
         Raises:
             HookError: the names match nothing, or values of different shapes.

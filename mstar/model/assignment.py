@@ -14,9 +14,9 @@ UNASSIGNED = -1
 class Place(NamedTuple):
     """Which of an image's vision embeddings: its look, its tile and its query token."""
 
-    step: int
+    look: int
     tile: int
-    query: int
+    query_token: int
 
 
 #: Where no embedding is: a word that was left over.
@@ -29,8 +29,8 @@ def place_of(index: int, tiles: int, queries: int) -> Place:
     Args:
         tiles, queries: V and Q.
     """
-    step, rest = divmod(index, tiles * queries)
-    return Place(step, *divmod(rest, queries))
+    look, rest = divmod(index, tiles * queries)
+    return Place(look, *divmod(rest, queries))
 
 
 class NotFinite(UserError):

@@ -79,7 +79,7 @@ class MstarConfig(PreTrainedConfig):
             the two-layer MLP projects image tokens to.
         conv_stem: (channels, stride) of each layer of a convolutional stem in the place of
             SigLIP's patch convolution; the strides multiply to `patch_size`. None = no stem.
-        num_query_tokens: Q, learnable queries of ψ.
+        num_query_tokens: Q, query tokens of ψ.
         embed_dim: width of the space in which cosines are taken.
         pve_steps: T, recycled looks after the first (0 = no PVE).
         tiles: parts of a photograph along a side, level by level (`mstar.tiles`), that pass through
@@ -100,14 +100,14 @@ class MstarConfig(PreTrainedConfig):
             `released`, boxes around the lines of the released routine's watershed. (`none` and
             `threshold` are there to compare with.)
         assignment_steps: `all` = the Hungarian assignment runs over the (T+1)·Q embeddings of all
-            steps; `first` = over the Q of the first look, and an image's recycled embeddings
+            looks; `first` = over the Q of the first look, and an image's recycled embeddings
             compete afterwards by elementwise maximum.
         recycled_temperature: with `assignment_steps="first"`, whether the recycled similarity is
             divided by τ before that maximum (the released multi-query model forgets to, its word
             model does not).
-        multi_word_attention: `joint` = one cross-attention over the embeddings of all steps
-            (Eq. 4); `per_step` = one per step, and the best step's cosine counts.
-        multi_word_scoring_steps: steps that a multi-word score sees at inference.
+        multi_word_attention: `joint` = one cross-attention over the embeddings of all looks
+            (Eq. 4); `per_step` = one per look, and the best look's cosine counts.
+        multi_word_scoring_steps: looks that a multi-word score sees at inference.
         multi_word_projected: whether the vision-to-text direction of the multi-word loss compares
             projected vectors, as the other direction does, or raw ones.
         word_scoring: branch that scores single words at inference (if there is a second one).
@@ -223,7 +223,7 @@ class MstarConfig(PreTrainedConfig):
 
     @classmethod
     def base(cls, image_size: int = 512, **overrides: Any) -> "MstarConfig":
-        """The paper's sizes: SigLIP ViT-B/16, a Q-Former of 12 layers, 64 queries, T = 1."""
+        """The paper's sizes: SigLIP ViT-B/16, a Q-Former of 12 layers, 64 query tokens, T = 1."""
         sizes = dict(
             vision_config=dict(
                 hidden_size=768,

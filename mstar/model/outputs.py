@@ -33,7 +33,7 @@ class ImageEncoding(VisionEmbeddings):
     Attributes:
         tokens: f₀ [B, V, N, D]; the matching pass looks at these.
         grid: (grid_h, grid_w) of a tile, N = grid_h · grid_w.
-        looks: PVE steps t = 0 … T, each value [B, V, …].
+        looks: t = 0 … T, each value [B, V, …].
     """
 
     tokens: Tensor

@@ -1,6 +1,6 @@
 """Progressive Vision Embedding: look, mask what was seen, shift attention, look again.
 
-One step is a pure function of (f, C, history); nothing is kept on a module between steps.
+One look is a pure function of (f, C, history); nothing is kept on a module between looks.
 
 σ of Eq. 1 goes from an attention map to the region that has been looked at. All its variants work
 on one map at a time, on the CPU, without a gradient. `released` is the released routine to the
@@ -74,7 +74,7 @@ class SalientAttentionShift(nn.Module):
 
 @dataclass
 class Look:
-    """What one look (step t) saw and left behind."""
+    """What look t saw and left behind."""
 
     tokens: Tensor  # f_t [B, N, D]
     embeddings: Tensor  # E_V^t [B, Q, d]
@@ -97,7 +97,7 @@ def look(
     config: MstarConfig,
     run: TiledRun | None = None,
 ) -> Look:
-    """Step t on image features f_t, given the history of masks M_{t-1} [B, grid_h, grid_w]."""
+    """Look t at image features f_t, given the history of masks M_{t-1} [B, grid_h, grid_w]."""
     embeddings, attention = multimodal.look(vision.project(tokens), f"pve.{t}", run)
     attention_map = attention.view(history.shape)
     if run is not None:
@@ -108,7 +108,7 @@ def look(
         salient = run(f"pve.{t}.salient", salient)
     mask = (~salient).to(history.dtype) * history
     if run is not None:
-        unused = f"it is step T = {t}, and no step comes after it to use the mask"
+        unused = f"it is look T = {t}, and no look comes after it to use the mask"
         mask = run(f"pve.{t}.mask", mask, readonly=unused if last else None)
     return Look(tokens, embeddings, attention_map, salient, mask)
 
@@ -123,7 +123,7 @@ def progressive_vision_embedding(
     config: MstarConfig,
     run: TiledRun | None = None,
 ) -> list[Look]:
-    """The loop: f₀ [B, N, D] -> looks t = 0 … T. φ has run once; a step costs one S and one ψ."""
+    """The loop: f₀ [B, N, D] -> looks t = 0 … T. φ has run once; a look costs one S and one ψ."""
     history = torch.ones(tokens.shape[0], *grid, device=tokens.device)
     looks = []
     for t in range(pve_steps + 1):

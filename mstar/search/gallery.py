@@ -180,7 +180,7 @@ class Gallery:
         self._matcher.tokens.clear()
 
     def scores(self, queries: Texts) -> Tensor:
-        """Scores of the ranking by cosine, float32 [Q, B]: exact, over all steps.
+        """Scores of the ranking by cosine, float32 [Q, B]: exact, over all looks.
 
         The embeddings are read a block at a time, once for all queries; give many at once.
         """

@@ -23,7 +23,7 @@ class Hit:
         rank, score: in the final ranking; 1 = first.
         cosine_rank, cosine: by cosine alone.
         probability: that the text is in the image, by the matching head; None = not re-ranked.
-        step, tile, query: the vision embedding that counted most, see
+        look, tile, query_token: the vision embedding that counted most, see
             `MstarModel.evidence`.
     """
 
@@ -34,9 +34,9 @@ class Hit:
     cosine_rank: int
     cosine: float
     probability: float | None
-    step: int
+    look: int
     tile: int
-    query: int
+    query_token: int
 
 
 @dataclass(frozen=True, eq=False)

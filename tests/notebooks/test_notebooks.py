@@ -39,7 +39,7 @@ NOTEBOOKS = {
     "08_localisation": ({"per_style": 1}, "unknown method 'gradcam': expected some of"),
     "09_causal_experiments": (
         {"per_style": 1, "scenes": 20, "pairs": 2},
-        "no step comes after it to use the mask",
+        "no look comes after it to use the mask",
     ),
     "10_paper_and_released": ({"images": 40}, "sigma must be one of none, threshold"),
 }

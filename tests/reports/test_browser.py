@@ -40,16 +40,16 @@ def test_text_can_be_read_in_both_themes(opened):
 
 def test_the_slider_steps_through_the_looks_by_keyboard(opened):
     page = opened.page
-    view = page.locator(".mstar-view:has([data-chooses=step])").first
-    slider = view.get_by_label("Step t")
+    view = page.locator(".mstar-view:has([data-chooses=look])").first
+    slider = view.get_by_label("Look t")
     shown = "[data-when]:not([hidden])"
     seen = set()
     slider.focus()
-    for step in range(3):
+    for look in range(3):
         conditions = set(view.locator(shown).evaluate_all("all => all.map(e => e.dataset.when)"))
-        assert conditions == {f"step:{step}"}
-        assert f"look {step} of 2" in view.locator("output").inner_text()
-        assert f"look {step} of 2" in slider.get_attribute("aria-valuetext")
+        assert conditions == {f"look:{look}"}
+        assert f"look {look} of 2" in view.locator("output").inner_text()
+        assert f"look {look} of 2" in slider.get_attribute("aria-valuetext")
         seen.add(view.locator(f".mv-map{shown}").get_attribute("aria-label"))
         page.keyboard.press("ArrowRight")
     assert len(seen) == 3
@@ -103,9 +103,9 @@ def test_a_sweep_and_a_failed_report_can_be_read(scheme, width, open_page, swept
 
 def test_on_paper_it_is_light_and_without_controls(open_page, report):
     page = open_page(report.folder / "report.html", "dark").page
-    assert page.get_by_label("Step t").first.is_visible()
+    assert page.get_by_label("Look t").first.is_visible()
     page.emulate_media(media="print", color_scheme="dark")
-    assert not page.get_by_label("Step t").first.is_visible()
+    assert not page.get_by_label("Look t").first.is_visible()
     colour = "e => getComputedStyle(e).backgroundColor"
     assert page.locator("body").evaluate(colour) == "rgb(255, 255, 255)"
     for place in ("h1", "h3", ".mv-caption", ".mv-facts dt", ".mv-table td"):

@@ -65,12 +65,12 @@ def test_metrics_and_traces_agree(report, tiny_checkpoint):
     (image,) = metrics["images"]
     trace = Trace.load(report.folder / "trace" / "0")
     assert image["image"] == NASTY_NAME
-    assert [look["step"] for look in image["looks"]] == [0, 1, 2]
+    assert [look["look"] for look in image["looks"]] == [0, 1, 2]
     assert [row["text"] for row in image["queries"]] == [*WORDS[:3], "stop, go"]
     assert {row["of"] for row in image["queries"]} == {61}
     rows = explain_words(trace)
     for row, again in zip(image["queries"], rows, strict=True):
-        assert (row["step"], row["query"]) == (again.step, again.query)
+        assert (row["look"], row["query_token"]) == (again.look, again.query_token)
         assert row["value"] == pytest.approx(again.value)
     provenance = metrics["provenance"]
     assert provenance["command"].startswith("mstar report image --images ")
@@ -137,7 +137,7 @@ def test_a_report_on_tiles_says_which_tile_answered(photo, tiny_checkpoint, tmp_
     assert one.trace.boxes.shape == (1, 5, 4)
     word = one.evidence[0]
     whole = "".join(picture.body for picture in one.pictures())
-    assert f"look {word.step}, tile {word.tile}, query {word.query}" in whole
+    assert f"look {word.look}, tile {word.tile}, query token {word.query_token}" in whole
     assert "The maps of all 5 tiles are laid back onto the photograph" in whole
     made = steps.save(settings, bench, [one])
     assert made["tiles"] == "5, each of that size"

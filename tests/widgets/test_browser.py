@@ -49,7 +49,7 @@ def test_the_step_moves_by_key_and_two_copies_do_not_disturb_each_other(page):
     first, second = (page.page.locator(".mstar-view").nth(i) for i in (0, 6))
     before = shown_map(first), shown_map(second)
     assert before[0] == before[1]
-    first.get_by_label("Step t").focus()
+    first.get_by_label("Look t").focus()
     page.page.keyboard.press("ArrowRight")
     assert shown_map(first) != before[0] and shown_map(second) == before[1]
     assert "look 1 of 1" in first.locator("output").first.inner_text()
@@ -58,7 +58,7 @@ def test_the_step_moves_by_key_and_two_copies_do_not_disturb_each_other(page):
 def test_the_step_moves_by_mouse(page):
     view = page.page.locator(".mstar-view").first
     before = shown_map(view)
-    box = view.get_by_label("Step t").bounding_box()
+    box = view.get_by_label("Look t").bounding_box()
     page.page.mouse.click(box["x"] + box["width"] - 3, box["y"] + box["height"] / 2)
     assert shown_map(view) != before
 
@@ -79,7 +79,7 @@ def test_a_cell_is_chosen_by_mouse_and_by_key(page):
     cells.nth(3).click()
     assert cells.nth(3).get_attribute("aria-selected") == "true"
     facts = view.locator(".mv-read").inner_text()
-    assert "query 3 of look 0" in facts
+    assert "query token 3 of look 0" in facts
     page.page.keyboard.press("ArrowRight")
     page.page.keyboard.press("ArrowDown")
     page.page.keyboard.press("Enter")
@@ -112,7 +112,7 @@ def test_a_single_tile_is_framed_where_it_lies(tiled, open_page, tmp_path):
     opened = open_page(file)
     view = opened.page.locator(".mstar-view")
     frame = view.locator(".mv-panel .mv-place:visible")
-    assert frame.count() == 0 and view.locator("select[data-chooses=query]").is_enabled()
+    assert frame.count() == 0 and view.locator("select[data-chooses=query_token]").is_enabled()
     tile = view.locator("select[data-chooses=tile]")
     tile.select_option("3")
     stack, box = view.locator(".mv-panel .mv-stack").bounding_box(), frame.bounding_box()
@@ -193,13 +193,13 @@ def live(open_page, tmp_path):
 def test_controls_become_traits_and_traits_controls(live, views):
     opened = live(views["explorer"])
     page = opened.page
-    page.get_by_label("Step t").focus()
+    page.get_by_label("Look t").focus()
     page.keyboard.press("ArrowRight")
-    page.locator("select[data-chooses=query]").select_option("3")
-    page.locator("select[data-chooses=query]").select_option("mean")
-    assert page.evaluate("changed") == [["step", 1], ["query", 3], ["query", "mean"]]
-    page.evaluate("fromKernel('step', 0)")
-    assert page.get_by_label("Step t").input_value() == "0"
+    page.locator("select[data-chooses=query_token]").select_option("3")
+    page.locator("select[data-chooses=query_token]").select_option("mean")
+    assert page.evaluate("changed") == [["look", 1], ["query_token", 3], ["query_token", "mean"]]
+    page.evaluate("fromKernel('look', 0)")
+    assert page.get_by_label("Look t").input_value() == "0"
     page.wait_for_function("saved.at(-1) === 3")  # told when the hand rests, all at once or nearly
     assert len(page.evaluate("saved")) <= 3
     assert opened.wrong == []
@@ -218,10 +218,10 @@ def redraw(page):
 def test_new_markup_keeps_state_and_focus(live, views):
     opened = live(views["explorer"])
     page = opened.page
-    page.get_by_label("Step t").focus()
+    page.get_by_label("Look t").focus()
     page.keyboard.press("ArrowRight")
     redraw(page)
-    slider = page.get_by_label("Step t")
+    slider = page.get_by_label("Look t")
     assert slider.input_value() == "1"
     assert slider.evaluate("e => e === document.activeElement")
     strength = page.get_by_label("Strength of the maps")
@@ -295,7 +295,7 @@ def test_a_drawing_becomes_tokens(live, views):
     page.locator(".mv-canvas").focus()
     page.keyboard.press("Space")  # the cursor stands in the middle
     assert 8 * 16 + 8 in page.evaluate("model.get('region')")
-    page.get_by_role("button", name="Silence queries").click()
+    page.get_by_role("button", name="Silence query tokens").click()
     page.get_by_role("button", name="2", exact=True).click()
     page.get_by_role("button", name="0", exact=True).click()
     assert page.evaluate("model.get('ablate')") == [0, 2]

@@ -95,7 +95,7 @@ def test_the_looks_show_what_the_trace_holds(trace):
 def test_heads_say_what_is_left_out(trace):
     evidence = explain_words(trace)
     picture = figures.heads(trace, evidence)
-    shown = {(row.step, row.tile, row.query) for row in evidence}
+    shown = {(row.look, row.tile, row.query_token) for row in evidence}
     assert picture.body.count("<option") == 2 + len(shown)
     assert f"{8 - len(shown)} embeddings that no text has are in the means only" in picture.body
     assert picture.body.count('class="mv-pick"') == 2 * 2  # layers with cross-attention × heads

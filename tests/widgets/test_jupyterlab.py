@@ -45,7 +45,7 @@ def position(part) -> str:
 
 
 def query(part):
-    return part.locator("select[data-chooses=query]")
+    return part.locator("select[data-chooses=query_token]")
 
 
 def test_the_views_answer_in_jupyterlab(lab):
@@ -61,7 +61,7 @@ def test_the_views_answer_in_jupyterlab(lab):
     before = position(inspector)
     inspector.get_by_role("gridcell").nth(6).click()
     assert position(inspector) != before
-    assert "query 2 of look 1" in inspector.locator(".mv-read").inner_text()
+    assert "query token 2 of look 1" in inspector.locator(".mv-read").inner_text()
 
     mask = view(lab, "lab")
     mask.get_by_role("button", name="Rectangle").click()

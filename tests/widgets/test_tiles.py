@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from mstar.explain.assignment import explain_words
-from mstar.explain.looks import canvas, query_count, together
+from mstar.explain.looks import canvas, query_token_count, together
 from mstar.model.assignment import place_of
 from mstar.search.gallery import Hit
 from mstar.widgets import AssignmentInspector, Compare, MaskLab, MultiWordView, PveExplorer, figures
@@ -47,8 +47,8 @@ def cell(picture, table: str, state: dict) -> np.ndarray:
     return drawn[1 : high - 1, 1 : wide - 1]
 
 
-STATE = {"step": "0", "against": "1", "tile": "all", "layer": "mean", "head": "mean",
-         "query": "mean"}  # fmt: skip
+STATE = {"look": "0", "against": "1", "tile": "all", "layer": "mean", "head": "mean",
+         "query_token": "mean"}  # fmt: skip
 
 
 def test_with_one_tile_nothing_is_said_of_tiles(recorded):
@@ -125,16 +125,16 @@ def test_a_token_is_drawn_where_it_looked(tiled):
 
 def test_which_tile_answered_is_said_wherever_look_and_query_are(tiled):
     shown = pictures(tiled)
-    queries = query_count(tiled.trace)
+    queries = query_token_count(tiled.trace)
     for row, index in zip(
         explain_words(tiled.trace),
         tiled.trace["mim.assignment"][0].tolist(),
         strict=True,
     ):
         if row.kind == "assigned":
-            assert (row.step, row.tile, row.query) == place_of(index, 5, queries)
-        here = f"look {row.step}, tile {row.tile}, query {row.query}"
-        there = f"query {row.query} of look {row.step}, tile {row.tile}"
+            assert (row.look, row.tile, row.query_token) == place_of(index, 5, queries)
+        here = f"look {row.look}, tile {row.tile}, query token {row.query_token}"
+        there = f"query token {row.query_token} of look {row.look}, tile {row.tile}"
         assert here in shown["words"].body and here in shown["compare"].body
         assert there in shown["words"].body
         assert there.replace(" of ", " at ") in shown["heads"].body
@@ -143,10 +143,10 @@ def test_which_tile_answered_is_said_wherever_look_and_query_are(tiled):
         else:
             assert "The largest single weight: " in shown["multi_word"].body
     says = shown["multi_word"].tables["most"].says
-    assert all(re.fullmatch(r"query \d of look \d, tile \d, \d+\.\d%", said) for said in says)
+    assert all(re.fullmatch(r"query token \d of look \d, tile \d, \d+\.\d%", said) for said in says)
     hit = Hit(0, "a", 1, 0.5, 1, 0.5, None, 1, 3, 2)
     found = [figures.search([tiled.photo], ["a"], "a", "a", [hit], tiles=n).body for n in (1, 5)]
-    assert "1, query 2" in found[0] and "1, tile 3, query 2" in found[1]
+    assert "1, query token 2" in found[0] and "1, tile 3, query token 2" in found[1]
 
 
 def test_the_matrix_has_the_columns_that_matter_and_says_how_many_it_has_not(tiled, monkeypatch):
@@ -161,7 +161,9 @@ def test_the_matrix_has_the_columns_that_matter_and_says_how_many_it_has_not(til
     assert inspector.embedding == assigned[0]
     for index, said in zip(shown, table.says, strict=True):
         place = place_of(int(index), 5, 4)
-        assert said.startswith(f"query {place.query} of look {place.step}, tile {place.tile}, high")
+        assert said.startswith(
+            f"query token {place.query_token} of look {place.look}, tile {place.tile}, high"
+        )
 
 
 def test_bars_of_a_longer_text_are_tiles(tiled):
@@ -180,7 +182,7 @@ def test_numbers_of_a_tile_are_of_that_tile(tiled):
     share, mask = (tiled.trace[f"pve.{t}"][0].numpy() for t in ("1.attention_map", "0.mask"))
     by_tile = (share * mask).sum((1, 2))
     left = picture.tables["left"]
-    state = STATE | {"step": "1"}
+    state = STATE | {"look": "1"}
     for tile, expected in (("all", by_tile.mean()), ("2", by_tile[2])):
         assert left.says[left.at(state | {"tile": tile})] == f"{expected:.0%}"
     word = picture.tables["word0"]  # even attention would find as much as there is
@@ -198,7 +200,11 @@ def test_pages_stay_small_and_say_what_they_lack(tiled):
         "14 tiles" in picture.body and "single heads are left out but for queries" in picture.body
     )
     assigned = place_of(int(large.trace["mim.assignment"][0, 0]), 14, 4)
-    own = {"step": str(assigned.step), "tile": str(assigned.tile), "query": str(assigned.query)}
+    own = {
+        "look": str(assigned.look),
+        "tile": str(assigned.tile),
+        "query_token": str(assigned.query_token),
+    }
     part, heads = picture.tables["part"], {"layer": "2", "head": "1"}
     assert part.at(STATE | own | heads) != part.at(STATE | own)
 
@@ -211,20 +217,20 @@ def test_a_run_with_larger_tiles_has_the_maps_of_texts_alone(tiled, monkeypatch)
     weights = tiled.trace["mim.aggregator_attention"][0].mean(1).argmax(-1).tolist()
     index = tiled.trace["mim.assignment"][0].tolist()
     shown = {place_of(a if a >= 0 else w, 5, 4) for a, w in zip(index, weights, strict=True)}
-    for step in range(2):
+    for look in range(2):
         for tile in range(5):
             for query in range(4):
-                state = STATE | {"step": str(step), "tile": str(tile), "query": str(query)}
+                state = STATE | {"look": str(look), "tile": str(tile), "query_token": str(query)}
                 try:
                     picture.tables["part"].at(state)
                 except LookupError:
-                    assert (step, tile, query) not in shown
+                    assert (look, tile, query) not in shown
                 else:
-                    assert (step, tile, query) in shown
+                    assert (look, tile, query) in shown
     explorer = PveExplorer(tiled.trace)
-    explorer.tile, explorer.query = 2, 3
+    explorer.tile, explorer.query_token = 2, 3
     drawn = explorer.picture
-    state = STATE | {"tile": "2", "query": "3", "step": "1", "layer": "0", "head": "1"}
+    state = STATE | {"tile": "2", "query_token": "3", "look": "1", "layer": "0", "head": "1"}
     share = tiled.trace["pve.1.layers.0.cross_attention"][0, 2, 1, 3]
     said = drawn.tables["part"].says[drawn.tables["part"].at(state)]
     assert said == f"tile 2, highest {share.max() * 256:.1f} × even"

@@ -88,38 +88,38 @@ def test_the_export_of_the_page_has_the_views(recorded, tmp_path):
 
 
 def test_the_page_opens_in_the_state_of_the_traits(recorded):
-    explorer = PveExplorer(recorded.trace, step=1, head=1, overlay="mask")
+    explorer = PveExplorer(recorded.trace, look=1, head=1, overlay="mask")
     start = explorer.picture.start
     assert start == {
-        "overlay": "mask", "step": "1", "against": "0", "tile": "all", "layer": "mean",
-        "head": "1", "query": "mean",
+        "overlay": "mask", "look": "1", "against": "0", "tile": "all", "layer": "mean",
+        "head": "1", "query_token": "mean",
     }  # fmt: skip
     assert "data-start" in explorer.picture.html and "data-start" not in explorer.markup
 
 
 def test_traits_refuse_what_the_run_does_not_have(recorded):
     explorer = PveExplorer(recorded.trace)
-    with pytest.raises(traitlets.TraitError, match="step can be 0, 1; got 2"):
-        explorer.step = 2
+    with pytest.raises(traitlets.TraitError, match="look can be 0, 1; got 2"):
+        explorer.look = 2
     with pytest.raises(traitlets.TraitError, match="layer can be mean, 0, 2; got 1"):
         explorer.layer = 1
-    with pytest.raises(traitlets.TraitError, match="query can be mean, 0, 1, 2, 3; got 9"):
-        PveExplorer(recorded.trace, query=9)
+    with pytest.raises(traitlets.TraitError, match="query_token can be mean, 0, 1, 2, 3; got 9"):
+        PveExplorer(recorded.trace, query_token=9)
     with pytest.raises(traitlets.TraitError):
         explorer.overlay = "heat"
     with pytest.raises(traitlets.TraitError):
-        explorer.query = "median"
+        explorer.query_token = "median"
 
 
 @pytest.mark.parametrize(
     "state", [("0", "mean", "mean", "mean"), ("1", "2", "1", "3"), ("1", "mean", "0", "2")]
 )
 def test_the_explorer_says_what_the_trace_holds(recorded, state):
-    step, layer, head, query = state
+    look, layer, head, query = state
     picture = figures.explore(recorded.trace, recorded.words)
-    chosen = dict(zip(("step", "layer", "head", "query"), state, strict=True))
+    chosen = dict(zip(("look", "layer", "head", "query_token"), state, strict=True))
     weights = np.stack(
-        [recorded.trace[f"pve.{step}.layers.{i}.cross_attention"][0, 0].numpy() for i in (0, 2)]
+        [recorded.trace[f"pve.{look}.layers.{i}.cross_attention"][0, 0].numpy() for i in (0, 2)]
     )
     for axis, (value, values) in enumerate([(layer, [0, 2]), (head, [0, 1]), (query, range(4))]):
         pick = slice(None) if value == "mean" else [list(values).index(int(value))]
@@ -128,7 +128,7 @@ def test_the_explorer_says_what_the_trace_holds(recorded, state):
     found = tables(picture)
     said = found["map"]["says"][entry(found["map"], chosen)]
     assert said == f"highest {share.max() * share.size:.1f} × even"
-    left = np.ones(share.size) if step == "0" else recorded.trace["pve.0.mask"][0].numpy().ravel()
+    left = np.ones(share.size) if look == "0" else recorded.trace["pve.0.mask"][0].numpy().ravel()
     assert found["left"]["says"][entry(found["left"], chosen)] == f"{share @ left:.0%}"
 
 
@@ -144,20 +144,20 @@ def test_a_large_run_is_shown_in_part_and_says_so(recorded):
     picture = figures.explore(trace)
     assert "shown as means over layers and heads" in picture.body
     found = tables(picture)["map"]
-    state = {"step": "1", "layer": "4", "head": "2", "query": "mean"}
+    state = {"look": "1", "layer": "4", "head": "2", "query_token": "mean"}
     assert entry(found, state) < 2 * 7 * 5
-    assert entry(found, state | {"query": "63"}) == 2 * 7 * 5 + 64 + 63
+    assert entry(found, state | {"query_token": "63"}) == 2 * 7 * 5 + 64 + 63
     assert len(picture.html) < 3e6
 
     explorer = PveExplorer(trace)
-    explorer.query, explorer.step = 5, 1
-    assert "of query 5 all heads are there" in explorer.markup
+    explorer.query_token, explorer.look = 5, 1
+    assert "of query token 5 all heads are there" in explorer.markup
     found = tables(explorer.picture)["map"]
     share = noise[0, 0, 2, 5]
-    said = found["says"][entry(found, state | {"query": "5"})]
+    said = found["says"][entry(found, state | {"query_token": "5"})]
     assert said == f"highest {share.max() * 100:.1f} × even"
-    assert entry(found, state | {"query": "63"}) == 2 * (2 * 7 * 5) + 64 + 63
-    explorer.query = "mean"
+    assert entry(found, state | {"query_token": "63"}) == 2 * (2 * 7 * 5) + 64 + 63
+    explorer.query_token = "mean"
     assert "all heads are there" not in explorer.markup
 
 

@@ -50,7 +50,7 @@ class _Named:
 def assignment(trace: Trace, image: int = 0) -> Picture:
     """Cosines of an image's words with all vision embeddings, and the one-to-one assignment.
 
-    The state: `word` (row) and `embedding` (column; its index, (step · V + tile) · Q + query).
+    The state: `word` (row) and `embedding` (column: (look · V + tile) · Q + query_token).
 
     Of an image of several tiles the embeddings that are near no word have no column.
 
@@ -72,10 +72,10 @@ def assignment(trace: Trace, image: int = 0) -> Picture:
     picks = examine_assignment(assignable, assigned)
     tiles, total = explain.tile_count(trace), cosine.shape[1]
     shown = range(total) if tiles == 1 else _nearest(cosine.numpy(), picks)
-    named = _Named(tiles, explain.query_count(trace), shown)
+    named = _Named(tiles, explain.query_token_count(trace), shown)
     cosine = cosine[:, list(shown)].numpy()
 
-    attention = explain.cross_attention(trace, image).mean((1, 3))  # [step, tile, query, …]
+    attention = explain.cross_attention(trace, image).mean((1, 3))  # [look, tile, query_token, …]
     maps = times_even(attention.flatten(0, 2)[list(shown)].numpy())
     scale = Scale.of(maps)
     sprite = sprites.map_sprite(maps, scale)

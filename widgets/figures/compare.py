@@ -18,7 +18,7 @@ from .parts import LONGEST, LONGEST_OF_TILES, joined, number, place_said, region
 def compare(traces: tuple[Trace, Trace], names: tuple[str, str], image: int = 0) -> Picture:
     """Maps, masks, assignment and scores of two runs on one colour range, with the difference.
 
-    The state: `overlay` (`map`, `salient`, `mask`), `step`, and `query` (a number, or `mean`).
+    The state: `overlay` (`map`, `salient`, `mask`), `look`, `query_token` (a number, or `mean`).
 
     Args:
         traces: of the same queries. The photographs may differ: something was covered.
@@ -38,9 +38,9 @@ def compare(traces: tuple[Trace, Trace], names: tuple[str, str], image: int = 0)
             f"{traces[1].grid}: resize the images to one size."
         )
     last = max(trace.pve_steps for trace in traces)
-    queries = min(map(explain.query_count, traces))
+    queries = min(map(explain.query_token_count, traces))
     canvas = max(explain.canvas(trace, image) for trace in traces)
-    maps = [  # [step, 1 + query, h, w]
+    maps = [  # [look, 1 + query_token, h, w]
         _maps(trace, image, last, queries, canvas) for trace in traces
     ]
     flat = np.stack(maps).reshape(-1, *canvas)
@@ -52,7 +52,7 @@ def compare(traces: tuple[Trace, Trace], names: tuple[str, str], image: int = 0)
     changed = sprites.map_sprite(change, signed)
 
     looks = [str(t) for t in range(last + 1)]
-    by = {"step": looks, "query": [MEAN, *map(str, range(queries))]}
+    by = {"look": looks, "query_token": [MEAN, *map(str, range(queries))]}
     peaks = [f"highest {m.max():.1f} × even" for m in flat]
     moved = [f"{0.5 * np.abs(m).mean():.0%} of the attention moved" for m in change]
     tables = {
@@ -82,15 +82,17 @@ def compare(traces: tuple[Trace, Trace], names: tuple[str, str], image: int = 0)
         )
     )
     overlays = {"map": "Attention", "salient": "Region σ", "mask": "Mask"}
-    options = {MEAN: f"mean of all {queries}"} | {str(q): f"query {q}" for q in range(queries)}
+    options = {MEAN: f"mean of all {queries}"} | {
+        str(q): f"query token {q}" for q in range(queries)
+    }
     body = markup.figure(
         f"{names[0]} against {names[1]}",
         "The same maps of both runs in one colour range, and what changed from the first to the "
         "second; the table says what that did to each text.",
         markup.controls(markup.choices("What lies over the images", "overlay", overlays))
         + markup.controls(
-            markup.step_slider(last),
-            markup.select("Query", "query", options),
+            markup.look_slider(last),
+            markup.select("Query token", "query_token", options),
             markup.cover_slider(),
         )
         + f'<div class="mv-plate"><div class="mv-panels">{"".join(panels)}</div>'
@@ -108,9 +110,11 @@ def compare(traces: tuple[Trace, Trace], names: tuple[str, str], image: int = 0)
 
 
 def _maps(trace: Trace, image: int, last: int, queries: int, canvas: tuple[int, int]) -> np.ndarray:
-    """[step, 1 + query, rows, columns]; a run that ended earlier has nothing at later steps."""
+    """[look, 1 + query_token, rows, columns]; a run that ended earlier has nothing later."""
     maps = np.zeros((last + 1, 1 + queries, *canvas))
-    by_tile = explain.cross_attention(trace, image).mean((1, 3)).numpy()  # [step, tile, query, …]
+    by_tile = (
+        explain.cross_attention(trace, image).mean((1, 3)).numpy()
+    )  # [look, tile, query_token, …]
     by_tile = np.concatenate([by_tile.mean(2, keepdims=True), by_tile[:, :, :queries]], 2)
     found = times_even(joined(trace, by_tile.swapaxes(1, 2), image))
     cells = [np.arange(n) * was // n for n, was in zip(canvas, found.shape[-2:], strict=True)]
@@ -119,15 +123,15 @@ def _maps(trace: Trace, image: int, last: int, queries: int, canvas: tuple[int, 
 
 
 #: What the markup shows.
-_START = {"step": "0", "query": MEAN}
+_START = {"look": "0", "query_token": MEAN}
 
 
 def _no_look(pve_steps: int, last: int) -> str:
-    """Over a picture at steps that a run of T = `pve_steps` did not take."""
+    """Over a picture at looks that a run of T = `pve_steps` did not take."""
     missing = "|".join(str(t) for t in range(pve_steps + 1, last + 1))
     if not missing:
         return ""
-    return f'<span class="mv-none" data-when="step:{missing}" hidden>no such look</span>'
+    return f'<span class="mv-none" data-when="look:{missing}" hidden>no such look</span>'
 
 
 def _run(trace: Trace, image: int, run: int, last: int, table: Table) -> str:
@@ -155,7 +159,7 @@ def _table(traces: tuple[Trace, Trace], names: tuple[str, str], image: int) -> s
             + (
                 "none"
                 if row.kind == "none"
-                else place_said(row.step, row.tile, row.query, explain.tile_count(trace))
+                else place_said(row.look, row.tile, row.query_token, explain.tile_count(trace))
             )
             + "</span></td>"
             for name, row, trace in zip(names, (one, two), traces, strict=True)

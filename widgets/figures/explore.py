@@ -1,4 +1,4 @@
-"""The PVE explorer: every map of a run over its image, by step, tile, layer, head and query."""
+"""The PVE explorer: every map of a run over its image, by look, tile, layer, head, query token."""
 
 from collections.abc import Mapping, Sequence
 from math import prod
@@ -17,7 +17,7 @@ from ..tables import Table
 from .parts import joined, over, regions, tile_names, tile_styles, times_even
 from .read_out import ALL, Lot, Region, read_out
 
-#: More maps than this, and all but one query are shown as means over layers and heads only.
+#: More maps than this, and all but one query token are shown as means over layers and heads only.
 _MOST = 4000
 #: More pixels than this in the maps of single tiles, and they are those of texts' embeddings only.
 _PIXELS = 300_000
@@ -28,24 +28,24 @@ def explore(
     trace: Trace,
     words: Sequence[Region] = (),
     image: int = 0,
-    query: int | None = None,
+    query_token: int | None = None,
     tile: int | None = None,
 ) -> Picture:
-    """One image, what each step saw of it, and how much lies where.
+    """One image, what each look saw of it, and how much lies where.
 
-    The state: `overlay` (`map`, `salient`, `mask`, `difference`), `step`, `against` (the step that
-    a difference is taken from), `layer`, `head`, `query` (numbers, or `mean`) and, of an image of
-    several tiles, `tile` (a number, or `all`).
+    The state: `overlay` (`map`, `salient`, `mask`, `difference`), `look`, `against` (the look that
+    a difference is taken from), `layer`, `head`, `query_token` (numbers, or `mean`) and, of an
+    image of several tiles, `tile` (a number, or `all`).
 
     Args:
         trace: with the points of `mstar.hooks.record.NEEDED`.
         words: words of the image with their polygons, for the read-out.
-        query, tile: whose single heads are shown where all maps would be too many
+        query_token, tile: whose single heads are shown where all maps would be too many
             (`has_all_maps`); None = of the mean.
     """
-    # [step, layer, head, query, tile, grid_h, grid_w]
+    # [look, layer, head, query_token, tile, grid_h, grid_w]
     weights = np.moveaxis(explain.cross_attention(trace, image).numpy(), 2, 4)
-    lots = _selections(trace, weights, query, tile, image)
+    lots = _selections(trace, weights, query_token, tile, image)
     laid = [joined(trace, np.concatenate(lots[0].maps), image)]
     maps = [times_even(one) for one in (*laid, *(np.concatenate(lot.maps) for lot in lots[1:]))]
     scale = Scale.of(np.concatenate([one.ravel() for one in maps]))
@@ -65,8 +65,8 @@ def explore(
     photo = explain.photo_of(trace, image)
     rows = read_out(trace, photo, words, lots, maps, image, tables)
     body = markup.figure(
-        "Every look, layer, head and query",
-        _caption(trace, lots, query),
+        "Every look, layer, head and query token",
+        _caption(trace, lots, query_token),
         _controls(trace, weights.shape)
         + '<div class="mv-plate"><div class="mv-panels mv-wide"><div class="mv-panel">'
         + _stage(trace, image, tables)
@@ -80,8 +80,8 @@ def explore(
 
 
 def has_all_maps(trace: Trace) -> bool:
-    """Whether `explore` shows every head of every query; of a base-size run it cannot, nor of one
-    on several tiles."""
+    """Whether `explore` shows all heads of all query tokens; of a base-size run it cannot, nor of
+    one on several tiles."""
     tiles, heads, queries = _shape(trace)
     layers = len(explain.cross_layers(trace))
     return (
@@ -116,47 +116,54 @@ def _table(
 
 
 def _selections(
-    trace: Trace, weights: np.ndarray, query: int | None, tile: int | None, image: int
+    trace: Trace, weights: np.ndarray, query_token: int | None, tile: int | None, image: int
 ) -> list[Lot]:
     """Maps of every choice that can be made: of all tiles and, if there are several, of each."""
-    n_steps, _, n_heads, n_queries, n_tiles = weights.shape[:5]
+    n_looks, _, n_heads, n_query_tokens, n_tiles = weights.shape[:5]
     layers = [MEAN, *map(str, explain.cross_layers(trace))]
-    looks, tiles = ([str(i) for i in range(count)] for count in (n_steps, n_tiles))
-    by = {"step": looks, "layer": layers, "head": _values(n_heads), "query": _values(n_queries)}
+    looks, tiles = ([str(i) for i in range(count)] for count in (n_looks, n_tiles))
+    by = {
+        "look": looks,
+        "layer": layers,
+        "head": _values(n_heads),
+        "query_token": _values(n_query_tokens),
+    }
     whole, every = Lot(), {} if n_tiles == 1 else {"tile": [ALL]}
     if has_all_maps(trace):
         for axis in (3, 2, 1):
             weights = _with_mean(weights, axis)
         whole.add(weights, by)
         return [whole]
-    by_head = {key: by[key] for key in ("step", "layer", "head")}
-    single = [(MEAN, weights.mean(3))]  # [step, layer, head, tile, …]
-    single += [] if query is None else [(str(query), weights[:, :, :, query])]
+    by_head = {key: by[key] for key in ("look", "layer", "head")}
+    single = [(MEAN, weights.mean(3))]  # [look, layer, head, tile, …]
+    single += [] if query_token is None else [(str(query_token), weights[:, :, :, query_token])]
     for name, chosen in single:
         maps = _with_mean(_with_mean(chosen, 2), 1)
-        whole.add(maps, by_head, {"query": [name], **every})
-    whole.add(weights.mean((1, 2)), {"step": looks, "query": by["query"][1:]}, every)
+        whole.add(maps, by_head, {"query_token": [name], **every})
+    whole.add(weights.mean((1, 2)), {"look": looks, "query_token": by["query_token"][1:]}, every)
     if n_tiles == 1:
         return [whole]
 
-    each, own = Lot(), np.moveaxis(weights, 4, 1)  # [step, tile, layer, head, query, …]
+    each, own = Lot(), np.moveaxis(weights, 4, 1)  # [look, tile, layer, head, query_token, …]
     if tile is not None:
         for name, chosen in single:
             maps = _with_mean(_with_mean(chosen[:, :, :, tile], 2), 1)
-            each.add(maps, by_head, {"tile": [str(tile)], "query": [name]})
-    each.add(own.mean((2, 3, 4)), {"step": looks, "tile": tiles}, {"query": [MEAN], "tile": tiles})
+            each.add(maps, by_head, {"tile": [str(tile)], "query_token": [name]})
+    each.add(
+        own.mean((2, 3, 4)), {"look": looks, "tile": tiles}, {"query_token": [MEAN], "tile": tiles}
+    )
     heads = {key: by[key] for key in ("layer", "head")}
     size = prod(weights.shape[5:])
     room = _PIXELS // (prod(map(len, heads.values())) * size)
-    for number, (t, v, q) in enumerate(_assigned(trace, image, n_tiles, n_queries)):
-        when = {"step": [str(t)], "tile": [str(v)], "query": [str(q)]}
+    for number, (t, v, q) in enumerate(_assigned(trace, image, n_tiles, n_query_tokens)):
+        when = {"look": [str(t)], "tile": [str(v)], "query_token": [str(q)]}
         if number < room:
             each.add(_with_mean(_with_mean(own[t, v, :, :, q], 1), 0), heads, when)
         else:
             each.add(own[t, v, :, :, q].mean((0, 1)), {}, when)
-    if n_steps * n_tiles * n_queries * size <= _PIXELS:
-        by_query = {"step": looks, "tile": tiles, "query": by["query"][1:]}
-        each.add(own.mean((2, 3)), by_query, {"tile": tiles})
+    if n_looks * n_tiles * n_query_tokens * size <= _PIXELS:
+        by_query_token = {"look": looks, "tile": tiles, "query_token": by["query_token"][1:]}
+        each.add(own.mean((2, 3)), by_query_token, {"tile": tiles})
     return [whole, each]
 
 
@@ -172,45 +179,47 @@ def _assigned(trace: Trace, image: int, tiles: int, queries: int) -> list[Place]
 
 
 def _changes(trace: Trace, weights: np.ndarray, image: int) -> list[Lot]:
-    """What changed from step to step: of all tiles and, if there are several, of each."""
-    n_steps, _, _, n_queries, n_tiles = weights.shape[:5]
-    looks, tiles = ([str(i) for i in range(count)] for count in (n_steps, n_tiles))
-    by_query = _with_mean(weights.mean((1, 2)), 1)  # [step, 1 + Q, tile, grid_h, grid_w]
-    differing = _values(n_queries)
+    """What changed from look to look: of all tiles and, if there are several, of each."""
+    n_looks, _, _, n_query_tokens, n_tiles = weights.shape[:5]
+    looks, tiles = ([str(i) for i in range(count)] for count in (n_looks, n_tiles))
+    by_query_token = _with_mean(weights.mean((1, 2)), 1)  # [look, 1 + Q, tile, grid_h, grid_w]
+    differing = _values(n_query_tokens)
     pixels = prod(explain.canvas(trace, image)) if n_tiles > 1 else 0
-    count = n_steps**2 * len(differing)
+    count = n_looks**2 * len(differing)
     if count > _MOST or count * pixels > _PIXELS:  # too tall a sprite is no picture for a browser
-        by_query, differing = by_query[:, :1], [MEAN]
-    laid = times_even(joined(trace, by_query, image))
+        by_query_token, differing = by_query_token[:, :1], [MEAN]
+    laid = times_even(joined(trace, by_query_token, image))
     whole, every = Lot(), {} if n_tiles == 1 else {"tile": [ALL]}
-    by = {"step": looks, "against": looks}
-    whole.add(laid[:, None] - laid[None], {**by, "query": differing}, every)
+    by = {"look": looks, "against": looks}
+    whole.add(laid[:, None] - laid[None], {**by, "query_token": differing}, every)
     if n_tiles == 1:
         return [whole]
-    each, own = Lot(), times_even(weights.mean((1, 2, 3)))  # [step, tile, …]
+    each, own = Lot(), times_even(weights.mean((1, 2, 3)))  # [look, tile, …]
     each.add(own[:, None] - own[None], {**by, "tile": tiles}, {"tile": tiles})
     return [whole, each]
 
 
-def _caption(trace: Trace, lots: Sequence[Lot], query: int | None) -> str:
+def _caption(trace: Trace, lots: Sequence[Lot], query_token: int | None) -> str:
     caption = (
-        "Where the model looked: choose a step, and whose attention to see; all maps share one "
+        "Where the model looked: choose a look, and whose attention to see; all maps share one "
         "colour range, so a pale map is weak attention and not another scale. The region of σ "
-        "and the mask belong to the step as a whole."
+        "and the mask belong to the look as a whole."
     )
     if not has_all_maps(trace):
         caption += (
             " So many queries are shown as means over layers and heads, and single heads as means "
             "over queries"
         )
-        caption += "." if query is None else f"; of query {query} all heads are there."
+        caption += (
+            "." if query_token is None else f"; of query token {query_token} all heads are there."
+        )
     if len(lots) > 1:
         caption += (
             f" The image was looked at in {explain.tile_count(trace)} tiles: maps of all are laid "
             "back onto the photograph, and a single tile is framed and has its own. To keep the "
             "page small, of a single tile"
         )
-        complete = any(set(block.by) == {"step", "tile", "query"} for block in lots[1].blocks)
+        complete = any(set(block.by) == {"look", "tile", "query_token"} for block in lots[1].blocks)
         caption += (
             " the single heads are left out but for queries that a text has."
             if complete
@@ -221,10 +230,10 @@ def _caption(trace: Trace, lots: Sequence[Lot], query: int | None) -> str:
 
 
 def _controls(trace: Trace, shape: tuple[int, ...]) -> str:
-    _, _, n_heads, n_queries, n_tiles = shape[:5]
+    _, _, n_heads, n_query_tokens, n_tiles = shape[:5]
     looks = {str(t): f"look {t}" for t in range(trace.pve_steps + 1)}
     named = [("layer", explain.cross_layers(trace)), ("head", range(n_heads))]
-    named.append(("query", range(n_queries)))
+    named.append(("query_token", range(n_query_tokens)))
     menus = []
     if n_tiles > 1:
         tiles = {ALL: f"all {n_tiles}"}
@@ -240,7 +249,7 @@ def _controls(trace: Trace, shape: tuple[int, ...]) -> str:
     return markup.controls(
         markup.choices("What lies over the image", "overlay", overlays)
     ) + markup.controls(
-        markup.step_slider(trace.pve_steps) + (markup.play("step") if trace.pve_steps else ""),
+        markup.look_slider(trace.pve_steps) + (markup.play("look") if trace.pve_steps else ""),
         *menus,
         f'<span data-when="overlay:difference" hidden>'
         f"{markup.select('Difference from', 'against', looks)}</span>",
@@ -249,8 +258,8 @@ def _controls(trace: Trace, shape: tuple[int, ...]) -> str:
 
 
 #: What the markup shows.
-_START = dict.fromkeys(("layer", "head", "query"), MEAN) | {
-    "step": "0", "against": "0", "tile": ALL,
+_START = dict.fromkeys(("layer", "head", "query_token"), MEAN) | {
+    "look": "0", "against": "0", "tile": ALL,
 }  # fmt: skip
 #: Table -> the classes of its maps besides `mv-map`.
 _CSS = {"map": "", "part": "mv-part", "change": "mv-change", "shift": "mv-change mv-shift"}
@@ -286,21 +295,21 @@ def _stage(trace: Trace, image: int, tables: Mapping[str, Table]) -> str:
 
 
 def _strip(queries: int, tables: Mapping[str, Table]) -> str:
-    """All queries' maps, small, of the chosen step, tile, layer and head."""
+    """All query tokens' maps, small, of the chosen look, tile, layer and head."""
     cells = "".join(
         "<li>"
         + markup.pick(
             f"Query {q}.",
             markup.stack(
                 markup.photo_layer(grey=True),
-                _drawn(("map", "part"), tables, f"Query {q}; ", f"query:{q}"),
+                _drawn(("map", "part"), tables, f"Query token {q}; ", f"query_token:{q}"),
             ),
         )
         + f"<b>{q}</b></li>"
         for q in range(queries)
     )
-    chosen = "step, tile, layer and head" if "part" in tables else "step, layer and head"
+    chosen = "look, tile, layer and head" if "part" in tables else "look, layer and head"
     return (
-        f'<p class="mv-name mv-above">Each query, at the chosen {chosen} '
+        f'<p class="mv-name mv-above">Each query token, at the chosen {chosen} '
         f'<small>(press to enlarge)</small></p><ol class="mv-strip">{cells}</ol>'
     )

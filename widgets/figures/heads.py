@@ -32,7 +32,7 @@ def heads(
     image: int = 0,
     budget: int | None = None,
 ) -> Picture:
-    """A small map per layer and head: mean over queries at each look, and each query's own.
+    """A small map per layer and head: mean over query tokens at each look, and each one's own.
 
     Args:
         evidence: queries whose embedding's maps are added; of base-size models all others are
@@ -54,16 +54,16 @@ def _head_sources(trace: Trace, evidence: Sequence[Evidence], image: int) -> lis
     """The choices of `heads`: each look's mean, then each embedding that a text is assigned."""
     attention = explain.cross_attention(trace, image).numpy()
     tiles = attention.shape[2]
-    means = joined(trace, attention.mean(4).swapaxes(2, 3), image)  # [step, layer, head, …]
+    means = joined(trace, attention.mean(4).swapaxes(2, 3), image)  # [look, layer, head, …]
     sources = [
         Source(f"mean of all {attention.shape[4]} queries, look {t}", times_even(look))
         for t, look in enumerate(means)
     ]
     for place, rows in _by_embedding(evidence).items():
         names = "”, “".join(row.text for row in rows)
-        step, tile, query = place
+        look, tile, query_token = place
         name = f"“{names}”: " + said_of(place, tiles).replace(" of ", " at ")
-        maps = times_even(attention[step, :, tile, :, query])
+        maps = times_even(attention[look, :, tile, :, query_token])
         sources.append(Source(name, maps, tile if tiles > 1 else None))
     return sources
 
@@ -138,5 +138,5 @@ def _by_embedding(evidence: Sequence[Evidence]) -> dict[Place, list[Evidence]]:
     groups: dict[Place, list[Evidence]] = {}
     for row in evidence:
         if row.kind != "none":
-            groups.setdefault(Place(row.step, row.tile, row.query), []).append(row)
+            groups.setdefault(Place(row.look, row.tile, row.query_token), []).append(row)
     return groups

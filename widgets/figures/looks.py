@@ -1,4 +1,4 @@
-"""What the model looked at in each step."""
+"""What the model looked at in each look."""
 
 from mstar.explain import looks as explain
 from mstar.hooks.trace import Trace
@@ -10,7 +10,7 @@ from .parts import joined, over, region_layers, times_even
 
 
 def looks(trace: Trace, image: int = 0) -> Picture:
-    """What the model looked at in each step: map, σ's region and mask, with a slider over t."""
+    """What the model looked at in each look: map, σ's region and mask, with a slider over t."""
     attention = trace.stack("pve.*.attention_map")[:, image].float().numpy()
     maps = times_even(joined(trace, attention, image))
     scale = Scale.of(maps, quantile=1)
@@ -24,8 +24,8 @@ def looks(trace: Trace, image: int = 0) -> Picture:
     ]
     layers: dict[str, list[str]] = {"map": [], "salient": [], "mask": []}
     for summary in explain.summarise_looks(trace, image):
-        t = summary.step
-        shown = f'data-when="step:{t}"' + (" hidden" if t else "")
+        t = summary.look
+        shown = f'data-when="look:{t}"' + (" hidden" if t else "")
         layers["map"].append(
             markup.map_layer(
                 sprite, t, f"Attention map of look {t}; highest {summary.peak:.1f} × even.", shown
@@ -55,12 +55,12 @@ def looks(trace: Trace, image: int = 0) -> Picture:
     facts = "".join(_look_facts(s, tokens, tiles) for s in explain.summarise_looks(trace, image))
     body = markup.figure(
         "What it looked at, look by look",
-        "Left to right: the image, where the model looked (mean over layers, heads and queries), "
+        "Left to right: the image, where the model looked (mean over layers, heads, query tokens), "
         "the part it counts as seen, and what is left for the next look; move the slider through "
         "the looks."
         + f" The maps of all {tiles} tiles are laid back onto the photograph: where tiles overlap, "
         "the mean of what they have there, and of regions what most of them have." * (tiles > 1),
-        markup.controls(markup.step_slider(trace.pve_steps), markup.cover_slider())
+        markup.controls(markup.look_slider(trace.pve_steps), markup.cover_slider())
         + f'<div class="mv-plate"><div class="mv-panels">{"".join(panels)}</div>'
         + f"{markup.bar(scale)}</div>"
         + facts,
@@ -77,5 +77,5 @@ def _look_facts(summary: explain.LookSummary, tokens: int, tiles: int) -> str:
         "Attention is as if spread over": f"{summary.spread:.0f} of {tokens} tokens",
     }
     items = "".join(f"<div><dt>{n}</dt><dd>{v}</dd></div>" for n, v in rows.items())
-    hidden = " hidden" if summary.step else ""
-    return f'<dl class="mv-facts" data-when="step:{summary.step}"{hidden}>{items}</dl>'
+    hidden = " hidden" if summary.look else ""
+    return f'<dl class="mv-facts" data-when="look:{summary.look}"{hidden}>{items}</dl>'

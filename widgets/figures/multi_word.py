@@ -45,7 +45,7 @@ def multi_word(trace: Trace, image: int = 0) -> Picture:
     block = Block({"text": numbers, "head": heads})
     says = [f"highest {m.max():.1f} × even" for m in flat]
     rows, tiles = weights.reshape(len(flat), -1), explain.tile_count(trace)
-    queries = explain.query_count(trace)
+    queries = explain.query_token_count(trace)
     shares = rows.reshape(len(flat), trace.pve_steps + 1, -1).sum(2)
     # so many embeddings are no bars to be told apart: a bar for each tile
     bars = rows if tiles == 1 else rows.reshape(len(flat), -1, queries).sum(2)
@@ -97,16 +97,16 @@ def _percent(weights: np.ndarray) -> str:
 def _bars(tables: Mapping[str, Table], pve_steps: int, tiles: int) -> str:
     """Weights of all embeddings (of all tiles) as bars, look by look; they follow the state."""
     values = [float(value) for value in tables["weights"].says[0].split()]
-    per_step = len(values) // (pve_steps + 1)
-    names = [name_of(i, 1, per_step) for i in range(len(values))]
+    per_look = len(values) // (pve_steps + 1)
+    names = [name_of(i, 1, per_look) for i in range(len(values))]
     if tiles > 1:
-        names = [name.replace("query", "tile") for name in names]
+        names = [name.replace("query token", "tile") for name in names]
     bars = [
         f'<i data-of="{name}" style="height:{100 * value / max(values):.0f}%"></i>'
         for name, value in zip(names, values, strict=True)
     ]
     groups = "".join(
-        f'<div class="mv-bars"><div>{"".join(bars[t * per_step : (t + 1) * per_step])}</div>'
+        f'<div class="mv-bars"><div>{"".join(bars[t * per_look : (t + 1) * per_look])}</div>'
         f"<small>look {t}: {markup.filled(f'look{t}', tables[f'look{t}'].says[0])}</small></div>"
         for t in range(pve_steps + 1)
     )

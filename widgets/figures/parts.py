@@ -53,19 +53,20 @@ def tile_names(count: int) -> list[str]:
     return ["tile 0 (whole)", *(f"tile {tile}" for tile in range(1, count))]
 
 
-def place_said(step: int, tile: int, query: int, tiles: int) -> str:
-    """`look 0, tile 3, query 5`; the tile only where there are several."""
-    return f"look {step}{f', tile {tile}' * (tiles > 1)}, query {query}"
+def place_said(look: int, tile: int, query_token: int, tiles: int) -> str:
+    """`look 0, tile 3, query token 5`; the tile only where there are several."""
+    return f"look {look}{f', tile {tile}' * (tiles > 1)}, query token {query_token}"
 
 
 def name_of(index: int, tiles: int, queries: int) -> str:
-    """`query 3 of look 1`, or `query 3 of look 1, tile 2`."""
+    """`query token 3 of look 1`, or `query token 3 of look 1, tile 2`."""
     return "none" if index == UNASSIGNED else said_of(place_of(index, tiles, queries), tiles)
 
 
 def said_of(place: Place, tiles: int) -> str:
     """As `name_of`, of a place."""
-    return f"query {place.query} of look {place.step}{f', tile {place.tile}' * (tiles > 1)}"
+    tile = f", tile {place.tile}" * (tiles > 1)
+    return f"query token {place.query_token} of look {place.look}{tile}"
 
 
 def number(value: float) -> str:
@@ -74,20 +75,20 @@ def number(value: float) -> str:
 
 
 def regions(trace: Trace, image: int, each: bool = True) -> list[str]:
-    """σ's region and the mask of every look, shown by `overlay`, `step` and, if any, `tile`.
+    """σ's region and the mask of every look, shown by `overlay`, `look` and, if any, `tile`.
 
     Args:
         each: also those of each tile by itself, where there are several.
     """
     layers, styles = [], tile_styles(trace, image) if each else []
     for summary in explain.summarise_looks(trace, image):
-        t = summary.step
+        t = summary.look
         salient, attended = seen(trace, t)
-        when = f'data-when="overlay:{{}} step:{t}{" tile:all" * bool(styles)}" hidden'
+        when = f'data-when="overlay:{{}} look:{t}{" tile:all" * bool(styles)}" hidden'
         layers += region_layers(trace, image, summary, when.format("salient"), when.format("mask"))
         for tile, style in enumerate(styles):
             where = f"of tile {tile}"
-            shown = f'data-when="overlay:{{}} step:{t} tile:{tile}" hidden'
+            shown = f'data-when="overlay:{{}} look:{t} tile:{tile}" hidden'
             one, two = salient[image, tile].numpy(), attended[image, tile].numpy()
             for overlay, layer in (
                 ("salient", markup.region_layer(one, "", t, one.mean(), where)),
@@ -97,9 +98,9 @@ def regions(trace: Trace, image: int, each: bool = True) -> list[str]:
     return layers
 
 
-def seen(trace: Trace, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+def seen(trace: Trace, look: int) -> tuple[torch.Tensor, torch.Tensor]:
     """σ's region of a look, and what all looks up to it attended, bool [B, V, grid_h, grid_w]."""
-    return trace[f"pve.{step}.salient"], trace[f"pve.{step}.mask"] < 0.5
+    return trace[f"pve.{look}.salient"], trace[f"pve.{look}.mask"] < 0.5
 
 
 def region_layers(
@@ -110,13 +111,13 @@ def region_layers(
     Args:
         salient, mask: attributes of the two layers.
     """
-    found = [region(trace, one[image], image) for one in seen(trace, summary.step)]
+    found = [region(trace, one[image], image) for one in seen(trace, summary.look)]
     shares = [summary.salient, summary.neglected]
     if explain.tile_count(trace) > 1:  # of the photograph as it is drawn, not of all tokens
         shares = [found[0].mean(), 1 - found[1].mean()]
     return (
-        markup.region_layer(found[0], salient, summary.step, shares[0]),
-        markup.mask_layer(found[1], mask, summary.step, shares[1]),
+        markup.region_layer(found[0], salient, summary.look, shares[0]),
+        markup.mask_layer(found[1], mask, summary.look, shares[1]),
     )
 
 

@@ -50,7 +50,7 @@ class Lot:
         self.blocks.append(Block(by, when))
         self.maps.append(maps.reshape(prod(sizes), *maps.shape[len(sizes) :]))
         places = np.indices(sizes).reshape(len(sizes), prod(sizes))
-        for key, found in (("step", self.looks), ("tile", self.tiles)):
+        for key, found in (("look", self.looks), ("tile", self.tiles)):
             if key in by:
                 values = [by[key][i] for i in places[list(by).index(key)]]
             else:
@@ -63,7 +63,7 @@ def read_out(trace, photo, words, lots: Sequence[Lot], maps, image, tables) -> s
     blocks = [block for lot in lots for block in lot.blocks]
     peaks = [float(m.max()) for lot in maps for m in lot]
     before = np.ones((trace.pve_steps + 1, *trace["pve.0.mask"].shape[1:]))
-    for t in range(trace.pve_steps):  # what each step found still neglected
+    for t in range(trace.pve_steps):  # what each look found still neglected
         before[t + 1] = trace[f"pve.{t}.mask"][image].float().numpy()
     neglected = _masses(lots, before)
     rows = [

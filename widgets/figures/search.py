@@ -74,7 +74,7 @@ def _hit(cell: int, hit: Hit, name: str, style: str, tiles: int) -> str:
         ("score", number(hit.score)),
         ("cosine", number(hit.cosine)),
         ("matched", f"{hit.probability:.0%}" if reranked else "–"),
-        ("look", place_said(hit.step, hit.tile, hit.query, tiles).removeprefix("look ")),
+        ("look", place_said(hit.look, hit.tile, hit.query_token, tiles).removeprefix("look ")),
     ]
     items = "".join(f"<div><dt>{n}</dt><dd>{v}</dd></div>" for n, v in rows)
     said = f"Rank {hit.rank}, {name}, score {hit.score:.3f}"

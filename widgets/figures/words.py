@@ -39,8 +39,10 @@ def words(trace: Trace, image: int = 0) -> Picture:
         return Picture(
             markup.figure("Which embedding each text has", "No text was assigned an embedding.", "")
         )
-    every = explain.cross_attention(trace, image).mean((1, 3)).numpy()  # [step, tile, query, …]
-    maps = times_even(np.stack([every[row.step, row.tile, row.query] for row in found]))
+    every = (
+        explain.cross_attention(trace, image).mean((1, 3)).numpy()
+    )  # [look, tile, query_token, …]
+    maps = times_even(np.stack([every[row.look, row.tile, row.query_token] for row in found]))
     scale = Scale.of(maps)
     styles = tile_styles(trace, image)
     sprite = sprites.map_sprite(maps, scale)
@@ -85,7 +87,7 @@ def _cards(
             )
             continue
         index = found.index(row)
-        place = Place(row.step, row.tile, row.query)
+        place = Place(row.look, row.tile, row.query_token)
         where = f"“{row.text}” has {said_of(place, tiles)}"
         box = styles[row.tile] if styles else ""
         alt = f"{where}; highest {maps[index].max():.1f} × even."
