@@ -28,8 +28,8 @@ _ASKED = {
     "watershed masks − one look": (_TRUE, CONTROL),
     "empty masks − one look": (_EMPTY, CONTROL),
     "watershed − empty": (_TRUE, _EMPTY),
-    "one look with two of each query − one look": (DOUBLED, CONTROL),
-    "watershed − one look with two of each query": (_TRUE, DOUBLED),
+    "one look with two of each query token − one look": (DOUBLED, CONTROL),
+    "watershed − one look with two of each query token": (_TRUE, DOUBLED),
 }
 
 
@@ -58,7 +58,7 @@ def pictures(findings: Findings) -> list[Picture]:
         shown += _figure(
             f"More looks, or more embeddings? {title}",
             "A second look doubles the embeddings that words are matched with. One look with two "
-            "of each query has as many: held against one look, and two looks against it.",
+            "of each query token has as many: held against one look, and two looks against it.",
             as_many_embeddings(findings, *place),
         )
     shown += _figure(

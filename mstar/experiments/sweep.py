@@ -132,7 +132,7 @@ def units(model: MstarModel, kind: str) -> list[Change]:
     """What can be taken out one at a time.
 
     Args:
-        kind: `heads` (of ψ's cross-attention, in every look), `queries` (ψ's learnable ones) or
+        kind: `heads` (of ψ's cross-attention, in every look), `query_tokens` (of ψ) or
             `layers` (of φ and of ψ at the image, but for each one's first).
 
     Raises:

@@ -42,7 +42,7 @@ class LookSummary:
 
 
 def query_token_count(trace: Trace) -> int:
-    """Q, the learnable queries of ψ."""
+    """Q, the query tokens of ψ."""
     return trace["mim.similarity"].shape[2] // ((trace.pve_steps + 1) * tile_count(trace))
 
 

@@ -79,7 +79,7 @@ class MstarConfig(PreTrainedConfig):
             the two-layer MLP projects image tokens to.
         conv_stem: (channels, stride) of each layer of a convolutional stem in the place of
             SigLIP's patch convolution; the strides multiply to `patch_size`. None = no stem.
-        num_query_tokens: Q, learnable queries of ψ.
+        num_query_tokens: Q, query tokens of ψ.
         embed_dim: width of the space in which cosines are taken.
         pve_steps: T, recycled looks after the first (0 = no PVE).
         tiles: parts of a photograph along a side, level by level (`mstar.tiles`), that pass through
@@ -223,7 +223,7 @@ class MstarConfig(PreTrainedConfig):
 
     @classmethod
     def base(cls, image_size: int = 512, **overrides: Any) -> "MstarConfig":
-        """The paper's sizes: SigLIP ViT-B/16, a Q-Former of 12 layers, 64 queries, T = 1."""
+        """The paper's sizes: SigLIP ViT-B/16, a Q-Former of 12 layers, 64 query tokens, T = 1."""
         sizes = dict(
             vision_config=dict(
                 hidden_size=768,

@@ -1,4 +1,4 @@
-"""ψ, the multimodal encoder: one Q-Former over queries, over text, or over both.
+"""ψ, the multimodal encoder: one Q-Former over query tokens, over text, or over both.
 
 The layers are transformers' own. What is ours is the loop over them, so that every layer's output
 can be heard, and the attention function, so that its probabilities can.
@@ -91,7 +91,7 @@ AttentionInterface.register("mstar_explicit", explicit_attention)
 
 
 class MultimodalEncoder(nn.Module):
-    """ψ with its learnable queries and its text embeddings (section 3; official.md 5)."""
+    """ψ with its query tokens and its text embeddings (section 3; official.md 5)."""
 
     def __init__(self, config: MstarConfig):
         super().__init__()

@@ -50,7 +50,7 @@ def test_it_says_what_was_found_and_how_to_make_it_again(made):
     # against random ones, threshold masks against empty ones
     assert "Of all 45 comparisons of masks on what was attended" in html
     assert html.count("More looks, or more embeddings?") >= 5
-    assert html.count('data-label="one look with two of each query − one look"') == 5
+    assert html.count('data-label="one look with two of each query token − one look"') == 5
     assert html.count("Is it the mask?") >= 5 and "Is it the mask? Crowded images" in html
     assert (
         "mstar report ablation --seeds 1 --images 24 --parent-steps 1 --steps 1 --gallery 48 "
@@ -84,10 +84,10 @@ def test_a_difference_is_said_in_words_and_numbers():
         "T = 2, watershed masks, against random ones" in figures.differences("", "", [other]).html
     )
     doubled = replace(found, arm=DOUBLED)
-    assert "one look with 2 of each query<" in figures.differences("", "", [doubled]).html
+    assert "one look with 2 of each query token<" in figures.differences("", "", [doubled]).html
     beyond = replace(found, other=DOUBLED)
     assert (
-        "T = 2, watershed masks, against one look with 2 of each query<"
+        "T = 2, watershed masks, against one look with 2 of each query token<"
         in figures.differences("", "", [beyond]).html
     )
     released = replace(found, arm=Arm(1, "empty", "released", side=2))

@@ -295,7 +295,7 @@ def test_a_drawing_becomes_tokens(live, views):
     page.locator(".mv-canvas").focus()
     page.keyboard.press("Space")  # the cursor stands in the middle
     assert 8 * 16 + 8 in page.evaluate("model.get('region')")
-    page.get_by_role("button", name="Silence queries").click()
+    page.get_by_role("button", name="Silence query tokens").click()
     page.get_by_role("button", name="2", exact=True).click()
     page.get_by_role("button", name="0", exact=True).click()
     assert page.evaluate("model.get('ablate')") == [0, 2]

@@ -49,11 +49,11 @@ def _line(row: Difference, reach: float) -> str:
     hidden = "–" if row.masked is None else f"{row.masked:.0f} %"
     what = f"T = {row.arm.looks}, {row.arm.sigma} masks"
     if row.arm.copies > 1:
-        what = f"one look with {row.arm.copies} of each query"
+        what = f"one look with {row.arm.copies} of each query token"
     if row.other.looks:
         what += f", against {row.other.sigma} ones"
     if row.other.copies > 1:
-        what += f", against one look with {row.other.copies} of each query"
+        what += f", against one look with {row.other.copies} of each query token"
     if row.arm.semantics == "released":
         what += " (released semantics)"
     numbers = (("MAP, other", f"{row.second:.1f}"), ("MAP, arm", f"{row.first:.1f}"))

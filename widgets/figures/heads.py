@@ -32,7 +32,7 @@ def heads(
     image: int = 0,
     budget: int | None = None,
 ) -> Picture:
-    """A small map per layer and head: mean over queries at each look, and each query's own.
+    """A small map per layer and head: mean over query tokens at each look, and each one's own.
 
     Args:
         evidence: queries whose embedding's maps are added; of base-size models all others are

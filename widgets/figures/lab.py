@@ -12,7 +12,7 @@ ACTIONS = {
     "cover": "Cover this region",
     "mask": "Force this mask",
     "stop": "Stop after a look",
-    "ablate": "Silence queries",
+    "ablate": "Silence query tokens",
 }
 _EXPLAINED = {
     "cover": "The drawn tokens are painted over in the colour around them, and the image is looked "
@@ -36,7 +36,7 @@ def lab(
     """Where to draw, and below it the comparison of the last run with the first.
 
     The state: `tool`, `action`, `region` (the numbers of the drawn tokens), `stop` (a look),
-    `ablate` (the numbers of silenced queries), and that of `result`.
+    `ablate` (the numbers of silenced query tokens), and that of `result`.
 
     Args:
         canvas: (rows, columns) of the tokens to draw, see `mstar.explain.looks.canvas`.

@@ -55,7 +55,7 @@ def looks(trace: Trace, image: int = 0) -> Picture:
     facts = "".join(_look_facts(s, tokens, tiles) for s in explain.summarise_looks(trace, image))
     body = markup.figure(
         "What it looked at, look by look",
-        "Left to right: the image, where the model looked (mean over layers, heads and queries), "
+        "Left to right: the image, where the model looked (mean over layers, heads, query tokens), "
         "the part it counts as seen, and what is left for the next look; move the slider through "
         "the looks."
         + f" The maps of all {tiles} tiles are laid back onto the photograph: where tiles overlap, "
