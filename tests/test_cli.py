@@ -43,6 +43,14 @@ def test_an_unknown_command_is_exit_code_2(capsys):
     assert "invalid choice: 'fetch'" in capsys.readouterr().err
 
 
+def test_traceback_raises_what_is_else_a_sentence(tmp_path, capsys):
+    arguments = ["search", str(tmp_path / "none"), "exit"]
+    assert cli.main(arguments) == 2
+    assert "holds no gallery" in capsys.readouterr().err
+    with pytest.raises(FileNotFoundError, match="holds no gallery"):
+        cli.main(["--traceback", *arguments])
+
+
 @pytest.mark.parametrize("command", [command.__name__ for command in cli.commands()])
 def test_every_command_has_a_help(command, capsys):
     assert stopped([command, "--help"]) == 0
