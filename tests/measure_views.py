@@ -90,7 +90,7 @@ def _print_all(lab: Lab) -> None:
         f"{'from event to painted picture, ms':44} median   95 %   load of {os.cpu_count()} cores"
     )
     explorer = view("explorer")
-    explorer.get_by_label("Step t").focus()
+    explorer.get_by_label("Look t").focus()
     _print_paints(
         lab, "explorer, step by arrow key", "keydown",
         lambda i: keys.press(("ArrowRight", "ArrowLeft")[i % 2]),

@@ -266,9 +266,9 @@ def test_a_model_in_half_precision(tiny, images):
     assert rough["attention"].score == pytest.approx(exact["attention"].score, abs=0.05)
     assert all(one.values.isfinite().all() for one in rough.values())
     scenes = [sandbox.scene(3, index, "test") for index in range(6)]
-    assert salience(Bench(half, processor), scenes).images
+    assert salience(Bench(half, processor), scenes).about["images"]
     report = compare_semantics(Bench(half, processor), seed=3, images=40)
-    assert report.rows[0].masked.count == 10
+    assert report["looks"]["paper"]["masked"].count == 10
 
 
 def test_what_is_asked_wrongly(tiny, images):

@@ -104,14 +104,14 @@ def test_the_worst_and_the_best_are_those_with_their_images_in_order(ranked):
 def test_the_reasons_are_of_the_first_wrong_and_the_first_right_image(ranked):
     _, reasons, _ = retrieval_report.extremes(RetrievalReport(shown=1), ranked)
     said = words(reasons)
-    assert "c ✗ n0 1 → 11 0.250 look 1, query 2 cosine −0.500 a 0.000" in said
+    assert "c ✗ n0 1 → 11 0.250 look 1, query token 2 cosine −0.500 a 0.000" in said
     assert "c ✓ n3 4 → 14 0.250" in said
 
 
 def test_the_reasons_name_the_tile_where_there_are_several(ranked, monkeypatch):
     monkeypatch.setattr(Searched, "tiles", (1, 2))
     _, reasons, _ = retrieval_report.extremes(RetrievalReport(shown=1), ranked)
-    assert "c ✗ n0 1 → 11 0.250 look 1, tile 3, query 2 cosine" in words(reasons)
+    assert "c ✗ n0 1 → 11 0.250 look 1, tile 3, query token 2 cosine" in words(reasons)
 
 
 def test_what_reranking_changed_is_told_the_right_way_round(ranked):

@@ -130,7 +130,7 @@ def test_a_single_tile_is_framed_where_it_lies(tiled, open_page, tmp_path):
 
     view.locator(".mv-strip button").nth(2).click()
     caption = view.locator("dialog .mv-says").inner_text()
-    assert caption.startswith("Query 2; tile 3, highest")
+    assert caption.startswith("Query token 2; tile 3, highest")
     assert view.locator("dialog .mv-place:visible").count() == 1
     view.get_by_role("button", name="Close").click()
 

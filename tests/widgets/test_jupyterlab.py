@@ -51,7 +51,7 @@ def query(part):
 def test_the_views_answer_in_jupyterlab(lab):
     explorer = view(lab, "explorer")
     before = position(explorer)
-    explorer.get_by_label("Step t").focus()
+    explorer.get_by_label("Look t").focus()
     lab.page.keyboard.press("ArrowRight")
     lab.page.keyboard.press("ArrowRight")
     assert position(explorer) != before
@@ -80,7 +80,7 @@ def test_the_views_answer_in_jupyterlab(lab):
     search.get_by_text("a guess from a single word").wait_for()
     search.get_by_role("button", name="Rank 1,").click()
     opened = lab.view(1 + list(CELLS).index("search"), nth=1)
-    assert "Every look, layer, head and query" in opened.inner_text()
+    assert "Every look, layer, head and query token" in opened.inner_text()
 
     multi = view(lab, "multi")
     bars = multi.locator("[data-bars]")
