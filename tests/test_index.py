@@ -326,7 +326,6 @@ def test_an_image_that_changed_is_not_matched_as_if_it_had_not(checkpoint, photo
 
 
 def test_two_runs_at_once_are_refused(checkpoint, photos, tmp_path, monkeypatch):
-    pytest.importorskip("fcntl")
     gallery, encode = tmp_path / "gallery", Bench.encode_images
 
     def again(*arguments):
@@ -338,11 +337,6 @@ def test_two_runs_at_once_are_refused(checkpoint, photos, tmp_path, monkeypatch)
     assert index_folder(checkpoint, photos, gallery).embedded == 5
     monkeypatch.setattr(Bench, "encode_images", encode)
     assert index_folder(checkpoint, photos, gallery).kept == 5
-
-
-def test_without_locks_a_gallery_is_written_too(checkpoint, photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(index, "fcntl", None)
-    assert index_folder(checkpoint, photos, tmp_path / "gallery").embedded == 5
 
 
 def test_of_a_name_in_two_shards_the_newest_counts(checkpoint, photos, tmp_path):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from PIL import Image
 from tqdm.auto import tqdm
 
@@ -37,11 +38,6 @@ from mstar.search.store import (
 )
 from mstar.search.writing import ShardWriter, write_shard
 from mstar.tiles import check_tiles
-
-try:
-    import fcntl
-except ImportError:  # Windows: two runs at once are not noticed
-    fcntl = None
 
 _LOCK = ".lock"
 
@@ -256,24 +252,24 @@ def _files_below(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def _locked(gallery: Path) -> Iterator[None]:
-    """The gallery for one run alone, where the system has locks; a killed run's is released.
+    """The gallery for one run alone; a killed run's lock is released.
 
     Raises:
         UserError: another run has it.
     """
     check_regular(gallery / _LOCK)  # a pipe would wait for ever, a link lead elsewhere
-    with (gallery / _LOCK).open("ab") as file:
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(
-                    f"the gallery {gallery} is being written by another run: wait for it, or give "
-                    "another folder."
-                ) from None
-            except OSError:  # some network file systems have no locks
-                pass
+    lock = FileLock(gallery / _LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(
+            f"the gallery {gallery} is being written by another run: wait for it, or give "
+            "another folder."
+        ) from None
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def _check(gallery: Path, about: About) -> None:
