@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader
 from mstar.data.lists.photographs import Annotated
 from mstar.data.lists.stream import Positions, Rendered, Stream, collate
 from mstar.data.scenes import sandbox
-from mstar.training import Recipe, Stage, Trainer, fresh, trainer
+from mstar.training import Recipe, Stage, Trainer, fresh
+from mstar.training.loop import trainer
 from mstar.training.recipes import READING
 
 STEPS = 12
@@ -64,7 +65,7 @@ def stepping(stage: Stage, **options: object) -> float:
     recipe = Recipe((stage,))
     with tempfile.TemporaryDirectory() as folder:
         Trainer(
-            *fresh(recipe), recipe, folder, callback=lambda *_: times.append(time.perf_counter()),
+            fresh(recipe), recipe, folder, callback=lambda *_: times.append(time.perf_counter()),
             **options,
         ).run()  # fmt: skip
     return statistics.median(b - a for a, b in pairwise(times[2:]))

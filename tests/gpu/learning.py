@@ -105,7 +105,7 @@ def resumed(part: Part) -> None:
         (Stage("find", strips, 8, 1.5e-3, steps=4, pve_steps=0, matching_every=0, extra_words=32),)
     )
 
-    def stop_after_three(model, processor, row):
+    def stop_after_three(bench, row):
         if row["step"] == 3:
             raise KeyboardInterrupt
 

@@ -16,6 +16,7 @@ import torch
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
 from mstar.data.lists.stream import Data, Item, Items, Rendered
+from mstar.io.bench import Bench
 from mstar.io.processing import character_tokenizer
 from mstar.training import Recipe, Stage, Trainer, fresh
 from mstar.training.recipes import READING
@@ -130,11 +131,12 @@ def base_size(part: Part) -> None:
     """Training steps, base size."""
     side, most = (64, 2) if part.tiny else (512, 24)
 
-    def made(recipe: Recipe) -> tuple[MstarModel, MstarProcessor]:
+    def made(recipe: Recipe) -> Bench:
         """Random weights; it reads characters, as word pieces would have to travel."""
         torch.manual_seed(recipe.seed)
         config = MstarConfig.tiny() if part.tiny else MstarConfig.base(image_size=side)
-        return MstarModel(config), MstarProcessor.for_config(config, character_tokenizer())
+        processor = MstarProcessor.for_config(config, character_tokenizer())
+        return Bench(MstarModel(config), processor)
 
     with tempfile.TemporaryDirectory() as folder:
         data = measure_training.photographs(Path(folder), 4 if part.tiny else 48)
