@@ -15,7 +15,7 @@ from mstar import MstarConfig, MstarModel, __version__, training
 from mstar.cli import __main__ as cli
 from mstar.data.scenes import sandbox
 from mstar.io.checkpoints import load_checkpoint
-from mstar.training import recipes
+from mstar.training import paper
 
 
 def stopped(arguments: list[str]) -> int:
@@ -41,6 +41,14 @@ def test_version(capsys):
 def test_an_unknown_command_is_exit_code_2(capsys):
     assert stopped(["fetch"]) == 2
     assert "invalid choice: 'fetch'" in capsys.readouterr().err
+
+
+def test_traceback_raises_what_is_else_a_sentence(tmp_path, capsys):
+    arguments = ["search", str(tmp_path / "none"), "exit"]
+    assert cli.main(arguments) == 2
+    assert "holds no gallery" in capsys.readouterr().err
+    with pytest.raises(FileNotFoundError, match="holds no gallery"):
+        cli.main(["--traceback", *arguments])
 
 
 @pytest.mark.parametrize("command", [command.__name__ for command in cli.commands()])
@@ -172,7 +180,7 @@ def test_train_goes_on_from_a_checkpoint(no_stages, tmp_path):
 def test_what_photographs_lack_is_said_before_torch_is_loaded():
     """In no time, as a run of hours is asked for by somebody who waits for its first line."""
     script = (
-        "import sys; from mstar import cli; "
+        "import sys; from mstar.cli import __main__ as cli; "
         "print(cli.main(['train', '--recipe', 'photographs', *sys.argv[1:]]), "
         "'torch' in sys.modules)"
     )
@@ -236,7 +244,7 @@ def test_the_papers_four_stages_run_dry(recipe, paper_files, tmp_path, monkeypat
             vision_config=tiny["vision_config"] | {"image_size": 32}, **overrides
         ),
     )
-    monkeypatch.setattr(recipes, "_SIZES", ((32, 2), (40, 2), (48, 2), (48, 2)))
+    monkeypatch.setattr(paper, "_SIZES", ((32, 2), (40, 2), (48, 2), (48, 2)))
     real = ["--real", str(tmp_path / "list.json"), str(tmp_path)]
     words = ["--tokenizer", str(tmp_path / "bert"), "--epochs", "1", "--workers", "0"]
     command = ["train", "--recipe", recipe, *real, "--synthetic", *real[1:], *words]

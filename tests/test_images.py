@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile, PngImagePlugin, TiffImagePlugin
 
-from mstar.io import images
+from mstar.io import decoding
 from mstar.io.decoding import UnreadableImage
 from mstar.io.images import SUFFIXES, as_rgb, frame_of, is_image_file, open_image, why_unopened
 
@@ -397,7 +397,7 @@ def test_108_megapixels_come_at_half_their_sides(tmp_path, kind):
 
 
 def test_what_is_averaged_has_no_palette(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "WHOLE_PIXELS", 16)
+    monkeypatch.setattr(decoding, "WHOLE_PIXELS", 16)
     for mode in ("1", "P", "L", "RGB", "RGBA", "LA"):
         Image.fromarray(BAR).convert(mode).save(tmp_path / "a.png")
         assert open_image(tmp_path / "a.png").size == (8, 4) and sides(tmp_path / "a.png")[0] == 0
@@ -410,13 +410,13 @@ def test_what_is_averaged_has_no_palette(tmp_path, monkeypatch):
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP"])
 def test_above_the_limit_it_is_refused_with_the_number(tmp_path, monkeypatch, kind):
     (tmp_path / "a").write_bytes(encoded(noise(), kind))
-    monkeypatch.setattr(images, "MAX_PIXELS", 120 * 90 - 1)
+    monkeypatch.setattr(decoding, "MAX_PIXELS", 120 * 90 - 1)
     for read in (open_image, frame_of):
         with pytest.raises(
             UnreadableImage, match=r"a has 120×90 pixels, the limit is 10799: scale"
         ):
             read(tmp_path / "a")
-    monkeypatch.setattr(images, "MAX_PIXELS", 120 * 90)
+    monkeypatch.setattr(decoding, "MAX_PIXELS", 120 * 90)
     assert open_image(tmp_path / "a").size == (120, 90)
 
 

@@ -96,8 +96,8 @@ def test_only_what_changed_is_embedded_again(checkpoint, photos, tmp_path, monke
     gallery = tmp_path / "gallery"
     index_folder(checkpoint, photos, gallery)
     embedded = []
-    encode = index.encode_images
-    monkeypatch.setattr(index, "encode_images", lambda *a: embedded.append(len(a[2])) or encode(*a))
+    encode = Bench.encode_images
+    monkeypatch.setattr(Bench, "encode_images", lambda *a: embedded.append(len(a[1])) or encode(*a))
     before = (gallery / "00000.safetensors").stat().st_mtime_ns
     again = index_folder(checkpoint, photos, gallery)
     assert (again.kept, again.embedded, again.dropped) == (5, 0, 0) and embedded == []
@@ -145,25 +145,25 @@ def test_without_any_readable_image_it_is_refused(checkpoint, tmp_path):
 
 
 def test_a_run_that_was_stopped_goes_on(checkpoint, photos, tmp_path, monkeypatch):
-    gallery, encode, calls = tmp_path / "gallery", index.encode_images, []
+    gallery, encode, calls = tmp_path / "gallery", Bench.encode_images, []
 
     def interrupted(*arguments):
         if len(calls) == 2:
             raise KeyboardInterrupt
-        calls.append(len(arguments[2]))
+        calls.append(len(arguments[1]))
         return encode(*arguments)
 
-    monkeypatch.setattr(index, "encode_images", interrupted)
+    monkeypatch.setattr(Bench, "encode_images", interrupted)
     with pytest.raises(KeyboardInterrupt):
         index_folder(checkpoint, photos, gallery, batch_size=1)
-    monkeypatch.setattr(index, "encode_images", encode)
+    monkeypatch.setattr(Bench, "encode_images", encode)
     done = index_folder(checkpoint, photos, gallery)
     assert (done.kept, done.embedded) == (2, 3)
     assert list(Gallery.open(gallery).names) == NAMES
 
 
 def test_shards_are_written_as_they_fill(checkpoint, photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(shards, "_SHARD_BYTES", 1)
+    monkeypatch.setattr(writing, "_SHARD_BYTES", 1)
     index_folder(checkpoint, photos, tmp_path / "gallery", batch_size=2)
     stored = {path.name for path in (tmp_path / "gallery").iterdir()}
     written = {f"{number:05}.safetensors" for number in range(3)}
@@ -327,16 +327,16 @@ def test_an_image_that_changed_is_not_matched_as_if_it_had_not(checkpoint, photo
 
 def test_two_runs_at_once_are_refused(checkpoint, photos, tmp_path, monkeypatch):
     pytest.importorskip("fcntl")
-    gallery, encode = tmp_path / "gallery", index.encode_images
+    gallery, encode = tmp_path / "gallery", Bench.encode_images
 
     def again(*arguments):
         with pytest.raises(ValueError, match="is being written by another run: wait for it"):
             index_folder(checkpoint, photos, gallery)
         return encode(*arguments)
 
-    monkeypatch.setattr(index, "encode_images", again)
+    monkeypatch.setattr(Bench, "encode_images", again)
     assert index_folder(checkpoint, photos, gallery).embedded == 5
-    monkeypatch.setattr(index, "encode_images", encode)
+    monkeypatch.setattr(Bench, "encode_images", encode)
     assert index_folder(checkpoint, photos, gallery).kept == 5
 
 
@@ -389,8 +389,8 @@ def test_what_is_stopped_just_after_writing_is_not_written_twice(
         write(*arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(shards, "_SHARD_BYTES", 1)
-    monkeypatch.setattr(shards, "write_shard", stopped)
+    monkeypatch.setattr(writing, "_SHARD_BYTES", 1)
+    monkeypatch.setattr(writing, "write_shard", stopped)
     with pytest.raises(KeyboardInterrupt):
         index_folder(checkpoint, photos, gallery, batch_size=2)
     assert [path.name for path in shards.shard_paths(gallery)] == ["00000.safetensors"]
@@ -432,17 +432,17 @@ def test_whatever_pillow_raises_is_an_unreadable_file(checkpoint, photos, tmp_pa
 def test_a_full_disk_is_said_once(checkpoint, photos, tmp_path, monkeypatch):
     gallery = tmp_path / "gallery"
     full = Mock(side_effect=SafetensorError("no space left"))
-    monkeypatch.setattr(shards, "save_file", full)
+    monkeypatch.setattr(writing, "save_file", full)
     with pytest.raises(OSError, match=r"gallery cannot be written: no space left\."):
         index_folder(checkpoint, photos, gallery)
     assert full.call_count == 1 and not gallery.exists()
 
-    encode = Mock(side_effect=[index.encode_images, ValueError("the first error")])
+    encode = Mock(side_effect=[Bench.encode_images, ValueError("the first error")])
 
     def failing(*arguments):
         return encode()(*arguments)
 
-    monkeypatch.setattr(index, "encode_images", failing)
+    monkeypatch.setattr(Bench, "encode_images", failing)
     with pytest.raises(ValueError, match="the first error"):  # not what writing the rest says
         index_folder(checkpoint, photos, gallery, batch_size=1)
     assert full.call_count == 2
@@ -702,7 +702,7 @@ def test_a_run_that_fails_leaves_no_folder_that_it_made(checkpoint, photos, tmp_
     with pytest.raises(ValueError, match="is broken"):
         index_folder(broken, photos, tmp_path / "new/deep/gallery")
     assert not (tmp_path / "new").exists()
-    monkeypatch.setattr(index, "encode_images", Mock(side_effect=KeyboardInterrupt))
+    monkeypatch.setattr(Bench, "encode_images", Mock(side_effect=KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         index_folder(checkpoint, photos, tmp_path / "new/deep/gallery")
     assert not (tmp_path / "new").exists()

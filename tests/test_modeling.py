@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModel
 
 import mstar
 from mstar import MstarConfig, MstarModel, MstarProcessor
-from mstar.io import images
+from mstar.io import decoding
 from mstar.io.images import open_image
 from mstar.io.processing import CLIP_MEAN, CLIP_STD
 from mstar.model.configuration import SEMANTICS
@@ -593,7 +593,7 @@ def test_images_that_cannot_be_opened(tmp_path, monkeypatch):
     for name in ("text.png", "empty.png", "cut.png"):
         with pytest.raises(ValueError, match=f"{name} cannot be read as an image"):
             open_image(tmp_path / name)
-    monkeypatch.setattr(images, "MAX_PIXELS", 8099)
+    monkeypatch.setattr(decoding, "MAX_PIXELS", 8099)
     with pytest.raises(ValueError, match=r"whole.png has 90×90 pixels, the limit is 8099"):
         open_image(tmp_path / "whole.png")
 

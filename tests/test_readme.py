@@ -167,7 +167,9 @@ def test_the_examples_run(page, tiny_checkpoint, tmp_path, monkeypatch, capsys):
     if page == "mstar/hooks/README.md":
         assert str(torch.Size([3, 1, 1, 16, 16])) in printed  # T = 2
     if page == "widgets/README.md":
-        assert (names["explorer"].look, names["explorer"].query_token) == (1, 3)
+        explorer = names["explorer"]
+        assert (explorer.look, explorer.query_token) == (1, 3)
+        assert {"look", "query_token"} <= set(explorer.KEYS)
 
 
 def test_most_pages_have_an_example():
@@ -260,6 +262,14 @@ def test_the_code_keeps_to_the_glossary():
             "neglected", "bench", "trace", "gallery"} <= said  # fmt: skip
 
 
+def test_a_step_is_one_of_the_optimiser():
+    """T is `pve_steps` and one pass of ψ a look; an ablation trains, so its steps are steps."""
+    used = names_in_use()
+    trains = ("mstar/training/", "mstar/experiments/ablation/", "reports/parameters.py")
+    places = used["step"] | used["steps"]
+    assert [path for path in sorted(places) if not path.startswith(trains)] == []
+
+
 def test_model_and_processor_go_together():
     """Whoever needs both takes a bench; the bench itself is made of them."""
     wrong = []
@@ -276,9 +286,9 @@ def test_the_reference_is_made_of_docstrings_without_a_network(tmp_path):
     """As `make docs` makes it, of a few modules."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
     (line,) = re.findall(r"-m (pdoc .*)", makefile)
-    *options, folder, _, _, _ = line.split()
-    assert folder == "out/docs"
-    command = [sys.executable, "-m", *options, tmp_path, "mstar.texts", "mstar.tiles"]
+    options, _, named = line.partition(" out/docs ")
+    assert named.split() == ["$(MODULES)", "mstar.widgets", "mstar.reports"]
+    command = [sys.executable, "-m", *options.split(), tmp_path, "mstar.texts", "mstar.tiles"]
     subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
     page = (tmp_path / "mstar" / "texts.html").read_text(encoding="utf-8")
     assert "parse_query" in page and "<h6 id=" in page  # sections of Google's style are headings

@@ -228,7 +228,7 @@ def test_what_reranking_moved_keeps_its_place_by_cosine(tiny, images, monkeypatc
     gallery = Gallery.embed(tiny, images)
     plain = gallery.search("exit", ratio=0)
     swap = torch.tensor([0.1, 0.9])  # of the two best
-    monkeypatch.setattr(gallery, "_match", lambda query, best, tiles, lost: swap)
+    monkeypatch.setattr(gallery._matcher, "match", lambda query, best, tiles: swap)
     hits = gallery.search("exit", ratio=0.02)
     assert [hit.image for hit in hits[:2]] == [plain[1].image, plain[0].image]
     assert [(hit.rank, hit.cosine_rank) for hit in hits[:3]] == [(1, 2), (2, 1), (3, 3)]
@@ -241,8 +241,10 @@ def test_what_reranking_moved_keeps_its_place_by_cosine(tiny, images, monkeypatc
 def test_several_images_are_explained_by_one_search(tiny, images, monkeypatch):
     gallery = Gallery.embed(tiny, images)
     each = [gallery.explain("way out", image) for image in (3, 0)]
-    searched, match = [], gallery._match
-    monkeypatch.setattr(gallery, "_match", lambda *given: searched.append(given) or match(*given))
+    searched, match = [], gallery._matcher.match
+    monkeypatch.setattr(
+        gallery._matcher, "match", lambda *given: searched.append(given) or match(*given)
+    )
     for one, why in zip(each, gallery.explain_each("way out", [3, 0]), strict=True):
         assert (why.hit, why.kind, why.words) == (one.hit, one.kind, one.words)
         assert torch.equal(why.values, one.values)
@@ -384,7 +386,7 @@ def test_an_image_that_is_not_there_is_refused(tiny, images):
         gallery.search("exit", k=0)
     with pytest.raises(ValueError, match="is no valid text"):
         gallery.search("a\udcff")
-    with pytest.raises(ValueError, match="at least one query"):
+    with pytest.raises(ValueError, match="at least one text"):
         gallery.search_many([])
     with pytest.raises(ValueError, match="got 6 images and 1 names"):
         Gallery.embed(tiny, images, ["a"])

@@ -11,9 +11,9 @@ from .view import Mean, View
 
 
 class Compare(View):
-    """Two checkpoints, two T, two masks, paper and released; see `figures.compare`.
+    """Two runs side by side on one colour range: checkpoints, T, masks, paper and released.
 
-    Traits: `overlay` (`map`, `salient`, `mask`), `look`, `query_token`.
+    See `figures.compare`. Traits: `overlay` (`map`, `salient`, `mask`), `look`, `query_token`.
     """
 
     KEYS = ("overlay", "look", "query_token")

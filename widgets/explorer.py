@@ -14,7 +14,7 @@ from .view import Mean, View
 
 
 class PveExplorer(View):
-    """Image, attention, σ's region and mask, by look, layer, head and query token.
+    """Attention, σ's region and mask by look, tile, layer, head, query token; what lies where.
 
     >>> PveExplorer(bench.trace(photo, ["exit", "phrase:way out"]))
 

@@ -24,9 +24,10 @@ class _OfTexts(View):
 
 
 class AssignmentInspector(_OfTexts):
-    """Words against vision embeddings, and the Hungarian assignment; see `figures.assignment`.
+    """Words against vision embeddings, the Hungarian picks, their margins, and greedy beside them.
 
-    Traits: `word` (row) and `embedding` (column; look = embedding // Q) of the chosen cell.
+    See `figures.assignment`. Traits: `word` (row) and `embedding` (column; look = embedding // Q)
+    of the chosen cell.
     """
 
     KEYS = ("word", "embedding")
@@ -38,9 +39,9 @@ class AssignmentInspector(_OfTexts):
 
 
 class MultiWordView(_OfTexts):
-    """What phrase, combined and semantic queries draw on; see `figures.multi_word`.
+    """What a phrase, combined or semantic text draws on, carried back to the image.
 
-    Traits: `text` (which of them) and `head` of the multi-word branch.
+    See `figures.multi_word`. Traits: `text` (which of them) and `head` of the multi-word branch.
     """
 
     KEYS = ("text", "head")

@@ -24,7 +24,7 @@ _FIRST = "Nothing has been changed yet."
 
 
 class MaskLab(View):
-    """One image and its queries; what an intervention does to maps, assignment and scores.
+    """An image to draw on: cover, force a mask, stop early, silence query tokens; before and after.
 
     >>> lab = MaskLab(bench, photo, ["exit", "stop"])
     >>> lab.action, lab.region = "cover", [17, 18, 19]

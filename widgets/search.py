@@ -89,7 +89,7 @@ class Search(View):
 
 
 class SearchExplorer(ipywidgets.VBox):
-    """Search, and the looks and assignment of the image that is clicked.
+    """A gallery ranked for what is typed; a click opens the image in the views of its looks.
 
     >>> explorer = SearchExplorer(bench, images, names)
     >>> explorer.search.search("exit")
