@@ -78,11 +78,13 @@ class Kernel(AsyncKernelManager):
             run_sync(self.shutdown_kernel)(now=True)
 
 
-#: What an earlier run left is no help to this one, nor its memory a burden. An estimate of minutes,
-#: which nothing is asserted about, is made of fewer steps than are usual. And what is imported here
-#: is left out of garbage collections, as in the tests' own processes.
-FIRST = """
-%reset -f
+#: What an earlier run left is no help to this one, nor its memory a burden.
+EMPTY = "%reset -f"
+
+#: Where there is training, an estimate of minutes, which nothing is asserted about, is made of fewer
+#: steps than are usual; and what is imported here is left out of the garbage collections before
+#: each stage, as in the tests' own processes.
+QUICKER = """
 import gc
 from mstar.training.loop import trainer
 trainer._REHEARSED = 2
@@ -90,6 +92,7 @@ gc.collect()
 gc.freeze()
 del gc, trainer
 """
+TRAINING = {"04_train", "05_train_paper"}
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +102,8 @@ def run(name, tmp_path_factory):
 
     def run_with(notebook, parameters: dict):
         folder, whole = tmp_path_factory.mktemp(name), deepcopy(notebook)
-        whole.cells.insert(0, nbformat.v4.new_code_cell(FIRST))
+        first = EMPTY + QUICKER if name in TRAINING else EMPTY
+        whole.cells.insert(0, nbformat.v4.new_code_cell(first))
         nbformat.write(whole, folder / "in.ipynb")
         with warnings.catch_warnings():
             warnings.simplefilter("default")  # papermill warns about its own future

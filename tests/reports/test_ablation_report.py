@@ -17,13 +17,19 @@ SIZES = {"images": 24, "parent-steps": 1, "steps": 1, "gallery": 48}
 
 #: In the report's kernel: what is imported here is left out of garbage collections, of which
 #: training makes two for each of its twenty-one runs, a third of their time.
-STARTUP = "import gc, mstar.training\ngc.collect()\ngc.freeze()\n"
+STARTUP = """
+import gc
+from mstar.training.loop import trainer
+gc.collect()
+gc.freeze()
+"""
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(tiny_checkpoint, tmp_path_factory):
     folder = tmp_path_factory.mktemp("ablation")
     arguments = ["report", "ablation", "--seeds", "1", "--no-mosaics"]
+    arguments += ["--checkpoint", str(tiny_checkpoint)]
     for name, value in SIZES.items():
         arguments += [f"--{name}", str(value)]
     arguments += ["--runs", str(folder / "runs"), "--out", str(folder / "out")]
