@@ -81,9 +81,9 @@ class Kernel(AsyncKernelManager):
 #: What an earlier run left is no help to this one, nor its memory a burden.
 EMPTY = "%reset -f"
 
-#: Where there is training, an estimate of minutes, which nothing is asserted about, is made of fewer
-#: steps than are usual; and what is imported here is left out of the garbage collections before
-#: each stage, as in the tests' own processes.
+#: Where there is training: an estimate of minutes, which nothing is asserted about, is made of
+#: fewer steps than are usual; and what is imported here is left out of the garbage collections
+#: before each stage, as in the tests' own processes.
 QUICKER = """
 import gc
 from mstar.training.loop import trainer
