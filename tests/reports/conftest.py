@@ -75,8 +75,8 @@ FAILS = """if "onerror" in checkpoint:
 
 
 @pytest.fixture(scope="session")
-def made_up(tmp_path_factory):
-    """The name of a quick report that has the parameters of `image` and can be made to fail."""
+def made_up_report(tmp_path_factory) -> Report:
+    """A quick report that has the parameters of `image` and can be made to fail."""
     image = json.loads(REPORTS["image"].notebook.read_text(encoding="utf-8"))
     (declared,) = [c for c in image["cells"] if "parameters" in c["metadata"].get("tags", [])]
     cells = [
@@ -97,9 +97,14 @@ def made_up(tmp_path_factory):
     content = {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 4}
     notebook = tmp_path_factory.mktemp("made-up") / "notebook.ipynb"
     notebook.write_text(json.dumps(content), encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(REPORTS, "made-up", Report(notebook, REPORTS["image"].parameters, 60))
-        yield "made-up"
+    return Report(notebook, REPORTS["image"].parameters, 60)
+
+
+@pytest.fixture
+def made_up(made_up_report, monkeypatch) -> str:
+    """Its name, for one test: the list of reports is one for all tests of a process."""
+    monkeypatch.setitem(REPORTS, "made-up", made_up_report)
+    return "made-up"
 
 
 def _code(source: str, **metadata) -> dict:
@@ -123,7 +128,7 @@ class Swept:
 
 
 @pytest.fixture(scope="session")
-def swept(made_up, tiny_checkpoint, tmp_path_factory) -> Swept:
+def swept(made_up_report, tiny_checkpoint, tmp_path_factory) -> Swept:
     folder, nasty = tmp_path_factory.mktemp("swept"), tmp_path_factory.mktemp("b") / NASTY_FOLDER
     shutil.copytree(tiny_checkpoint, nasty)
     good, bad = (
@@ -133,7 +138,9 @@ def swept(made_up, tiny_checkpoint, tmp_path_factory) -> Swept:
     for path in (good / "failed.html", good / "failed.ipynb", bad / "report.html"):
         path.write_text("of an earlier run")
     arguments = ["--sweep", f"checkpoint={tiny_checkpoint},{nasty}", "--out", str(folder)]
-    with warnings.catch_warnings(), pytest.raises(SystemExit) as stopped:
+    patch = pytest.MonkeyPatch.context()
+    with patch as patched, warnings.catch_warnings(), pytest.raises(SystemExit) as stopped:
+        patched.setitem(REPORTS, "made-up", made_up_report)
         warnings.simplefilter("default")
-        cli.main(["report", made_up, *arguments])
+        cli.main(["report", "made-up", *arguments])
     return Swept(folder, good, bad, stopped.value.code)
