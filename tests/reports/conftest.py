@@ -102,7 +102,7 @@ def made_up_report(tmp_path_factory) -> Report:
 
 @pytest.fixture
 def made_up(made_up_report, monkeypatch) -> str:
-    """Its name, in the table for one test: later ones hold the table against the pages."""
+    """Its name, for one test: the list of reports is one for all tests of a process."""
     monkeypatch.setitem(REPORTS, "made-up", made_up_report)
     return "made-up"
 
@@ -138,12 +138,9 @@ def swept(made_up_report, tiny_checkpoint, tmp_path_factory) -> Swept:
     for path in (good / "failed.html", good / "failed.ipynb", bad / "report.html"):
         path.write_text("of an earlier run")
     arguments = ["--sweep", f"checkpoint={tiny_checkpoint},{nasty}", "--out", str(folder)]
-    with (
-        warnings.catch_warnings(),
-        pytest.MonkeyPatch.context() as patch,
-        pytest.raises(SystemExit) as stopped,
-    ):
+    patch = pytest.MonkeyPatch.context()
+    with patch as patched, warnings.catch_warnings(), pytest.raises(SystemExit) as stopped:
+        patched.setitem(REPORTS, "made-up", made_up_report)
         warnings.simplefilter("default")
-        patch.setitem(REPORTS, "made-up", made_up_report)
         cli.main(["report", "made-up", *arguments])
     return Swept(folder, good, bad, stopped.value.code)
