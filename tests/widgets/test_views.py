@@ -97,6 +97,11 @@ def test_the_page_opens_in_the_state_of_the_traits(recorded):
     assert "data-start" in explorer.picture.html and "data-start" not in explorer.markup
 
 
+def test_controls_are_called_as_people_say_it(recorded):
+    markup = PveExplorer(recorded.trace).markup
+    assert "Query token" in markup and "Query_token" not in markup
+
+
 def test_traits_refuse_what_the_run_does_not_have(recorded):
     explorer = PveExplorer(recorded.trace)
     with pytest.raises(traitlets.TraitError, match="look can be 0, 1; got 2"):

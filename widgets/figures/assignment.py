@@ -196,7 +196,8 @@ def _grid(cosine: np.ndarray, words, picks: Sequence[Pick], name: _Named) -> str
             f"{heads(of_tiles, '')}</div>"
         )
     lines.append(
-        f'<div role="row"><span role="columnheader" class="mv-head">query</span>{queries}</div>'
+        '<div role="row"><span role="columnheader" class="mv-head">query token</span>'
+        f"{queries}</div>"
     )
     for w, (word, pick) in enumerate(zip(words, picks, strict=True)):
         cells = "".join(

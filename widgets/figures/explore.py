@@ -242,7 +242,7 @@ def _controls(trace: Trace, shape: tuple[int, ...]) -> str:
     for key, values in named:
         options = {MEAN: f"mean of all {len(values)}"} | {str(v): f"{key} {v}" for v in values}
         within = "map part" if n_tiles > 1 else "map"
-        menus.append(markup.select(key.capitalize(), key, options, within=within))
+        menus.append(markup.select(key.replace("_", " ").capitalize(), key, options, within=within))
     overlays = {"map": "Attention", "salient": "Region σ", "mask": "Mask"}
     if trace.pve_steps:
         overlays["difference"] = "Difference"
