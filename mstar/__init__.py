@@ -7,43 +7,26 @@
 Names load on first use: `import mstar` itself brings in neither torch nor transformers.
 """
 
-from importlib import import_module
+from mstar.lazily import offered
 
 __version__ = "0.1.0"
 
-#: What `mstar` offers -> where it is.
-_PLACES = {
-    "load": "workbench.load",
-    "Workbench": "workbench.Workbench",
-    "Query": "texts.Query",
-    "queries": "texts.as_queries",
-    "open_image": "io.images.open_image",
-    "samples": "io.embedded.samples",
-    "Trace": "hooks.trace.Trace",
-    "Gallery": "search.gallery.Gallery",
-    "index": "search.index.index_folder",
-    "MstarConfig": "model.configuration.MstarConfig",
-    "MstarModel": "model.modeling.MstarModel",
-    "MstarProcessor": "io.processing.MstarProcessor",
-    "HookError": "hooks.points.HookError",
-}
-_ROOMS = (
-    "hooks", "model", "io", "data", "explain", "search", "evaluate", "experiments", "training",
-)  # fmt: skip
+_ROOMS = "hooks model io data explain search evaluate experiments training"
 
-__all__ = ["__version__", *_PLACES, *_ROOMS]
-
-
-def __getattr__(name: str):
-    if name in _ROOMS:
-        return import_module(f"{__name__}.{name}")
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    place, _, own = _PLACES[name].rpartition(".")
-    value = getattr(import_module(f"{__name__}.{place}"), own)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = offered(
+    __name__,
+    **dict.fromkeys(_ROOMS.split(), ""),
+    **{
+        "workbench": "load Workbench",
+        "texts": "Query queries=as_queries",
+        "io.images": "open_image",
+        "io.embedded": "samples",
+        "io.processing": "MstarProcessor",
+        "hooks.trace": "Trace",
+        "hooks.points": "HookError",
+        "search.gallery": "Gallery",
+        "search.index": "index=index_folder",
+        "model.configuration": "MstarConfig",
+        "model.modeling": "MstarModel",
+    },
+)

@@ -14,18 +14,24 @@ def offered(
     A function that is called as its module is named by both: `experiments.patching.patching`.
 
     Args:
-        modules: module → the names of it that the package offers, spaces between; that of a
-            package within is called as in `loop.state`, and offered by its names alone.
+        modules: module → the names of it that the package offers, spaces between, `here=there`
+            where it calls one otherwise; the module of a package within is called as in
+            `loop.state`, and offered by its names alone.
     """
-    place = {name: module for module, names in modules.items() for name in names.split()}
+    place = {}
+    for module, names in modules.items():
+        for entry in names.split():
+            here, _, there = entry.partition("=")
+            place[here] = (module, there or here)
     every = sorted({*place, *(module for module in modules if "." not in module)})
 
     def get(name: str) -> Any:
         if name not in every:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = import_module(f"{package}.{place.get(name, name)}")
-        if name in place:
-            value = getattr(value, name)
+        module, there = place.get(name, (name, None))
+        value = import_module(f"{package}.{module}")
+        if there is not None:
+            value = getattr(value, there)
         setattr(sys.modules[package], name, value)
         return value
 

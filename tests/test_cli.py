@@ -1,5 +1,6 @@
 """The command line as a whole, and its thin subcommands `sandbox` and `train`."""
 
+import argparse
 import json
 import string
 import subprocess
@@ -13,7 +14,9 @@ from PIL import Image
 
 from mstar import MstarConfig, MstarModel, __version__, training
 from mstar.cli import __main__ as cli
+from mstar.cli.galleries import index
 from mstar.data.scenes import sandbox
+from mstar.io.bench import IMAGES_AT_ONCE
 from mstar.io.checkpoints import load_checkpoint
 from mstar.training import paper
 
@@ -271,3 +274,10 @@ def test_what_the_system_says_has_no_number(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("mstar.search.index.index_folder", failing)
     assert cli.main(["index", str(tmp_path), str(tmp_path / "gallery")]) == 2
     assert capsys.readouterr().err == "mstar: error: Operation not permitted: /a/b.\n"
+
+
+def test_as_many_images_at_once_as_everywhere():
+    """The command line says the number without importing PyTorch."""
+    parser = argparse.ArgumentParser()
+    index(parser)
+    assert parser.get_default("batch_size") == IMAGES_AT_ONCE

@@ -68,7 +68,7 @@ NAMES = ["a.png", "b.PNG", "c.webp", "sub/a.png", "sub/d e.bmp"]
 
 
 def test_a_gallery_on_disk_ranks_like_one_in_memory(checkpoint, photos, tmp_path):
-    done = index_folder(checkpoint, photos, tmp_path / "gallery", batch_size=2)
+    done = index_folder(photos, tmp_path / "gallery", checkpoint, batch_size=2)
     assert (done.images, done.embedded, done.kept, done.unreadable) == (5, 5, 0, {})
     stored = Gallery.open(tmp_path / "gallery")
     assert list(stored.names) == NAMES
@@ -83,7 +83,7 @@ def test_a_gallery_on_disk_ranks_like_one_in_memory(checkpoint, photos, tmp_path
 
 
 def test_embeddings_stay_on_disk_until_they_are_used(checkpoint, photos, tmp_path):
-    index_folder(checkpoint, photos, tmp_path / "gallery")
+    index_folder(photos, tmp_path / "gallery", checkpoint)
     (shard,) = read_shards(tmp_path / "gallery")
     mapped = Path("/proc/self/maps")
     if not mapped.is_file():
@@ -94,12 +94,12 @@ def test_embeddings_stay_on_disk_until_they_are_used(checkpoint, photos, tmp_pat
 
 def test_only_what_changed_is_embedded_again(checkpoint, photos, tmp_path, monkeypatch):
     gallery = tmp_path / "gallery"
-    index_folder(checkpoint, photos, gallery)
+    index_folder(photos, gallery, checkpoint)
     embedded = []
     encode = Bench.encode_images
     monkeypatch.setattr(Bench, "encode_images", lambda *a: embedded.append(len(a[1])) or encode(*a))
     before = (gallery / "00000.safetensors").stat().st_mtime_ns
-    again = index_folder(checkpoint, photos, gallery)
+    again = index_folder(photos, gallery, checkpoint)
     assert (again.kept, again.embedded, again.dropped) == (5, 0, 0) and embedded == []
     assert (gallery / "00000.safetensors").stat().st_mtime_ns == before
 
@@ -107,22 +107,22 @@ def test_only_what_changed_is_embedded_again(checkpoint, photos, tmp_path, monke
     picture(photos / "b.PNG", 77)  # another content
     (photos / "c.webp").unlink()
     picture(photos / "new.png", 5)
-    changed = index_folder(checkpoint, photos, gallery)
+    changed = index_folder(photos, gallery, checkpoint)
     assert (changed.images, changed.kept, changed.embedded, changed.dropped) == (5, 3, 2, 2)
     assert embedded == [2]
     names = ["a.png", "b.PNG", "new.png", "sub/a.png", "sub/d e.bmp"]
     stored = Gallery.open(gallery)
     assert list(stored.names) == names
-    index_folder(checkpoint, photos, tmp_path / "anew")
+    index_folder(photos, tmp_path / "anew", checkpoint)
     anew = Gallery.open(tmp_path / "anew")
     # other batches round otherwise
     torch.testing.assert_close(stored.scores(QUERIES), anew.scores(QUERIES), atol=2e-3, rtol=0)
 
 
 def test_a_changed_file_of_the_same_size_is_seen(checkpoint, photos, tmp_path):
-    index_folder(checkpoint, photos, tmp_path / "gallery")
+    index_folder(photos, tmp_path / "gallery", checkpoint)
     size = picture(photos / "sub/d e.bmp", 50).stat().st_size
-    done = index_folder(checkpoint, photos, tmp_path / "gallery")
+    done = index_folder(photos, tmp_path / "gallery", checkpoint)
     assert (photos / "sub/d e.bmp").stat().st_size == size
     assert (done.embedded, done.dropped) == (1, 1)
 
@@ -130,18 +130,18 @@ def test_a_changed_file_of_the_same_size_is_seen(checkpoint, photos, tmp_path):
 def test_unreadable_files_are_listed_and_left_out(checkpoint, photos, tmp_path):
     (photos / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not a picture")
     Image.new("1", (14_000, 14_000)).save(photos / "bomb.png")
-    done = index_folder(checkpoint, photos, tmp_path / "gallery", batch_size=3)
+    done = index_folder(photos, tmp_path / "gallery", checkpoint, batch_size=3)
     assert sorted(done.unreadable) == ["bomb.png", "broken.jpg"] and done.images == 5
     assert "14000×14000 pixels" in done.unreadable["bomb.png"]
     assert read_about(tmp_path / "gallery").unreadable == done.unreadable
     picture(photos / "broken.jpg", 3)  # mended
-    assert index_folder(checkpoint, photos, tmp_path / "gallery").embedded == 1
+    assert index_folder(photos, tmp_path / "gallery", checkpoint).embedded == 1
 
 
 def test_without_any_readable_image_it_is_refused(checkpoint, tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="none of the 1 images"):
-        index_folder(checkpoint, tmp_path, tmp_path / "gallery")
+        index_folder(tmp_path, tmp_path / "gallery", checkpoint)
 
 
 def test_a_run_that_was_stopped_goes_on(checkpoint, photos, tmp_path, monkeypatch):
@@ -155,23 +155,23 @@ def test_a_run_that_was_stopped_goes_on(checkpoint, photos, tmp_path, monkeypatc
 
     monkeypatch.setattr(Bench, "encode_images", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        index_folder(checkpoint, photos, gallery, batch_size=1)
+        index_folder(photos, gallery, checkpoint, batch_size=1)
     monkeypatch.setattr(Bench, "encode_images", encode)
-    done = index_folder(checkpoint, photos, gallery)
+    done = index_folder(photos, gallery, checkpoint)
     assert (done.kept, done.embedded) == (2, 3)
     assert list(Gallery.open(gallery).names) == NAMES
 
 
 def test_shards_are_written_as_they_fill(checkpoint, photos, tmp_path, monkeypatch):
     monkeypatch.setattr(writing, "_SHARD_BYTES", 1)
-    index_folder(checkpoint, photos, tmp_path / "gallery", batch_size=2)
+    index_folder(photos, tmp_path / "gallery", checkpoint, batch_size=2)
     stored = {path.name for path in (tmp_path / "gallery").iterdir()}
     written = {f"{number:05}.safetensors" for number in range(3)}
     assert stored == {".lock", "gallery.json", *written}
     (photos / "a.png").unlink()
     (photos / "b.PNG").unlink()  # the first shard
     picture(photos / "new.png", 5)
-    index_folder(checkpoint, photos, tmp_path / "gallery")
+    index_folder(photos, tmp_path / "gallery", checkpoint)
     names = [entry.name for shard in read_shards(tmp_path / "gallery") for entry in shard.entries]
     assert names == ["c.webp", "sub/a.png", "sub/d e.bmp", "new.png"]
     assert list(Gallery.open(tmp_path / "gallery").names) == sorted(names)
@@ -179,14 +179,14 @@ def test_shards_are_written_as_they_fill(checkpoint, photos, tmp_path, monkeypat
 
 def test_another_checkpoint_is_refused_with_both_names(checkpoint, photos, tmp_path):
     gallery = tmp_path / "gallery"
-    index_folder(checkpoint, photos, gallery)
+    index_folder(photos, gallery, checkpoint)
     torch.manual_seed(2)
     other = tmp_path / "other"
     shutil.copytree(checkpoint, other)
     MstarModel(MstarConfig.tiny()).save_pretrained(other)
     hashes = [checkpoint_hash(folder)[:12] for folder in (checkpoint, other)]
     for attempt in (
-        lambda: index_folder(other, photos, gallery),
+        lambda: index_folder(photos, gallery, other),
         lambda: Gallery.open(gallery, other),
     ):
         with pytest.raises(ValueError, match="was made with") as refused:
@@ -194,22 +194,22 @@ def test_another_checkpoint_is_refused_with_both_names(checkpoint, photos, tmp_p
         for said in (str(checkpoint), str(other), *hashes):
             assert said in str(refused.value)
     with pytest.raises(ValueError, match=r"T = 1, tiles 1, not with .*, T = 0, tiles 1:"):
-        index_folder(checkpoint, photos, gallery, pve_steps=0)
+        index_folder(photos, gallery, checkpoint, pve_steps=0)
     with pytest.raises(ValueError, match=r"T = 1, tiles 1, not with .*, T = 1, tiles 1, 2: give"):
-        index_folder(checkpoint, photos, gallery, tiles=(1, 2))
+        index_folder(photos, gallery, checkpoint, tiles=(1, 2))
     with pytest.raises(ValueError, match="is of the images in"):
-        index_folder(checkpoint, photos / "sub", gallery)
+        index_folder(photos / "sub", gallery, checkpoint)
 
 
 def test_what_is_no_gallery_is_refused(checkpoint, photos, tmp_path):
     for attempt, kind, said in (
-        (lambda: index_folder(checkpoint, tmp_path / "none", tmp_path / "g"), FileNotFoundError,
+        (lambda: index_folder(tmp_path / "none", tmp_path / "g", checkpoint), FileNotFoundError,
          "there is no folder of images"),
-        (lambda: index_folder(checkpoint, checkpoint, tmp_path / "g"), FileNotFoundError,
+        (lambda: index_folder(checkpoint, tmp_path / "g", checkpoint), FileNotFoundError,
          "there is no image in"),
-        (lambda: index_folder(checkpoint, photos, photos), ValueError, "holds no gallery"),
-        (lambda: index_folder(checkpoint, photos, photos / "a.png"), ValueError, "is a file"),
-        (lambda: index_folder(checkpoint, photos, tmp_path / "g", pve_steps=-1), ValueError,
+        (lambda: index_folder(photos, photos, checkpoint), ValueError, "holds no gallery"),
+        (lambda: index_folder(photos, photos / "a.png", checkpoint), ValueError, "is a file"),
+        (lambda: index_folder(photos, tmp_path / "g", checkpoint, pve_steps=-1), ValueError,
          "got -1"),
         (lambda: Gallery.open(photos), FileNotFoundError, "holds no gallery: make one with"),
     ):  # fmt: skip
@@ -231,14 +231,14 @@ def test_what_is_no_gallery_is_refused(checkpoint, photos, tmp_path):
     ],
 )
 def test_a_broken_list_is_said(checkpoint, photos, tmp_path, content):
-    index_folder(checkpoint, photos, tmp_path / "gallery")
+    index_folder(photos, tmp_path / "gallery", checkpoint)
     (tmp_path / "gallery/gallery.json").write_text(content)
     with pytest.raises(ValueError, match=r"gallery\.json is not what"):
         Gallery.open(tmp_path / "gallery")
 
 
 def test_a_broken_shard_is_said(checkpoint, photos, tmp_path):
-    index_folder(checkpoint, photos, tmp_path / "gallery")
+    index_folder(photos, tmp_path / "gallery", checkpoint)
     shard = tmp_path / "gallery/00000.safetensors"
     shard.write_bytes(shard.read_bytes()[:-10])
     with pytest.raises(ValueError, match=r"00000\.safetensors is broken"):
@@ -255,18 +255,18 @@ def test_a_broken_shard_is_said(checkpoint, photos, tmp_path):
     ],
 )  # fmt: skip
 def test_a_shard_of_another_gallery_is_said(checkpoint, photos, tmp_path, name, change):
-    index_folder(checkpoint, photos, tmp_path / "gallery")
+    index_folder(photos, tmp_path / "gallery", checkpoint)
     (shard,) = read_shards(tmp_path / "gallery")
     other = type(shard.vision)(*change(shard.vision), 1)
     writing.write_shard(tmp_path / "gallery/00001.safetensors", shard.entries, other)
     with pytest.raises(ValueError, match=rf"00001\.safetensors has {name} of shape .* delete it"):
         Gallery.open(tmp_path / "gallery")
     (tmp_path / "gallery/00001.safetensors").unlink()
-    assert index_folder(checkpoint, photos, tmp_path / "gallery").kept == 5
+    assert index_folder(photos, tmp_path / "gallery", checkpoint).kept == 5
 
 
 def test_numbers_that_are_none_are_said(checkpoint, photos, tmp_path):
-    index_folder(checkpoint, photos, tmp_path / "gallery")
+    index_folder(photos, tmp_path / "gallery", checkpoint)
     (shard,) = read_shards(tmp_path / "gallery")
     shard.vision.features[3] = float("nan")
     writing.write_shard(shard.path, shard.entries, shard.vision)
@@ -278,7 +278,7 @@ def test_a_shard_that_is_dropped_while_a_gallery_is_opened(
     checkpoint, photos, tmp_path, monkeypatch
 ):
     gallery, listing = tmp_path / "gallery", shards.shard_paths
-    index_folder(checkpoint, photos, gallery)
+    index_folder(photos, gallery, checkpoint)
     stale = [[*listing(gallery), gallery / "00007.safetensors"]]
     monkeypatch.setattr(
         shards, "shard_paths", lambda place: stale.pop() if stale else listing(place)
@@ -290,19 +290,19 @@ def test_links_to_a_gallery_and_its_images_are_followed(checkpoint, photos, tmp_
     (tmp_path / "deep/place").mkdir(parents=True)
     (tmp_path / "deep/place/photos").symlink_to(photos)
     (tmp_path / "gallery").symlink_to(tmp_path / "deep/place", target_is_directory=True)
-    index_folder(checkpoint, tmp_path / "deep/place/photos", tmp_path / "gallery/made")
+    index_folder(tmp_path / "deep/place/photos", tmp_path / "gallery/made", checkpoint)
     expected = Gallery.open(tmp_path / "deep/place/made").search("exit")  # opens images
     assert Gallery.open(tmp_path / "gallery/made").search("exit") == expected
 
 
 def test_images_looked_for_in_no_folder(checkpoint, photos, tmp_path):
-    index_folder(checkpoint, photos, tmp_path / "gallery")
+    index_folder(photos, tmp_path / "gallery", checkpoint)
     with pytest.raises(FileNotFoundError, match="there is no folder of images /none"):
         Gallery.open(tmp_path / "gallery", images="/none")
 
 
 def test_a_gallery_and_its_images_may_move(checkpoint, photos, tmp_path):
-    index_folder(checkpoint, photos, tmp_path / "gallery")
+    index_folder(photos, tmp_path / "gallery", checkpoint)
     (tmp_path / "there").mkdir()
     for folder in ("photos", "gallery"):  # together: found by themselves
         (tmp_path / folder).rename(tmp_path / "there" / folder)
@@ -313,7 +313,7 @@ def test_a_gallery_and_its_images_may_move(checkpoint, photos, tmp_path):
 
 
 def test_an_image_that_changed_is_not_matched_as_if_it_had_not(checkpoint, photos, tmp_path):
-    index_folder(checkpoint, photos, tmp_path / "gallery")
+    index_folder(photos, tmp_path / "gallery", checkpoint)
     for name in NAMES:
         picture(photos / name, 99)
     gallery = Gallery.open(tmp_path / "gallery")
@@ -330,18 +330,18 @@ def test_two_runs_at_once_are_refused(checkpoint, photos, tmp_path, monkeypatch)
 
     def again(*arguments):
         with pytest.raises(ValueError, match="is being written by another run: wait for it"):
-            index_folder(checkpoint, photos, gallery)
+            index_folder(photos, gallery, checkpoint)
         return encode(*arguments)
 
     monkeypatch.setattr(Bench, "encode_images", again)
-    assert index_folder(checkpoint, photos, gallery).embedded == 5
+    assert index_folder(photos, gallery, checkpoint).embedded == 5
     monkeypatch.setattr(Bench, "encode_images", encode)
-    assert index_folder(checkpoint, photos, gallery).kept == 5
+    assert index_folder(photos, gallery, checkpoint).kept == 5
 
 
 def test_of_a_name_in_two_shards_the_newest_counts(checkpoint, photos, tmp_path):
     gallery = tmp_path / "gallery"
-    index_folder(checkpoint, photos, gallery)
+    index_folder(photos, gallery, checkpoint)
     (shard,) = read_shards(gallery)
     shutil.copy(shard.path, gallery / "00000 (copy).safetensors")  # no shard: never read
     nothing = torch.zeros_like(shard.vision.features)
@@ -359,13 +359,13 @@ def test_of_a_name_in_two_shards_the_newest_counts(checkpoint, photos, tmp_path)
     assert torch.equal(old.vision.features, shard.vision.features[2:])
     assert list(Gallery.open(gallery).names) == NAMES
 
-    done = index_folder(checkpoint, photos, gallery)
+    done = index_folder(photos, gallery, checkpoint)
     assert (done.images, done.kept, done.embedded, done.dropped) == (5, 5, 0, 0)
     left = {path.name for path in shards.shard_paths(gallery)}
     assert left == {"00001.safetensors", "100000.safetensors"}
     assert len(shards._read_shard(gallery / "00001.safetensors", read_about(gallery)).entries) == 3
     picture(photos / "new.png", 5)
-    index_folder(checkpoint, photos, gallery)
+    index_folder(photos, gallery, checkpoint)
     assert (gallery / "100001.safetensors").is_file()
 
 
@@ -386,7 +386,7 @@ def test_what_is_stopped_just_after_writing_is_not_written_twice(
     monkeypatch.setattr(writing, "_SHARD_BYTES", 1)
     monkeypatch.setattr(writing, "write_shard", stopped)
     with pytest.raises(KeyboardInterrupt):
-        index_folder(checkpoint, photos, gallery, batch_size=2)
+        index_folder(photos, gallery, checkpoint, batch_size=2)
     assert [path.name for path in shards.shard_paths(gallery)] == ["00000.safetensors"]
 
 
@@ -402,12 +402,12 @@ def test_a_file_that_changes_while_it_is_read_is_seen_later(
 
     monkeypatch.setattr(index, "decode_image", changing)
     before = (photos / "a.png").read_bytes()
-    index_folder(checkpoint, photos, tmp_path / "gallery")
+    index_folder(photos, tmp_path / "gallery", checkpoint)
     entry = read_shards(tmp_path / "gallery")[0].entries[0]
     assert (entry.name, entry.size) == ("a.png", len(before))
     assert entry.sha256 == hashlib.sha256(before).hexdigest()
     monkeypatch.setattr(index, "decode_image", decode)
-    assert index_folder(checkpoint, photos, tmp_path / "gallery").embedded == 5
+    assert index_folder(photos, tmp_path / "gallery", checkpoint).embedded == 5
 
 
 def test_whatever_pillow_raises_is_an_unreadable_file(checkpoint, photos, tmp_path, monkeypatch):
@@ -415,7 +415,7 @@ def test_whatever_pillow_raises_is_an_unreadable_file(checkpoint, photos, tmp_pa
     (photos / "gone.png").symlink_to("nowhere.png")
     monkeypatch.setattr(index, "MAX_BYTES", 20_000)
     (photos / "large.png").write_bytes(bytes(20_001))
-    done = index_folder(checkpoint, photos, tmp_path / "gallery")
+    done = index_folder(photos, tmp_path / "gallery", checkpoint)
     assert sorted(done.unreadable) == ["gone.png", "large.png", "pipe.png"] and done.images == 5
     for error in (struct.error("short"), IndexError("range"), MemoryError()):
         monkeypatch.setattr(PngImagePlugin, "PngImageFile", Mock(side_effect=error))
@@ -428,7 +428,7 @@ def test_a_full_disk_is_said_once(checkpoint, photos, tmp_path, monkeypatch):
     full = Mock(side_effect=SafetensorError("no space left"))
     monkeypatch.setattr(writing, "save_file", full)
     with pytest.raises(OSError, match=r"gallery cannot be written: no space left\."):
-        index_folder(checkpoint, photos, gallery)
+        index_folder(photos, gallery, checkpoint)
     assert full.call_count == 1 and not gallery.exists()
 
     encode = Mock(side_effect=[Bench.encode_images, ValueError("the first error")])
@@ -438,13 +438,13 @@ def test_a_full_disk_is_said_once(checkpoint, photos, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Bench, "encode_images", failing)
     with pytest.raises(ValueError, match="the first error"):  # not what writing the rest says
-        index_folder(checkpoint, photos, gallery, batch_size=1)
+        index_folder(photos, gallery, checkpoint, batch_size=1)
     assert full.call_count == 2
 
 
 def test_an_unreadable_subfolder_drops_nothing(checkpoint, photos, tmp_path, monkeypatch, capsys):
     gallery, scandir = tmp_path / "gallery", os.scandir
-    index_folder(checkpoint, photos, gallery)
+    index_folder(photos, gallery, checkpoint)
 
     def denied(place):
         if Path(place).name == "sub":
@@ -528,7 +528,7 @@ def test_what_a_killed_run_left_is_ours(checkpoint, photos, tmp_path):
     left = [".lock", ".00000.safetensors.ab_12xyz.safetensors", ".gallery.json.ab_12xyz.json"]
     for name in left:
         (gallery / name).touch()
-    index_folder(checkpoint, photos, gallery)
+    index_folder(photos, gallery, checkpoint)
     names = {path.name for path in gallery.iterdir()}
     assert names == {".lock", "gallery.json", "00000.safetensors"}
 
@@ -537,7 +537,7 @@ def test_what_a_killed_run_left_is_ours(checkpoint, photos, tmp_path):
     for name in (*left, ".profile"):
         (other / name).touch()
     with pytest.raises(ValueError, match="is not empty and holds no gallery"):
-        index_folder(checkpoint, photos, other)
+        index_folder(photos, other, checkpoint)
     assert len(list(other.iterdir())) == 4
 
 
@@ -546,18 +546,18 @@ def test_a_gallery_without_a_shard_may_become_another(checkpoint, photos, tmp_pa
     shutil.copytree(checkpoint, broken)
     (broken / "model.safetensors").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="is broken"):
-        index_folder(broken, photos, gallery)
+        index_folder(photos, gallery, broken)
     assert not (gallery / "gallery.json").exists()
     (tmp_path / "none").mkdir()
     (tmp_path / "none/a.png").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="none of the 1 images"):
-        index_folder(checkpoint, tmp_path / "none", gallery, pve_steps=0)
+        index_folder(tmp_path / "none", gallery, checkpoint, pve_steps=0)
     assert not (gallery / "gallery.json").exists()  # nothing to search in
-    assert index_folder(checkpoint, photos, gallery).images == 5
+    assert index_folder(photos, gallery, checkpoint).images == 5
     made = read_about(gallery)
     assert (made.pve_steps, made.folder, made.unreadable) == (1, "../photos", {})
     with pytest.raises(ValueError, match="was made with"):
-        index_folder(checkpoint, photos, gallery, pve_steps=0)
+        index_folder(photos, gallery, checkpoint, pve_steps=0)
 
 
 # What lies in a folder of photographs, and in a gallery
@@ -597,7 +597,7 @@ def test_every_image_is_indexed_and_what_is_not_opened_is_named(checkpoint, tmp_
         assert f"left out: {folder}/{said}" in printed or said in printed
     gallery = Gallery.open(tmp_path / "gallery")
     assert list(gallery.names) == expected
-    again = index_folder(checkpoint, folder, tmp_path / "gallery")
+    again = index_folder(folder, tmp_path / "gallery", checkpoint)
     assert (again.kept, again.embedded, len(again.unreadable)) == (len(expected), 0, 3)
     assert again.others == {"": 2, ".mp4": 1, ".txt": 2}
 
@@ -611,17 +611,17 @@ def test_a_folder_of_nothing_that_is_opened_is_refused(checkpoint, tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos/a.txt").write_text("")
     with pytest.raises(FileNotFoundError, match=r"no image in .*photos, but 1 \.txt: expected"):
-        index_folder(checkpoint, tmp_path / "photos", tmp_path / "g")
+        index_folder(tmp_path / "photos", tmp_path / "g", checkpoint)
     (tmp_path / "photos/a.heic").write_bytes(b"")
     with pytest.raises(ValueError, match=r"none of the 1 images .*a\.heic is HEIC: convert it"):
-        index_folder(checkpoint, tmp_path / "photos", tmp_path / "g")
+        index_folder(tmp_path / "photos", tmp_path / "g", checkpoint)
     assert not (tmp_path / "g").exists()
 
 
 def test_a_name_in_nfc_is_found_in_nfd(checkpoint, tmp_path):
     composed, apart = (unicodedata.normalize(form, "café.png") for form in ("NFC", "NFD"))
     picture(tmp_path / "photos" / apart, 1)
-    index_folder(checkpoint, tmp_path / "photos", tmp_path / "gallery")
+    index_folder(tmp_path / "photos", tmp_path / "gallery", checkpoint)
     gallery = Gallery.open(tmp_path / "gallery")
     assert gallery.explain("exit", composed, ratio=0).hit.name == apart
     (tmp_path / "photos" / apart).rename(tmp_path / "photos" / composed)  # copied elsewhere
@@ -632,7 +632,7 @@ def test_a_name_in_nfc_is_found_in_nfd(checkpoint, tmp_path):
 @pytest.mark.parametrize("name", ["00001.safetensors", "gallery.json", ".lock"])
 def test_what_is_no_file_of_a_gallery_is_named(checkpoint, photos, tmp_path, kind, name):
     gallery = tmp_path / "gallery"
-    index_folder(checkpoint, photos, gallery)
+    index_folder(photos, gallery, checkpoint)
     path = gallery / name
     if path.exists():
         path.rename(tmp_path / "aside")
@@ -647,7 +647,7 @@ def test_what_is_no_file_of_a_gallery_is_named(checkpoint, photos, tmp_path, kin
     before = {one.name for one in gallery.iterdir()}
     for attempt in (
         lambda: Gallery.open(gallery),
-        lambda: index_folder(checkpoint, photos, gallery),
+        lambda: index_folder(photos, gallery, checkpoint),
     ):
         if name == ".lock" and attempt.__code__.co_names[0] == "Gallery":
             continue  # it only reads
@@ -659,7 +659,7 @@ def test_what_is_no_file_of_a_gallery_is_named(checkpoint, photos, tmp_path, kin
 
 
 def test_a_shard_that_cannot_be_opened_is_named(checkpoint, photos, tmp_path, monkeypatch):
-    index_folder(checkpoint, photos, tmp_path / "gallery")
+    index_folder(photos, tmp_path / "gallery", checkpoint)
     opened = Path.open
 
     def denied(path, *arguments, **options):
@@ -670,7 +670,7 @@ def test_a_shard_that_cannot_be_opened_is_named(checkpoint, photos, tmp_path, mo
     monkeypatch.setattr(Path, "open", denied)
     for attempt in (
         lambda: Gallery.open(tmp_path / "gallery"),
-        lambda: index_folder(checkpoint, photos, tmp_path / "gallery"),
+        lambda: index_folder(photos, tmp_path / "gallery", checkpoint),
     ):
         with pytest.raises(ValueError, match=r"00000\.safetensors cannot be opened \(permission"):
             attempt()
@@ -678,12 +678,12 @@ def test_a_shard_that_cannot_be_opened_is_named(checkpoint, photos, tmp_path, mo
 
 def test_what_else_lies_in_a_gallery_is_named_and_passed_over(checkpoint, photos, tmp_path):
     gallery = tmp_path / "gallery"
-    index_folder(checkpoint, photos, gallery)
+    index_folder(photos, gallery, checkpoint)
     (gallery / "old").mkdir()
     (gallery / "link.txt").symlink_to(photos)
     for attempt in (
         lambda: Gallery.open(gallery),
-        lambda: index_folder(checkpoint, photos, gallery),
+        lambda: index_folder(photos, gallery, checkpoint),
     ):
         with pytest.warns(UserWarning, match=r"holds link\.txt, old, which are no files of a"):
             attempt()
@@ -694,15 +694,15 @@ def test_a_run_that_fails_leaves_no_folder_that_it_made(checkpoint, photos, tmp_
     shutil.copytree(checkpoint, broken)
     (broken / "model.safetensors").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="is broken"):
-        index_folder(broken, photos, tmp_path / "new/deep/gallery")
+        index_folder(photos, tmp_path / "new/deep/gallery", broken)
     assert not (tmp_path / "new").exists()
     monkeypatch.setattr(Bench, "encode_images", Mock(side_effect=KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        index_folder(checkpoint, photos, tmp_path / "new/deep/gallery")
+        index_folder(photos, tmp_path / "new/deep/gallery", checkpoint)
     assert not (tmp_path / "new").exists()
     (tmp_path / "mine").mkdir()
     with pytest.raises(KeyboardInterrupt):
-        index_folder(checkpoint, photos, tmp_path / "mine")
+        index_folder(photos, tmp_path / "mine", checkpoint)
     assert (tmp_path / "mine").is_dir()
 
 
@@ -710,7 +710,7 @@ def test_a_run_that_fails_leaves_no_folder_that_it_made(checkpoint, photos, tmp_
 
 
 def test_a_search_goes_on_when_a_photograph_is_gone(checkpoint, photos, tmp_path, capsys):
-    index_folder(checkpoint, photos, tmp_path / "gallery")
+    index_folder(photos, tmp_path / "gallery", checkpoint)
     gallery = Gallery.open(tmp_path / "gallery")
     by_cosine, whole = gallery.search("exit", ratio=0), gallery.search("exit", ratio=1)
     assert [len(gallery.images[some]) for some in (slice(2), slice(1, None, 2))] == [2, 2]

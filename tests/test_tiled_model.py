@@ -338,7 +338,7 @@ def folder(tiled, photos, tmp_path_factory):
     (place / "photos").mkdir()
     for number, photo in enumerate(photos):
         Image.fromarray(photo).save(place / "photos" / f"{number}.png")
-    index_folder(place / "checkpoint", place / "photos", place / "gallery", batch_size=2)
+    index_folder(place / "photos", place / "gallery", place / "checkpoint", batch_size=2)
     return place
 
 
@@ -354,14 +354,14 @@ def test_a_gallery_of_tiles_on_disk(tiled, photos, folder):
     assert hit.image == expected.image and hit.name == f"{hit.image}.png"
     assert hit.probability == pytest.approx(expected.probability, abs=1e-3)
     assert stored.explain("exit", hit.name).values.shape == (2, V, Q)
-    again = index_folder(folder / "checkpoint", folder / "photos", folder / "gallery")
+    again = index_folder(folder / "photos", folder / "gallery", folder / "checkpoint")
     assert (again.kept, again.embedded) == (3, 0)
 
 
 def test_a_gallery_of_other_tiles_is_refused(folder):
     with pytest.raises(ValueError, match=r"T = 1, tiles 1, 2, not with .*, T = 1, tiles 1: give a"):
-        index_folder(folder / "checkpoint", folder / "photos", folder / "gallery", tiles=(1,))
-    coarse = index_folder(folder / "checkpoint", folder / "photos", folder / "one", tiles=(1,))
+        index_folder(folder / "photos", folder / "gallery", folder / "checkpoint", tiles=(1,))
+    coarse = index_folder(folder / "photos", folder / "one", folder / "checkpoint", tiles=(1,))
     assert coarse.embedded == 3 and Gallery.open(folder / "one").tiles == (1,)
 
 
@@ -380,7 +380,7 @@ def test_a_gallery_of_an_older_version_is_refused(folder, tmp_path, key, form, c
     )
     for attempt in (
         lambda: Gallery.open(tmp_path),
-        lambda: index_folder(folder / "checkpoint", folder / "photos", tmp_path),
+        lambda: index_folder(folder / "photos", tmp_path, folder / "checkpoint"),
     ):
         with pytest.raises(UserError, match=sentence):
             attempt()

@@ -74,9 +74,8 @@ EVALUATIONS = {
         "NAME is svt, iiit-str, ctr, total-text, ctw1500, icdar2015, icdar2003, pstr, csvtr, "
         "mqtr-word, mqtr-phrase, mqtr-combined or mqtr-semantic, each with its FOLDER as "
         "published, or sandbox-easy, sandbox-hard, sandbox-crowd or sandbox-street, which are "
-        "rendered. For your "
-        "own photographs lay them out as MQTR is: images/ and text_queries.json in a folder named "
-        "word, phrase, combined or semantic.",
+        "rendered. For your own photographs lay them out as MQTR is: images/ and text_queries.json "
+        "in a folder named word, phrase, combined or semantic.",
     ),
     "importance": Evaluation(
         "what each head, query token or layer is worth: the score without it, with a control",
@@ -158,12 +157,9 @@ def _runner(evaluation: Evaluation) -> Callable[[argparse.Namespace], None]:
 
         folder = args.checkpoint or checkpoint()
         bench = load_checkpoint(folder, default_device())
-        pve_steps = bench.config.pve_steps_from(
-            args.pve_steps
-        )  # or say so before anything is rendered
-        given = {name: getattr(args, name) for name in evaluation.options} | {
-            "pve_steps": pve_steps
-        }
+        given = {name: getattr(args, name) for name in evaluation.options}
+        # or say so before anything is rendered
+        given["pve_steps"] = bench.config.pve_steps_from(args.pve_steps)
         asked = {name: v for name, v in given.items() if v is not None and v is not False}
         function = resolve_name(evaluation.function)
         taken = signature(function).parameters

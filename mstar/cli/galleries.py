@@ -37,13 +37,12 @@ def index(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
         import json
         from dataclasses import asdict
 
-        from mstar.io.embedded import checkpoint
         from mstar.search.index import count_others, index_folder
 
         done = index_folder(
-            args.checkpoint or checkpoint(),
             args.images,
             args.gallery,
+            args.checkpoint,
             args.pve_steps,
             args.batch_size,
             args.tiles,

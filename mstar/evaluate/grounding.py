@@ -20,7 +20,7 @@ from mstar.errors import UserError
 from mstar.evaluate.metrics import estimate
 from mstar.evaluate.table import Column, Section
 from mstar.explain.looks import canvas, cross_attention, tile_count, together
-from mstar.io.bench import Bench
+from mstar.io.bench import IMAGES_AT_ONCE, Bench
 from mstar.model.assignment import UNASSIGNED, assign_per_image, place_of
 from mstar.texts import Query
 
@@ -205,7 +205,7 @@ def ground(
     images: Sequence[Outlined],
     pve_steps: int | None = None,
     seed: int = 0,
-    batch_size: int = 25,
+    batch_size: int = IMAGES_AT_ONCE,
 ) -> Grounding:
     """Measure attention and masks on images whose words' places are known.
 

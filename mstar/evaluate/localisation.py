@@ -23,7 +23,7 @@ from mstar.evaluate.grounding import mask_iou, pointing_game
 from mstar.evaluate.metrics import estimate, paired
 from mstar.evaluate.table import COUNTED, PERCENT, Column, Result, Section
 from mstar.explain.attribution import METHODS, Scorer, attribute, known
-from mstar.io.bench import Bench, without_hooks
+from mstar.io.bench import IMAGES_AT_ONCE, Bench, without_hooks
 from mstar.model.modeling import MstarModel
 from mstar.texts import STYLES
 from mstar.tiles import in_tiles
@@ -74,7 +74,7 @@ def curves(
     boxes: Tensor,
     ranked: NDArray[np.int64],
     grid: tuple[int, int],
-    batch_size: int = 16,
+    batch_size: int = IMAGES_AT_ONCE,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Scores while tokens are deleted, and while they are inserted, at each of `SHARES`.
 
@@ -106,7 +106,7 @@ def measure(
     pixels: Tensor,
     boxes: Tensor,
     rng: np.random.Generator,
-    batch_size: int = 16,
+    batch_size: int = IMAGES_AT_ONCE,
 ) -> Localised:
     """Hold one map against the places of its text, and against the model.
 
@@ -160,7 +160,7 @@ def evaluate_localisation(
     checked: int = 5,
     methods: Sequence[str] = tuple(METHODS),
     pve_steps: int | None = None,
-    batch_size: int = 16,
+    batch_size: int = IMAGES_AT_ONCE,
 ) -> Result:
     """Measure every method on queries of all styles, on rendered scenes.
 

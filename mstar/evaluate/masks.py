@@ -26,7 +26,7 @@ from mstar.evaluate.metrics import Estimate, estimate, paired
 from mstar.evaluate.table import Column, Result, Section
 from mstar.explain.looks import canvas, together
 from mstar.hooks.trace import Trace
-from mstar.io.bench import Bench, computed_as
+from mstar.io.bench import IMAGES_AT_ONCE, Bench, computed_as
 from mstar.model.modeling import MstarModel
 
 #: Variants of σ that make a mask; the first is the paper's.
@@ -62,7 +62,7 @@ def evaluate_masks(
     benchmark: Benchmark,
     pve_steps: int | None = None,
     seed: int = 0,
-    batch_size: int = 8,
+    batch_size: int = IMAGES_AT_ONCE,
     strict: bool = False,
 ) -> Result:
     """Hold the masks of every variant of σ and of every look against where the text is.

@@ -25,7 +25,7 @@ from mstar.errors import UserError
 from mstar.explain.looks import cross_attention
 from mstar.hooks.run import active
 from mstar.hooks.trace import Trace
-from mstar.io.bench import Bench
+from mstar.io.bench import IMAGES_AT_ONCE, Bench
 from mstar.model.outputs import ImageEncoding
 from mstar.texts import Query, Texts, as_queries
 from mstar.tiles import canvas_grid, in_tiles, laid_back
@@ -287,7 +287,7 @@ def attribute(
     texts: Texts,
     methods: Sequence[str] = tuple(METHODS),
     pve_steps: int | None = None,
-    batch_size: int = 16,
+    batch_size: int = IMAGES_AT_ONCE,
 ) -> list[dict[str, Attribution]]:
     """Where the evidence for each query is, by each method.
 

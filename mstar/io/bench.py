@@ -29,7 +29,7 @@ from mstar.model.modeling import MstarModel
 from mstar.model.outputs import ImageEncoding, TextEncoding
 from mstar.texts import Texts, as_queries
 
-#: Images and texts that pass through the model together unless told otherwise.
+#: Images and texts that pass through the model together unless told otherwise, everywhere.
 IMAGES_AT_ONCE, TEXTS_AT_ONCE = 16, 256
 
 

@@ -23,14 +23,14 @@ class Place(NamedTuple):
 NO_PLACE = Place(-1, -1, -1)
 
 
-def place_of(index: int, tiles: int, queries: int) -> Place:
+def place_of(index: int, tiles: int, query_tokens: int) -> Place:
     """The place of an embedding by its index in E_V: look after look, tile after tile.
 
     Args:
-        tiles, queries: V and Q.
+        tiles, query_tokens: V and Q.
     """
-    look, rest = divmod(index, tiles * queries)
-    return Place(look, *divmod(rest, queries))
+    look, rest = divmod(index, tiles * query_tokens)
+    return Place(look, *divmod(rest, query_tokens))
 
 
 class NotFinite(UserError):

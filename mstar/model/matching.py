@@ -3,8 +3,8 @@
 Word branch: cosine against every vision embedding; an image's own words are assigned one to one
 (Hungarian). Multi-word branch: a text-conditioned summary of the vision embeddings (Eq. 4).
 
-Every score goes one way: `_word_scores` or `_conditioned` and `_best_cosine`, whether a gallery is
-ranked, a run recorded, a loss computed or a score explained.
+Every score goes one way, whether a gallery is ranked, a run recorded, a loss computed or a score
+explained: by `assignment.word_scores`, or through `_scoring` and `_best_cosine`.
 """
 
 from collections.abc import Sequence
@@ -134,7 +134,8 @@ class MultiInstanceMatching:
             assignment = run("mim.assignment", assignment)
         at = assignment if own is not None else torch.full_like(assignment, UNASSIGNED)
 
-        # Each direction may train only its own side; the values are the same.
+        # Each direction may train only its own side; the values are the same. A hook is called for
+        # each of them, so that what it makes of the values has the same gradients.
         v2t_cosine = t2v_cosine = cosine
         if config.stop_gradient and torch.is_grad_enabled():
             v2t_cosine = _cosine(images.features, texts.features.detach(), run)

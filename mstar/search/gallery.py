@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from mstar.errors import UserError
 from mstar.explain.contributions import contributions
 from mstar.files import as_stored
-from mstar.io.bench import Bench
+from mstar.io.bench import IMAGES_AT_ONCE, Bench
 from mstar.io.checkpoints import checkpoint_hash, default_device, load_checkpoint
 from mstar.io.images import open_image
 from mstar.model.configuration import MstarConfig
@@ -102,7 +102,7 @@ class Gallery:
         images: Sequence[Any],
         names: Sequence[str] | None = None,
         pve_steps: int | None = None,
-        batch_size: int = 16,
+        batch_size: int = IMAGES_AT_ONCE,
         tiles: Sequence[int] | None = None,
     ) -> "Gallery":
         """A gallery in memory.

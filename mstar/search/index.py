@@ -19,7 +19,8 @@ from tqdm.auto import tqdm
 
 from mstar.errors import UserError
 from mstar.files import said
-from mstar.io.bench import Bench
+from mstar.io import embedded
+from mstar.io.bench import IMAGES_AT_ONCE, Bench
 from mstar.io.checkpoints import checkpoint_hash, default_device, load_checkpoint, load_config
 from mstar.io.decoding import MAX_BYTES, UnreadableImage
 from mstar.io.images import decode_image, is_image_file, why_unopened
@@ -77,11 +78,11 @@ class Found:
 
 
 def index_folder(
-    checkpoint: str | Path,
     images: str | Path,
     gallery: str | Path,
+    checkpoint: str | Path | None = None,
     pve_steps: int | None = None,
-    batch_size: int = 16,
+    batch_size: int = IMAGES_AT_ONCE,
     tiles: Sequence[int] | None = None,
 ) -> Indexed:
     """Embed all images of a folder, subfolders too, that the gallery does not have yet.
@@ -91,8 +92,8 @@ def index_folder(
     kept; if that is nothing, so is no folder that was not there.
 
     Args:
-        checkpoint: a checkpoint folder.
         gallery: a new or empty folder, or a gallery made with the same checkpoint.
+        checkpoint: its folder; None = the embedded one.
         pve_steps: T; None = the configuration's.
         batch_size: images at once.
         tiles: levels, see `mstar.tiles`; None = the configuration's.
@@ -104,6 +105,7 @@ def index_folder(
             another run is writing; no image could be read.
     """
     images, gallery = Path(images), Path(gallery)
+    checkpoint = checkpoint or embedded.checkpoint()
     found = look_through(images)
     config = load_config(checkpoint)
     pve_steps = config.pve_steps if pve_steps is None else pve_steps

@@ -124,9 +124,8 @@ def test_a_single_tile_is_framed_where_it_lies(tiled, open_page, tmp_path):
     assert drawn == pytest.approx([left, top, right - left, bottom - top], abs=0.005)
     assert frame.locator(".mv-map").get_attribute("aria-label").startswith("Attention; tile 3, ")
     assert view.locator(".mv-panel .mv-over > .mv-map:visible").count() == 0
-    assert view.locator(
-        "select[data-chooses=head]"
-    ).is_disabled()  # of the mean of this tile's queries: left out
+    # of the mean of this tile's query tokens: left out
+    assert view.locator("select[data-chooses=head]").is_disabled()
 
     view.locator(".mv-strip button").nth(2).click()
     caption = view.locator("dialog .mv-says").inner_text()

@@ -25,16 +25,16 @@ class _Named:
     """What the embeddings of an image are called.
 
     Attributes:
-        tiles, queries: V and Q.
+        tiles, query_tokens: V and Q.
         shown: the indices of those that have a column.
     """
 
     tiles: int
-    queries: int
+    query_tokens: int
     shown: Sequence[int]
 
     def __call__(self, index: int) -> str:
-        return name_of(index, self.tiles, self.queries)
+        return name_of(index, self.tiles, self.query_tokens)
 
     def groups(self, size: int) -> list[tuple[int, int]]:
         """(number, columns) of each run of `size` embeddings, those that have any."""
@@ -44,7 +44,7 @@ class _Named:
     def begins(self, column: int) -> bool:
         """Whether a column is the first of a look, or of a tile."""
         before, here = self.shown[column - 1], self.shown[column]
-        return column > 0 and before // self.queries != here // self.queries
+        return column > 0 and before // self.query_tokens != here // self.query_tokens
 
 
 def assignment(trace: Trace, image: int = 0) -> Picture:
@@ -80,7 +80,7 @@ def assignment(trace: Trace, image: int = 0) -> Picture:
     scale = Scale.of(maps)
     sprite = sprites.map_sprite(maps, scale)
     styles = tile_styles(trace, image)
-    boxes = [styles[index // named.queries % tiles] for index in shown] if styles else []
+    boxes = [styles[index // named.query_tokens % tiles] for index in shown] if styles else []
     tables = _tables(cosine, words, picks, named, maps, sprite, boxes)
     first = picks[0].index if picks[0].index != UNASSIGNED else shown[0]
     start = {"word": "0", "embedding": str(first)}
@@ -184,10 +184,11 @@ def _grid(cosine: np.ndarray, words, picks: Sequence[Pick], name: _Named) -> str
             for number, span in groups
         )
 
-    looks = heads(name.groups(name.tiles * name.queries), "look ")
-    of_tiles = [(tile % name.tiles, span) for tile, span in name.groups(name.queries)]
-    queries = "".join(
-        f'<span role="columnheader" class="mv-head">{i % name.queries}</span>' for i in name.shown
+    looks = heads(name.groups(name.tiles * name.query_tokens), "look ")
+    of_tiles = [(tile % name.tiles, span) for tile, span in name.groups(name.query_tokens)]
+    columns = "".join(
+        f'<span role="columnheader" class="mv-head">{i % name.query_tokens}</span>'
+        for i in name.shown
     )
     lines = [f'<div role="row"><span role="columnheader"></span>{looks}</div>']
     if name.tiles > 1:
@@ -197,7 +198,7 @@ def _grid(cosine: np.ndarray, words, picks: Sequence[Pick], name: _Named) -> str
         )
     lines.append(
         '<div role="row"><span role="columnheader" class="mv-head">query token</span>'
-        f"{queries}</div>"
+        f"{columns}</div>"
     )
     for w, (word, pick) in enumerate(zip(words, picks, strict=True)):
         cells = "".join(

@@ -38,10 +38,10 @@ def compare(traces: tuple[Trace, Trace], names: tuple[str, str], image: int = 0)
             f"{traces[1].grid}: resize the images to one size."
         )
     last = max(trace.pve_steps for trace in traces)
-    queries = min(map(explain.query_token_count, traces))
+    query_tokens = min(map(explain.query_token_count, traces))
     canvas = max(explain.canvas(trace, image) for trace in traces)
     maps = [  # [look, 1 + query_token, h, w]
-        _maps(trace, image, last, queries, canvas) for trace in traces
+        _maps(trace, image, last, query_tokens, canvas) for trace in traces
     ]
     flat = np.stack(maps).reshape(-1, *canvas)
     photos = [explain.photo_of(trace, image) for trace in traces]
@@ -52,7 +52,7 @@ def compare(traces: tuple[Trace, Trace], names: tuple[str, str], image: int = 0)
     changed = sprites.map_sprite(change, signed)
 
     looks = [str(t) for t in range(last + 1)]
-    by = {"look": looks, "query_token": [MEAN, *map(str, range(queries))]}
+    by = {"look": looks, "query_token": [MEAN, *map(str, range(query_tokens))]}
     peaks = [f"highest {m.max():.1f} × even" for m in flat]
     moved = [f"{0.5 * np.abs(m).mean():.0%} of the attention moved" for m in change]
     tables = {
@@ -82,8 +82,8 @@ def compare(traces: tuple[Trace, Trace], names: tuple[str, str], image: int = 0)
         )
     )
     overlays = {"map": "Attention", "salient": "Region σ", "mask": "Mask"}
-    options = {MEAN: f"mean of all {queries}"} | {
-        str(q): f"query token {q}" for q in range(queries)
+    options = {MEAN: f"mean of all {query_tokens}"} | {
+        str(q): f"query token {q}" for q in range(query_tokens)
     }
     body = markup.figure(
         f"{names[0]} against {names[1]}",
@@ -109,13 +109,15 @@ def compare(traces: tuple[Trace, Trace], names: tuple[str, str], image: int = 0)
     return Picture(body, images, photos[0].width / photos[0].height, tables)
 
 
-def _maps(trace: Trace, image: int, last: int, queries: int, canvas: tuple[int, int]) -> np.ndarray:
+def _maps(
+    trace: Trace, image: int, last: int, query_tokens: int, canvas: tuple[int, int]
+) -> np.ndarray:
     """[look, 1 + query_token, rows, columns]; a run that ended earlier has nothing later."""
-    maps = np.zeros((last + 1, 1 + queries, *canvas))
+    maps = np.zeros((last + 1, 1 + query_tokens, *canvas))
     by_tile = (
         explain.cross_attention(trace, image).mean((1, 3)).numpy()
     )  # [look, tile, query_token, …]
-    by_tile = np.concatenate([by_tile.mean(2, keepdims=True), by_tile[:, :, :queries]], 2)
+    by_tile = np.concatenate([by_tile.mean(2, keepdims=True), by_tile[:, :, :query_tokens]], 2)
     found = times_even(joined(trace, by_tile.swapaxes(1, 2), image))
     cells = [np.arange(n) * was // n for n, was in zip(canvas, found.shape[-2:], strict=True)]
     maps[: trace.pve_steps + 1] = found[..., cells[0][:, None], cells[1]]

@@ -82,15 +82,16 @@ def explore(
 def has_all_maps(trace: Trace) -> bool:
     """Whether `explore` shows all heads of all query tokens; of a base-size run it cannot, nor of
     one on several tiles."""
-    tiles, heads, queries = _shape(trace)
+    tiles, heads, query_tokens = _shape(trace)
     layers = len(explain.cross_layers(trace))
     return (
-        tiles == 1 and (trace.pve_steps + 1) * (layers + 1) * (heads + 1) * (queries + 1) <= _MOST
+        tiles == 1
+        and (trace.pve_steps + 1) * (layers + 1) * (heads + 1) * (query_tokens + 1) <= _MOST
     )
 
 
 def _shape(trace: Trace) -> tuple[int, int, int]:
-    """(tiles, heads, queries)."""
+    """(tiles, heads, query tokens)."""
     name = next(n for n in trace if n.endswith(".cross_attention"))
     return tuple(trace[name].shape[1:4])
 
@@ -167,7 +168,7 @@ def _selections(
     return [whole, each]
 
 
-def _assigned(trace: Trace, image: int, tiles: int, queries: int) -> list[Place]:
+def _assigned(trace: Trace, image: int, tiles: int, query_tokens: int) -> list[Place]:
     """The embeddings that texts are assigned or, of several words, give the most weight."""
     if "mim.assignment" not in trace:
         return []
@@ -175,7 +176,7 @@ def _assigned(trace: Trace, image: int, tiles: int, queries: int) -> list[Place]
     if "mim.evidence" in trace:
         heaviest = trace["mim.evidence"][image].argmax(-1).tolist()
         found = [own if own >= 0 else other for own, other in zip(found, heaviest, strict=True)]
-    return [place_of(index, tiles, queries) for index in dict.fromkeys(found) if index >= 0]
+    return [place_of(index, tiles, query_tokens) for index in dict.fromkeys(found) if index >= 0]
 
 
 def _changes(trace: Trace, weights: np.ndarray, image: int) -> list[Lot]:
@@ -207,8 +208,8 @@ def _caption(trace: Trace, lots: Sequence[Lot], query_token: int | None) -> str:
     )
     if not has_all_maps(trace):
         caption += (
-            " So many queries are shown as means over layers and heads, and single heads as means "
-            "over queries"
+            " So many query tokens are shown as means over layers and heads, and single heads as "
+            "means over query tokens"
         )
         caption += (
             "." if query_token is None else f"; of query token {query_token} all heads are there."
@@ -221,11 +222,11 @@ def _caption(trace: Trace, lots: Sequence[Lot], query_token: int | None) -> str:
         )
         complete = any(set(block.by) == {"look", "tile", "query_token"} for block in lots[1].blocks)
         caption += (
-            " the single heads are left out but for queries that a text has."
+            " the single heads are left out but for query tokens that a text has."
             if complete
-            else " the queries that no text has are left out."
+            else " the query tokens that no text has are left out."
         )
-        caption += " Its differences are of the mean of its queries."
+        caption += " Its differences are of the mean of its query tokens."
     return caption
 
 
@@ -294,7 +295,7 @@ def _stage(trace: Trace, image: int, tables: Mapping[str, Table]) -> str:
     )
 
 
-def _strip(queries: int, tables: Mapping[str, Table]) -> str:
+def _strip(query_tokens: int, tables: Mapping[str, Table]) -> str:
     """All query tokens' maps, small, of the chosen look, tile, layer and head."""
     cells = "".join(
         "<li>"
@@ -306,7 +307,7 @@ def _strip(queries: int, tables: Mapping[str, Table]) -> str:
             ),
         )
         + f"<b>{q}</b></li>"
-        for q in range(queries)
+        for q in range(query_tokens)
     )
     chosen = "look, tile, layer and head" if "part" in tables else "look, layer and head"
     return (

@@ -56,7 +56,7 @@ def _head_sources(trace: Trace, evidence: Sequence[Evidence], image: int) -> lis
     tiles = attention.shape[2]
     means = joined(trace, attention.mean(4).swapaxes(2, 3), image)  # [look, layer, head, …]
     sources = [
-        Source(f"mean of all {attention.shape[4]} queries, look {t}", times_even(look))
+        Source(f"mean of all {attention.shape[4]} query tokens, look {t}", times_even(look))
         for t, look in enumerate(means)
     ]
     for place, rows in _by_embedding(evidence).items():
@@ -102,8 +102,8 @@ def _heads(
             stack = markup.stack(markup.photo_layer(grey=True), *layers)
             cells.append(markup.pick(f"{name}.", stack))
     options = {str(i): one.name for i, one in enumerate(sources)}
-    tiles, queries = _embeddings(trace)
-    left_out = tiles * queries * (trace.pve_steps + 1) - (asked - trace.pve_steps - 1)
+    tiles, query_tokens = _embeddings(trace)
+    left_out = tiles * query_tokens * (trace.pve_steps + 1) - (asked - trace.pve_steps - 1)
     caption = (
         "One small map for each head of each layer that looks at the image, all in one colour "
         "range: a bright spot is a head that looks there and nowhere else; choose whose attention "
@@ -129,7 +129,7 @@ def _heads(
 
 
 def _embeddings(trace: Trace) -> tuple[int, int]:
-    """(tiles, queries)"""
+    """(tiles, query tokens)"""
     name = next(n for n in trace if n.endswith(".cross_attention") and n.startswith("pve."))
     return trace[name].shape[1], trace[name].shape[3]
 

@@ -21,7 +21,7 @@ _EXPLAINED = {
     "mask": "The drawn tokens, and no others, count as seen after the first look: the next look is "
     "steered away from them.",
     "stop": "No look after the chosen one: what do the later looks add?",
-    "ablate": "The chosen queries still look, but nothing they saw is compared with a text.",
+    "ablate": "The chosen query tokens still look, but nothing they saw is compared with a text.",
 }
 
 
@@ -29,7 +29,7 @@ def lab(
     photo: Image.Image,
     canvas: tuple[int, int],
     pve_steps: int,
-    queries: int,
+    query_tokens: int,
     said: str,
     result: Picture | None = None,
 ) -> Picture:
@@ -56,7 +56,7 @@ def lab(
     toggles = "".join(
         f'<button type="button" class="mv-choice" data-toggle="ablate" data-value="{q}" '
         f'aria-pressed="false">{q}</button>'
-        for q in range(queries)
+        for q in range(query_tokens)
     )
     drawing = (
         f'<div data-when="action:cover|mask">{markup.choices("Tool", "tool", TOOLS)}'

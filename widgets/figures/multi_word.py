@@ -45,17 +45,17 @@ def multi_word(trace: Trace, image: int = 0) -> Picture:
     block = Block({"text": numbers, "head": heads})
     says = [f"highest {m.max():.1f} × even" for m in flat]
     rows, tiles = weights.reshape(len(flat), -1), explain.tile_count(trace)
-    queries = explain.query_token_count(trace)
+    query_tokens = explain.query_token_count(trace)
     shares = rows.reshape(len(flat), trace.pve_steps + 1, -1).sum(2)
     # so many embeddings are no bars to be told apart: a bar for each tile
-    bars = rows if tiles == 1 else rows.reshape(len(flat), -1, queries).sum(2)
+    bars = rows if tiles == 1 else rows.reshape(len(flat), -1, query_tokens).sum(2)
     tables = {
         "map": Table([block], says, sprite),
         "weights": Table([block], [_percent(row) for row in bars]),
     }
     if tiles > 1:
         best = [(int(row.argmax()), row.max()) for row in rows]
-        said = [f"{name_of(index, tiles, queries)}, {value:.1%}" for index, value in best]
+        said = [f"{name_of(index, tiles, query_tokens)}, {value:.1%}" for index, value in best]
         tables["most"] = Table([block], said)
     for t in range(trace.pve_steps + 1):
         tables[f"look{t}"] = Table(
@@ -72,7 +72,7 @@ def multi_word(trace: Trace, image: int = 0) -> Picture:
         "What a text of several words draws on",
         "Such a text attends to all vision embeddings at once (Eq. 4): the bars are its weights, "
         "and the map is the sum of where those embeddings looked, each by its weight."
-        + " A bar is a tile: what all its queries have of the weight."
+        + " A bar is a tile: what all its query tokens have of the weight."
         * (tiles > 1),
         markup.controls(
             markup.select("Text", "text", names),

@@ -58,9 +58,9 @@ def place_said(look: int, tile: int, query_token: int, tiles: int) -> str:
     return f"look {look}{f', tile {tile}' * (tiles > 1)}, query token {query_token}"
 
 
-def name_of(index: int, tiles: int, queries: int) -> str:
+def name_of(index: int, tiles: int, query_tokens: int) -> str:
     """`query token 3 of look 1`, or `query token 3 of look 1, tile 2`."""
-    return "none" if index == UNASSIGNED else said_of(place_of(index, tiles, queries), tiles)
+    return "none" if index == UNASSIGNED else said_of(place_of(index, tiles, query_tokens), tiles)
 
 
 def said_of(place: Place, tiles: int) -> str:
