@@ -70,7 +70,7 @@ def test_a_small_map_enlarges_and_closes_by_keyboard(opened):
     large = dialog.locator(".mv-stack").bounding_box()
     assert large["width"] > 1.5 * small["width"]
     assert large["width"] / large["height"] == pytest.approx(300 / 160, rel=0.02)
-    assert "Layer 2, head 1, mean of all 4 queries, look 1" in dialog.inner_text()
+    assert "Layer 2, head 1, mean of all 4 query tokens, look 1" in dialog.inner_text()
     assert dialog.locator(".mv-scale").count() == 1
     assert dialog.locator(".mv-map:not([hidden])").count() == 1
     page.keyboard.press("Escape")

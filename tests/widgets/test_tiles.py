@@ -197,7 +197,8 @@ def test_pages_stay_small_and_say_what_they_lack(tiled):
         assert len(picture.markup) < 500_000, name
     picture = figures.explore(large.trace)
     assert (
-        "14 tiles" in picture.body and "single heads are left out but for queries" in picture.body
+        "14 tiles" in picture.body
+        and "single heads are left out but for query tokens" in picture.body
     )
     assigned = place_of(int(large.trace["mim.assignment"][0, 0]), 14, 4)
     own = {
@@ -212,7 +213,7 @@ def test_pages_stay_small_and_say_what_they_lack(tiled):
 def test_a_run_with_larger_tiles_has_the_maps_of_texts_alone(tiled, monkeypatch):
     monkeypatch.setattr(sys.modules["mstar.widgets.figures.explore"], "_PIXELS", 2000)
     picture = figures.explore(tiled.trace)
-    assert "the queries that no text has are left out" in picture.body
+    assert "the query tokens that no text has are left out" in picture.body
     assert 'data-lacks="map part"' in picture.body
     weights = tiled.trace["mim.aggregator_attention"][0].mean(1).argmax(-1).tolist()
     index = tiled.trace["mim.assignment"][0].tolist()
