@@ -56,6 +56,39 @@ def browser():
         browser.close()
 
 
+# A canvas turns any colour that CSS can say into bytes. Texts over a photograph or a map, and
+# what is switched off, have no contrast to hold.
+UNREADABLE = """(root, below) => {
+  const pen = new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true});
+  const rgba = colour => {
+    pen.clearRect(0, 0, 1, 1);
+    pen.fillStyle = colour;
+    pen.fillRect(0, 0, 1, 1);
+    return [...pen.getImageData(0, 0, 1, 1).data];
+  };
+  const light = c => {
+    const [r, g, b] = c.map(v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+    return .2126 * r + .7152 * g + .0722 * b;
+  };
+  const found = [], walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const said = walker.currentNode.textContent.trim(), element = walker.currentNode.parentElement;
+    if (!said || !element.checkVisibility()) continue;
+    if (element.closest('style, script, :disabled')) continue;
+    let behind = element;
+    while (behind && rgba(getComputedStyle(behind).backgroundColor)[3] < 255)
+      behind = behind.parentElement;
+    const style = getComputedStyle(element);
+    const ink = rgba(element.closest('svg') ? style.fill : style.color);
+    const ground = behind ? rgba(getComputedStyle(behind).backgroundColor) : [255, 255, 255];
+    const [a, b] = [light(ink.slice(0, 3)), light(ground.slice(0, 3))];
+    const contrast = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+    if (contrast < below) found.push(`${said.slice(0, 40)}: ${contrast.toFixed(1)}`);
+  }
+  return found;
+}"""
+
+
 class Opened:
     """A page with the network off, and everything it complained about or asked the network for."""
 
@@ -69,6 +102,10 @@ class Opened:
         self.page.on("dialog", lambda dialog: (self.wrong.append("alert"), dialog.dismiss()))
         self.page.on("request", self._note)
         self.page.goto(file.as_uri())
+
+    def unreadable(self, within: str = "body", below: float = 4.5) -> list[str]:
+        """Visible texts whose contrast with what lies behind them is lower, after WCAG 2."""
+        return self.page.locator(within).first.evaluate(UNREADABLE, below)
 
     def _note(self, request):
         if not request.url.startswith(("data:", "file:", "blob:")):

@@ -2,21 +2,6 @@
 
 import pytest
 
-# Contrast of the text in an element with what lies behind it, after WCAG 2.
-CONTRAST = """element => {
-  const rgb = c => c.match(/[\\d.]+/g).map(Number);
-  const light = c => {
-    const [r, g, b] = c.map(v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
-    return .2126 * r + .7152 * g + .0722 * b;
-  };
-  let behind = element;
-  while (behind && rgb(getComputedStyle(behind).backgroundColor)[3] === 0)
-    behind = behind.parentElement;
-  const [a, b] = [light(rgb(getComputedStyle(element).color).slice(0, 3)),
-                  light(rgb(getComputedStyle(behind).backgroundColor).slice(0, 3))];
-  return (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
-}"""
-
 
 @pytest.fixture(params=[("light", 1200), ("dark", 1200), ("light", 360)], ids=str)
 def opened(request, open_page, report):
@@ -32,10 +17,7 @@ def test_it_opens_offline_and_quietly(opened):
 
 
 def test_text_can_be_read_in_both_themes(opened):
-    for place in ("h1", "h3", ".mv-caption", ".mv-name small", ".mv-facts dt", ".mv-scale s",
-                  ".mv-strip b", ".mv-head", ".mv-quiet", "output"):  # fmt: skip
-        contrast = opened.page.locator(place).first.evaluate(CONTRAST)
-        assert contrast >= 4.5, (place, contrast)
+    assert opened.unreadable() == []
 
 
 def test_the_slider_steps_through_the_looks_by_keyboard(opened):
@@ -89,24 +71,22 @@ def test_every_control_has_a_name(opened):
 def test_a_sweep_and_a_failed_report_can_be_read(scheme, width, open_page, swept):
     opened = open_page(swept.folder / "index.html", scheme, width)
     page = opened.page
-    for place in ("h1", "a", "tbody td", "th"):
-        assert page.locator(place).last.evaluate(CONTRAST) >= 4.5, place
+    assert opened.unreadable() == []
     sides = "[document.documentElement.scrollWidth, innerWidth]"
     index, _ = page.evaluate(sides), page.get_by_role("link").last.click()
     assert page.get_by_role("heading", name="This report failed").is_visible()
-    for place in ("h1", "pre", "aside b", "th"):
-        assert page.locator(place).first.evaluate(CONTRAST) >= 4.5, place
+    assert opened.unreadable() == []
     for within, whole in (index, page.evaluate(sides)):
         assert within <= whole
     assert opened.wrong == []
 
 
 def test_on_paper_it_is_light_and_without_controls(open_page, report):
-    page = open_page(report.folder / "report.html", "dark").page
+    opened = open_page(report.folder / "report.html", "dark")
+    page = opened.page
     assert page.get_by_label("Look t").first.is_visible()
     page.emulate_media(media="print", color_scheme="dark")
     assert not page.get_by_label("Look t").first.is_visible()
     colour = "e => getComputedStyle(e).backgroundColor"
     assert page.locator("body").evaluate(colour) == "rgb(255, 255, 255)"
-    for place in ("h1", "h3", ".mv-caption", ".mv-facts dt", ".mv-table td"):
-        assert page.locator(place).first.evaluate(CONTRAST) >= 4.5, place
+    assert opened.unreadable() == []

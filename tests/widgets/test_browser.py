@@ -93,6 +93,37 @@ def test_a_page_without_a_kernel_hides_what_needs_one(page):
     assert "no kernel" in lab.inner_text()
 
 
+# Themes as their hosts say them: JupyterLab and Notebook 7, VS Code, pages of documentation; and
+# pages that say none, which may be dark in a light system and the other way round.
+THEMES = {
+    "light": ("background:#fff", 'data-jp-theme-light="true"', 'class="vscode-light"',
+              'data-theme="light"', 'class="vscode-high-contrast vscode-high-contrast-light"'),
+    "dark": ("background:#111", 'data-jp-theme-light="false"', 'class="vscode-dark"',
+             'data-theme="dark"', 'class="vscode-high-contrast"'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("system", ["light", "dark"])
+@pytest.mark.parametrize("page", ["light", "dark"])
+def test_text_can_be_read_whatever_the_page_and_the_system_say(
+    system, page, views, open_page, tmp_path
+):
+    ground, *said = THEMES[page]
+    shown = "".join(view.picture.html for view in views.values())
+    file = tmp_path / "page.html"
+    file.write_text(f'{PAGE[:-6]}<body style="{ground}">{shown}', encoding="utf-8")
+    opened = open_page(file, system)
+    assert opened.unreadable() == []
+    body, paper = opened.page.locator("body"), opened.page.locator(".mstar-view").first
+    colour = "e => getComputedStyle(e).backgroundColor"
+    for attribute in said:
+        name, value = attribute.replace('"', "").split("=")
+        body.evaluate("(e, [name, value]) => e.setAttribute(name, value)", [name, value])
+        assert (paper.evaluate(colour) == "rgb(255, 255, 255)") == (page == "light"), attribute
+        assert opened.unreadable() == [], attribute
+        body.evaluate("(e, name) => e.removeAttribute(name)", name)
+
+
 def test_every_picture_and_control_has_a_name(page):
     nameless = page.page.evaluate(
         """() => [...document.querySelectorAll('[role=img], input, select, button, svg')]
