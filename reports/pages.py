@@ -2,14 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
 from nbconvert import HTMLExporter
 from nbconvert.filters import strip_ansi
 from nbconvert.preprocessors import TagRemovePreprocessor
 from traitlets.config import Config
 
 from mstar.widgets import figures
-from mstar.widgets.markup import draw
+from mstar.widgets.markup import Markup, draw
 from mstar.widgets.picture import SCRIPT, STYLE, Picture
 
 if TYPE_CHECKING:

@@ -86,10 +86,10 @@ def box_of(name: str) -> Box:
 def draw() -> str:
     """The picture, as SVG; it follows the reader's light or dark theme."""
     width, height = _SIZE
-    return drawn(
+    return markup.draw(
         "hook_points.svg", width=width, height=height, points=POINTS, arrows=_ARROWS, boxes=BOXES,
         pad=_PAD, head=_HEAD, line=_LINE,
-    )  # fmt: skip
+    ) + "\n"  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -6,9 +6,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from markupsafe import Markup
-
-from .markup import draw
+from .markup import Markup, draw
 from .tables import Table
 
 _HERE = Path(__file__).parent

@@ -1,12 +1,10 @@
 """Two runs side by side: two checkpoints, two T, two masks, before and after an intervention."""
 
-from typing import Any
-
 import numpy as np
 
 from mstar.errors import UserError
 from mstar.explain import looks as explain
-from mstar.explain.assignment import explain_words
+from mstar.explain.assignment import Evidence, explain_words
 from mstar.hooks.trace import Trace
 
 from .. import sprites
@@ -115,7 +113,7 @@ def _maps(
     return maps
 
 
-def _texts(traces: tuple[Trace, Trace], image: int) -> list[tuple[Any, Any, str]]:
+def _texts(traces: tuple[Trace, Trace], image: int) -> list[tuple[Evidence, list, str]]:
     """Of each text what it is, (score, embedding) in both runs, and the change of its score."""
     rows = []
     for both in zip(*(explain_words(trace, image) for trace in traces), strict=True):

@@ -55,20 +55,11 @@ def _row(row: Difference) -> dict[str, Any]:
         what += f", against one look with {row.other.copies} of each query token"
     if row.arm.semantics == "released":
         what += " (released semantics)"
-    return {
-        "what": what,
-        "numbers": {
-            "MAP, other": f"{row.second:.1f}",
-            "MAP, arm": f"{row.first:.1f}",
-            "Hidden": "–" if row.masked is None else f"{row.masked:.0f} %",
-        },
-        "difference": change,
-        "said": _said(row),
-        "seeds": row.by_seed,
-        "by_seed": ", ".join(f"{value:+.1f}" for value in row.by_seed).replace("-", "−"),
-        "verdict": "better"
-        if change.low > 0
-        else "worse"
-        if change.high < 0
-        else "no clear difference",
+    sure = "better" if change.low > 0 else "worse" if change.high < 0 else "no clear difference"
+    seeds = ", ".join(f"{value:+.1f}" for value in row.by_seed).replace("-", "−")
+    numbers = {
+        "MAP, other": f"{row.second:.1f}",
+        "MAP, arm": f"{row.first:.1f}",
+        "Hidden": "–" if row.masked is None else f"{row.masked:.0f} %",
     }
+    return dict(of=row, what=what, numbers=numbers, said=_said(row), sure=sure, seeds=seeds)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from markupsafe import Markup
 from PIL import Image
 
 from mstar.explain import looks as explain
@@ -17,7 +16,7 @@ from mstar.hooks.trace import Trace
 from mstar.model.assignment import UNASSIGNED, Place, place_of
 
 from .. import sprites
-from ..markup import draw
+from ..markup import Markup, draw
 from ..picture import Picture
 from ..tables import Table
 
