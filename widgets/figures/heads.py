@@ -88,7 +88,8 @@ def _heads(
         kind, some = ("map", of_all) if one.tile is None else ("part", of_tiles)
         first = some.index(one) * n_layers * n_heads
         box = "" if one.tile is None else styles[one.tile]
-        shown.append(dict(name=one.name, maps=one.maps, sprite=drawn[kind], first=first, box=box))
+        peaks, sprite = one.maps.max((2, 3)).tolist(), drawn[kind]
+        shown.append(dict(name=one.name, peaks=peaks, sprite=sprite, first=first, box=box))
     tiles, query_tokens = _embeddings(trace)
     left_out = tiles * query_tokens * (trace.pve_steps + 1) - (asked - trace.pve_steps - 1)
     caption = (
