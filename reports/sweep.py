@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from mstar import files
 from mstar.errors import UserError
-from mstar.widgets import markup
-from mstar.widgets.picture import Picture, text
+from mstar.widgets.markup import Markup, draw
+from mstar.widgets.picture import Picture
 
 from . import pages
 from .options import Option, options, title, unknown
@@ -116,34 +116,26 @@ def _parsed(
     return option, {str(value): value for value in values}
 
 
-def _page(title: str, option: Option, runs: Sequence[_Run], others: Parameters, asked: str) -> str:
+def _page(
+    title: str, option: Option, runs: Sequence[_Run], others: Parameters, asked: str
+) -> Markup:
     heads = {run.value: run.headline() for run in runs if not run.failure}
     labels = list(dict.fromkeys(label for head in heads.values() for label in head)) or [""]
-    names = "".join(f'<th role="columnheader">{text(name)}</th>' for name in ("report", *labels))
-    lines = "".join(_line(option, run, heads.get(run.value, {}), labels) for run in runs)
-    table = (
-        f'<table class="mv-table" role="table"><thead><tr role="row">{names}</tr></thead>'
-        f"<tbody>{lines}</tbody></table>"
-    )
-    shown = Picture(markup.figure(f"A report for each value of {option.name}", "", table))
+    shown = [_line(option, run, heads.get(run.value, {})) for run in runs]
+    table = Picture(draw("reports/sweep.html", name=option.name, labels=labels, runs=shown))
     origin = footer(_origin(option, runs, others, asked))
-    return pages.shell(title, f"<h1>{text(title)}</h1>{shown.html}{origin.html}")
+    body = Markup("<h1>{}</h1>{}{}").format(title, table.html, origin.html)
+    return pages.shell(title, body)
 
 
-def _line(option: Option, run: _Run, head: Mapping[str, str], labels: Sequence[str]) -> str:
+def _line(option: Option, run: _Run, head: Mapping[str, str]) -> dict[str, Any]:
     page = run.failure.page if run.failure else run.folder / "report.html"
-    name = text(f"{option.name} = {run.value}")
-    if page:
-        link = quote(f"{run.folder.name}/{page.name}", safe="/=")
-        name = f'<a href="{text(link)}">{name}</a>'
-    if run.failure:
-        cells = f'<td role="cell" colspan="{len(labels)}">⚠ {text(run.failure.why)}</td>'
-    else:
-        cells = "".join(
-            f'<td role="cell" data-label="{text(label)}">{text(head.get(label, "–"))}</td>'
-            for label in labels
-        )
-    return f'<tr role="row"><th role="rowheader" class="mv-query">{name}</th>{cells}</tr>'
+    return {
+        "name": f"{option.name} = {run.value}",
+        "link": quote(f"{run.folder.name}/{page.name}", safe="/=") if page else "",
+        "failed": run.failure.why if run.failure else "",
+        "head": head,
+    }
 
 
 def _origin(option: Option, runs: Sequence[_Run], others: Parameters, asked: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The house: rooms, the arrows between them, and how large anything may be."""
+"""The house: rooms, the arrows between them, how large anything may be, where markup is made."""
 
 import ast
 import re
@@ -6,6 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from jinja2 import Environment, nodes
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -28,6 +29,13 @@ ROOMS = {
 }  # fmt: skip
 
 MOST_MODULES, MOST_LINES = 9, 350
+
+#: What is markup without having been escaped, as it is ours: module -> what it calls so.
+MARKUP_ALREADY = {
+    "reports/pages.py": ["exporter.from_notebook_node(notebook)[0]"],
+    "widgets/markup.py": ["_TEMPLATES.get_template(template).render(values)"],
+    "widgets/picture.py": ["asset('view.css')", "asset('view.js')"],
+}
 
 
 def modules() -> dict[str, Path]:
@@ -114,3 +122,71 @@ def test_no_room_is_crowded_and_no_module_long():
     paths = [*MODULES.values(), *ROOT.glob("widgets/**/*.py"), *ROOT.glob("reports/*.py")]
     lines = {p.relative_to(ROOT).as_posix(): len(p.read_text("utf-8").splitlines()) for p in paths}
     assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
+
+
+def markup_by_hand(source: str) -> list[str]:
+    """Markup that a module does not leave to templates, nor to `Markup("…").format(…)`."""
+    tree = ast.parse(source)
+    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call)]
+    calls = [n for n in calls if ast.unparse(n.func).rpartition(".")[2] == "Markup"]
+    said = [n.args[0] for n in calls if isinstance(n.args[0], ast.Constant)]
+    said += [n.value for n in ast.walk(tree) if isinstance(n, ast.Expr)]  # docstrings
+    found = [ast.unparse(n.args[0]) for n in calls if n.args[0] not in said]
+    for node in ast.walk(tree):
+        is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if is_text and node not in said and re.search(r"<[A-Za-z/!]|&#?\w+;", node.value):
+            found.append(node.value)
+    return found
+
+
+def unescaped(template: str) -> list[str]:
+    """Ways of a template past the escaping, or into an attribute where it does not suffice."""
+    tree = Environment().parse(template)
+    off = (nodes.EvalContextModifier, nodes.MarkSafe, nodes.MarkSafeIfAutoescape)
+    found = [f"{one.name}" for one in tree.find_all(nodes.Filter) if one.name == "safe"]
+    found += [type(one).__name__ for one in tree.find_all(off)]
+    return found + re.findall(r'=\s*\{\{.*?\}\}|="[^"]*\btojson\b|\son\w+="?\{\{', template)
+
+
+def test_markup_is_made_by_templates():
+    paths = [*ROOT.glob("widgets/**/*.py"), *ROOT.glob("reports/*.py")]
+    found = {p.relative_to(ROOT).as_posix(): markup_by_hand(p.read_text("utf-8")) for p in paths}
+    assert {name: made for name, made in found.items() if made} == MARKUP_ALREADY
+    paths = [*ROOT.glob("widgets/templates/*"), *ROOT.glob("reports/*.html")]
+    paths += ROOT.glob("mstar/evaluate/*.html")
+    found = {path.name: unescaped(path.read_text("utf-8")) for path in paths}
+    assert len(found) > 20 and {name: ways for name, ways in found.items() if ways} == {}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'f"<b>{name}</b>"',
+        'f"{name}</b>"',
+        '"<b>%s" % name',
+        '"<b>{}".format(name)',
+        '"<b>" + name',
+        '"&quot;"',
+        'Markup(f"<b>{name}")',
+        'Markup("<b>" + name)',
+        "markup.Markup(name)",
+    ],
+)
+def test_markup_by_hand_is_seen(source):
+    assert markup_by_hand(f"made = {source}")
+    assert not markup_by_hand('"""Of <b>."""\nmade = Markup("<b>{}</b>").format(f"{a < b}")')
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ name | safe }}",
+        "{% autoescape false %}{{ name }}{% endautoescape %}",
+        "<b class={{ name }}>",
+        '<b data-names="{{ names | tojson }}">',
+        '<b onclick="{{ name }}">',
+    ],
+)
+def test_a_template_that_does_not_escape_is_seen(template):
+    assert unescaped(template)
+    assert not unescaped("""<b class="{{ name }}" data-names='{{ names | tojson }}'>{{ name }}""")

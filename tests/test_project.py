@@ -61,6 +61,18 @@ def test_environment_yml_repeats_the_pins():
     assert project["requires-python"] == ">=3.11"
 
 
+def test_all_that_pages_are_made_of_is_installed():
+    """What lies beside the modules of widgets/ and reports/ is no package: it has to be listed."""
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    kinds = ("*.html", "*.svg", "*.css", "*.js", "*.ipynb")
+    for package, folder in (("mstar.widgets", "widgets"), ("mstar.reports", "reports")):
+        listed = {
+            p for glob in setuptools["package-data"][package] for p in ROOT.glob(f"{folder}/{glob}")
+        }
+        there = {p for kind in kinds for p in ROOT.glob(f"{folder}/**/{kind}")}
+        assert there and there - listed == set()
+
+
 def test_import_is_light():
     seconds = []
     for _ in range(3):

@@ -6,11 +6,12 @@ else.
 
 import argparse
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
 from mstar import files
 from mstar.hooks.points import POINTS
+
+from . import markup
 
 WHERE = Path(__file__).resolve().parents[1] / "notebooks/hook_points.svg"
 _LINE, _HEAD, _PAD = 19, 46, 12
@@ -85,48 +86,10 @@ def box_of(name: str) -> Box:
 def draw() -> str:
     """The picture, as SVG; it follows the reader's light or dark theme."""
     width, height = _SIZE
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
-        'aria-labelledby="title">',
-        '<title id="title">The model\'s parts as boxes, with the names of their hook points: '
-        f"{escape(', '.join(POINTS))}.</title>",
-        "<style>svg{--ink:#1b1f24;--quiet:#57606a;--paper:#fff;--box:#f3f5f8;--edge:#8c959f;"
-        "--name:#0a4a8f}@media (prefers-color-scheme:dark){svg{--ink:#e6edf3;--quiet:#9da7b1;"
-        "--paper:#0d1117;--box:#161b22;--edge:#6e7681;--name:#79b8ff}}"
-        "text{font:14px system-ui,sans-serif;fill:var(--ink)}.quiet{fill:var(--quiet);"
-        "font-size:13px}.title{font-weight:600;font-size:16px}.name{font:12.5px ui-monospace,"
-        "monospace;fill:var(--name)}rect{fill:var(--box);stroke:var(--edge)}"
-        ".paper{fill:var(--paper);stroke:none}path{stroke:var(--edge);stroke-width:1.6;fill:none}"
-        "</style>",
-        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" '
-        'markerHeight="8" orient="auto"><path d="M0 0L8 4L0 8" /></marker></defs>',
-        f'<rect class="paper" width="{width}" height="{height}"/>',
-        '<text x="20" y="32" class="title">Hook points of MSTAR</text>',
-        '<text x="20" y="50" class="quiet">{t}: look, 0 to T; {l}: layer. Above the texts what '
-        "happens to the image, look by look.</text>",
-    ]
-    for (x0, y0), (x1, y1), said in _ARROWS:
-        parts.append(f'<path d="M{x0} {y0}L{x1} {y1}" marker-end="url(#tip)"/>')
-        if said:  # beside the middle of an upright arrow, above that of any other
-            right = 10 if x0 == x1 else 0
-            parts.append(
-                f'<text class="quiet" x="{(x0 + x1) / 2 + right:.0f}" '
-                f'y="{(y0 + y1) / 2 + (5 if right else -9):.0f}" '
-                f'text-anchor="{"start" if right else "middle"}">{escape(said)}</text>'
-            )
-    for box in BOXES:
-        left = box.x + _PAD
-        parts += [
-            f'<rect x="{box.x}" y="{box.y}" width="{box.width}" height="{box.height}" rx="8"/>',
-            f'<text class="title" x="{left}" y="{box.y + 22}">{escape(box.title)}</text>',
-            f'<text class="quiet" x="{left}" y="{box.y + 40}">{escape(box.about)}</text>',
-        ]
-        parts += [
-            f'<text class="name" x="{left}" y="{box.y + _HEAD + _LINE * (n + 1) - 5}">'
-            f"{escape(name)}</text>"
-            for n, name in enumerate(box.points)
-        ]
-    return "\n".join([*parts, "</svg>"]) + "\n"
+    return markup.draw(
+        "hook_points.svg", width=width, height=height, points=POINTS, arrows=_ARROWS, boxes=BOXES,
+        pad=_PAD, head=_HEAD, line=_LINE,
+    ) + "\n"  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
 """Picture: a piece of HTML that needs nothing but itself."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from html import escape
 from pathlib import Path
 
-from .tables import Table, script
+from .markup import Markup, draw
+from .tables import Table
 
 _HERE = Path(__file__).parent
 
@@ -21,12 +20,8 @@ def asset(name: str) -> str:
 
 #: Every picture brings these along; a page of several needs the style once, and the script once
 #: after the last.
-STYLE = f"<style>{asset('view.css')}</style>"
-SCRIPT = (
-    f"<script>(() => {{{asset('view.js')}"
-    "for (const root of document.querySelectorAll('.mstar-view:not([data-live])')) {"
-    "mstarView(root);}})();</script>"
-)
+STYLE = Markup("<style>{}</style>").format(Markup(asset("view.css")))
+SCRIPT = draw("script.html", view=Markup(asset("view.js")))
 
 
 @dataclass(frozen=True)
@@ -45,30 +40,23 @@ class Picture:
         start: key -> value, the state that it opens with.
     """
 
-    body: str
+    body: Markup
     images: Mapping[str, str] = field(default_factory=dict)
     ratio: float = 1.0
     tables: Mapping[str, Table] = field(default_factory=dict)
     start: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def markup(self) -> str:
+    def markup(self) -> Markup:
         """The view without style and script; a live widget brings its own."""
         # One style rule an image: a browser then reads each URI once. (A variable in every element
         # took half a minute at base size.) Equal pictures share their class, which does no harm.
         scope = "mv-" + hashlib.sha256("".join(self.images.values()).encode()).hexdigest()[:16]
-        rules = "".join(
-            f".{scope} .mv-{name}{{background-image:url({uri})}}"
-            for name, uri in self.images.items()
-        )
-        begin = f' data-start="{text(json.dumps(dict(self.start)))}"' if self.start else ""
-        return (
-            f'<div class="mstar-view {scope}" style="--ratio:{self.ratio:.5g}"{begin}>'
-            f"<style>{rules}</style>{self.body}{script(self.tables) if self.tables else ''}</div>"
-        )
+        tables = {name: table.plain() for name, table in self.tables.items()}
+        return draw("view.html", picture=self, scope=scope, tables=tables)
 
     @property
-    def html(self) -> str:
+    def html(self) -> Markup:
         """A fragment for any page, with no request to anywhere."""
         return STYLE + self.markup + SCRIPT
 
@@ -77,8 +65,3 @@ class Picture:
 
     def __repr__(self) -> str:
         return f"Picture({len(self.html) / 1024:.0f} KiB of HTML)"
-
-
-def text(value: object) -> str:
-    """Any text from outside, safe in an element or a quoted attribute."""
-    return escape(str(value), quote=True)

@@ -32,9 +32,9 @@ def _interpolated(colours: Sequence[str], at: np.ndarray) -> np.ndarray:
     return table.round().astype(np.uint8)
 
 
-def gradient() -> str:
-    """The same colour map as CSS."""
-    return f"linear-gradient(to right, {', '.join(_INFERNO)})"
+def _css(colours: Sequence[str]) -> str:
+    """A colour map, left to right."""
+    return f"linear-gradient(to right, {', '.join(colours)})"
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,14 @@ class Scale:
     def palette(self) -> np.ndarray:
         return inferno()
 
-    def ticks(self) -> list[tuple[float, float]]:
-        """(place on the colour bar 0 … 1, value) of a few numbers to write under it."""
-        values = [0.0, self.top / 16, self.top / 4, self.top]
-        return [((value / self.top) ** 0.5, value) for value in values]
+    @property
+    def gradient(self) -> str:
+        return _css(_INFERNO)
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """(place on the colour bar 0 … 1, what to write there) of a few numbers."""
+        top = f"{'≥ ' * self.clipped}{self.top:.3g}"
+        return [(0, "0"), (0.25, f"{self.top / 16:.2g}"), (0.5, f"{self.top / 4:.2g}"), (1, top)]
 
 
 # Blue, dark, orange: told apart by the colour-blind too, and dark is "no change" as in inferno.
@@ -80,10 +84,6 @@ _SIGNED = ("#7cc4ff", "#2f7fd1", "#123a66", "#0d0f12", "#6b3a08", "#d97b0f", "#f
 def signed() -> np.ndarray:
     """The colour map of every difference: uint8 [256, 3], 128 = none."""
     return _interpolated(_SIGNED, np.linspace(0, len(_SIGNED) - 1, 256))
-
-
-def signed_gradient() -> str:
-    return f"linear-gradient(to right, {', '.join(_SIGNED)})"
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,14 @@ class Signed:
     @property
     def palette(self) -> np.ndarray:
         return signed()
+
+    @property
+    def gradient(self) -> str:
+        return _css(_SIGNED)
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """As those of `Scale`."""
+        return [(0, f"−{self.top:.3g}"), (0.5, "0"), (1, f"+{self.top:.3g}")]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ every combination, row by row; `view.js` looks it up. Where all combinations wou
 table has several blocks, and the first whose conditions hold is used.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
@@ -51,13 +50,14 @@ class Table:
         if (entries := sum(map(len, self.blocks))) != len(self.says):
             raise UserError(f"a table of {entries} entries was given {len(self.says)} texts.")
 
-    def at(self, state: Mapping[str, str]) -> int:
-        """The entry of a state, as `view.js` finds it.
+    def at(self, state: Mapping[str, str], fixed: str = "") -> int | None:
+        """The entry of a state, as `view.js` finds it; None where no block is meant for it.
 
-        Raises:
-            LookupError: no block is meant for it.
+        Args:
+            fixed: `key:value`, as if the state had it.
         """
-        first = 0
+        key, _, value = fixed.partition(":")
+        state, first = {**state, key: value}, 0
         for block in self.blocks:
             if all(state.get(key) in values for key, values in block.when.items()):
                 index = 0
@@ -65,7 +65,7 @@ class Table:
                     index = index * len(values) + list(values).index(state[key])
                 return first + index
             first += len(block)
-        raise LookupError(f"the table has no entry for {dict(state)}.")
+        return None
 
     def plain(self) -> dict:
         """For JSON."""
@@ -89,10 +89,3 @@ class Table:
             number = {box: i for i, box in enumerate(made["boxes"])}
             made["box"] = [number[box] for box in self.boxes]
         return made
-
-
-def script(tables: Mapping[str, Table]) -> str:
-    """The tables of a view as the element that `view.js` reads."""
-    plain = json.dumps({name: table.plain() for name, table in tables.items()})
-    safe = plain.replace("<", "\\u003c")  # no text may end the element
-    return f'<script type="application/json" data-tables>{safe}</script>'

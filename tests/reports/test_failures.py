@@ -22,7 +22,7 @@ def test_a_failed_report_keeps_what_it_had_and_says_why(swept):
         for part in (
             "<h1>This report failed</h1>",
             why,
-            "if &quot;onerror&quot; in checkpoint:",
+            "if &#34;onerror&#34; in checkpoint:",
             "Traceback (most recent call last)",
             "second line</pre>",
             "What had been made",

@@ -18,7 +18,7 @@ from mstar.explain.attribution import Attribution
 from mstar.search.ranking import rank
 from mstar.texts import Query
 from mstar.widgets import figures, sprites
-from mstar.widgets.sprites import Scale
+from mstar.widgets.sprites import Scale, Signed
 
 QUERIES = [Query("<b>exit</b>", "word"), Query("way", "word"), Query("one way", "phrase")]
 
@@ -136,6 +136,11 @@ def test_a_scale_covers_all_maps_or_says_that_it_does_not():
     assert whole.top >= 7 and not whole.clipped
     assert most.top < 7 and most.clipped
     assert whole.bytes(maps).max() <= 255 and whole.bytes(np.zeros(1))[0] == 0
+
+
+def test_a_scale_of_differences_names_both_directions():
+    for top, said in ((0.1, ["−0.1", "0", "+0.1"]), (12.0, ["−12", "0", "+12"])):
+        assert [text for _, text in Signed(top).ticks()] == said
 
 
 def test_a_sprite_cell_is_where_its_style_says():

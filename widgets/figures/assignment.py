@@ -10,11 +10,12 @@ from mstar.explain.assignment import Pick, assigned_words, examine_assignment
 from mstar.hooks.trace import Trace
 from mstar.model.assignment import UNASSIGNED
 
-from .. import markup, sprites
-from ..picture import Picture, text
+from .. import sprites
+from ..markup import draw
+from ..picture import Picture
 from ..sprites import Scale
 from ..tables import Block, Table
-from .parts import name_of, number, over, tile_styles, times_even
+from .parts import name_of, nothing, number, over, tile_styles, times_even
 
 #: Columns of the matrix where images have several tiles; the other embeddings are left out.
 _MOST = 64
@@ -59,12 +60,9 @@ def assignment(trace: Trace, image: int = 0) -> Picture:
     """
     rows, assignable = assigned_words(trace, image)
     if not rows:
-        return Picture(
-            markup.figure(
-                "Which embedding answers to which word",
-                "None of the queries is a single word; only single words are assigned.",
-                "",
-            )
+        return nothing(
+            "Which embedding answers to which word",
+            "None of the queries is a single word; only single words are assigned.",
         )
     words = [trace.queries[n].text for n in rows]
     cosine = trace["mim.similarity"][image][rows].double()
@@ -84,25 +82,32 @@ def assignment(trace: Trace, image: int = 0) -> Picture:
     tables = _tables(cosine, words, picks, named, maps, sprite, boxes)
     first = picks[0].index if picks[0].index != UNASSIGNED else shown[0]
     start = {"word": "0", "embedding": str(first)}
-    body = markup.figure(
-        "Which embedding answers to which word",
+    caption = (
         "Each row is a word, each column a vision embedding, brighter = nearer in cosine. ● marks "
         "the embedding that the Hungarian assignment gave the word (one to one, largest sum), ○ "
         "the one the word would have taken alone; press a cell to see where that embedding looked."
         + " Only embeddings of the first look are assigned." * (assignable.shape[1] < total)
         + f" {total - len(shown)} embeddings that are near no word are left out."
-        * (len(shown) < total),
-        markup.controls(markup.cover_slider())
-        + '<div class="mv-plate">'
-        + _grid(cosine, words, picks, named)
-        + '<div class="mv-panels mv-wide"><div class="mv-panel">'
-        + markup.stack(
-            markup.photo_layer("The image as the model was given it.", grey=True),
-            markup.chosen_map("map", tables["map"], start, "Attention; "),
-        )
-        + f'</div><div class="mv-panel mv-side">{_details(tables, start)}</div></div>'
-        + f"{markup.bar(scale)}</div>"
-        + _against_greedy(words, picks, named),
+        * (len(shown) < total)
+    )
+    heads = [("", "look ", named.groups(tiles * named.query_tokens))]
+    if tiles > 1:
+        of_tiles = [(tile % tiles, span) for tile, span in named.groups(named.query_tokens)]
+        heads.append(("tile", "", of_tiles))
+    verdict, against_greedy = _against_greedy(words, picks, named)
+    body = draw(
+        "assignment.html",
+        caption=caption,
+        heads=heads,
+        columns=[index % named.query_tokens for index in shown],
+        words=_cells(cosine, words, picks, named),
+        low=number(cosine.min()),
+        high=number(cosine.max()),
+        tables=tables,
+        start=start,
+        scale=scale,
+        verdict=verdict,
+        against_greedy=against_greedy,
     )
     picture = over(explain.photo_of(trace, image), body, tables=tables, tiles=tiles, map=sprite.uri)
     return Picture(picture.body, picture.images, picture.ratio, tables, start)
@@ -152,91 +157,29 @@ def _tables(
     }
 
 
-def _details(tables: dict[str, Table], start: dict[str, str]) -> str:
-    named = {
-        "word": "Word",
-        "where": "Chosen embedding",
-        "cosine": "Its cosine",
-        "given": "Assigned",
-        "second": "Best other",
-        "margin": "Margin of the assignment",
-    }
-    items = "".join(
-        f"<div><dt>{name}</dt><dd>{markup.filled(key, tables[key].says[tables[key].at(start)])}"
-        "</dd></div>"
-        for key, name in named.items()
-    )
-    return (
-        f'<dl class="mv-read">{items}</dl><p class="mv-name mv-above"><small>The margin is what '
-        "the summed cosine of all words would lose if this word might not have its embedding and "
-        "everything were assigned anew; near 0 it is a toss-up.</small></p>"
-    )
-
-
-def _grid(cosine: np.ndarray, words, picks: Sequence[Pick], name: _Named) -> str:
-    low, high = float(cosine.min()), float(cosine.max())
-
-    def heads(groups: Sequence[tuple[int, int]], said: str) -> str:
-        return "".join(
-            f'<span role="columnheader" aria-colspan="{span}" class="mv-head" '
-            f'style="grid-column:span {span}">'
-            f"{said}{number}</span>"
-            for number, span in groups
-        )
-
-    looks = heads(name.groups(name.tiles * name.query_tokens), "look ")
-    of_tiles = [(tile % name.tiles, span) for tile, span in name.groups(name.query_tokens)]
-    columns = "".join(
-        f'<span role="columnheader" class="mv-head">{i % name.query_tokens}</span>'
-        for i in name.shown
-    )
-    lines = [f'<div role="row"><span role="columnheader"></span>{looks}</div>']
-    if name.tiles > 1:
-        lines.append(
-            '<div role="row"><span role="columnheader" class="mv-head">tile</span>'
-            f"{heads(of_tiles, '')}</div>"
-        )
-    lines.append(
-        '<div role="row"><span role="columnheader" class="mv-head">query token</span>'
-        f"{columns}</div>"
-    )
+def _cells(
+    cosine: np.ndarray, words: Sequence[str], picks: Sequence[Pick], name: _Named
+) -> list[tuple[str, list[tuple[str, ...]]]]:
+    """Each word with its row of the matrix: (classes, state, brightness, words, marks) a cell."""
+    bright = (cosine - cosine.min()) / (cosine.max() - cosine.min() or 1)
+    rows = []
     for w, (word, pick) in enumerate(zip(words, picks, strict=True)):
-        cells = "".join(
-            _cell(w, word, e, value, (value - low) / (high - low or 1), pick, name)
-            for e, value in enumerate(cosine[w])
-        )
-        lines.append(
-            f'<div role="row"><span role="rowheader" class="mv-row"><bdi>{text(word)}</bdi></span>'
-            f"{cells}</div>"
-        )
-    count = cosine.shape[1]
-    columns = f"grid-template-columns:max-content repeat({count},minmax(26px,44px))"
-    return (
-        f'<div class="mv-scroll"><div class="mv-grid" role="grid" style="{columns}" '
-        f'aria-label="Cosine of each word with each vision embedding">{"".join(lines)}</div></div>'
-        f'<p class="mv-name"><small>cosine from {number(low)} (dark) to {number(high)} (bright)'
-        "</small></p>"
-    )
+        cells = []
+        for column, e in enumerate(name.shown):
+            said = f"{word}, {name(e)}: {number(cosine[w, column])}"
+            said += ", assigned" * (pick.index == e) + ", best alone" * (pick.greedy == e)
+            dark = " mv-dark" * bool(bright[w, column] > 0.45)
+            css = dark + " mv-first" * name.begins(column)
+            marks = "●" * (pick.index == e) + "○" * (pick.greedy == e and pick.index != e)
+            cells.append((css, f"{w} {e}", f"{bright[w, column]:.2f}", said, marks))
+        rows.append((word, cells))
+    return rows
 
 
-def _cell(
-    w: int, word: str, column: int, value: float, bright: float, pick: Pick, name: _Named
-) -> str:
-    e = name.shown[column]
-    marks = "●" * (pick.index == e) + "○" * (pick.greedy == e and pick.index != e)
-    said = f"{word}, {name(e)}: {number(value)}"
-    said += ", assigned" * (pick.index == e) + ", best alone" * (pick.greedy == e)
-    dark = " mv-dark" * bool(bright > 0.45)
-    edge = " mv-first" * name.begins(column)
-    return (
-        f'<button type="button" role="gridcell" class="mv-cell{dark}{edge}" '
-        f'data-choose="word embedding" data-value="{w} {e}" style="--bright:{bright:.2f}" '
-        f'aria-label="{text(said)}" tabindex="-1">{marks}</button>'
-    )
-
-
-def _against_greedy(words, picks: Sequence[Pick], name: _Named) -> str:
-    """Each word's own favourite beside what the assignment gave it."""
+def _against_greedy(
+    words, picks: Sequence[Pick], name: _Named
+) -> tuple[str, list[tuple[str, ...]]]:
+    """A verdict, and each word's own favourite beside what the assignment gave it."""
     lines = []
     for word, pick in zip(words, picks, strict=True):
         alone = f"{name(pick.greedy)}, {number(pick.greedy_value)}"
@@ -247,12 +190,7 @@ def _against_greedy(words, picks: Sequence[Pick], name: _Named) -> str:
             note = "the same" if pick.index == pick.greedy else "gave way to another word"
         if pick.conflict:
             note += "; wanted by several words" if pick.index == pick.greedy else ""
-        lines.append(
-            f'<tr role="row"><td role="cell" class="mv-query"><bdi>{text(word)}</bdi></td>'
-            f'<td role="cell" data-label="Alone">{text(alone)}</td>'
-            f'<td role="cell" data-label="Assigned">{text(given)}</td>'
-            f'<td role="cell" class="mv-quiet">{text(note)}</td></tr>'
-        )
+        lines.append((word, alone, given, note))
     chosen = [pick.greedy for pick in picks]
     shared = len(chosen) - len(set(chosen))
     sums = [sum(p.greedy_value for p in picks)]
@@ -263,12 +201,4 @@ def _against_greedy(words, picks: Sequence[Pick], name: _Named) -> str:
         else "Alone, every word would already have an embedding of its own; "
     )
     verdict += f"the sum of cosines is {number(sums[0])} alone and {number(sums[1])} assigned."
-    head = "".join(
-        f'<th role="columnheader">{n}</th>'
-        for n in ("Word", "Best alone (greedy)", "Assigned (Hungarian)", "")
-    )
-    return (
-        '<h4 class="mv-title">Greedy against Hungarian</h4>'
-        f'<p class="mv-caption">{text(verdict)}</p><table class="mv-table" role="table"><thead>'
-        f'<tr role="row">{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
-    )
+    return verdict, lines

@@ -10,12 +10,12 @@ from torch import Tensor
 from mstar.errors import UserError
 from mstar.explain.attribution import Attribution
 
-from .. import markup, sprites
-from ..picture import Picture, text
+from .. import sprites
+from ..markup import draw
+from ..picture import Picture
 from ..sprites import Scale
-from .parts import over
+from .parts import Area, over
 
-_NARROW = "grid-template-columns:repeat(auto-fit,minmax(min(140px,45%),1fr))"
 #: Name of a method -> what it is called.
 NAMES = {
     "attention": "raw attention",
@@ -47,36 +47,33 @@ def attributions(
     maps = [_shown(one.values) for by_method in found for one in by_method.values()]
     sprite = sprites.map_sprite(np.stack(maps), Scale(1.0, False))
     rows, cell = [], 0
-    for number, by_method in enumerate(found):
-        panels = []
+    for by_method in found:
+        drawn = []
         for method, one in by_method.items():
             name, values = NAMES.get(method, method), one.values.numpy()
             y, x = np.unravel_index(np.argmax(values), values.shape)
             said = f"{name}: no evidence for it anywhere"
             if values.max() > 0:
                 said = f"{name}: largest at row {y + 1}, column {x + 1} of the grid"
-            layers = [markup.photo_layer(grey=True), markup.map_layer(sprite, cell, said)]
-            if len(answers):
-                outline = sprites.outline(np.asarray(answers[number]))
-                lines = "".join(
-                    f'<path class="mv-{kind}" d="{outline}"/>' for kind in ("casing", "border")
-                )
-                place = "The place of the text."
-                layers.append(markup.svg_layer(answers[number], place, "", lines))
-            panels.append(markup.panel(text(name), "", markup.stack(*layers)))
+            drawn.append((name, said, cell))
             cell += 1
-        rows.append(
-            f'<p class="mv-query"><bdi>{text(one.query.text)}</bdi> <span class="mv-quiet">'
-            f"{text(one.query.style)}, score {one.score:.3f}</span></p>"
-            f'<div class="mv-plate"><div class="mv-panels" style="{_NARROW}">{"".join(panels)}'
-            "</div></div>"
-        )
+        rows.append((one.query, one.score, drawn))
     outlined = " Outlined: the place of the text." if len(answers) else ""
     caption = (
         "Bright = evidence for the text, black = none or against it. Every method has units of its "
         f"own, so each map has its own range, up to its largest value.{outlined}"
     )
-    return over(photo, markup.figure(title, caption, "".join(rows)), map=sprite.uri)
+    body = draw(
+        "attributions.html", title=title, caption=caption, rows=rows, sprite=sprite,
+        outlines=[_outline(np.asarray(tokens)) for tokens in answers],
+    )  # fmt: skip
+    return over(photo, body, map=sprite.uri)
+
+
+def _outline(tokens: NDArray[np.bool_]) -> Area:
+    border = sprites.outline(tokens)
+    paths = [("casing", border), ("border", border)]
+    return Area(*tokens.shape[::-1], "The place of the text.", paths)
 
 
 def _shown(values: Tensor) -> NDArray[np.floating]:

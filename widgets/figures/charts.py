@@ -1,12 +1,13 @@
 """Two charts of retrieval: precision by recall, and the queries of two runs against each other."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .. import markup
-from ..picture import Picture, text
+from ..markup import draw
+from ..picture import Picture
 
 _SIDE, _LEFT, _BOTTOM, _TOP = 260, 34, 30, 8
 
@@ -28,20 +29,12 @@ def precision_recall(
     """
     recall = np.asarray(recall, dtype=float)
     runs = list(dict.fromkeys(run for curves in panels.values() for run in curves))
-    legend = "".join(
-        f'<span class="mv-key"><svg viewBox="0 0 34 10" aria-hidden="true">'
-        f'<path class="mv-line mv-line-{runs.index(run) % 3}" d="M0 5H34" '
-        f'stroke-dasharray="{_stroke(runs, run)}"/></svg>{text(run)}</span>'
-        for run in runs
-    )
-    drawn = "".join(_curves(group, recall, curves, runs) for group, curves in panels.items())
-    return Picture(
-        markup.figure(
-            title,
-            caption,
-            f'<p class="mv-legend">{legend}</p><div class="mv-charts">{drawn}</div>',
-        )
-    )
+    named = {
+        run: {"name": run, "number": i, "stroke": _STROKES[i % len(_STROKES)]}
+        for i, run in enumerate(runs)
+    }
+    drawn = [_curves(group, recall, curves) for group, curves in panels.items()]
+    return _charts(title, caption, drawn, "recall", "precision", runs=named)
 
 
 def against(
@@ -65,58 +58,48 @@ def against(
             f"{group}: of {int(shown.sum())} queries {int((y > x)[shown].sum())} are better with "
             f"{second}, {int((y < x)[shown].sum())} with {first}."
         )
-        points = "".join(
-            f'<circle cx="{_x(a / 100):.1f}" cy="{_y(b / 100):.1f}" r="3.5">'
-            f"<title>{text(name)}: {a:.0f} and {b:.0f}</title></circle>"
-            for a, b, name, keep in zip(x, y, names, shown, strict=True)
-            if keep
-        )
-        diagonal = f'<path class="mv-tick" d="M{_x(0)} {_y(0)}L{_x(1)} {_y(1)}"/>'
-        drawn.append(_chart(group, said, diagonal + points, f"{first}: AP", f"{second}: AP"))
-    return Picture(markup.figure(title, caption, f'<div class="mv-charts">{"".join(drawn)}</div>'))
+        every = zip(x, y, names, shown, strict=True)
+        points = [(name, a, b) for a, b, name, keep in every if keep]
+        drawn.append({"group": group, "said": said, "lines": [], "points": points})
+    return _charts(title, caption, drawn, f"{first}: AP", f"{second}: AP")
 
 
 def _curves(
-    group: str, recall: NDArray[np.float64], curves: Mapping[str, ArrayLike], runs: Sequence[str]
-) -> str:
+    group: str, recall: NDArray[np.float64], curves: Mapping[str, ArrayLike]
+) -> dict[str, Any]:
     lines, said = [], []
     for run, values in curves.items():
         precision = np.asarray(values, dtype=float)
         if np.isnan(precision).all():
             continue
-        path = "L".join(f"{_x(a):.1f} {_y(b):.1f}" for a, b in zip(recall, precision, strict=True))
-        lines.append(
-            f'<path class="mv-line mv-line-{runs.index(run) % 3}" d="M{path}" '
-            f'stroke-dasharray="{_stroke(runs, run)}"/>'
-        )
+        path = "L".join(f"{_x(a)} {_y(b)}" for a, b in zip(recall, precision, strict=True))
+        lines.append((run, path))
         middle = precision[np.abs(recall - 0.5).argmin()]
         said.append(f"{run} {middle:.0%} at half the recall")
-    return _chart(group, f"{group}: {', '.join(said)}.", "".join(lines), "recall", "precision")
+    said = f"{group}: {', '.join(said)}."
+    return {"group": group, "said": said, "lines": lines, "points": None}
 
 
-def _stroke(runs: Sequence[str], run: str) -> str:
-    return _STROKES[runs.index(run) % len(_STROKES)]
+def _charts(
+    title: str,
+    caption: str,
+    panels: Sequence[Mapping[str, Any]],
+    across: str,
+    up: str,
+    runs: Mapping[str, Any] | None = None,
+) -> Picture:
+    size = {"width": _LEFT + _SIDE + 10, "height": _TOP + _SIDE + _BOTTOM}
+    return Picture(
+        draw(
+            "chart.html", title=title, caption=caption, panels=panels, across=across, up=up,
+            runs=runs, x=_x, y=_y, **size,
+        )
+    )  # fmt: skip
 
 
-def _chart(group: str, said: str, content: str, across: str, up: str) -> str:
-    ticks = "".join(
-        f'<path class="mv-tick" d="M{_x(at):.1f} {_y(0)}V{_y(1)}M{_x(0)} {_y(at):.1f}H{_x(1)}"/>'
-        f'<text x="{_x(at):.1f}" y="{_y(0) + 14}" text-anchor="middle">{100 * at:.0f}</text>'
-        f'<text x="{_x(0) - 4}" y="{_y(at) + 4:.1f}" text-anchor="end">{100 * at:.0f}</text>'
-        for at in (0, 0.5, 1)
-    )
-    return (
-        f'<div class="mv-chart"><p><b>{text(group)}</b></p>'
-        f'<svg role="img" aria-label="{text(said)}" '
-        f'viewBox="0 0 {_LEFT + _SIDE + 10} {_TOP + _SIDE + _BOTTOM}">{ticks}{content}'
-        f'<text x="{_x(0.5):.1f}" y="{_y(0) + 27}" text-anchor="middle">{text(across)} in %</text>'
-        f'</svg><p class="mv-quiet">upwards: {text(up)} in %</p></div>'
-    )
+def _x(share: float, more: float = 0) -> str:
+    return f"{_LEFT + share * _SIDE + more:.1f}"
 
 
-def _x(share: float) -> float:
-    return _LEFT + share * _SIDE
-
-
-def _y(share: float) -> float:
-    return _TOP + (1 - share) * _SIDE
+def _y(share: float, more: float = 0) -> str:
+    return f"{_TOP + (1 - share) * _SIDE + more:.1f}"

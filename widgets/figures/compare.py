@@ -4,15 +4,25 @@ import numpy as np
 
 from mstar.errors import UserError
 from mstar.explain import looks as explain
-from mstar.explain.assignment import explain_words
+from mstar.explain.assignment import Evidence, explain_words
 from mstar.hooks.trace import Trace
 
-from .. import markup, sprites
-from ..picture import Picture, text
+from .. import sprites
+from ..markup import draw
+from ..picture import Picture
 from ..sprites import Scale, Signed
 from ..tables import Block, Table
 from .explore import MEAN
-from .parts import LONGEST, LONGEST_OF_TILES, joined, number, place_said, regions, times_even
+from .parts import (
+    LONGEST,
+    LONGEST_OF_TILES,
+    areas,
+    joined,
+    look_names,
+    number,
+    place_said,
+    times_even,
+)
 
 
 def compare(traces: tuple[Trace, Trace], names: tuple[str, str], image: int = 0) -> Picture:
@@ -59,45 +69,24 @@ def compare(traces: tuple[Trace, Trace], names: tuple[str, str], image: int = 0)
         "map": Table([Block({"run": ["0", "1"]} | by)], peaks, sprite),
         "change": Table([Block(by)], moved, changed),
     }
-    panels = [
-        markup.panel(
-            text(names[run]),
-            "",
-            _run(traces[run], image, run, last, tables["map"]),
-        )
-        for run in (0, 1)
-    ]
-    difference = markup.chosen_map(
-        "change", tables["change"], _START, "Difference in attention; ", css="mv-change"
-    )
-    panels.append(
-        markup.panel(
-            "Difference",
-            f"orange = more in “{text(names[1])}”",
-            markup.stack(
-                markup.photo_layer(grey=True),
-                difference,
-                _no_look(min(trace.pve_steps for trace in traces), last),
-            ),
-        )
-    )
-    overlays = {"map": "Attention", "salient": "Region σ", "mask": "Mask"}
     options = {MEAN: f"mean of all {query_tokens}"} | {
         str(q): f"query token {q}" for q in range(query_tokens)
     }
-    body = markup.figure(
-        f"{names[0]} against {names[1]}",
-        "The same maps of both runs in one colour range, and what changed from the first to the "
-        "second; the table says what that did to each text.",
-        markup.controls(markup.choices("What lies over the images", "overlay", overlays))
-        + markup.controls(
-            markup.look_slider(last),
-            markup.select("Query token", "query_token", options),
-            markup.cover_slider(),
-        )
-        + f'<div class="mv-plate"><div class="mv-panels">{"".join(panels)}</div>'
-        + f"{markup.bar(scale)}{markup.signed_bar(signed)}</div>"
-        + _table(traces, names, image),
+    missing = ["|".join(looks[trace.pve_steps + 1 :]) for trace in traces]
+    missing.append(max(missing, key=len))  # of the difference
+    body = draw(
+        "compare.html",
+        names=names,
+        overlays={"map": "Attention", "salient": "Region σ", "mask": "Mask"},
+        looks=look_names(last),
+        options=options,
+        areas=[areas(trace, image, each=False) for trace in traces],
+        missing=missing,
+        tables=tables,
+        state={"look": "0", "query_token": MEAN},
+        scale=scale,
+        signed=signed,
+        texts=_texts(traces, image),
     )
     longest = LONGEST_OF_TILES if max(map(explain.tile_count, traces)) > 1 else LONGEST
     images = {
@@ -124,58 +113,20 @@ def _maps(
     return maps
 
 
-#: What the markup shows.
-_START = {"look": "0", "query_token": MEAN}
-
-
-def _no_look(pve_steps: int, last: int) -> str:
-    """Over a picture at looks that a run of T = `pve_steps` did not take."""
-    missing = "|".join(str(t) for t in range(pve_steps + 1, last + 1))
-    if not missing:
-        return ""
-    return f'<span class="mv-none" data-when="look:{missing}" hidden>no such look</span>'
-
-
-def _run(trace: Trace, image: int, run: int, last: int, table: Table) -> str:
-    photo = markup.photo_layer("What this run saw.", grey=True)
-    return markup.stack(
-        photo.replace("mv-photo", "mv-photo mv-second") if run else photo,
-        '<span class="mv-over" data-when="overlay:map">'
-        + markup.chosen_map("map", table, _START, "Attention; ", f"run:{run}")
-        + "</span>",
-        *regions(trace, image, each=False),
-        _no_look(trace.pve_steps, last),
-    )
-
-
-def _table(traces: tuple[Trace, Trace], names: tuple[str, str], image: int) -> str:
-    if not traces[0].queries:
-        return ""
-    both = [explain_words(trace, image) for trace in traces]
-    lines = []
-    for one, two in zip(*both, strict=True):
-        change = two.score - one.score
-        cells = "".join(
-            f'<td role="cell" class="mv-number" data-label="{text(name)}">'
-            f"{number(row.score)}<br><span class=mv-quiet>"
-            + (
+def _texts(traces: tuple[Trace, Trace], image: int) -> list[tuple[Evidence, list, str]]:
+    """Of each text what it is, (score, embedding) in both runs, and the change of its score."""
+    rows = []
+    for both in zip(*(explain_words(trace, image) for trace in traces), strict=True):
+        change = both[1].score - both[0].score
+        sign = "▲ +" if change > 0 else "▼ " if change < 0 else ""
+        cells = [
+            (
+                number(row.score),
                 "none"
                 if row.kind == "none"
-                else place_said(row.look, row.tile, row.query_token, explain.tile_count(trace))
+                else place_said(row.look, row.tile, row.query_token, explain.tile_count(trace)),
             )
-            + "</span></td>"
-            for name, row, trace in zip(names, (one, two), traces, strict=True)
-        )
-        sign = "▲ +" if change > 0 else "▼ " if change < 0 else ""
-        lines.append(
-            f'<tr role="row"><td role="cell"><span class="mv-query"><bdi>{text(one.text)}</bdi>'
-            f'</span> <span class="mv-quiet">{text(one.style)}</span></td>{cells}'
-            f'<td role="cell" class="mv-number" data-label="Change">{sign}{number(change)}</td>'
-            "</tr>"
-        )
-    head = "".join(f'<th role="columnheader">{text(n)}</th>' for n in ("Text", *names, "Change"))
-    return (
-        '<h4 class="mv-title">Score of the image for each text, and the embedding it has</h4>'
-        f'<table class="mv-table" role="table"><thead><tr role="row">{head}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table>"
-    )
+            for row, trace in zip(both, traces, strict=True)
+        ]
+        rows.append((both[0], cells, f"{sign}{number(change)}"))
+    return rows

@@ -1,13 +1,13 @@
 """Arms of an experiment against their controls: differences with intervals on one scale."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mstar.experiments.ablation.findings import Difference
 
-from ..picture import Picture, text
-from .notes import framed_table, table
-
-_WIDTH, _HEIGHT = 320, 30
+from ..markup import draw
+from ..picture import Picture
+from .notes import table
 
 
 def differences(title: str, caption: str, rows: Sequence[Difference]) -> Picture:
@@ -17,9 +17,12 @@ def differences(title: str, caption: str, rows: Sequence[Difference]) -> Picture
     """
     ends = [e for row in rows for e in (row.difference.low, row.difference.high, *row.by_seed)]
     reach = max([1.0, *map(abs, ends)]) * 1.05
-    lines = "".join(_line(row, reach) for row in rows)
-    heads = ("Masks and looks", "MAP, other", "MAP, arm", "Hidden", "Difference in MAP")
-    return framed_table(title, caption, heads, lines)
+
+    def x(value: float) -> str:
+        return f"{(value / reach + 1) / 2 * 320:.1f}"
+
+    shown = map(_row, rows)
+    return Picture(draw("differences.html", title=title, caption=caption, rows=shown, x=x))
 
 
 def comparisons(
@@ -41,12 +44,8 @@ def _said(row: Difference | None) -> str:
     return said.replace("-", "−")
 
 
-def _line(row: Difference, reach: float) -> str:
+def _row(row: Difference) -> dict[str, Any]:
     change = row.difference
-    seeds = ", ".join(f"{value:+.1f}" for value in row.by_seed).replace("-", "−")
-    said = _said(row)
-    sure = "better" if change.low > 0 else "worse" if change.high < 0 else "no clear difference"
-    hidden = "–" if row.masked is None else f"{row.masked:.0f} %"
     what = f"T = {row.arm.looks}, {row.arm.sigma} masks"
     if row.arm.copies > 1:
         what = f"one look with {row.arm.copies} of each query token"
@@ -56,29 +55,11 @@ def _line(row: Difference, reach: float) -> str:
         what += f", against one look with {row.other.copies} of each query token"
     if row.arm.semantics == "released":
         what += " (released semantics)"
-    numbers = (("MAP, other", f"{row.second:.1f}"), ("MAP, arm", f"{row.first:.1f}"))
-    cells = "".join(
-        f'<td role="cell" class="mv-number" data-label="{text(name)}">{text(value)}</td>'
-        for name, value in (*numbers, ("Hidden", hidden))
-    )
-    return (
-        f'<tr role="row"><th role="rowheader" class="mv-query">{text(what)}</th>{cells}'
-        f'<td role="cell" data-label="Difference">{_interval(row, reach, said)}'
-        f'<span class="mv-number">{text(said)}</span> '
-        f'<span class="mv-quiet">{sure}; seeds {text(seeds)}</span></td></tr>'
-    )
-
-
-def _interval(row: Difference, reach: float, said: str) -> str:
-    def x(value: float) -> float:
-        return (value / reach + 1) / 2 * _WIDTH
-
-    middle, change = _HEIGHT / 2, row.difference
-    seeds = "".join(f'<path d="M{x(v):.1f} 4v5" class="mv-seed"/>' for v in row.by_seed)
-    return (
-        f'<svg class="mv-interval" role="img" aria-label="{text(said)}" '
-        f'viewBox="0 0 {_WIDTH} {_HEIGHT}">'
-        f'<path class="mv-zero" d="M{_WIDTH / 2} 0V{_HEIGHT}"/>{seeds}'
-        f'<path d="M{x(change.low):.1f} {middle}H{x(change.high):.1f}"/>'
-        f'<circle cx="{x(change.value):.1f}" cy="{middle}" r="4"/></svg>'
-    )
+    sure = "better" if change.low > 0 else "worse" if change.high < 0 else "no clear difference"
+    seeds = ", ".join(f"{value:+.1f}" for value in row.by_seed).replace("-", "−")
+    numbers = {
+        "MAP, other": f"{row.second:.1f}",
+        "MAP, arm": f"{row.first:.1f}",
+        "Hidden": "–" if row.masked is None else f"{row.masked:.0f} %",
+    }
+    return dict(of=row, what=what, numbers=numbers, said=_said(row), sure=sure, seeds=seeds)

@@ -10,11 +10,12 @@ from mstar.explain import looks as explain
 from mstar.hooks.trace import Trace
 from mstar.model.assignment import Place, place_of
 
-from .. import markup, sprites
+from .. import sprites
+from ..markup import draw
 from ..picture import Picture
 from ..sprites import Scale, Signed
 from ..tables import Table
-from .parts import joined, over, regions, tile_names, tile_styles, times_even
+from .parts import areas, joined, look_names, over, tile_names, tile_styles, times_even
 from .read_out import ALL, Lot, Region, read_out
 
 #: More maps than this, and all but one query token are shown as means over layers and heads only.
@@ -63,18 +64,23 @@ def explore(
         tables[name] = _table(lot, values, signed, said, styles)
     images = {name: table.sprite.uri for name, table in tables.items()}
     photo = explain.photo_of(trace, image)
-    rows = read_out(trace, photo, words, lots, maps, image, tables)
-    body = markup.figure(
-        "Every look, layer, head and query token",
-        _caption(trace, lots, query_token),
-        _controls(trace, weights.shape)
-        + '<div class="mv-plate"><div class="mv-panels mv-wide"><div class="mv-panel">'
-        + _stage(trace, image, tables)
-        + f'</div><div class="mv-panel mv-side">{rows}</div></div>'
-        + _strip(weights.shape[3], tables)
-        + f'<div data-when="overlay:map|salient|mask">{markup.bar(scale)}</div>'
-        + f'<div data-when="overlay:difference" hidden>{markup.signed_bar(signed)}</div>'
-        + f"</div>{markup.DIALOG}",
+    overlays = {"map": "Attention", "salient": "Region σ", "mask": "Mask"}
+    if trace.pve_steps:
+        overlays["difference"] = "Difference"
+    body = draw(
+        "explore.html",
+        caption=_caption(trace, lots, query_token),
+        overlays=overlays,
+        looks=look_names(trace.pve_steps),
+        menus=_menus(trace, weights.shape),
+        against={str(t): f"look {t}" for t in range(trace.pve_steps + 1)},
+        areas=areas(trace, image),
+        numbers=read_out(trace, photo, words, lots, maps, image, tables),
+        query_tokens=weights.shape[3],
+        tables=tables,
+        state=_START,
+        scale=scale,
+        signed=signed,
     )
     return over(photo, body, tables=tables, tiles=weights.shape[4], **images)
 
@@ -230,87 +236,22 @@ def _caption(trace: Trace, lots: Sequence[Lot], query_token: int | None) -> str:
     return caption
 
 
-def _controls(trace: Trace, shape: tuple[int, ...]) -> str:
+def _menus(trace: Trace, shape: tuple[int, ...]) -> list[tuple[str, str, Mapping[str, str], str]]:
+    """(label, key, value -> name, the tables that it chooses within) of each."""
     _, _, n_heads, n_query_tokens, n_tiles = shape[:5]
-    looks = {str(t): f"look {t}" for t in range(trace.pve_steps + 1)}
-    named = [("layer", explain.cross_layers(trace)), ("head", range(n_heads))]
-    named.append(("query_token", range(n_query_tokens)))
-    menus = []
+    menus, within = [], "map part" if n_tiles > 1 else "map"
     if n_tiles > 1:
         tiles = {ALL: f"all {n_tiles}"}
         tiles |= {str(v): name.removeprefix("tile ") for v, name in enumerate(tile_names(n_tiles))}
-        menus.append(markup.select("Tile", "tile", tiles))
-    for key, values in named:
+        menus.append(("Tile", "tile", tiles, ""))
+    named = {"layer": explain.cross_layers(trace), "head": range(n_heads)}
+    for key, values in {**named, "query_token": range(n_query_tokens)}.items():
         options = {MEAN: f"mean of all {len(values)}"} | {str(v): f"{key} {v}" for v in values}
-        within = "map part" if n_tiles > 1 else "map"
-        menus.append(markup.select(key.replace("_", " ").capitalize(), key, options, within=within))
-    overlays = {"map": "Attention", "salient": "Region σ", "mask": "Mask"}
-    if trace.pve_steps:
-        overlays["difference"] = "Difference"
-    return markup.controls(
-        markup.choices("What lies over the image", "overlay", overlays)
-    ) + markup.controls(
-        markup.look_slider(trace.pve_steps) + (markup.play("look") if trace.pve_steps else ""),
-        *menus,
-        f'<span data-when="overlay:difference" hidden>'
-        f"{markup.select('Difference from', 'against', looks)}</span>",
-        markup.cover_slider(),
-    )
+        menus.append((key.replace("_", " ").capitalize(), key, options, within))
+    return menus
 
 
 #: What the markup shows.
 _START = dict.fromkeys(("layer", "head", "query_token"), MEAN) | {
     "look": "0", "against": "0", "tile": ALL,
 }  # fmt: skip
-#: Table -> the classes of its maps besides `mv-map`.
-_CSS = {"map": "", "part": "mv-part", "change": "mv-change", "shift": "mv-change mv-shift"}
-
-
-def _drawn(names: Sequence[str], tables: Mapping[str, Table], said: str, fixed: str = "") -> str:
-    """The maps of these tables, of which at most one has something for a state."""
-    return "".join(
-        markup.chosen_map(name, tables[name], _START, said, fixed, _CSS[name])
-        for name in names
-        if name in tables
-    )
-
-
-def _stage(trace: Trace, image: int, tables: Mapping[str, Table]) -> str:
-    """The large picture: photograph and, over it, whatever is chosen."""
-    lacking = ""
-    if "part" in tables:
-        lacking = (
-            '<span class="mv-none" data-lacks="map part" hidden>left out to keep the page small'
-            "</span>"
-        )
-    return markup.stack(
-        markup.photo_layer("The image as the model was given it.", grey=True),
-        '<span class="mv-over" data-when="overlay:map">'
-        + _drawn(("map", "part"), tables, "Attention; ")
-        + f"{lacking}</span>",
-        '<span class="mv-over" data-when="overlay:difference" hidden>'
-        + _drawn(("change", "shift"), tables, "Difference in attention; ")
-        + "</span>",
-        *regions(trace, image),
-    )
-
-
-def _strip(query_tokens: int, tables: Mapping[str, Table]) -> str:
-    """All query tokens' maps, small, of the chosen look, tile, layer and head."""
-    cells = "".join(
-        "<li>"
-        + markup.pick(
-            f"Query {q}.",
-            markup.stack(
-                markup.photo_layer(grey=True),
-                _drawn(("map", "part"), tables, f"Query token {q}; ", f"query_token:{q}"),
-            ),
-        )
-        + f"<b>{q}</b></li>"
-        for q in range(query_tokens)
-    )
-    chosen = "look, tile, layer and head" if "part" in tables else "look, layer and head"
-    return (
-        f'<p class="mv-name mv-above">Each query token, at the chosen {chosen} '
-        f'<small>(press to enlarge)</small></p><ol class="mv-strip">{cells}</ol>'
-    )

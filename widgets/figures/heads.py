@@ -11,7 +11,8 @@ from mstar.explain.assignment import Evidence
 from mstar.hooks.trace import Trace
 from mstar.model.assignment import Place
 
-from .. import markup, sprites
+from .. import sprites
+from ..markup import draw
 from ..picture import Picture
 from ..sprites import Scale
 from .parts import joined, over, said_of, tile_styles, times_even
@@ -82,26 +83,13 @@ def _heads(
         for name, some in (("map", of_all), ("part", of_tiles))
         if some
     }
-    cells = ["<span></span>"] + [f'<span class="mv-head">head {h}</span>' for h in range(n_heads)]
-    for row, layer in enumerate(explain.cross_layers(trace)):
-        cells.append(f'<span class="mv-head mv-layer">layer {layer}</span>')
-        for head in range(n_heads):
-            name = f"Layer {layer}, head {head}"
-            layers = []
-            for source, one in enumerate(sources):
-                kind, some = ("map", of_all) if one.tile is None else ("part", of_tiles)
-                layers.append(
-                    markup.map_layer(
-                        drawn[kind],
-                        (some.index(one) * n_layers + row) * n_heads + head,
-                        f"{name}, {one.name}; highest {one.maps[row, head].max():.1f} × even.",
-                        f'data-when="source:{source}"' + (" hidden" if source else ""),
-                        *(() if one.tile is None else (styles[one.tile], "mv-part")),
-                    )
-                )
-            stack = markup.stack(markup.photo_layer(grey=True), *layers)
-            cells.append(markup.pick(f"{name}.", stack))
-    options = {str(i): one.name for i, one in enumerate(sources)}
+    shown = []
+    for one in sources:
+        kind, some = ("map", of_all) if one.tile is None else ("part", of_tiles)
+        first = some.index(one) * n_layers * n_heads
+        box = "" if one.tile is None else styles[one.tile]
+        peaks, sprite = one.maps.max((2, 3)).tolist(), drawn[kind]
+        shown.append(dict(name=one.name, peaks=peaks, sprite=sprite, first=first, box=box))
     tiles, query_tokens = _embeddings(trace)
     left_out = tiles * query_tokens * (trace.pve_steps + 1) - (asked - trace.pve_steps - 1)
     caption = (
@@ -114,16 +102,14 @@ def _heads(
         caption += " An embedding belongs to one tile: its maps are drawn there."
     if len(sources) < asked:
         caption += f" To keep the page small, {asked - len(sources)} more choices are left out."
-    body = markup.figure(
-        "Layer by layer, head by head",
-        caption,
-        markup.controls(
-            markup.select("Whose attention", "source", options),
-            markup.cover_slider(),
-        )
-        + '<div class="mv-plate"><div class="mv-scroll"><div class="mv-heads" style="'
-        f'grid-template-columns:max-content repeat({n_heads},minmax(56px,220px))">{"".join(cells)}'
-        f"</div></div>{markup.bar(scale)}</div>{markup.DIALOG}",
+    body = draw(
+        "heads.html",
+        caption=caption,
+        options={str(i): one.name for i, one in enumerate(sources)},
+        layers=explain.cross_layers(trace),
+        heads=n_heads,
+        sources=shown,
+        scale=scale,
     )
     return over(photo, body, longest=400, **{name: sprite.uri for name, sprite in drawn.items()})
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from PIL import Image
 
-from .. import markup, sprites
-from ..picture import Picture, text
+from .. import sprites
+from ..markup import draw
+from ..picture import Picture
 
 TOOLS = {"brush": "Brush", "rectangle": "Rectangle", "eraser": "Eraser"}
 ACTIONS = {
@@ -43,53 +44,21 @@ def lab(
         said: one sentence on what the last run did, or what to do first.
         result: what `compare` drew.
     """
-    height, width = canvas
-    drawn_on = markup.stack(
-        markup.photo_layer("The image to draw on."),
-        f'<svg class="mv-canvas" viewBox="0 0 {width} {height}" preserveAspectRatio="none" '
-        'data-draws="region" role="application" aria-label="Draw on the image with '
-        f"the pointer, or move with the arrow keys and press the space bar; {width} by {height} "
-        'tokens."><path class="mv-shade" data-drawn d=""/><path class="mv-border" data-drawn d=""/>'
-        '<rect data-cursor width="1" height="1" x="0" y="0"/></svg>',
-    )
-    looks = {str(t): f"look {t}" for t in range(pve_steps + 1)}
-    toggles = "".join(
-        f'<button type="button" class="mv-choice" data-toggle="ablate" data-value="{q}" '
-        f'aria-pressed="false">{q}</button>'
-        for q in range(query_tokens)
-    )
-    drawing = (
-        f'<div data-when="action:cover|mask">{markup.choices("Tool", "tool", TOOLS)}'
-        f'<p class="mv-name"><small>{width} × {height} tokens; also by arrow keys and space bar'
-        "</small></p></div>"
-        f'<div data-when="action:stop" hidden>{markup.select("Last look", "stop", looks)}</div>'
-        '<div data-when="action:ablate" hidden><p class="mv-name">Queries to silence</p>'
-        f'<div class="mv-choices" role="group" aria-label="Queries to silence">{toggles}</div>'
-        "</div>"
-    )
-    explained = "".join(
-        f'<p class="mv-name" data-when="action:{name}"{" hidden" * (name != "cover")}>'
-        f"{text(_EXPLAINED[name])}</p>"
-        for name in ACTIONS
-    )
-    body = markup.figure(
-        "Mask lab",
-        "Change one thing and run again: first choose what to change, then press Run; below, the "
-        "run before and the run after lie side by side.",
-        '<div data-needs="kernel">'
-        + markup.controls(markup.choices("What to change", "action", ACTIONS))
-        + '</div><div class="mv-plate"><div class="mv-panels mv-wide"><div class="mv-panel">'
-        + drawn_on
-        + f'</div><div class="mv-panel mv-side">{explained}<div data-needs="kernel">{drawing}'
-        '<p class="mv-actions"><button type="button" class="mv-choice mv-go" data-sends="run">Run'
-        '</button> <button type="button" class="mv-choice" data-sends="clear">Clear</button></p>'
-        '</div><p class="mv-name" data-needs="page">This page has no kernel: it shows the last '
-        f'run.</p><p class="mv-said" role="status">{text(said)}</p></div></div></div>',
+    body = draw(
+        "lab.html",
+        actions=ACTIONS,
+        explanations=_EXPLAINED,
+        tools=TOOLS,
+        height=canvas[0],
+        width=canvas[1],
+        looks={str(t): f"look {t}" for t in range(pve_steps + 1)},
+        query_tokens=query_tokens,
+        said=said,
+        result=result,
     )
     images: Mapping[str, str] = {"photo": sprites.photo_uri(photo)}
     tables = {}
     if result is not None:
-        body += result.body
         images = {**result.images}
         tables = dict(result.tables)
     return Picture(body, images, photo.width / photo.height, tables)

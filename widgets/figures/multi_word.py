@@ -1,19 +1,18 @@
 """The multi-word view: what a text of several words draws on, carried back to the image."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from mstar.explain import looks as explain
 from mstar.explain.assignment import drawn_on, weighted_maps
 from mstar.hooks.trace import Trace
 
-from .. import markup, sprites
-from ..picture import Picture, text
+from .. import sprites
+from ..markup import draw
+from ..picture import Picture
 from ..sprites import Scale
 from ..tables import Block, Table
 from .explore import MEAN
-from .parts import name_of, over, times_even
+from .parts import name_of, nothing, over, times_even
 
 
 def multi_word(trace: Trace, image: int = 0) -> Picture:
@@ -24,12 +23,9 @@ def multi_word(trace: Trace, image: int = 0) -> Picture:
     texts, styles = zip(*explain.queries_of(trace), strict=True)
     chosen = [n for n, style in enumerate(styles) if style != "word"]
     if not chosen or "mim.aggregator_attention" not in trace:
-        return Picture(
-            markup.figure(
-                "What a text of several words draws on",
-                "None of the queries has several words, or the model has no branch for them.",
-                "",
-            )
+        return nothing(
+            "What a text of several words draws on",
+            "None of the queries has several words, or the model has no branch for them.",
         )
     weights = drawn_on(trace, chosen, image).numpy()
     carried = weighted_maps(trace, chosen, image).numpy()
@@ -63,29 +59,24 @@ def multi_word(trace: Trace, image: int = 0) -> Picture:
         )
     names = {str(i): f"{texts[n]} ({styles[n]})" for i, n in enumerate(chosen)}
     options = {MEAN: f"mean of all {len(heads) - 1}"} | {h: f"head {h}" for h in heads[1:]}
-    scores = "".join(
-        f'<p class="mv-name" data-when="text:{i}"{" hidden" * (i > 0)}>Score of the image for '
-        f"“{text(texts[n])}”: <b>{float(trace['scores'][n, image]):.3f}</b></p>"
-        for i, n in enumerate(chosen)
-    )
-    body = markup.figure(
-        "What a text of several words draws on",
+    caption = (
         "Such a text attends to all vision embeddings at once (Eq. 4): the bars are its weights, "
         "and the map is the sum of where those embeddings looked, each by its weight."
         + " A bar is a tile: what all its query tokens have of the weight."
-        * (tiles > 1),
-        markup.controls(
-            markup.select("Text", "text", names),
-            markup.select("Head", "head", options),
-            markup.cover_slider(),
-        )
-        + '<div class="mv-plate"><div class="mv-panels mv-wide"><div class="mv-panel">'
-        + markup.stack(
-            markup.photo_layer("The image as the model was given it.", grey=True),
-            markup.chosen_map("map", tables["map"], {"text": "0", "head": MEAN}, "Carried back; "),
-        )
-        + f'</div><div class="mv-panel">{scores}{_bars(tables, trace.pve_steps, tiles)}</div></div>'
-        + f"{markup.bar(scale)}</div>",
+        * (tiles > 1)
+    )
+    said, looks = _bars(tables["weights"].says[0], trace.pve_steps, tiles)
+    body = draw(
+        "multi_word.html",
+        caption=caption,
+        names=names,
+        options=options,
+        scores=[(texts[n], f"{float(trace['scores'][n, image]):.3f}") for n in chosen],
+        said=said,
+        looks=looks,
+        tables=tables,
+        state={"text": "0", "head": MEAN},
+        scale=scale,
     )
     return over(explain.photo_of(trace, image), body, tables=tables, tiles=tiles, map=sprite.uri)
 
@@ -94,28 +85,14 @@ def _percent(weights: np.ndarray) -> str:
     return " ".join(f"{100 * weight:.1f}" for weight in weights)
 
 
-def _bars(tables: Mapping[str, Table], pve_steps: int, tiles: int) -> str:
-    """Weights of all embeddings (of all tiles) as bars, look by look; they follow the state."""
-    values = [float(value) for value in tables["weights"].says[0].split()]
+def _bars(weights: str, pve_steps: int, tiles: int) -> tuple[str, list[list[tuple[str, str]]]]:
+    """The weights of all embeddings (of all tiles) in words, and (name, height) look by look."""
+    values = [float(value) for value in weights.split()]
     per_look = len(values) // (pve_steps + 1)
     names = [name_of(i, 1, per_look) for i in range(len(values))]
     if tiles > 1:
         names = [name.replace("query token", "tile") for name in names]
-    bars = [
-        f'<i data-of="{name}" style="height:{100 * value / max(values):.0f}%"></i>'
-        for name, value in zip(names, values, strict=True)
-    ]
-    groups = "".join(
-        f'<div class="mv-bars"><div>{"".join(bars[t * per_look : (t + 1) * per_look])}</div>'
-        f"<small>look {t}: {markup.filled(f'look{t}', tables[f'look{t}'].says[0])}</small></div>"
-        for t in range(pve_steps + 1)
-    )
-    said = ", ".join(f"{name}: {value}%" for name, value in zip(names, values, strict=True))
-    most = ""
-    if "most" in tables:
-        first = markup.filled("most", tables["most"].says[0])
-        most = f'<p class="mv-name">The largest single weight: <b>{first}</b></p>'
-    return (
-        f'<div role="group" data-bars="weights" data-name="Weights; " aria-label="Weights; {said}">'
-        f"{groups}</div>{most}"
-    )
+    named = list(zip(names, values, strict=True))
+    bars = [(name, f"{100 * value / max(values):.0f}") for name, value in named]
+    looks = [bars[first : first + per_look] for first in range(0, len(bars), per_look)]
+    return ", ".join(f"{name}: {value}%" for name, value in named), looks

@@ -4,7 +4,8 @@ With several tiles a map is either of all of them, laid back onto the photograph
 one, drawn at its own resolution where that tile lies (`tile_styles`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,7 +15,8 @@ from mstar.explain import looks as explain
 from mstar.hooks.trace import Trace
 from mstar.model.assignment import UNASSIGNED, Place, place_of
 
-from .. import markup, sprites
+from .. import sprites
+from ..markup import Markup, draw
 from ..picture import Picture
 from ..tables import Table
 
@@ -74,28 +76,64 @@ def number(value: float) -> str:
     return f"{value:.3f}".replace("-", "−")
 
 
-def regions(trace: Trace, image: int, each: bool = True) -> list[str]:
+@dataclass(frozen=True)
+class Area:
+    """Tokens that are drawn over the photograph, or over one tile of it.
+
+    Attributes:
+        width, height: of the grid.
+        said: what it is, in words.
+        paths: (class, SVG path) in units of one token.
+        when: the state that shows it; empty = any.
+        box: CSS of the tile; empty = the whole photograph.
+    """
+
+    width: int
+    height: int
+    said: str
+    paths: Sequence[tuple[str, str]]
+    when: str = ""
+    box: str = ""
+
+
+def salient(
+    tokens: np.ndarray, look: int, share: float, when: str, box: str = "", where: str = "the image"
+) -> Area:
+    """σ's region of a look, bool [grid_h, grid_w]: outlined, and around it is dark."""
+    said = f"Salient region of look {look}: {share:.0%} of {where}."
+    border = sprites.outline(tokens)
+    paths = [("veil", sprites.filling(~tokens)), ("casing", border), ("border", border)]
+    return Area(*tokens.shape[::-1], said, paths, when, box)
+
+
+def mask(
+    tokens: np.ndarray, look: int, share: float, when: str, box: str = "", where: str = "the image"
+) -> Area:
+    """What the looks up to this one attended, bool [grid_h, grid_w]: hatched."""
+    said = f"Mask after look {look}: {share:.0%} of {where} is still neglected."
+    paths = [("shade", sprites.filling(tokens)), ("strokes", sprites.hatching(tokens))]
+    return Area(*tokens.shape[::-1], said, paths, when, box)
+
+
+def areas(trace: Trace, image: int, each: bool = True) -> list[Area]:
     """σ's region and the mask of every look, shown by `overlay`, `look` and, if any, `tile`.
 
     Args:
         each: also those of each tile by itself, where there are several.
     """
-    layers, styles = [], tile_styles(trace, image) if each else []
+    found, styles = [], tile_styles(trace, image) if each else []
     for summary in explain.summarise_looks(trace, image):
         t = summary.look
-        salient, attended = seen(trace, t)
-        when = f'data-when="overlay:{{}} look:{t}{" tile:all" * bool(styles)}" hidden'
-        layers += region_layers(trace, image, summary, when.format("salient"), when.format("mask"))
-        for tile, style in enumerate(styles):
-            where = f"of tile {tile}"
-            shown = f'data-when="overlay:{{}} look:{t} tile:{tile}" hidden'
-            one, two = salient[image, tile].numpy(), attended[image, tile].numpy()
-            for overlay, layer in (
-                ("salient", markup.region_layer(one, "", t, one.mean(), where)),
-                ("mask", markup.mask_layer(two, "", t, 1 - two.mean(), where)),
-            ):
-                layers.append(markup.place(layer, style, shown.format(overlay)))
-    return layers
+        at = f"look:{t}{' tile:all' * bool(styles)}"
+        found += areas_of(trace, image, summary, f"overlay:salient {at}", f"overlay:mask {at}")
+        for tile, box in enumerate(styles):
+            one, two = (values[image, tile].numpy() for values in seen(trace, t))
+            at, where = f"look:{t} tile:{tile}", f"tile {tile}"
+            found += [
+                salient(one, t, one.mean(), f"overlay:salient {at}", box, where),
+                mask(two, t, 1 - two.mean(), f"overlay:mask {at}", box, where),
+            ]
+    return found
 
 
 def seen(trace: Trace, look: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -103,27 +141,37 @@ def seen(trace: Trace, look: int) -> tuple[torch.Tensor, torch.Tensor]:
     return trace[f"pve.{look}.salient"], trace[f"pve.{look}.mask"] < 0.5
 
 
-def region_layers(
-    trace: Trace, image: int, summary: explain.LookSummary, salient: str, mask: str
-) -> tuple[str, str]:
+def areas_of(
+    trace: Trace, image: int, summary: explain.LookSummary, *when: str
+) -> tuple[Area, Area]:
     """σ's region and the mask of a look over the whole photograph.
 
     Args:
-        salient, mask: attributes of the two layers.
+        when: the states that show the two.
     """
     found = [region(trace, one[image], image) for one in seen(trace, summary.look)]
     shares = [summary.salient, summary.neglected]
     if explain.tile_count(trace) > 1:  # of the photograph as it is drawn, not of all tokens
         shares = [found[0].mean(), 1 - found[1].mean()]
     return (
-        markup.region_layer(found[0], salient, summary.look, shares[0]),
-        markup.mask_layer(found[1], mask, summary.look, shares[1]),
+        salient(found[0], summary.look, shares[0], when[0]),
+        mask(found[1], summary.look, shares[1], when[1]),
     )
+
+
+def look_names(last: int) -> list[str]:
+    """What the places of a slider over the looks are called."""
+    return [f"look {t} of {last}{' (the first)' * (t == 0)}" for t in range(last + 1)]
+
+
+def nothing(title: str, why: str) -> Picture:
+    """Instead of a picture, why there is none."""
+    return Picture(draw("nothing.html", title=title, why=why))
 
 
 def over(
     photo: Image.Image,
-    body: str,
+    body: Markup,
     longest: int | None = None,
     tables: Mapping[str, Table] | None = None,
     tiles: int = 1,

@@ -12,8 +12,6 @@ from mstar.evaluate.grounding import coverage
 from mstar.explain import looks as explain
 from mstar.hooks.trace import Trace
 
-from .. import markup
-from ..picture import text
 from ..tables import Block, Table
 
 Region = tuple[str, ArrayLike]  # a word, and its polygon [points, 2] of (x, y) in px of the image
@@ -58,8 +56,10 @@ class Lot:
             found += [-1 if value == ALL else int(value) for value in values]
 
 
-def read_out(trace, photo, words, lots: Sequence[Lot], maps, image, tables) -> str:
-    """Numbers beside the picture; adds their tables to `tables`."""
+def read_out(
+    trace, photo, words, lots: Sequence[Lot], maps, image, tables
+) -> list[tuple[str, str]]:
+    """Numbers beside the picture: (name, table) of each; adds the tables to `tables`."""
     blocks = [block for lot in lots for block in lot.blocks]
     peaks = [float(m.max()) for lot in maps for m in lot]
     before = np.ones((trace.pve_steps + 1, *trace["pve.0.mask"].shape[1:]))
@@ -80,14 +80,8 @@ def read_out(trace, photo, words, lots: Sequence[Lot], maps, image, tables) -> s
         said = [f"{v:.0%}" for v in _masses(lots, covered[None].repeat(trace.pve_steps + 1, 0))]
         area = covered[0].mean()  # tile 0 is the whole image
         rows.append((f"On “{word}” ({area:.0%} of the image)", f"word{number}", said))
-    items = []
-    for name, key, said in rows:
-        tables[key] = Table(blocks, said)
-        items.append(f"<div><dt>{text(name)}</dt><dd>{markup.filled(key, said[0])}</dd></div>")
-    return (
-        '<p class="mv-name">The chosen attention<br><small>shares of its sum</small></p>'
-        f'<dl class="mv-read">{"".join(items)}</dl>'
-    )
+    tables |= {key: Table(blocks, said) for _, key, said in rows}
+    return [(name, key) for name, key, _ in rows]
 
 
 def _masses(lots: Sequence[Lot], ground: NDArray[np.float64]) -> NDArray[np.float64]:
