@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cached_property, lru_cache
 from typing import Any, Protocol
 
 from mstar.errors import UserError
@@ -56,7 +57,7 @@ class Point:
     default: bool = True
     itemsize: int | None = None  # bytes per element where that is not the model's dtype
 
-    @property
+    @cached_property
     def pattern(self) -> re.Pattern[str]:
         return re.compile(
             re.escape(self.name).replace(r"\{t\}", r"(?P<t>\d+)").replace(r"\{l\}", r"(?P<l>\d+)")
@@ -123,6 +124,7 @@ def _points() -> dict[str, Point]:
 POINTS = _points()
 
 
+@lru_cache(maxsize=4096)
 def find_point(name: str) -> Point | None:
     """The row of the table that a concrete name belongs to."""
     return next((p for p in POINTS.values() if p.pattern.fullmatch(name)), None)
