@@ -244,10 +244,11 @@ def _parts(gallery: Gallery, benchmark: Benchmark) -> list[Run]:
 
 
 def _mean_of_words(gallery: Gallery, queries: Sequence[Query]) -> Array:
+    reads = gallery.bench.processor.reads
     parts = [
         [query]
         if query.style == "word"
-        else [Query(word, "word") for word in words_of(query)] or [query]  # nothing but signs
+        else [Query(word, "word") for word in words_of(query) if reads(word)] or [query]
         for query in queries
     ]
     words = list(dict.fromkeys(word for some in parts for word in some))
