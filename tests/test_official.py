@@ -367,7 +367,7 @@ def test_convert_says_what_is_wrong_and_leaves_nothing(tmp_path, vocabulary, cap
         ("wrong.pth", vocabulary, "are missing: query_tokens"),
         ("none.pth", vocabulary, "no checkpoint"),
         ("right.pth", tmp_path / "nowhere", "vocab.txt of bert-base-uncased"),
-        ("right.pth", "bert-base-nowhere", "its name on the hub while online"),
+        ("right.pth", "bert-base-nowhere", "its name on the hub together with leave"),
         ("right.pth", short, f"has 10 pieces, the checkpoint {len(VOCABULARY) + 1}"),
     ):
         path = str(tmp_path / file)
