@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mstar.errors import UserError
+from mstar.errors import LARGEST_SEED, UserError, check_range
 from mstar.files import locked
 
 if TYPE_CHECKING:
@@ -25,6 +25,11 @@ _RECIPES = {
     "paper-word": _PAPER,
     "paper-multiquery": _PAPER,
 }
+#: Least and largest value of an option; beyond, it was mistyped.
+_RANGES = {
+    "threads": (1, 1024), "workers": (0, 256), "seed": (0, LARGEST_SEED), "epochs": (1, 10_000),
+    "save_every": (1, 10**9), "accumulate": (1, 4096), "keep": (1, 10_000),
+}  # fmt: skip
 
 
 def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
@@ -85,12 +90,9 @@ def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
     add("--skip-unreadable", action="store_true", help="replace and count unreadable images")
 
     def run(args: argparse.Namespace) -> None:
-        for name, least in {
-            "threads": 1, "workers": 0, "seed": 0, "save_every": 1, "epochs": 1, "accumulate": 1,
-        }.items():  # fmt: skip
-            value = getattr(args, name)
-            if value is not None and value < least:
-                raise UserError(f"{name.replace('_', '-')} must be {least} or more; got {value}.")
+        for name, (least, most) in _RANGES.items():
+            if (value := getattr(args, name)) is not None:
+                check_range(name.replace("_", "-"), value, least, most)
         out = Path(args.out or f"runs/{args.recipe}")
         if out.exists() and not out.is_dir():
             raise UserError(f"{out} is a file: --out names a folder.")

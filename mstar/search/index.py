@@ -16,10 +16,10 @@ from pathlib import Path
 from PIL import Image
 from tqdm.auto import tqdm
 
-from mstar.errors import UserError
+from mstar.errors import UserError, check_range
 from mstar.files import LOCK, locked, said
 from mstar.io import embedded
-from mstar.io.bench import IMAGES_AT_ONCE, Bench
+from mstar.io.bench import IMAGES_AT_ONCE, MOST_AT_ONCE, Bench
 from mstar.io.checkpoints import checkpoint_hash, default_device, load_checkpoint, load_config
 from mstar.io.decoding import MAX_BYTES, UnreadableImage
 from mstar.io.images import decode_image, is_image_file, why_unopened
@@ -105,13 +105,9 @@ def index_folder(
     checkpoint = checkpoint or embedded.checkpoint()
     found = look_through(images)
     config = load_config(checkpoint)
-    pve_steps = config.pve_steps if pve_steps is None else pve_steps
+    pve_steps = config.pve_steps_from(pve_steps)
     tiles = config.tiles if tiles is None else check_tiles(tiles)
-    if pve_steps < 0 or batch_size < 1:
-        raise UserError(
-            "pve_steps (T) must be 0 or more and batch-size 1 or more; "
-            f"got {pve_steps} and {batch_size}."
-        )
+    check_range("batch-size", batch_size, 1, MOST_AT_ONCE)
     folder = os.path.relpath(images.resolve(), gallery.resolve())
     about = About(
         str(Path(checkpoint).resolve()), checkpoint_hash(checkpoint), pve_steps, tiles, folder
