@@ -7,3 +7,17 @@ class UserError(ValueError):
     The command line prints the sentence and ends with code 2. Any other exception, but for an
     OSError that names a file, is a fault of ours: it keeps its traceback and ends with code 1.
     """
+
+
+#: More scenes than anybody draws at once, and the largest seed: numbers that were mistyped.
+MOST_SCENES, LARGEST_SEED = 100_000, 2**32 - 1
+
+
+def check_range(name: str, value: int, least: int, most: int) -> None:
+    """Raises UserError unless `value` is a whole number from `least` to `most`."""
+    if type(value) is not int:
+        raise UserError(f"{name} must be a whole number; got {value!r}.")
+    if value < least:
+        raise UserError(f"{name} must be {least} or more; got {value}.")
+    if value > most:
+        raise UserError(f"{name} must be {most} or less; got {value}.")

@@ -3,19 +3,19 @@
 import glob
 import os
 import shutil
+import stat
 import tempfile
 import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from mstar.errors import UserError
 
-try:
-    import fcntl
-except ImportError:  # Windows: what a killed run leaves beside a folder stays there
-    fcntl = None
-
+#: Held in a folder by the run that writes there; the lock of a run that was killed is free.
+LOCK = ".lock"
 _OLD, _NEW = "old", "new"  # within the temporary folder, while a new one takes its place
 
 
@@ -71,8 +71,9 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     restored(path)
     scratch = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    made, old, lock = scratch / _NEW, scratch / _OLD, _held(scratch)
+    made, old, lock = scratch / _NEW, scratch / _OLD, FileLock(scratch / LOCK)
     try:
+        lock.acquire()
         made.mkdir()
         yield made
         if os.path.lexists(path):
@@ -85,10 +86,9 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
             os.replace(old, path)
         raise
     finally:
+        lock.release()
         if not os.path.lexists(old) or os.path.lexists(path):  # else it is all that is left
             shutil.rmtree(scratch, ignore_errors=True)
-        if lock is not None:
-            os.close(lock)
 
 
 def restored(path: str | Path) -> Path:
@@ -101,17 +101,10 @@ def restored(path: str | Path) -> Path:
         return path
     left = [one for one in path.parent.glob(f".{glob.escape(path.name)}.*") if _is_left(one)]
     for scratch in sorted(left, key=lambda one: one.stat().st_mtime_ns, reverse=True):
-        lock = _held(scratch)
-        try:
-            if lock is None and fcntl is not None:
-                continue  # another run is at it
+        with suppress(Timeout), FileLock(scratch / LOCK, timeout=0):  # else another run is at it
             if not os.path.lexists(path) and os.path.lexists(scratch / _OLD):
                 os.replace(scratch / _OLD, path)
-            if fcntl is not None:
-                shutil.rmtree(scratch, ignore_errors=True)
-        finally:
-            if lock is not None:
-                os.close(lock)
+            shutil.rmtree(scratch, ignore_errors=True)
     return path
 
 
@@ -119,22 +112,64 @@ def _is_left(scratch: Path) -> bool:
     """Whether it is a temporary folder of `replacing_folder`."""
     if scratch.is_symlink() or not scratch.is_dir() or len(scratch.suffix) != 9:
         return False
-    return {path.name for path in scratch.iterdir()} in ({_OLD}, {_NEW}, {_OLD, _NEW})
+    names = {path.name for path in scratch.iterdir()}
+    return bool(names) and names <= {LOCK, _OLD, _NEW}
 
 
-def _held(folder: Path) -> int | None:
-    """The folder locked for this process, until what is returned is closed; None = it is not."""
-    if fcntl is None:
-        return None
-    opened = None
+@contextmanager
+def locked(folder: Path, what: str) -> Iterator[None]:
+    """A folder, made if it is not there, for one run alone.
+
+    Where nothing came of it, no folder is left that was not there.
+
+    Args:
+        what: it is, in a word.
+
+    Raises:
+        UserError: another run has it.
+    """
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    check_regular(folder / LOCK, what)  # a pipe would wait for ever, a link lead elsewhere
+    lock = FileLock(folder / LOCK)
     try:
-        opened = os.open(folder, os.O_RDONLY)
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return opened
-    except OSError:  # another has it, or the file system has no locks
-        if opened is not None:
-            os.close(opened)
-        return None
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(
+            f"the {what} {folder} is being written by another run: wait for it, or give another "
+            "folder."
+        ) from None
+    try:
+        yield
+    finally:
+        if made and [one.name for one in folder.iterdir()] == [LOCK]:
+            (folder / LOCK).unlink()  # while it is held
+        lock.release()
+        for one in made:  # those that are empty
+            with suppress(OSError):
+                one.rmdir()
+
+
+def check_regular(path: Path, what: str) -> None:
+    """See that a file of a folder is one, if it is there, and no link: none leads out of it.
+
+    Args:
+        what: the folder is, in a word.
+
+    Raises:
+        UserError: it is something else.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode):
+        kinds = ((stat.S_ISLNK, "a link"), (stat.S_ISDIR, "a folder"))
+        kind = next((said for is_kind, said in kinds if is_kind(mode)), "no regular file")
+        raise UserError(
+            f"{path} is {kind}: a {what} has regular files alone; put the file itself there, or "
+            f"take it out of the {what}."
+        )
 
 
 def as_stored(folder: Path, name: str) -> Path:

@@ -4,6 +4,7 @@ A query is a text and its style, typed as a text alone or as `style:text`. Impor
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
@@ -29,6 +30,11 @@ def clean_caption(text: str, max_words: int = 50) -> str:
     text = re.sub(r"[.!\"()*#:;~]", " ", text.lower())
     text = re.sub(r"\s{2,}", " ", text).rstrip("\n").strip(" ")
     return " ".join(text.split(" ")[:max_words])
+
+
+def composed(text: str) -> str:
+    """A text with each letter and its accents as one character (NFC), as most people write it."""
+    return unicodedata.normalize("NFC", text)
 
 
 class Query(NamedTuple):
@@ -63,7 +69,7 @@ def parse_query(entry: str) -> Query:
     """
     named = re.match(r"\s*([A-Za-z]+)\s*:(.*)", entry, re.DOTALL)
     style, text = (named[1].lower(), named[2]) if named else (None, entry)
-    text = " ".join(text.split())
+    text = composed(" ".join(text.split()))
     if style is None:
         style = guess_style(text)[0]
     if style not in STYLES:
@@ -98,9 +104,9 @@ def as_queries(texts: Texts) -> list[Query]:
 
 
 def as_query(query: str | Query, style: str = "auto") -> Query:
-    """A query as it is; a text in the style named for it, or with `auto` see `parse_query`."""
+    """A query in NFC; a text in the style named for it, or with `auto` see `parse_query`."""
     if isinstance(query, Query):
-        return query
+        return query._replace(text=composed(query.text))
     if style not in ("auto", *STYLES):
         raise UserError(f"unknown style {style!r}: expected auto or one of {', '.join(STYLES)}.")
     return parse_query(query if style == "auto" else f"{style}:{query}")

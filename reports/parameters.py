@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from mstar.errors import UserError
+from mstar.errors import LARGEST_SEED, UserError, check_range
 from mstar.io import embedded
 from mstar.texts import Query, parse_queries
 from mstar.tiles import check_tiles
@@ -204,6 +204,7 @@ class ImageReport(Parameters):
         ):
             if count > most:
                 raise UserError(f"a report takes at most {most} {name}; got {count}.")
+        check_range("seed", self.seed, 0, LARGEST_SEED)
         check_pve_steps(self.pve_steps)
         check_levels(self.tiles)
         config = self.config()

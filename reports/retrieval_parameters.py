@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mstar.errors import UserError
+from mstar.errors import LARGEST_SEED, MOST_SCENES, UserError, check_range
 
 from .options import asked
 from .parameters import Parameters, check_levels, check_pve_steps, checkpoint_folder, is_embedded
@@ -46,14 +46,12 @@ class _OnBenchmark(Parameters):
 
         if not 0 <= self.shown <= MAX_SHOWN:
             raise UserError(f"shown must be from 0 to {MAX_SHOWN}; got {self.shown}.")
-        if self.seed < 0:
-            raise UserError(f"seed must be 0 or more; got {self.seed}.")
+        check_range("seed", self.seed, 0, LARGEST_SEED)
         if self.of_photographs and self.images != type(self)().images:
             raise UserError(
                 f"{self.benchmark} is not rendered: leave out the number of images, {self.images}."
             )
-        if self.images < FEWEST:
-            raise UserError(f"images must be {FEWEST} or more; got {self.images}.")
+        check_range("images", self.images, FEWEST, MOST_SCENES)
         if self.of_photographs or self.folder:
             self.load()  # says what is missing; a rendered one would be drawn
         for folder in self.checkpoints.values():

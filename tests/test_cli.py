@@ -2,9 +2,12 @@
 
 import argparse
 import json
+import os
+import signal
 import string
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from unittest.mock import Mock
 
@@ -16,6 +19,7 @@ from mstar import MstarConfig, MstarModel, __version__, training
 from mstar.cli import __main__ as cli
 from mstar.cli.galleries import index
 from mstar.data.scenes import sandbox
+from mstar.files import locked
 from mstar.io.bench import IMAGES_AT_ONCE
 from mstar.io.checkpoints import load_checkpoint
 from mstar.training import paper
@@ -122,11 +126,13 @@ PHOTOGRAPHS = ["--recipe", "photographs", "--init", "nowhere", "--real", *LIST]
         ),
         (["train", "--recipe", "photographs", "--init", "x"], "needs images: give --init FOLDER"),
         (["train", *PHOTOGRAPHS, "--minutes", "0"], "minutes must be above 0; got 0.0"),
-        (["train", *PHOTOGRAPHS], "nowhere"),
+        (["train", *PHOTOGRAPHS], "a-file, line 1: expected a JSON list"),
+        (["train", "--init", "nowhere"], "there is no checkpoint folder nowhere"),
         (
             ["train", *PAPER],
-            "name a folder that holds the vocab.txt of bert-base-uncased",
+            "give --tokenizer, a folder that holds the vocab.txt of bert-base-uncased",
         ),
+        (["train", *PAPER, "--tokenizer", "name"], "a-file, line 1: expected a JSON list"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(
@@ -178,6 +184,59 @@ def test_train_goes_on_from_a_checkpoint(no_stages, tmp_path):
     )
     runs = training.training_record(second / "checkpoint")
     assert [run["recipe"]["seed"] for run in runs] == [1, 2]  # the second sees other images
+
+
+OFFLINE = """
+import os, socket, sys
+from mstar import MstarConfig
+from mstar.cli import __main__ as cli
+socket.socket.connect = socket.getaddrinfo = lambda *_, **__: os._exit(99)
+MstarConfig.base = MstarConfig.tiny
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def test_a_tokenizer_by_name_is_not_fetched_unless_that_is_allowed(paper_files, tmp_path):
+    """Nor is any other name: nothing leaves the machine unless it is asked for."""
+    lists = [option for name in ("--real", "--synthetic") for option in (name, "list.json", ".")]
+    paper = ["train", "--recipe", "paper-word", *lists, "--tokenizer"]
+    torch.save({"model": {"x": torch.zeros(1)}}, tmp_path / "x.pth")
+    environment = {n: v for n, v in os.environ.items() if not n.startswith(("HF_", "TRANSFORMERS"))}
+    for arguments, asks in (
+        ([*paper, "nobody/nothing"], False),
+        (["convert", "x.pth", "out", "--tokenizer", "nobody/nothing"], False),
+        ([*paper, "bert", "--siglip", "nobody/nothing", "--blip2", "nobody/nothing"], False),
+        ([*paper, "nobody/nothing", "--download"], True),
+    ):
+        ran = subprocess.run(
+            [sys.executable, "-c", OFFLINE, *arguments], capture_output=True, text=True,
+            cwd=tmp_path, env=environment | {"HF_HOME": str(tmp_path / "hub")},
+        )  # fmt: skip
+        assert ran.returncode == (99 if asks else 2), ran.stderr
+        assert asks or "nobody/nothing" in ran.stderr
+        assert asks or not {"runs", "out"} & {path.name for path in tmp_path.iterdir()}
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path):
+    """The second one is told so and writes nothing; the lock of one that is killed is free."""
+    command = [sys.executable, "-m", "mstar.cli", "train", "--out", "run", "--save-every", "2"]
+    first = subprocess.Popen([*command, "--workers", "1"], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    try:
+        curve = tmp_path / "run" / "curve.jsonl"
+        while not curve.exists():
+            assert first.poll() is None
+            time.sleep(0.1)
+        first.send_signal(signal.SIGSTOP)
+        before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")}
+        second = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert second.returncode == 2
+        assert "the run run is being written by another run: wait for it" in second.stderr
+        assert {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*")} == before
+    finally:
+        first.kill()
+        first.wait()
+    with locked(tmp_path / "run", "run"):
+        assert curve.exists()
 
 
 def test_what_photographs_lack_is_said_before_torch_is_loaded():

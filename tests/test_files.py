@@ -8,7 +8,6 @@ import unicodedata
 
 import pytest
 
-from mstar import files
 from mstar.files import as_stored, replacing_folder, restored
 
 
@@ -78,7 +77,6 @@ def test_after_a_kill_the_next_start_restores_the_old_one(old, moves):
 
 
 def test_what_others_have_in_hand_stays(old):
-    pytest.importorskip("fcntl")
     own = old.parent / ".result.backup12"
     (own / "mine").mkdir(parents=True)
     with replacing_folder(old) as made:
@@ -86,12 +84,6 @@ def test_what_others_have_in_hand_stays(old):
         assert restored(old) == old and made.is_dir()
         assert len(left(old)) == 3
     assert (old / "a").read_text() == "new" and left(old) == {"result", ".result.backup12"}
-
-
-def test_without_locks_the_old_one_is_restored_too(old, monkeypatch):
-    monkeypatch.setattr(files, "fcntl", None)
-    subprocess.run([sys.executable, "-c", KILLED, str(old), "1"])
-    assert (restored(old) / "a").read_text() == "old"
 
 
 @pytest.mark.parametrize("stored", ["NFC", "NFD"])

@@ -769,7 +769,7 @@ def test_index_and_search(checkpoint, photos, tmp_path, capsys):
     ("arguments", "said"),
     [
         (["index", "{}/none", "{}/g"], "there is no folder of images"),
-        (["index", "{}", "{}/g", "--batch-size", "0"], "batch-size 1 or more"),
+        (["index", "{}", "{}/g", "--batch-size", "0"], "batch-size must be 1 or more"),
         (["search", "{}", "exit"], "holds no gallery"),
         (["search", "{}", "exit", "--style", "shout"], "unknown style 'shout'"),
         (["search", "{}", "exit", "--top", "0"], "top must be 1 or more"),

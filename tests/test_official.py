@@ -349,7 +349,8 @@ def test_convert_makes_a_folder_that_loads(tmp_path, vocabulary, capsys, multi_w
     assert same(model, load_released(state))
     assert processor.prompts == "released"
     assert processor.tokenizer.convert_tokens_to_ids("[DEC]") == len(VOCABULARY)
-    ids = processor(text=["A" * 3, "b " * 50], styles="word")["input_ids"]
+    with pytest.warns(UserWarning, match=f"longer than the {tokens} tokens"):
+        ids = processor(text=["A" * 3, "b " * 50], styles="word")["input_ids"]
     assert ids.shape == (2, tokens)
     assert cli.main(arguments) == 2
     assert "there already" in capsys.readouterr().err
@@ -366,7 +367,7 @@ def test_convert_says_what_is_wrong_and_leaves_nothing(tmp_path, vocabulary, cap
         ("wrong.pth", vocabulary, "are missing: query_tokens"),
         ("none.pth", vocabulary, "no checkpoint"),
         ("right.pth", tmp_path / "nowhere", "vocab.txt of bert-base-uncased"),
-        ("right.pth", "bert-base-nowhere", "its name on the hub while online"),
+        ("right.pth", "bert-base-nowhere", "its name on the hub together with leave"),
         ("right.pth", short, f"has 10 pieces, the checkpoint {len(VOCABULARY) + 1}"),
     ):
         path = str(tmp_path / file)

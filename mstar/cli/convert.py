@@ -15,6 +15,9 @@ def convert(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], N
         help="BERT's uncased tokenizer: a folder with its vocab.txt, or a name on the hub",
     )
     parser.add_argument(
+        "--download", action="store_true", help="the tokenizer may be fetched from the hub"
+    )
+    parser.add_argument(
         "--vision", metavar="FILE", help="where to take what FILE lacks: a stage-4 file has no φ"
     )
     parser.add_argument(
@@ -25,7 +28,12 @@ def convert(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], N
         from mstar.io.released import convert
 
         folder = convert(
-            args.file, args.out, args.tokenizer, vision=args.vision, image_size=args.image_size
+            args.file,
+            args.out,
+            args.tokenizer,
+            args.download,
+            vision=args.vision,
+            image_size=args.image_size,
         )
         print(f"saved {folder}")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
-from mstar.errors import UserError
+from mstar.errors import MOST_SCENES, UserError, check_range
 
 if TYPE_CHECKING:
     from mstar.evaluate.table import Result
@@ -194,8 +194,7 @@ def _drawn(kind: str) -> Callable[[argparse.Namespace], Any]:
     def draw(args: argparse.Namespace) -> Any:
         from mstar.data.scenes import sandbox
 
-        if args.images < 1:
-            raise UserError(f"images must be 1 or more; got {args.images}.")
+        check_range("images", args.images, 1, MOST_SCENES)
         level, one = sandbox.DIFFICULTIES[args.difficulty], getattr(sandbox, kind)
         return [one(args.seed, index, "test", level) for index in range(args.images)]
 

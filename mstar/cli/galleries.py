@@ -1,10 +1,11 @@
 """`mstar index` and `mstar search`."""
 
 import argparse
+import sys
 from collections.abc import Callable
 
 from mstar.cli.console import printable
-from mstar.errors import UserError
+from mstar.errors import check_range
 
 
 def index(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
@@ -96,8 +97,7 @@ def search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
         from mstar.search.gallery import Gallery
         from mstar.texts import as_query
 
-        if args.top < 1:
-            raise UserError(f"top must be 1 or more; got {args.top}.")
+        check_range("top", args.top, 1, sys.maxsize)
         queries = [as_query(query, args.style) for query in args.queries]
         gallery = Gallery.open(args.gallery, args.checkpoint, args.images)
         asked = {True: gallery.bench.config.rerank_ratio, False: 0, None: None}

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from mstar.errors import UserError
+from mstar.errors import UserError, check_range
 
 
 def sandbox(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
@@ -23,8 +23,7 @@ def sandbox(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], N
     add("--out", default="sheet.png", metavar="FILE", help="a PNG image (default: sheet.png)")
 
     def run(args: argparse.Namespace) -> None:
-        if args.count < 1:
-            raise UserError(f"count must be 1 or more; got {args.count}.")
+        check_range("count", args.count, 1, 10_000)
         if Path(args.out).is_dir():
             raise UserError(f"{args.out} is a folder: --out names a file.")
         from tqdm.auto import tqdm

@@ -1,12 +1,15 @@
 """`mstar train`."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mstar.errors import UserError
+from mstar.errors import LARGEST_SEED, UserError, check_range
+from mstar.files import locked
 
 if TYPE_CHECKING:
     from mstar.training import Recipe
@@ -22,6 +25,11 @@ _RECIPES = {
     "paper-word": _PAPER,
     "paper-multiquery": _PAPER,
 }
+#: Least and largest value of an option; beyond, it was mistyped.
+_RANGES = {
+    "threads": (1, 1024), "workers": (0, 256), "seed": (0, LARGEST_SEED), "epochs": (1, 10_000),
+    "save_every": (1, 10**9), "accumulate": (1, 4096), "keep": (1, 10_000),
+}  # fmt: skip
 
 
 def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
@@ -82,12 +90,9 @@ def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
     add("--skip-unreadable", action="store_true", help="replace and count unreadable images")
 
     def run(args: argparse.Namespace) -> None:
-        for name, least in {
-            "threads": 1, "workers": 0, "seed": 0, "save_every": 1, "epochs": 1, "accumulate": 1,
-        }.items():  # fmt: skip
-            value = getattr(args, name)
-            if value is not None and value < least:
-                raise UserError(f"{name.replace('_', '-')} must be {least} or more; got {value}.")
+        for name, (least, most) in _RANGES.items():
+            if (value := getattr(args, name)) is not None:
+                check_range(name.replace("_", "-"), value, least, most)
         out = Path(args.out or f"runs/{args.recipe}")
         if out.exists() and not out.is_dir():
             raise UserError(f"{out} is a file: --out names a folder.")
@@ -104,6 +109,11 @@ def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
             raise UserError(
                 f"{args.recipe} needs images: give --real LIST ROOT and --synthetic LIST ROOT."
             )
+        if args.recipe.startswith("paper") and not args.tokenizer:
+            raise UserError(
+                f"{args.recipe} reads BERT's word pieces: give --tokenizer, a folder that holds "
+                "the vocab.txt of bert-base-uncased."
+            )
         if args.recipe == "photographs" and not (args.init and (args.real or args.incomplete)):
             raise UserError(
                 "photographs goes on from a checkpoint and needs images: give --init FOLDER and "
@@ -111,44 +121,52 @@ def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
             )
         if args.minutes is not None and not args.minutes > 0:
             raise UserError(f"minutes must be above 0; got {args.minutes}.")
-        import torch
-
-        from mstar import training
-        from mstar.io.checkpoints import load_checkpoint
-        from mstar.training.loop.state import CHECKPOINT
-
-        if args.threads is not None:
-            torch.set_num_threads(args.threads)
-        history = training.training_record(args.init) if args.init else []
-        recipe = _recipe(args, runs=len(history))
-        if args.init:
-            bench = load_checkpoint(args.init)
-            if recipe.size == "photographs":
-                bench = training.grown(recipe, bench)
-        else:
-            bench = training.fresh(recipe, args.tokenizer)
-        if args.siglip or args.blip2:
-            print(training.warm_start(bench.model, args.siglip, args.blip2, args.download))
-        trainer = training.Trainer(
-            bench,
-            recipe,
-            out,
-            history=history,
-            workers=args.workers,
-            save_every=args.save_every,
-            keep=args.keep,
-            precision=args.precision,
-            compiled=args.compile,
-            skip_unreadable=args.skip_unreadable,
-        )
-        try:
-            trainer.run()
-            if trainer.accelerator.is_main_process:
-                print(trainer.save_checkpoint(out / CHECKPOINT))
-        except training.TrainingStopped as error:
-            sys.exit(f"mstar: error: {error}")  # code 1: the input was fine
+        # of several processes the first one writes
+        first = os.environ.get("RANK", "0") == "0"
+        with locked(out, "run") if first else nullcontext():
+            _train(args, out)
 
     return run
+
+
+def _train(args: argparse.Namespace, out: Path) -> None:
+    import torch
+
+    from mstar import training
+    from mstar.io.checkpoints import load_checkpoint
+    from mstar.training.loop.state import CHECKPOINT
+
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)
+    history = training.training_record(args.init) if args.init else []
+    recipe = _recipe(args, runs=len(history))
+    recipe.check_data()
+    if args.init:
+        bench = load_checkpoint(args.init)
+        if recipe.size == "photographs":
+            bench = training.grown(recipe, bench)
+    else:
+        bench = training.fresh(recipe, args.tokenizer, args.download)
+    if args.siglip or args.blip2:
+        print(training.warm_start(bench.model, args.siglip, args.blip2, args.download))
+    trainer = training.Trainer(
+        bench,
+        recipe,
+        out,
+        history=history,
+        workers=args.workers,
+        save_every=args.save_every,
+        keep=args.keep,
+        precision=args.precision,
+        compiled=args.compile,
+        skip_unreadable=args.skip_unreadable,
+    )
+    try:
+        trainer.run()
+        if trainer.accelerator.is_main_process:
+            print(trainer.save_checkpoint(out / CHECKPOINT))
+    except training.TrainingStopped as error:
+        sys.exit(f"mstar: error: {error}")  # code 1: the input was fine
 
 
 def _recipe(args: argparse.Namespace, runs: int) -> "Recipe":

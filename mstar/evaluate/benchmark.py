@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mstar.data.benchmarks import Benchmark, readable, said_of
-from mstar.errors import UserError
+from mstar.errors import LARGEST_SEED, UserError, check_range
 from mstar.evaluate.metrics import (
     Estimate,
     at_scale,
@@ -160,8 +160,7 @@ def rank_benchmark(
     unknown = [name for name in peers if name not in PEERS]
     if unknown:
         raise UserError(f"unknown peer {unknown[0]!r}: expected some of {', '.join(PEERS)}.")
-    if seed < 0:
-        raise UserError(f"seed must be 0 or more; got {seed}.")
+    check_range("seed", seed, 0, LARGEST_SEED)
     check_kept(kept)
     spotters = make_spotters(peers)  # or say so at once
     benchmark = readable(benchmark, strict)
@@ -244,10 +243,11 @@ def _parts(gallery: Gallery, benchmark: Benchmark) -> list[Run]:
 
 
 def _mean_of_words(gallery: Gallery, queries: Sequence[Query]) -> Array:
+    reads = gallery.bench.processor.reads
     parts = [
         [query]
         if query.style == "word"
-        else [Query(word, "word") for word in words_of(query)] or [query]  # nothing but signs
+        else [Query(word, "word") for word in words_of(query) if reads(word)] or [query]
         for query in queries
     ]
     words = list(dict.fromkeys(word for some in parts for word in some))

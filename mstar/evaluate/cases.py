@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mstar.data.scenes import sandbox
-from mstar.errors import UserError
+from mstar.errors import MOST_SCENES, UserError, check_range
 from mstar.evaluate.grounding import coverage
 from mstar.io.images import open_image
 from mstar.texts import STYLES, Query, parse_queries
@@ -38,8 +38,7 @@ def cases(gallery: sandbox.Gallery, per_style: int) -> list[Case]:
     Raises:
         UserError: less than one of each style.
     """
-    if per_style < 1:
-        raise UserError(f"per-style must be 1 or more; got {per_style}.")
+    check_range("per-style", per_style, 1, MOST_SCENES)
     rng = np.random.default_rng(gallery.seed)
     found: dict[str, list[Case]] = {style: [] for style in STYLES}
     taken: set[int] = set()

@@ -21,11 +21,11 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from mstar.errors import UserError
+from mstar.errors import UserError, check_range
 from mstar.explain.looks import cross_attention
 from mstar.hooks.run import active
 from mstar.hooks.trace import Trace
-from mstar.io.bench import IMAGES_AT_ONCE, Bench
+from mstar.io.bench import IMAGES_AT_ONCE, MOST_AT_ONCE, Bench
 from mstar.model.outputs import ImageEncoding
 from mstar.texts import Query, Texts, as_queries
 from mstar.tiles import canvas_grid, in_tiles, laid_back
@@ -306,8 +306,7 @@ def attribute(
     """
     known(methods)
     queries = as_queries(texts)
-    if batch_size < 1:
-        raise UserError(f"batch-size must be 1 or more; got {batch_size}.")
+    check_range("batch-size", batch_size, 1, MOST_AT_ONCE)
     pve_steps = bench.config.pve_steps_from(pve_steps)
     found: list[dict[str, Attribution]] = [{} for _ in queries]
     bar = tqdm(total=len(queries) * len(methods), desc="attribution", leave=False, delay=2)

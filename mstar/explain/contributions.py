@@ -41,11 +41,14 @@ def contributions(bench: Bench, query: Query, vision: VisionEmbeddings) -> tuple
     Args:
         vision: of one image.
     """
-    reduced = without_each(query)
+    reads = bench.processor.reads  # what it cannot read brings nothing
+    reduced = [(word, left) for word, left in without_each(query) if reads(word) and reads(left)]
     if len(reduced) < 2:
         return ()
     asked = [query, *(Query(text, query.style) for _, text in reduced)]
-    words = words_of(query)  # what a semantic text stands on is not among them
+    words = [
+        word for word in words_of(query) if reads(word)
+    ]  # what a semantic text stands on is not among them
     alone = [Query(word, "word") for word in words]
     with bench.evaluating():
         scores = bench.model.score(vision, *bench.encode_texts(asked))[:, 0]

@@ -31,6 +31,8 @@ from mstar.texts import Texts, as_queries
 
 #: Images and texts that pass through the model together unless told otherwise, everywhere.
 IMAGES_AT_ONCE, TEXTS_AT_ONCE = 16, 256
+#: More images at once than any machine takes.
+MOST_AT_ONCE = 4096
 
 
 class Bench:

@@ -7,10 +7,12 @@ Images: resized to exactly S×S (the aspect ratio is not kept), CLIP's mean and 
 The tokenizer of the models that learn to read from nothing has one token a character. Everything
 that is folded is folded in its normalizer, so that whatever reads a text with the checkpoint's
 tokenizer reads the same: compatibility forms (ligatures, full width), curved quotation marks, long
-dashes, accents, capitals, and runs of blanks.
+dashes, accents, capitals, and runs of blanks. Of a caption (word pieces, and characters of before)
+the same is folded where the tokenizer does not know what is written.
 """
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -93,20 +95,76 @@ class MstarProcessor(ProcessorMixin):
             bottom of each tile as shares of the photograph's width and height; input_ids,
             attention_mask int64 [N, L]; is_word bool [N].
 
+        A warning says of which queries the tokenizer does not know something, or reads not all.
+
         Raises:
-            UserError: unknown style, as many styles as queries were not given, an empty query.
+            UserError: unknown style, as many styles as queries were not given, an empty query, or
+                one of which the tokenizer knows no letter and no digit.
         """
         data: dict[str, Any] = {}
         if images is not None:
             data |= self._tiled(images, self.tiles if tiles is None else check_tiles(tiles))
         if text is not None:
             texts = [text] if isinstance(text, str) else list(text)
-            styles = self._styles(texts, styles)
-            prompted = [self.instruct(*pair) for pair in zip(texts, styles, strict=True)]
-            data |= self.tokenizer(prompted, padding=True, truncation=True, return_tensors="pt")
-            data.pop("token_type_ids", None)
-            data["is_word"] = torch.tensor([style == "word" for style in styles])
+            ends, read = self.read(texts, self._styles(texts, styles))
+            remarks = [
+                said for pair in zip(texts, ends, strict=True) for said in self._remarks(*pair)
+            ]
+            if remarks:
+                more = f" (and {len(remarks) - 3} more)" * (len(remarks) > 3)
+                warnings.warn(f"{'; '.join(remarks[:3])}{more}.", stacklevel=2)
+            data |= read
         return BatchFeature(data)
+
+    def read(
+        self, texts: Sequence[str], styles: Sequence[str]
+    ) -> tuple[list[str], dict[str, torch.Tensor]]:
+        """N texts, each with its style, read without a remark: as training reads its lists.
+
+        Returns:
+            of each that is longer than the model reads, where it is cut, else nothing; and the
+            tensors that a call returns of texts.
+        """
+        prompted = [self.instruct(*pair) for pair in zip(texts, styles, strict=True)]
+        made = self.tokenizer(prompted, padding=True, truncation=True, return_tensors="pt")
+        tensors = {name: made[name] for name in ("input_ids", "attention_mask")}
+        tensors["is_word"] = torch.tensor([style == "word" for style in styles])
+        ends = [
+            put[: max(end for _, end in of.offsets)][-30:] if of.overflowing else ""
+            for put, of in zip(prompted, made.encodings, strict=True)
+        ]
+        return ends, tensors
+
+    def reads(self, text: str) -> bool:
+        """Whether the tokenizer knows a letter or a digit of a text, or all of its signs."""
+        known, unknown = self._known(self.read_as(text))
+        return not unknown or any(map(str.isalnum, "".join(known)))
+
+    def _known(self, text: str) -> tuple[list[str], list[str]]:
+        """What the tokenizer knows of a text, and what it does not, in pieces."""
+        encoding = self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False)
+        pieces: tuple[list[str], list[str]] = [], []
+        for number, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
+            pieces[number == self.tokenizer.unk_token_id].append(text[start:end])
+        return pieces
+
+    def _remarks(self, query: str, end: str) -> Iterator[str]:
+        """What of a query is not read; one that cannot be read at all is refused."""
+        short = repr(_short(query))
+        unknown = _short(" ".join(dict.fromkeys(self._known(self.read_as(query))[1])))
+        if not self.reads(query):
+            raise UserError(
+                f"the query {short} cannot be read: the checkpoint's tokenizer does not know "
+                f"{unknown}; ask for another text, or take a checkpoint that has learnt to read it."
+            )
+        if unknown:
+            yield f"of the query {short} the checkpoint's tokenizer does not know {unknown}"
+        if end:
+            most = self.tokenizer.model_max_length
+            yield (
+                f"the query {short} is longer than the {most} tokens that the checkpoint reads: it "
+                f"is cut after {end!r}"
+            )
 
     def _tiled(self, images: Any, tiles: tuple[int, ...]) -> dict[str, torch.Tensor]:
         photos = [images] if isinstance(images, (Image.Image, np.ndarray)) else list(images)
@@ -132,26 +190,36 @@ class MstarProcessor(ProcessorMixin):
         """
         if style not in STYLES:
             raise UserError(f"unknown style {style!r}: expected one of {', '.join(STYLES)}.")
-        if not clean_caption(query):
-            raise UserError(f"the query {query!r} has no words.")
         if any("\ud800" <= character <= "\udfff" for character in query):
             raise UserError(f"the query {query!r} is no valid text: a character is half of one.")
+        if not clean_caption(self._folded(query)):
+            raise UserError(f"the query {query!r} has no words.")
         template = INSTRUCTIONS[self.prompts][style]
         if self.prompts == "released" and self.captions:
-            return clean_caption(template.format(query))  # with the query, as released
+            return clean_caption(template.format(self._folded(query)))  # together, as released
         return template.format(self.read_as(query))
 
     def read_as(self, text: str) -> str:
         """What the model reads of a text: texts that are read alike are the same to it."""
         if self.captions:
-            return clean_caption(text)
+            return clean_caption(self._folded(text))
         return self.tokenizer.backend_tokenizer.normalizer.normalize_str(text)
+
+    def _folded(self, text: str) -> str:
+        """A text with its signs folded, if the tokenizer does not know something of it."""
+        if not self.captions or text.isascii() or not self._known(clean_caption(text))[1]:
+            return text
+        return _FOLDING.normalize_str(text)
 
     def _styles(self, text: Sequence[str], styles: str | Sequence[str]) -> list[str]:
         chosen = [styles] * len(text) if isinstance(styles, str) else list(styles)
         if len(chosen) != len(text):
             raise UserError(f"got {len(text)} queries and {len(chosen)} styles: one style each.")
         return chosen
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:39]}…"
 
 
 def _eight_bits(image: Any) -> Any:
@@ -192,6 +260,16 @@ _FOLDED = {
     "\u00f8": "o",
     r"\s+": " ",
 }
+_FOLDING = normalizers.Sequence(
+    [
+        normalizers.NFKC(),
+        normalizers.Lowercase(),
+        *(normalizers.Replace(Regex(of), to) for of, to in _FOLDED.items()),
+        normalizers.NFD(),
+        normalizers.StripAccents(),
+        normalizers.Strip(),
+    ]
+)
 
 
 def character_tokenizer(max_length: int = 96) -> PreTrainedTokenizerFast:
@@ -203,16 +281,7 @@ def character_tokenizer(max_length: int = 96) -> PreTrainedTokenizerFast:
     instructions = [f"{style}:" for style in STYLES]
     vocabulary = {token: i for i, token in enumerate([*_SPECIAL, *instructions, *ALPHABET])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.Sequence(
-        [
-            normalizers.NFKC(),
-            normalizers.Lowercase(),
-            *(normalizers.Replace(Regex(of), to) for of, to in _FOLDED.items()),
-            normalizers.NFD(),
-            normalizers.StripAccents(),
-            normalizers.Strip(),
-        ]
-    )
+    tokenizer.normalizer = _FOLDING
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), behavior="isolated")
     tokenizer.add_tokens([AddedToken(i, rstrip=True, normalized=False) for i in instructions])
     tokenizer.post_processor = processors.TemplateProcessing(

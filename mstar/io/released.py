@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import BertTokenizer, PreTrainedTokenizerFast
-from transformers.utils import cached_file
 
 from mstar import files
 from mstar.errors import UserError
@@ -140,25 +140,28 @@ def read_state(source: Source) -> dict[str, Tensor]:
     return dict(content)
 
 
-def load_tokenizer(name_or_path: str | PathLike[str], tokens: int) -> PreTrainedTokenizerFast:
+def load_tokenizer(
+    name_or_path: str | PathLike[str], tokens: int, download: bool = False
+) -> PreTrainedTokenizerFast:
     """BERT's uncased word pieces and the released extra token `[DEC]`.
 
     Args:
         name_or_path: a folder with BERT's `vocab.txt` or `tokenizer.json`, the `vocab.txt`
             itself, or a name on the hub.
         tokens: longest text, [CLS] and [SEP] included; longer ones lose their right end.
+        download: whether a name may be fetched over the network; otherwise it has to be there.
 
     Raises:
         UserError: there is none.
     """
     try:
         with quiet():
-            tokenizer = _bert_tokenizer(Path(name_or_path))
+            tokenizer = _bert_tokenizer(Path(name_or_path), download)
     except Exception as error:
         raise UserError(
             f"no BERT tokenizer at {str(name_or_path)!r}: give a folder that holds the vocab.txt "
-            "of bert-base-uncased (its tokenizer.json serves too), or its name on the hub while "
-            "online."
+            "of bert-base-uncased (its tokenizer.json serves too), or its name on the hub together "
+            "with leave to download it."
         ) from error
     if "[DEC]" not in tokenizer.get_vocab():
         tokenizer.add_special_tokens({"bos_token": "[DEC]"})
@@ -171,6 +174,7 @@ def convert(
     source: Source,
     folder: str | PathLike[str],
     tokenizer: str | PathLike[str],
+    download: bool = False,
     **options: Any,
 ) -> Path:
     """Save a released checkpoint as a folder for `MstarModel` and `MstarProcessor`.
@@ -178,17 +182,19 @@ def convert(
     Args:
         source, options: as for `load_released`.
         folder: a new or empty folder.
-        tokenizer: as for `load_tokenizer`.
+        tokenizer, download: as for `load_tokenizer`.
 
     Raises:
         UserError: what `load_released` and `load_tokenizer` say, or a folder that is not empty,
             or a tokenizer that has not the checkpoint's vocabulary.
     """
     with files.new_folder(folder) as place:
-        model = load_released(source, **options)
+        state = read_state(source)
+        pieces = load_tokenizer(tokenizer, MULTI_WORD_TOKENS, download)
+        model = load_released(state, **options)
         config = model.config
-        limit = MULTI_WORD_TOKENS if config.multi_word_branch else WORD_TOKENS
-        pieces = load_tokenizer(tokenizer, limit)
+        if not config.multi_word_branch:
+            pieces.model_max_length = WORD_TOKENS
         if len(pieces) != config.qformer_config.vocab_size:
             raise UserError(
                 f"the tokenizer {str(tokenizer)!r} has {len(pieces)} pieces, the checkpoint "
@@ -199,14 +205,16 @@ def convert(
     return Path(folder)
 
 
-def _bert_tokenizer(path: Path) -> BertTokenizer:
+def _bert_tokenizer(path: Path, download: bool) -> BertTokenizer:
     # transformers makes a tokenizer of six tokens where there is neither file
     if (path / "tokenizer.json").is_file() and not (path / "vocab.txt").is_file():
         return BertTokenizer.from_pretrained(path, local_files_only=True)
     if path.is_dir():
         path = path / "vocab.txt"
     elif not path.is_file():
-        path = Path(cached_file(path.as_posix(), "vocab.txt"))
+        # `local_files_only=True` keeps huggingface_hub from the file, not from the network
+        find = hf_hub_download if download else try_to_load_from_cache
+        path = Path(find(path.as_posix(), "vocab.txt"))
     if not path.is_file():
         raise FileNotFoundError(path)
     return BertTokenizer(vocab=str(path))

@@ -5,13 +5,15 @@ Two things vary independently. *Sizes* (`base`, `sandbox`, `tiny`) say how large
 part ways. Single fields may be overridden; an override wins over the preset.
 """
 
+from itertools import pairwise
 from math import prod
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
 from transformers import Blip2QFormerConfig, PreTrainedConfig, SiglipVisionConfig
 
-from mstar.errors import UserError
+from mstar.errors import UserError, check_range
 from mstar.hooks.points import MOST_PVE_STEPS
 from mstar.tiles import check_tiles
 
@@ -65,6 +67,22 @@ _CHOICES = {
     "multi_word_scoring_steps": ("all", "first"),
     "word_scoring": ("word", "multi_word"),
 }
+
+#: Least and largest of sizes: far beyond what anybody trains, so that a slip of the pen is one.
+_RANGES = {
+    (1, 2**16): "embed_dim vision_config.hidden_size vision_config.intermediate_size "
+    "qformer_config.hidden_size qformer_config.intermediate_size "
+    "qformer_config.encoder_hidden_size qformer_config.max_position_embeddings",
+    (1, 2**20): "qformer_config.vocab_size",
+    (1, 2**13): "vision_config.image_size vision_config.patch_size",
+    (1, 2**12): "num_query_tokens",
+    (1, 2**8): "sas_heads multi_word_heads vision_config.num_hidden_layers "
+    "vision_config.num_attention_heads qformer_config.num_hidden_layers "
+    "qformer_config.num_attention_heads qformer_config.cross_attention_frequency",
+    (3, 3): "vision_config.num_channels",
+}
+#: Tokens along a side of a tile, and weights in all: 16 GB of float32, twenty times the paper's.
+_MOST_SIDE, _MOST_WEIGHTS = 256, 4 * 10**9
 
 #: Said of a configuration that still calls T `steps`.
 OLDER = "was written before `steps` became `pve_steps`: rename that key in its config.json."
@@ -189,6 +207,9 @@ class MstarConfig(PreTrainedConfig):
                 raise UserError(_choice_error(name, getattr(self, name)))
         self.pve_steps_from(None)
         self.tiles = check_tiles(self.tiles)
+        for limits, names in _RANGES.items():
+            for name in names.split():
+                check_range(name, attrgetter(name)(self), *limits)
         if self.rerank_weight < 0:
             raise UserError(f"rerank_weight must be 0 or more; got {self.rerank_weight}.")
         if not 0 < self.rerank_ratio <= 1:
@@ -198,7 +219,7 @@ class MstarConfig(PreTrainedConfig):
                 "sigma_low and sigma_high are quantiles with 0 <= low <= high < 1; "
                 f"got {self.sigma_low} and {self.sigma_high}."
             )
-        vision = self.vision_config
+        vision, side = self.vision_config, self.grid_size
         if vision.image_size % vision.patch_size:
             raise UserError(
                 f"image size {vision.image_size} is not a multiple of the patch size "
@@ -209,6 +230,23 @@ class MstarConfig(PreTrainedConfig):
                 f"the strides of conv_stem must multiply to the patch size {vision.patch_size}; "
                 f"got {[stride for _, stride in self.conv_stem]}."
             )
+        if side > _MOST_SIDE:
+            raise UserError(f"an image may have {_MOST_SIDE} tokens along a side; got {side}.")
+        if (weights := self._weights()) > _MOST_WEIGHTS:
+            raise UserError(
+                f"a model may have {_MOST_WEIGHTS / 1e9:.0f} billion weights; these sizes make "
+                f"about {weights / 1e9:,.0f} billion, {4 * weights / 2**30:,.0f} GiB."
+            )
+
+    def _weights(self) -> int:
+        """About how many there are, by the sizes of the matrices."""
+        embedded = self.qformer_config.vocab_size + self.num_query_tokens
+        count = embedded * self.qformer_config.hidden_size
+        for part in (self.vision_config, self.qformer_config):
+            width, inner = part.hidden_size, part.intermediate_size
+            count += part.num_hidden_layers * width * (4 * width + 2 * inner)
+        channels = [3, *(channels for channels, _ in self.conv_stem or ())]
+        return count + sum(9 * one * other for one, other in pairwise(channels))
 
     @property
     def grid_size(self) -> int:
@@ -246,28 +284,15 @@ class MstarConfig(PreTrainedConfig):
         """Small enough to learn to read on one CPU core: what the sandbox recipe trains."""
         sizes = dict(
             vision_config=dict(
-                hidden_size=128,
-                intermediate_size=384,
-                num_hidden_layers=2,
-                num_attention_heads=4,
-                image_size=128,
-                patch_size=8,
-                vision_use_head=False,
+                hidden_size=128, intermediate_size=384, num_hidden_layers=2,
+                num_attention_heads=4, image_size=128, patch_size=8, vision_use_head=False,
             ),
             conv_stem=[(24, 2), (48, 2), (48, 1), (96, 2), (96, 1)],
             qformer_config=dict(
-                vocab_size=96,
-                hidden_size=128,
-                num_hidden_layers=2,
-                num_attention_heads=4,
-                intermediate_size=384,
-                max_position_embeddings=96,
-                cross_attention_frequency=1,
-                encoder_hidden_size=128,
-                use_qformer_text_input=True,
-                hidden_dropout_prob=0.0,
-                attention_probs_dropout_prob=0.0,
-                initializer_range=0.05,
+                vocab_size=96, hidden_size=128, num_hidden_layers=2, num_attention_heads=4,
+                intermediate_size=384, max_position_embeddings=96, cross_attention_frequency=1,
+                encoder_hidden_size=128, use_qformer_text_input=True, hidden_dropout_prob=0.0,
+                attention_probs_dropout_prob=0.0, initializer_range=0.05,
             ),
             num_query_tokens=8,
             embed_dim=64,
@@ -276,7 +301,7 @@ class MstarConfig(PreTrainedConfig):
             learn_temperature=True,
             initializer_range=0.08,
             rerank_weight=0.0,
-        )
+        )  # fmt: skip
         return cls(**(sizes | overrides))
 
     @classmethod
@@ -304,31 +329,19 @@ class MstarConfig(PreTrainedConfig):
         """Random weights for tests: every part is there, nothing is larger than it must be."""
         sizes = dict(
             vision_config=dict(
-                hidden_size=32,
-                intermediate_size=48,
-                num_hidden_layers=2,
-                num_attention_heads=2,
-                image_size=64,
-                patch_size=4,
-                vision_use_head=False,
+                hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+                num_attention_heads=2, image_size=64, patch_size=4, vision_use_head=False,
             ),
             qformer_config=dict(
-                vocab_size=96,
-                hidden_size=32,
-                num_hidden_layers=4,
-                num_attention_heads=2,
-                intermediate_size=48,
-                max_position_embeddings=96,
-                cross_attention_frequency=2,
-                encoder_hidden_size=40,
-                use_qformer_text_input=True,
-                initializer_range=0.2,
+                vocab_size=96, hidden_size=32, num_hidden_layers=4, num_attention_heads=2,
+                intermediate_size=48, max_position_embeddings=96, cross_attention_frequency=2,
+                encoder_hidden_size=40, use_qformer_text_input=True, initializer_range=0.2,
             ),
             num_query_tokens=4,
             embed_dim=16,
             sas_heads=2,
             multi_word_heads=2,
-        )
+        )  # fmt: skip
         return cls(**(sizes | overrides))
 
 

@@ -8,28 +8,27 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from PIL import Image
 from tqdm.auto import tqdm
 
-from mstar.errors import UserError
-from mstar.files import said
+from mstar.errors import UserError, check_range
+from mstar.files import LOCK, locked, said
 from mstar.io import embedded
-from mstar.io.bench import IMAGES_AT_ONCE, Bench
+from mstar.io.bench import IMAGES_AT_ONCE, MOST_AT_ONCE, Bench
 from mstar.io.checkpoints import checkpoint_hash, default_device, load_checkpoint, load_config
 from mstar.io.decoding import MAX_BYTES, UnreadableImage
 from mstar.io.images import decode_image, is_image_file, why_unopened
 from mstar.search.store import (
     ABOUT,
+    GALLERY,
     TEMPORARY,
     About,
     Entry,
-    check_regular,
     read_about,
     shard_paths,
     stored,
@@ -39,8 +38,6 @@ from mstar.search.store import (
 )
 from mstar.search.writing import ShardWriter, write_shard
 from mstar.tiles import check_tiles
-
-_LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -108,41 +105,30 @@ def index_folder(
     checkpoint = checkpoint or embedded.checkpoint()
     found = look_through(images)
     config = load_config(checkpoint)
-    pve_steps = config.pve_steps if pve_steps is None else pve_steps
+    pve_steps = config.pve_steps_from(pve_steps)
     tiles = config.tiles if tiles is None else check_tiles(tiles)
-    if pve_steps < 0 or batch_size < 1:
-        raise UserError(
-            "pve_steps (T) must be 0 or more and batch-size 1 or more; "
-            f"got {pve_steps} and {batch_size}."
-        )
+    check_range("batch-size", batch_size, 1, MOST_AT_ONCE)
     folder = os.path.relpath(images.resolve(), gallery.resolve())
     about = About(
         str(Path(checkpoint).resolve()), checkpoint_hash(checkpoint), pve_steps, tiles, folder
     )
     _check(gallery, about)  # before anything is put into a folder that may be none of ours
-    made = [folder for folder in (gallery, *gallery.parents) if not folder.exists()]
-    gallery.mkdir(parents=True, exist_ok=True)
-    try:
-        with _locked(gallery):
-            _check(gallery, about)  # again: another run may have just ended
-            warn_of_strangers(gallery)
-            for path in gallery.iterdir():
-                if TEMPORARY.fullmatch(path.name) and not path.is_dir():
-                    path.unlink()
-            try:
-                bench = load_checkpoint(checkpoint, default_device())
-                if not shard_paths(gallery):
-                    write_about(gallery, about)
-                return _update(bench, images, found, gallery, about, batch_size)
-            except BaseException:
-                if made and not shard_paths(gallery):
-                    for name in (ABOUT, _LOCK):  # the lock last, and while it is held
-                        (gallery / name).unlink(missing_ok=True)
-                raise
-    finally:
-        for folder in made:  # those that are empty: nothing came of it
-            with suppress(OSError):
-                folder.rmdir()
+    new = not gallery.exists()
+    with locked(gallery, GALLERY):
+        _check(gallery, about)  # again: another run may have just ended
+        warn_of_strangers(gallery)
+        for path in gallery.iterdir():
+            if TEMPORARY.fullmatch(path.name) and not path.is_dir():
+                path.unlink()
+        try:
+            bench = load_checkpoint(checkpoint, default_device())
+            if not shard_paths(gallery):
+                write_about(gallery, about)
+            return _update(bench, images, found, gallery, about, batch_size)
+        except BaseException:
+            if new and not shard_paths(gallery):
+                (gallery / ABOUT).unlink(missing_ok=True)
+            raise
 
 
 def _update(
@@ -252,28 +238,6 @@ def _files_below(folder: Path) -> Iterator[Path]:
             yield from (Path(place, name) for name in sorted(found) if not name.startswith("."))
 
 
-@contextmanager
-def _locked(gallery: Path) -> Iterator[None]:
-    """The gallery for one run alone; a killed run's lock is released.
-
-    Raises:
-        UserError: another run has it.
-    """
-    check_regular(gallery / _LOCK)  # a pipe would wait for ever, a link lead elsewhere
-    lock = FileLock(gallery / _LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UserError(
-            f"the gallery {gallery} is being written by another run: wait for it, or give "
-            "another folder."
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _check(gallery: Path, about: About) -> None:
     """See that the folder is new or empty, or a gallery that was made in the same way.
 
@@ -283,7 +247,7 @@ def _check(gallery: Path, about: About) -> None:
         raise UserError(f"{gallery} is a file: a gallery is a folder.")
     if not (gallery / ABOUT).exists():
         found = [path.name for path in gallery.iterdir()] if gallery.exists() else []
-        if any(name != _LOCK and not TEMPORARY.fullmatch(name) for name in found):
+        if any(name != LOCK and not TEMPORARY.fullmatch(name) for name in found):
             raise UserError(f"{gallery} is not empty and holds no gallery: give a new folder.")
         return
     made = read_about(gallery)

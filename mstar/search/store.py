@@ -24,7 +24,7 @@ from mstar.errors import UserError
 from mstar.model.outputs import VisionEmbeddings
 from mstar.tiles import check_tiles, tile_count
 
-ABOUT = "gallery.json"
+ABOUT, GALLERY = "gallery.json", "gallery"
 _FORMAT = 3
 _OLDER = {1: "images had tiles", 2: "`steps` became `pve_steps`"}
 _SHARD = re.compile(r"[0-9]{5,}\.safetensors")
@@ -115,7 +115,7 @@ def read_about(gallery: str | Path) -> About:
     path = Path(gallery, ABOUT)
     if not os.path.lexists(path):
         raise FileNotFoundError(f"{gallery} holds no gallery: make one with `mstar index`.")
-    check_regular(path)
+    files.check_regular(path, GALLERY)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if (found := content.pop("format")) != _FORMAT:
@@ -158,25 +158,6 @@ def read_shards(gallery: str | Path) -> list[Shard]:
     return found
 
 
-def check_regular(path: Path) -> None:
-    """See that one of a gallery's files is a file, and no link: none leads out of a gallery.
-
-    Raises:
-        UserError: it is something else.
-    """
-    try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        return  # dropped meanwhile
-    if not stat.S_ISREG(mode):
-        kinds = ((stat.S_ISLNK, "a link"), (stat.S_ISDIR, "a folder"))
-        kind = next((said for is_kind, said in kinds if is_kind(mode)), "no regular file")
-        raise UserError(
-            f"{path} is {kind}: a gallery has regular files alone; take it out of the gallery, and "
-            "run `mstar index` again."
-        )
-
-
 def shard_paths(gallery: Path) -> list[Path]:
     """Its shards, in the order of their numbers.
 
@@ -185,7 +166,7 @@ def shard_paths(gallery: Path) -> list[Path]:
     """
     paths = [path for path in gallery.iterdir() if _SHARD.fullmatch(path.name)]
     for path in paths:
-        check_regular(path)
+        files.check_regular(path, GALLERY)
     return sorted(paths, key=lambda path: (int(path.stem), path.name))
 
 

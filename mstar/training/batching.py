@@ -61,7 +61,7 @@ def make_batch(
     own = torch.zeros(len(texts), len(listed), dtype=torch.bool)
     for image, image_texts in enumerate(texts):
         own[image, [index[text] for text in image_texts]] = True
-    data = processor(text=[text for text, _ in listed], styles=[style for _, style in listed])
+    _, data = processor.read(*zip(*listed, strict=True))
     # official.md 10: equal strings match, whatever their styles
     strings: dict[str, int] = {}
     number = torch.tensor([strings.setdefault(text, len(strings)) for text, _ in listed])
@@ -74,7 +74,7 @@ def make_batch(
     held = torch.tensor([style == "word" and text in lists_hold for text, style in listed])
     elsewhere = own[photos].any(dim=0) | held
     unknown = partly[:, None] & elsewhere & ~positives
-    return dict(data) | {"own": own, "positives": positives, "unknown": unknown}
+    return data | {"own": own, "positives": positives, "unknown": unknown}
 
 
 def _implied(listed: Sequence[Text], texts: Sequence[Sequence[Text]]) -> Tensor:

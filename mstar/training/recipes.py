@@ -154,6 +154,11 @@ class Recipe:
                 f"seed must be a whole number from 0 to {_LARGEST_SEED}; got {self.seed}."
             )
 
+    def check_data(self) -> None:
+        """Raises what is wrong with what the stages see, before the first of them has begun."""
+        for stage in self.stages:
+            stage.data.open(self.seed, stage.image_size or 1, stage.tiles)
+
     def record(self) -> dict[str, Any]:
         """As JSON would give it back."""
         return _plain(asdict(self))

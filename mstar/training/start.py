@@ -56,12 +56,15 @@ _BLIP2 = {
 }
 
 
-def fresh(recipe: Recipe, tokenizer: str | PathLike[str] | None = None) -> Bench:
+def fresh(
+    recipe: Recipe, tokenizer: str | PathLike[str] | None = None, download: bool = False
+) -> Bench:
     """A model of the recipe's size with random weights from its seed, and its processor.
 
     Args:
         tokenizer: BERT's uncased word pieces for the `base` size, a folder or a hub name; the
             sandbox reads characters.
+        download: whether a name may be fetched over the network; otherwise it has to be there.
     """
     branch = {"multi_word_branch": recipe.multi_word_branch}
     if recipe.size == "base":
@@ -72,7 +75,7 @@ def fresh(recipe: Recipe, tokenizer: str | PathLike[str] | None = None) -> Bench
             )
         config = MstarConfig.base(**branch)
         limit = MULTI_WORD_TOKENS if recipe.multi_word_branch else WORD_TOKENS
-        pieces = load_tokenizer(tokenizer, limit)
+        pieces = load_tokenizer(tokenizer, limit, download)
         config.qformer_config.vocab_size = len(pieces)
     else:
         sizes = {"sandbox": MstarConfig.sandbox, "photographs": MstarConfig.photographs}

@@ -12,9 +12,9 @@ from scipy.io import loadmat
 from mstar.data.benchmarks.base import Benchmark, assemble
 from mstar.data.benchmarks.pickled import read_lists
 from mstar.data.benchmarks.places import data_set, file, pictures
-from mstar.data.benchmarks.texts import Texts, can_be_asked, composed, text_filter
+from mstar.data.benchmarks.texts import Texts, can_be_asked, text_filter
 from mstar.errors import UserError
-from mstar.texts import STYLES
+from mstar.texts import STYLES, composed
 
 
 def iiit_str(folder: str | Path) -> Benchmark:

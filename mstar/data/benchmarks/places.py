@@ -9,11 +9,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from mstar.data.benchmarks.texts import composed
 from mstar.errors import UserError
 from mstar.files import as_stored
 from mstar.io.containers import UNOPENED
 from mstar.io.images import SUFFIXES, is_image_file
+from mstar.texts import composed
 
 
 def data_set(folder: str | Path, what: str) -> Path:

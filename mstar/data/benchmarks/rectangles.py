@@ -22,7 +22,6 @@ from mstar.data.benchmarks.places import data_set, file, has_folder
 from mstar.data.benchmarks.texts import (
     Texts,
     can_be_asked,
-    composed,
     largest,
     most_frequent,
     text_filter,
@@ -31,6 +30,7 @@ from mstar.data.benchmarks.texts import (
 from mstar.errors import UserError
 from mstar.io.decoding import UnreadableImage
 from mstar.io.images import frame_of
+from mstar.texts import composed
 
 
 def svt(folder: str | Path) -> Benchmark:

@@ -1,7 +1,6 @@
 """What a photograph shows, and which of it may be asked for."""
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -19,11 +18,6 @@ def text_filter(text: str) -> str:
     if text.startswith("'") and text.endswith("'"):
         text = text[1:-1]
     return _DROPPED.sub("", text.lower())
-
-
-def composed(text: str) -> str:
-    """A text with each letter and its accents as one character (NFC), as most people write it."""
-    return unicodedata.normalize("NFC", text)
 
 
 def can_be_asked(text: str) -> bool:

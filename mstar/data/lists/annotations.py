@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from mstar.errors import UserError
 from mstar.files import as_stored
-from mstar.texts import STYLES, clean_caption
+from mstar.texts import STYLES, clean_caption, composed
 
 _SPACE = re.compile(r"\s*")
 
@@ -158,7 +158,7 @@ def _checked(entry: Any, root: Path) -> Annotation:
             raise UserError(f"a text should have letters or digits; got {_short(text)}.")
         if style not in STYLES:
             raise UserError(f"unknown style {_short(style)}: expected one of {', '.join(STYLES)}.")
-    return Annotation(path, tuple(texts), tuple(styles))
+    return Annotation(path, tuple(map(composed, texts)), tuple(styles))
 
 
 def _short(value: Any) -> str:

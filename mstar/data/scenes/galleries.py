@@ -27,7 +27,7 @@ from mstar.data.scenes.scene import (
     phrase_topic,
     thing_topic,
 )
-from mstar.errors import UserError
+from mstar.errors import MOST_SCENES, UserError, check_range
 from mstar.texts import Query as Asked
 from mstar.texts import words_of
 
@@ -144,8 +144,7 @@ def judging_gallery(difficulty: str, seed: int, images: int) -> Gallery:
     if difficulty not in DIFFICULTIES:
         names = ", ".join(DIFFICULTIES)
         raise UserError(f"unknown difficulty {difficulty!r}: expected one of {names}.")
-    if images < FEWEST:
-        raise UserError(f"images must be {FEWEST} or more; got {images}.")
+    check_range("images", images, FEWEST, MOST_SCENES)
     words = min(200, max(lexicon.ENOUGH, images // 5))
     level = DIFFICULTIES[difficulty]
     return gallery(seed, level, images, seen=words, unseen=words, progress=True)

@@ -18,7 +18,7 @@ from mstar import files
 from mstar.data.scenes import sandbox
 from mstar.data.scenes.galleries import Gallery
 from mstar.data.scenes.lexicon import ENOUGH
-from mstar.errors import UserError
+from mstar.errors import MOST_SCENES, UserError, check_range
 from mstar.evaluate.metrics import scale_average_precisions
 from mstar.experiments.ablation.arms import ARMS, Arm
 from mstar.experiments.ablation.features import (
@@ -42,6 +42,7 @@ _QUERIES = "multimodal.query_tokens"
 _BATCH, _LR = 16, 6e-4
 #: Two dozen query words and the planned hard negatives of a gallery need as many images.
 _LEAST = {"gallery": 40}
+_MOST_QUERIES = 64
 #: Words an image has, by groups; on mosaics of four images there are about four times as many.
 GROUPS = ((1, 2), (3, 3), (4, 5), (6, 8), (9, 32))
 
@@ -65,9 +66,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            least = _LEAST.get(name, 1)
-            if value < least:
-                raise UserError(f"{name} must be {least} or more; got {value}.")
+            most = _MOST_QUERIES if name == "queries" else MOST_SCENES
+            check_range(name, value, _LEAST.get(name, 1), most)
 
 
 class Experiment:
