@@ -261,16 +261,16 @@ MstarModel(MstarConfig.base(image_size=512)).save_pretrained(F / "base-older")
     copy(embedded, folder / "checkpoint-older")
     carry(embedded, folder / "checkpoint-this")
     samples = sorted((older / "mstar" / "assets" / "samples").glob("*.jpg"))
-    draw = """
+    draw = f"""
 from PIL import Image
-photos, paths = F / "photos", sorted(Path({samples!r}).glob("*.jpg"))
+photos, paths = F / "photos", sorted(Path({str(samples[0].parent)!r}).glob("*.jpg"))
 photos.mkdir()
 for i in range({photos}):
     side = 1600 + 200 * (i % 9)
     noise = np.random.default_rng(i).integers(0, 24, (side * 3 // 4, side, 3), dtype=np.uint8)
     picture = Image.open(paths[i % len(paths)]).convert("RGB").resize((side, side * 3 // 4))
     Image.fromarray(np.asarray(picture) // 8 * 7 + noise).save(photos / f"{{i:04}}.jpg", quality=90)
-""".format(samples=str(samples[0].parent), photos=photos)
+"""
     run(ROOT, draw, folder)
     for build, root in (("older", older), ("this", ROOT)):
         out = command(root, ["index", str(samples[0].parent), str(folder / f"small-{build}"),
@@ -372,7 +372,9 @@ def main() -> None:
         subprocess.run([*git, "add", "-q", "--detach", str(older), OLDER], check=True)
         try:
             prepare(folder, older, asked.images, asked.photos)
-            print("| # | what | CPU-s, older → this | CPU, times | wall, times | MiB | bar | equal |")
+            print(
+                "| # | what | CPU-s, older → this | CPU, times | wall, times | MiB | bar | equal |"
+            )
             print("|---|---|---|---|---|---|---|---|", flush=True)
             for line in lines():
                 if not asked.only or line.number in asked.only:

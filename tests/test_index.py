@@ -395,10 +395,10 @@ def test_a_file_that_changes_while_it_is_read_is_seen_later(
 ):
     decode = index.decode_image
 
-    def changing(file, path):
+    def changing(file, path, *reducible):
         picture(path, 50)
         os.utime(path, (2, 2))
-        return decode(file, path)
+        return decode(file, path, *reducible)
 
     monkeypatch.setattr(index, "decode_image", changing)
     before = (photos / "a.png").read_bytes()

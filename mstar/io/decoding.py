@@ -155,9 +155,13 @@ def _checked(path: Path, width: int, height: int, most: int) -> int:
 
 
 _Read = tuple[Image.Image, Frame, list[str]]
+#: By what (width, height) may be divided: whoever needs fewer pixels is handed out fewer.
+Reducible = Callable[[int, int], int]
 
 
-def jpeg_head(content: BinaryIO, path: Path) -> tuple[ImageFile.ImageFile, Frame]:
+def jpeg_head(
+    content: BinaryIO, path: Path, reducible: Reducible | None = None
+) -> tuple[ImageFile.ImageFile, Frame]:
     content.seek(0)
     try:
         image = JpegImagePlugin.JpegImageFile(content)
@@ -168,13 +172,15 @@ def jpeg_head(content: BinaryIO, path: Path) -> tuple[ImageFile.ImageFile, Frame
         image = JpegImagePlugin.JpegImageFile(BytesIO(bare_jpeg(data)))
         exif = jpeg_exif(data)
     reduction = _checked(path, *image.size, MAX_PIXELS)
+    if reducible is not None:
+        reduction = max(reduction, reducible(*image.size))
     turn = orientation(exif, image.info.get("xmp"))
     return image, Frame(*image.size, turn, reduction)
 
 
-def read_jpeg(content: BinaryIO, path: Path) -> _Read:
+def read_jpeg(content: BinaryIO, path: Path, reducible: Reducible | None = None) -> _Read:
     """The first picture: what a phone puts behind it is a preview or a depth map."""
-    image, frame = jpeg_head(content, path)
+    image, frame = jpeg_head(content, path, reducible)
     try:
         return _unpacked_jpeg(image, frame), frame, []
     except OSError:

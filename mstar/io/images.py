@@ -22,6 +22,7 @@ from mstar.io.containers import (
 from mstar.io.decoding import (
     NO_PHOTOGRAPHS,
     Frame,
+    Reducible,
     frame_of_other,
     jpeg_head,
     opened_other,
@@ -88,10 +89,14 @@ def _opened_by_others(suffix: str) -> bool:
     return kind in Image.OPEN and kind not in NO_PHOTOGRAPHS
 
 
-def open_image(path: str | PathLike[str]) -> Image.Image:
+def open_image(path: str | PathLike[str], reducible: Reducible | None = None) -> Image.Image:
     """Read a photograph as RGB, turned the way its EXIF data says, transparency on white.
 
     One of more than `WHOLE_PIXELS` pixels comes at half its width and height.
+
+    Args:
+        reducible: (width, height) -> 1, 2, 4 or 8, by what the sides of a JPEG are divided while it
+            is unpacked, which is sooner done; see `MstarProcessor.reduction`. None = whole.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -101,7 +106,7 @@ def open_image(path: str | PathLike[str]) -> Image.Image:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no image {path}.")
-    return decode_image(path, path)
+    return decode_image(path, path, reducible)
 
 
 def listed(images: Any) -> Sequence[Any]:
@@ -115,12 +120,14 @@ def opened(images: Sequence[Any]) -> list[Any]:
     return [open_image(one) if isinstance(one, (str, PathLike)) else one for one in images]
 
 
-def decode_image(file: Path | BinaryIO, path: Path) -> Image.Image:
+def decode_image(
+    file: Path | BinaryIO, path: Path, reducible: Reducible | None = None
+) -> Image.Image:
     """As `open_image`, from a file or its bytes; messages name the path."""
     with reading(file, path) as content:
         kind = content.read(16)
         if kind.startswith(JPEG):
-            image, frame, notes = read_jpeg(content, path)
+            image, frame, notes = read_jpeg(content, path, reducible)
         elif kind.startswith(PNG):
             image, frame, notes = read_any_png(content, path)
         else:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from mstar.files import LOCK, locked, said
 from mstar.io import embedded
 from mstar.io.bench import IMAGES_AT_ONCE, MOST_AT_ONCE, Bench
 from mstar.io.checkpoints import checkpoint_hash, default_device, load_checkpoint, load_config
-from mstar.io.decoding import MAX_BYTES, UnreadableImage
+from mstar.io.decoding import MAX_BYTES, Reducible, UnreadableImage
 from mstar.io.images import decode_image, is_image_file, why_unopened
 from mstar.search.store import (
     ABOUT,
@@ -143,12 +144,13 @@ def _update(
     kept, dropped = _keep_unchanged(gallery, images, set(names))
     unreadable: dict[str, str] = {}
     todo = [name for name in names if name not in kept]
+    reducible = partial(bench.processor.reduction, tiles=about.tiles)
     writer = ShardWriter(gallery, keep_embeddings=bench.config.multi_word_branch)
     batches = [todo[i : i + batch_size] for i in range(0, len(todo), batch_size)]
     try:
         with bench.evaluating():
             for batch in tqdm(batches, desc="images", unit="batch", disable=not batches):
-                entries, photos = _read(images, batch, unreadable)
+                entries, photos = _read(images, batch, unreadable, reducible)
                 if photos:
                     encoded = bench.encode_images(photos, about.pve_steps, about.tiles)
                     writer.add(entries, encoded)
@@ -284,7 +286,7 @@ def _keep_unchanged(gallery: Path, images: Path, names: set[str]) -> tuple[set[s
 
 
 def _read(
-    folder: Path, names: Sequence[str], unreadable: dict[str, str]
+    folder: Path, names: Sequence[str], unreadable: dict[str, str], reducible: Reducible
 ) -> tuple[list[Entry], list[Image.Image]]:
     """Open some images; what cannot be opened is noted.
 
@@ -298,7 +300,7 @@ def _read(
             if not stat.S_ISREG(about.st_mode) or about.st_size > MAX_BYTES:
                 raise UnreadableImage(f"{path} is no file of at most {MAX_BYTES} bytes.")
             content = path.read_bytes()
-            photos.append(decode_image(BytesIO(content), path))
+            photos.append(decode_image(BytesIO(content), path, reducible))
             digest = hashlib.sha256(content).hexdigest()
             entries.append(Entry(name, len(content), about.st_mtime_ns, digest))
         except UnreadableImage as error:
