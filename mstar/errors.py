@@ -1,5 +1,7 @@
 """What a user can mend, told from what is wrong in the code."""
 
+from math import isnan
+
 
 class UserError(ValueError):
     """Something in what was asked for: its message is one sentence, expected, got, what to do.
@@ -13,10 +15,10 @@ class UserError(ValueError):
 MOST_SCENES, LARGEST_SEED = 100_000, 2**32 - 1
 
 
-def check_range(name: str, value: int, least: int, most: int) -> None:
-    """Raises UserError unless `value` is a whole number from `least` to `most`."""
-    if type(value) is not int:
-        raise UserError(f"{name} must be a whole number; got {value!r}.")
+def check_range(name: str, value: float, least: float, most: float) -> None:
+    """Raises UserError unless `value` is from `least` to `most`, and whole if `most` is an int."""
+    if type(value) is not int and (type(most) is int or type(value) is not float or isnan(value)):
+        raise UserError(f"{name} must be a {'whole ' * (type(most) is int)}number; got {value!r}.")
     if value < least:
         raise UserError(f"{name} must be {least} or more; got {value}.")
     if value > most:

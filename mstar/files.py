@@ -1,6 +1,7 @@
 """Files are written beside their place and then moved into it: nothing is ever half written."""
 
 import glob
+import json
 import os
 import shutil
 import stat
@@ -9,6 +10,7 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -170,6 +172,30 @@ def check_regular(path: Path, what: str) -> None:
             f"{path} is {kind}: a {what} has regular files alone; put the file itself there, or "
             f"take it out of the {what}."
         )
+
+
+def read_json(path: str | Path, kind: type = dict, **options: Any) -> Any:
+    """What a JSON file holds: an object, or a list.
+
+    Args:
+        kind: dict or list.
+        options: of `json.loads`.
+
+    Raises:
+        UserError: it is broken, or holds something else.
+        OSError: it cannot be read.
+    """
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8-sig"), **options)
+    except RecursionError:
+        raise UserError(f"{path} is not valid JSON: it is nested too deeply.") from None
+    except ValueError as error:  # no JSON, no UTF-8, a number of thousands of digits
+        raise UserError(f"{path} is not valid JSON: {str(error).rstrip('.')}.") from None
+    if not isinstance(found, kind):
+        names = {dict: "an object", list: "a list", str: "a text", bool: "true or false"}
+        got = names.get(type(found), "nothing" if found is None else "a number")
+        raise UserError(f"{path} should hold {names[kind]}; got {got}.")
+    return found
 
 
 def as_stored(folder: Path, name: str) -> Path:

@@ -1,6 +1,5 @@
 """One report for each value of one parameter, and a page that puts them side by side."""
 
-import json
 import shlex
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -39,7 +38,7 @@ class _Run:
         return Path(self.settings.out)
 
     def headline(self) -> dict[str, str]:
-        metrics = json.loads((self.folder / METRICS).read_text(encoding="utf-8"))
+        metrics = files.read_json(self.folder / METRICS)
         return metrics["headline"]
 
 

@@ -1,7 +1,10 @@
 """Loading a checkpoint folder: everything comes back, and what is wrong is one sentence."""
 
 import json
+import re
 import shutil
+from functools import reduce
+from operator import getitem
 
 import pytest
 import torch
@@ -67,6 +70,47 @@ def test_a_configuration_that_calls_t_steps_is_refused(saved, tmp_path):
     assert load_config(folder).pve_steps == value
 
 
+def change_json(name, *keys, value):
+    """One value of a JSON file, by the way to it; without keys all of it."""
+
+    def change(folder):
+        whole = {"all": json.loads((folder / name).read_text())}
+        *way, last = ("all", *keys)
+        reduce(getitem, way, whole)[last] = value
+        (folder / name).write_text(json.dumps(whole["all"]))
+
+    return change
+
+
+NESTED = b'{"a":' * 100_000
+
+
+@pytest.mark.parametrize("name", ["config.json", "processor_config.json", "tokenizer.json",
+                                  "tokenizer_config.json"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is not valid JSON: Expecting value"),
+        (NESTED, "is not valid JSON: it is nested too deeply"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "is not valid JSON: Exceeds the limit"),
+        (b'{"a": "\xff\xfe"}', "is not valid JSON: 'utf-8' codec"),
+        (b"[]", "should hold an object; got a list"),
+        (b"null", "should hold an object; got nothing"),
+        (b"7", "should hold an object; got a number"),
+    ],
+)
+def test_a_file_that_is_no_json_object_is_named(saved, tmp_path, name, content, message):
+    folder = tmp_path / "copy"
+    shutil.copytree(saved, folder)
+    (folder / name).write_bytes(content)
+    with pytest.raises(UserError) as refused:
+        load_checkpoint(folder)
+    assert str(refused.value).startswith(f"{folder / name} {message}")
+
+
+SIZE = ("image_processor", "size")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -78,12 +122,44 @@ def test_a_configuration_that_calls_t_steps_is_refused(saved, tmp_path):
         (change_config(embed_dim=8), "do not fit its config.json"),
         (change_config(multi_word_branch=False), "0 are missing and 16 too many"),
         (cut("model.safetensors"), "model.safetensors is broken"),
-        (cut("tokenizer.json"), "cannot be loaded"),
+        (cut("tokenizer.json"), "tokenizer.json is not valid JSON"),
+        (change_config(embed_dim="x"), "config.json makes no model: embed_dim must be a whole number"),
+        (change_config(embed_dim=0), "config.json makes no model: embed_dim must be 1 or more"),
+        (change_config(vision_config=[]), "the weights in"),
+        (change_config(qformer_config=[1]), "config.json makes no model"),
+        (change_config(dtype="x"), "config.json makes no model"),
+        (change_config(conv_stem=[[1]]), "config.json makes no model"),
+        (
+            change_json("config.json", "vision_config", "num_attention_heads", value=0),
+            "config.json makes no model: vision_config.num_attention_heads must be 1 or more",
+        ),
+        (
+            change_json("config.json", "vision_config", "hidden_act", value="x"),
+            "config.json makes no model",
+        ),
+        (
+            change_json("config.json", "vision_config", "hidden_size", value=4096),
+            "should be [4096, 3, 4, 4]; got [32, 3, 4, 4]",
+        ),
+        (change_json("processor_config.json", *SIZE, "height", value=0), "height and width in"),
+        (change_json("processor_config.json", *SIZE, value=[]), "processor_config.json"),
+        (change_json("processor_config.json", *SIZE, value={"height": 10**9, "width": 10**9}),
+         "must be 8192 or less; got 1000000000"),
+        (change_json("processor_config.json", *SIZE, value={"height": 7, "width": 7}),
+         "3 channels of whole patches of 4 pixels; got [3, 7, 7]"),
+        (change_json("processor_config.json", "image_processor", "image_std", value=[0, 0, 0]),
+         "should be finite numbers"),
+        (change_json("processor_config.json", "prompts", value=3), "prompts must be one of"),
+        (change_json("tokenizer_config.json", "model_max_length", value=10**30),
+         "model_max_length in tokenizer_config.json must be 96 or less"),
+        (change_json("tokenizer.json", "model", value={}), "processor_config.json that fails"),
+        (change_json("tokenizer.json", "model", "vocab", "a", value=10**6),
+         "numbers of pieces in tokenizer.json must be 96 or less; got 1000001"),
     ],
-)
+)  # fmt: skip
 def test_wrong_folder(saved, tmp_path, change, message):
     folder = tmp_path / "copy"
     shutil.copytree(saved, folder)
     change(folder)
-    with pytest.raises(ValueError, match=message.replace("(", r"\(")):
+    with pytest.raises(ValueError, match=re.escape(message)):
         load_checkpoint(folder)

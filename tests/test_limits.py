@@ -54,8 +54,10 @@ def test_sizes_that_are_too_many_together_are_refused():
         MstarConfig.tiny(vision_config=vision | wide)
     with pytest.raises(UserError, match="256 tokens along a side; got 2048"):
         MstarConfig.tiny(vision_config=vision | dict(image_size=8192, patch_size=4))
-    with pytest.raises(UserError, match="4 billion weights"):
+    with pytest.raises(UserError, match="channels of conv_stem must be 8192 or less"):
         MstarConfig.tiny(conv_stem=[(HUGE, 4)])
+    with pytest.raises(UserError, match="4 billion weights"):
+        MstarConfig.tiny(conv_stem=[(2**13, 1)] * 10 + [(2**13, 4)])
 
 
 @pytest.mark.parametrize("sizes", [MstarConfig.tiny, MstarConfig.sandbox, MstarConfig.photographs])

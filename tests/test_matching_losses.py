@@ -18,7 +18,6 @@ from mstar.model.losses import (
     soft_cross_entropy,
     soft_targets,
 )
-from mstar.model.matching import MultiWordBranch
 
 YES, NO = True, False
 
@@ -313,11 +312,6 @@ def test_the_order_of_the_embeddings_does_not_count(branch):
     text, vision = torch.randn(3, 32), torch.randn(2, 5, 32)
     there, back = (branch(text, [v])[0].embeddings for v in (vision, vision.flip(1)))
     torch.testing.assert_close(there, back)
-
-
-def test_heads_must_divide_the_width():
-    with pytest.raises(ValueError, match="multi_word_heads 5 must divide ψ's width 32"):
-        MultiWordBranch(MstarConfig.tiny(multi_word_heads=5))
 
 
 # A whole batch

@@ -108,6 +108,9 @@ def test_base_is_the_papers():
     assert [MstarConfig.base(size).grid_size for size in (512, 640, 800)] == [32, 40, 50]
 
 
+TINY = MstarConfig.tiny().vision_config.to_dict()
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -122,16 +125,20 @@ def test_base_is_the_papers():
         (dict(sigma_low=0.9, sigma_high=0.5), "low <= high < 1; got 0.9 and 0.5"),
         (dict(vision_config=dict(image_size=65, patch_size=4)), "size 65 is not a multiple .* 4"),
         (dict(conv_stem=[(8, 2), (8, 4)]), r"multiply to the patch size 4; got \[2, 4\]"),
+        (dict(conv_stem=[(0, 4)]), "channels of conv_stem must be 1 or more; got 0"),
+        (dict(sas_heads=5), "sas_heads 5 must divide the vision width 32"),
+        (dict(multi_word_heads=5), "multi_word_heads 5 must divide ψ's width 32"),
+        (dict(vision_config=TINY | {"num_attention_heads": 3}), "3 must divide the vision width"),
+        (dict(vision_config=TINY | {"num_attention_heads": 0}), "heads must be 1 or more; got 0"),
+        (dict(vision_config=TINY | {"layer_norm_eps": 0.0}), "layer_norm_eps must be 1e-12 or"),
+        (dict(temperature=0.0), "temperature must be 1e-12 or more; got 0.0"),
+        (dict(temperature=float("inf")), "temperature must be 1000000.0 or less; got inf"),
+        (dict(sigma_min_area=float("nan")), "sigma_min_area must be a number; got nan"),
     ],
 )
 def test_wrong_values_are_one_sentence(fields, message):
     with pytest.raises(ValueError, match=message):
         MstarConfig.tiny(**fields)
-
-
-def test_heads_of_s_must_divide_the_width():
-    with pytest.raises(ValueError, match="sas_heads 5 must divide the vision width 32"):
-        MstarModel(MstarConfig.tiny(sas_heads=5))
 
 
 # Each constant of the method, in both settings

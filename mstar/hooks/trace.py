@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mstar import files
-from mstar.errors import UserError
-from mstar.hooks.points import HookError, Names, find_point, select, unknown
+from mstar.errors import UserError, check_range
+from mstar.hooks.points import MOST_PVE_STEPS, HookError, Names, find_point, select, unknown
 from mstar.texts import Query
 
 _TENSORS, _META, _PHOTO = "trace.safetensors", "trace.json", "photo.{}.png"
@@ -120,26 +120,50 @@ class Trace(Mapping[str, Tensor]):
 
         Raises:
             FileNotFoundError: the folder holds no trace.
-            UserError: it is of an older version.
+            UserError: it is of an older version, or a file of it is broken.
         """
         folder = Path(folder)
         for name in (_TENSORS, _META):
             if not (folder / name).is_file():
                 raise FileNotFoundError(f"{folder} holds no trace: {name} is missing.")
-        about = json.loads((folder / _META).read_text(encoding="utf-8"))
-        with safe_open(folder / _TENSORS, framework="pt") as stored:
-            values = {name: stored.get_tensor(name) for name in about["values"]}
-        grid = tuple(about["grid"]) if about["grid"] else None
+        about = files.read_json(folder / _META)
         if not {"pve_steps", "boxes", "queries", "photos"} <= about.keys():
             raise UserError(
                 f"the trace in {folder} is of an older version of this package: record it anew."
             )
-        boxes = None if about["boxes"] is None else torch.tensor(about["boxes"])
+        try:
+            return cls._read(folder, about)
+        except OSError as error:
+            if error.filename:
+                raise
+            raise UserError(f"{folder} holds a broken trace: {error}.") from error
+        except Exception as error:  # Pillow, safetensors and torch raise whatever they are led to
+            raise UserError(f"{folder} holds a broken trace: {str(error).rstrip('.')}.") from error
+
+    @classmethod
+    def _read(cls, folder: Path, about: Mapping[str, Any]) -> "Trace":
+        """What `trace.json` names; raises anything where it is not as `save` wrote it."""
+        with safe_open(folder / _TENSORS, framework="pt") as stored:
+            values = {name: stored.get_tensor(name) for name in about["values"]}
+        for name, value in values.items():
+            if (point := find_point(name)) is None or value.ndim != len(point.axes):
+                raise UserError(f"{name} of {list(value.shape)} is no value of a hook point")
+        grid = tuple(about["grid"]) if about["grid"] else None
+        for side in grid or ():
+            check_range("a side of the grid", side, 1, 2**13)
+        check_range("pve_steps (T)", about["pve_steps"], 0, MOST_PVE_STEPS)
+        boxes = None if about["boxes"] is None else torch.tensor(about["boxes"], dtype=torch.float)
+        if boxes is not None and boxes.shape[2:] != (4,):
+            raise UserError(f"boxes should be [B, V, 4]; got {list(boxes.shape)}")
         queries = [Query(*query) for query in about["queries"]]
+        if not all(isinstance(part, str) for query in queries for part in query):
+            raise UserError("queries should be texts, each with its style")
         photos = []
         for number in range(about["photos"]):
             with Image.open(folder / _PHOTO.format(number)) as photo:
                 photos.append(photo.convert("RGB"))
+        if not isinstance(about["meta"], dict):
+            raise UserError("meta should be an object")
         return cls(values, grid, about["pve_steps"], boxes, about["meta"], queries, photos)
 
 

@@ -1,22 +1,26 @@
 """A checkpoint is one folder: configuration, weights, tokenizer and processor."""
 
 import hashlib
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import safe_open
 from transformers.utils import logging
 
-from mstar.errors import UserError
+from mstar import files
+from mstar.errors import UserError, check_range
 from mstar.io.bench import Bench
 from mstar.io.processing import MstarProcessor
 from mstar.model.configuration import OLDER, MstarConfig
 from mstar.model.modeling import MstarModel
 
 _FILES = ("config.json", "model.safetensors", "processor_config.json", "tokenizer_config.json")
+#: What transformers reads beside these, if it is there.
+_TOKENIZER = ("tokenizer.json", "special_tokens_map.json", "added_tokens.json")
+_MOST_PIXELS = 2**13  # along a side
 
 
 def default_device() -> str:
@@ -34,25 +38,12 @@ def load_checkpoint(folder: str | Path, device: str | torch.device = "cpu") -> B
             broken or does not belong to the others; one sentence that says which.
     """
     folder = Path(folder)
-    _check_files(folder)
-    try:
-        with quiet():
-            model, report = MstarModel.from_pretrained(
-                folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
-            )
-            processor = MstarProcessor.from_pretrained(folder, local_files_only=True)
-    except SafetensorError as error:
-        raise UserError(f"{folder / 'model.safetensors'} is broken: {error}.") from error
-    except RuntimeError as error:
-        raise UserError(f"the weights in {folder} do not fit its config.json.") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"the checkpoint {folder} cannot be loaded: {error}") from error
-    missing, unexpected = sorted(report["missing_keys"]), sorted(report["unexpected_keys"])
-    if missing or unexpected:
-        names = ", ".join((missing + unexpected)[:3])
-        raise UserError(
-            f"the weights in {folder} do not fit its config.json: {len(missing)} are missing and "
-            f"{len(unexpected)} too many ({names}, …)."
+    config = load_config(folder)
+    processor = _load_processor(folder, config)
+    _check_weights(folder, config)
+    with quiet():
+        model = MstarModel.from_pretrained(
+            folder, config=config, dtype=torch.float32, local_files_only=True
         )
     return Bench(model.eval().to(device), processor)
 
@@ -64,11 +55,22 @@ def load_config(folder: str | Path) -> MstarConfig:
         UserError: see `load_checkpoint`.
     """
     folder = Path(folder)
-    _check_files(folder)
-    try:
-        return MstarConfig.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"the checkpoint {folder} cannot be loaded: {error}") from error
+    if not folder.is_dir():
+        raise UserError(f"there is no checkpoint folder {folder}.")
+    missing = [name for name in _FILES if not (folder / name).is_file()]
+    if missing:
+        raise UserError(f"{folder} is no MSTAR checkpoint: {', '.join(missing)} missing.")
+    path = folder / "config.json"
+    about = files.read_json(path)
+    kind = about.get("model_type")
+    if kind != MstarConfig.model_type:
+        raise UserError(
+            f"{folder} holds a model of type {kind!r}; expected {MstarConfig.model_type!r}."
+        )
+    if "steps" in about:
+        raise UserError(f"the checkpoint {folder} {OLDER}")
+    with _reading(path, "makes no model"):
+        return MstarConfig.from_dict(about)
 
 
 def checkpoint_hash(folder: str | Path) -> str:
@@ -79,23 +81,65 @@ def checkpoint_hash(folder: str | Path) -> str:
     return digest.hexdigest()
 
 
-def _check_files(folder: Path) -> None:
-    if not folder.is_dir():
-        raise UserError(f"there is no checkpoint folder {folder}.")
-    missing = [name for name in _FILES if not (folder / name).is_file()]
-    if missing:
-        raise UserError(f"{folder} is no MSTAR checkpoint: {', '.join(missing)} missing.")
+def _load_processor(folder: Path, config: MstarConfig) -> MstarProcessor:
+    """The processor, seen to make what the model takes: its files may be anybody's."""
+    for name in (*_FILES[2:], *_TOKENIZER):
+        if (folder / name).is_file():
+            files.read_json(folder / name)
+    with _reading(folder, "has a tokenizer or processor_config.json that fails"), quiet():
+        processor = MstarProcessor.from_pretrained(folder, local_files_only=True)
+        sides = {processor.image_processor.size.get(side) for side in ("height", "width")}
+        side = next(iter(sides)) if len(sides) == 1 else None
+        check_range("height and width in processor_config.json", side, 1, _MOST_PIXELS)
+        longest = config.qformer_config.max_position_embeddings
+        limit = processor.tokenizer.model_max_length
+        check_range("model_max_length in tokenizer_config.json", limit, 1, longest)
+        # and now once, with texts of two lengths
+        _, read = processor.read(["a", "one way"], ["word", "phrase"])
+        pieces, known = int(read["input_ids"].max()) + 1, config.qformer_config.vocab_size
+        pieces = max(pieces, *processor.tokenizer.get_vocab().values())
+        check_range("numbers of pieces in tokenizer.json", pieces, 1, known)
+        with np.errstate(all="ignore"):
+            pixels = processor(images=[np.zeros((2, 3, 3), np.uint8)], tiles=(1,))["pixel_values"]
+        patch = config.vision_config.patch_size
+        if pixels.shape[2] != 3 or side % patch or not torch.isfinite(pixels).all():
+            raise UserError(
+                f"images of it should be finite numbers in 3 channels of whole patches of {patch} "
+                f"pixels; got {list(pixels.shape[2:])}"
+            )
+    return processor
+
+
+def _check_weights(folder: Path, config: MstarConfig) -> None:
+    """See that the weights are those of the configuration, before memory is taken for them."""
+    path = folder / "model.safetensors"
+    with _reading(folder / "config.json", "makes no model"), torch.device("meta"):
+        expected = {name: list(one.shape) for name, one in MstarModel(config).state_dict().items()}
+    with _reading(path), safe_open(path, "pt") as stored:
+        got = {name: stored.get_slice(name).get_shape() for name in stored.keys()}  # noqa: SIM118
+    missing, unexpected = sorted(expected.keys() - got.keys()), sorted(got.keys() - expected.keys())
+    if missing or unexpected:
+        names = ", ".join((missing + unexpected)[:3])
+        why = f"{len(missing)} are missing and {len(unexpected)} too many ({names}, …)"
+    elif other := [name for name, shape in expected.items() if got[name] != shape]:
+        why = f"{other[0]} should be {expected[other[0]]}; got {got[other[0]]}"
+    else:
+        return
+    raise UserError(f"the weights in {folder} do not fit its config.json: {why}.")
+
+
+@contextmanager
+def _reading(path: Path, what: str = "is broken") -> Iterator[None]:
+    """Others read what a user gave, and raise whatever it leads them to.
+
+    Raises:
+        UserError: in its place, with the path.
+    """
     try:
-        about = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        kind = about.get("model_type")
-    except (ValueError, AttributeError) as error:
-        raise UserError(f"{folder / 'config.json'} is not valid JSON.") from error
-    if kind != MstarConfig.model_type:
-        raise UserError(
-            f"{folder} holds a model of type {kind!r}; expected {MstarConfig.model_type!r}."
-        )
-    if "steps" in about:
-        raise UserError(f"the checkpoint {folder} {OLDER}")
+        yield
+    except Exception as error:
+        why = " ".join(str(error).split()).rstrip(".")
+        raise UserError(f"{path} {what}: {why or type(error).__name__}.") from error
 
 
 @contextmanager

@@ -20,44 +20,38 @@ from mstar.tiles import check_tiles
 SIGMA_VARIANTS = ("none", "threshold", "watershed", "released")
 
 #: What differs between the paper and the released code. Frozen: a changed value is a new preset.
-SEMANTICS = MappingProxyType(
-    {
-        "paper": MappingProxyType(
-            {
-                "sigma": "watershed",
-                "assignment_steps": "all",
-                "recycled_temperature": True,
-                "multi_word_attention": "joint",
-                "multi_word_scoring_steps": "all",
-                "multi_word_projected": True,
-                "word_scoring": "word",
-                "stop_gradient": False,
-                "train_last_norm": True,
-                "t2v_weight": 1.5,
-                "v2t_weight": 1.0,
-                "rerank_ratio": 0.02,
-                "rerank_weight": 1.0,
-            }
-        ),
-        "released": MappingProxyType(
-            {
-                "sigma": "released",
-                "assignment_steps": "first",
-                "recycled_temperature": False,
-                "multi_word_attention": "per_step",
-                "multi_word_scoring_steps": "first",
-                "multi_word_projected": False,
-                "word_scoring": "multi_word",
-                "stop_gradient": True,
-                "train_last_norm": False,
-                "t2v_weight": 0.5 / 0.7,
-                "v2t_weight": 0.5,
-                "rerank_ratio": 0.05,
-                "rerank_weight": 1.0,
-            }
-        ),
-    }
-)
+SEMANTICS = MappingProxyType({
+    "paper": MappingProxyType({
+        "sigma": "watershed",
+        "assignment_steps": "all",
+        "recycled_temperature": True,
+        "multi_word_attention": "joint",
+        "multi_word_scoring_steps": "all",
+        "multi_word_projected": True,
+        "word_scoring": "word",
+        "stop_gradient": False,
+        "train_last_norm": True,
+        "t2v_weight": 1.5,
+        "v2t_weight": 1.0,
+        "rerank_ratio": 0.02,
+        "rerank_weight": 1.0,
+    }),
+    "released": MappingProxyType({
+        "sigma": "released",
+        "assignment_steps": "first",
+        "recycled_temperature": False,
+        "multi_word_attention": "per_step",
+        "multi_word_scoring_steps": "first",
+        "multi_word_projected": False,
+        "word_scoring": "multi_word",
+        "stop_gradient": True,
+        "train_last_norm": False,
+        "t2v_weight": 0.5 / 0.7,
+        "v2t_weight": 0.5,
+        "rerank_ratio": 0.05,
+        "rerank_weight": 1.0,
+    }),
+})  # fmt: skip
 
 _CHOICES = {
     "semantics": tuple(SEMANTICS),
@@ -80,6 +74,16 @@ _RANGES = {
     "vision_config.num_attention_heads qformer_config.num_hidden_layers "
     "qformer_config.num_attention_heads qformer_config.cross_attention_frequency",
     (3, 3): "vision_config.num_channels",
+    (0, 0): "qformer_config.chunk_size_feed_forward",
+    (0, 1.0): "sigma_min_area vision_config.attention_dropout qformer_config.hidden_dropout_prob "
+    "qformer_config.attention_probs_dropout_prob",
+    (0, 1e6): "rerank_weight t2v_weight v2t_weight initializer_range",
+    (1e-12, 1e6): "temperature vision_config.layer_norm_eps qformer_config.layer_norm_eps",
+}
+#: Whose width heads share, and what it is called.
+_HEADS = {
+    "vision_config.num_attention_heads sas_heads": ("vision_config", "the vision width"),
+    "qformer_config.num_attention_heads multi_word_heads": ("qformer_config", "ψ's width"),
 }
 #: Tokens along a side of a tile, and weights in all: 16 GB of float32, twenty times the paper's.
 _MOST_SIDE, _MOST_WEIGHTS = 256, 4 * 10**9
@@ -210,8 +214,11 @@ class MstarConfig(PreTrainedConfig):
         for limits, names in _RANGES.items():
             for name in names.split():
                 check_range(name, attrgetter(name)(self), *limits)
-        if self.rerank_weight < 0:
-            raise UserError(f"rerank_weight must be 0 or more; got {self.rerank_weight}.")
+        for names, (part, said) in _HEADS.items():
+            width = getattr(self, part).hidden_size
+            for name in names.split():
+                if width % (heads := attrgetter(name)(self)):
+                    raise UserError(f"{name} {heads} must divide {said} {width}.")
         if not 0 < self.rerank_ratio <= 1:
             raise UserError(f"rerank_ratio must be in (0, 1]; got {self.rerank_ratio}.")
         if not 0 <= self.sigma_low <= self.sigma_high < 1:
@@ -225,6 +232,9 @@ class MstarConfig(PreTrainedConfig):
                 f"image size {vision.image_size} is not a multiple of the patch size "
                 f"{vision.patch_size}."
             )
+        for channels, stride in self.conv_stem or ():
+            check_range("channels of conv_stem", channels, 1, 2**13)
+            check_range("a stride of conv_stem", stride, 1, vision.patch_size)
         if self.conv_stem and prod(stride for _, stride in self.conv_stem) != vision.patch_size:
             raise UserError(
                 f"the strides of conv_stem must multiply to the patch size {vision.patch_size}; "
@@ -264,19 +274,15 @@ class MstarConfig(PreTrainedConfig):
         """The paper's sizes: SigLIP ViT-B/16, a Q-Former of 12 layers, 64 query tokens, T = 1."""
         sizes = dict(
             vision_config=dict(
-                hidden_size=768,
-                intermediate_size=3072,
-                num_hidden_layers=12,
-                num_attention_heads=12,
-                image_size=image_size,
-                patch_size=16,
+                hidden_size=768, intermediate_size=3072, num_hidden_layers=12,
+                num_attention_heads=12, image_size=image_size, patch_size=16,
                 vision_use_head=False,
             ),
             # 30522 BERT pieces and [DEC]
             qformer_config=dict(
                 vocab_size=30523, encoder_hidden_size=1024, use_qformer_text_input=True
             ),
-        )
+        )  # fmt: skip
         return cls(**(sizes | overrides))
 
     @classmethod
@@ -309,20 +315,13 @@ class MstarConfig(PreTrainedConfig):
         """What the sandbox's model grows into for photographs: tiles of 192 px, deeper, Q = 16."""
         small = cls.sandbox()
         vision, qformer = small.vision_config.to_dict(), small.qformer_config.to_dict()
-        sizes = dict(
+        larger = dict(
             vision_config=vision | dict(image_size=192, num_hidden_layers=3),
-            conv_stem=small.conv_stem,
             qformer_config=qformer | dict(num_hidden_layers=3),
             num_query_tokens=16,
-            embed_dim=small.embed_dim,
-            sas_heads=small.sas_heads,
-            multi_word_heads=small.multi_word_heads,
-            learn_temperature=True,
-            initializer_range=small.initializer_range,
             tiles=(1, 2, 3),
-            rerank_weight=0.0,
         )
-        return cls(**(sizes | overrides))
+        return cls.sandbox(**(larger | overrides))
 
     @classmethod
     def tiny(cls, **overrides: Any) -> "MstarConfig":

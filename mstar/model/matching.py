@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import initialization as init
 
-from mstar.errors import UserError
 from mstar.hooks.run import Run
 from mstar.model.assignment import UNASSIGNED, assign_per_image, word_scores
 from mstar.model.configuration import MstarConfig
@@ -44,10 +43,6 @@ class MultiWordBranch(nn.Module):
     def __init__(self, config: MstarConfig):
         super().__init__()
         dim = config.qformer_config.hidden_size
-        if dim % config.multi_word_heads:
-            raise UserError(
-                f"multi_word_heads {config.multi_word_heads} must divide ψ's width {dim}."
-            )
         self.heads = config.multi_word_heads
         self.norm_in = nn.LayerNorm(dim)
         self.query = nn.Linear(dim, dim)

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mstar.errors import UserError
 from mstar.hooks.run import TiledRun
 from mstar.model.configuration import MstarConfig
 from mstar.model.multimodal import HIDDEN, MultimodalEncoder
@@ -33,10 +32,6 @@ class SalientAttentionShift(nn.Module):
     def __init__(self, config: MstarConfig):
         super().__init__()
         vision = config.vision_config
-        if vision.hidden_size % config.sas_heads:
-            raise UserError(
-                f"sas_heads {config.sas_heads} must divide the vision width {vision.hidden_size}."
-            )
         self.heads = config.sas_heads
         self.query = nn.Linear(vision.hidden_size, vision.hidden_size)
         self.key = nn.Linear(vision.hidden_size, vision.hidden_size)

@@ -117,7 +117,7 @@ def read_about(gallery: str | Path) -> About:
         raise FileNotFoundError(f"{gallery} holds no gallery: make one with `mstar index`.")
     files.check_regular(path, GALLERY)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = files.read_json(path)
         if (found := content.pop("format")) != _FORMAT:
             raise _Older(_OLDER[found])
         about = About(**content | {"tiles": check_tiles(content["tiles"])})

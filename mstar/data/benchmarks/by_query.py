@@ -1,6 +1,5 @@
 """IIIT-STR, PSTR, MQTR and CSVTR: for every query the images that answer it."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from mstar.data.benchmarks.pickled import read_lists
 from mstar.data.benchmarks.places import data_set, file, pictures
 from mstar.data.benchmarks.texts import Texts, can_be_asked, text_filter
 from mstar.errors import UserError
+from mstar.files import read_json
 from mstar.texts import STYLES, composed
 
 
@@ -148,12 +148,7 @@ def _json(listing: Path) -> dict[str, list[str]]:
                 raise UserError(f"{query!r} stands twice: give all its images in one list")
         return found
 
-    try:
-        found = json.loads(listing.read_text(encoding="utf-8-sig"), object_pairs_hook=once)
-    except (ValueError, RecursionError) as problem:
-        raise UserError(f"{listing} cannot be read: {problem}.") from None
-    if not isinstance(found, dict):
-        raise UserError(f"{listing} should hold an object, from queries to lists of images.")
+    found = read_json(listing, object_pairs_hook=once)
     for query, names in found.items():
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise UserError(f"{listing}: the query {query!r} should have a list of file names.")

@@ -101,7 +101,7 @@ class Experiment:
             raise UserError(f"a mosaic is made of {side**2} images; got images {settings.images}.")
         self._about = asdict(settings) | {"checkpoint": checkpoint_hash(source)}
         kept = self.folder / _SETTINGS
-        if kept.is_file() and json.loads(kept.read_text(encoding="utf-8")) != self._about:
+        if kept.is_file() and files.read_json(kept) != self._about:
             raise UserError(
                 f"{self.folder} holds runs of other settings: choose another folder or remove it."
             )
@@ -139,7 +139,7 @@ class Experiment:
     def table(self) -> list[dict[str, Any]]:
         """The runs made so far."""
         rows = (self._row(seed, arm) for seed in self.seeds for arm in self.arms)
-        return [json.loads(row.read_text(encoding="utf-8")) for row in rows if row.is_file()]
+        return [files.read_json(row) for row in rows if row.is_file()]
 
     def _row(self, seed: int, arm: Arm) -> Path:
         return self.folder / "runs" / f"seed{seed}-{arm.name}.json"

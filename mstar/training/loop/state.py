@@ -11,11 +11,14 @@ import copy
 import json
 import os
 import shutil
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from math import inf
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -25,7 +28,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from mstar import files
-from mstar.errors import UserError
+from mstar.errors import UserError, check_range
 from mstar.io.bench import Bench
 from mstar.io.checkpoints import quiet
 from mstar.training.recipes import same_recipe
@@ -63,6 +66,31 @@ class Progress:
     log: list[dict[str, Any]] = field(default_factory=list)
 
 
+def _progress(found: dict[str, Any], stages: int) -> Progress:
+    """As `save` wrote it; raises ValueError or TypeError if it is anything else."""
+    progress = Progress(**found)
+    check_range("stage", progress.stage, 0, stages)
+    for name in ("step", "total", *(("steps",) if progress.steps is not None else ())):
+        check_range(name, getattr(progress, name), 0, sys.maxsize)
+    check_range("cpu_seconds", progress.cpu_seconds, 0, inf)
+    for listed, kind in ((progress.skipped, str), (progress.log, dict)):
+        if not isinstance(listed, list) or not all(isinstance(one, kind) for one in listed):
+            raise ValueError("skipped lists files and log objects")
+    return progress
+
+
+@contextmanager
+def _reading(checkpoint: Path) -> Iterator[None]:
+    """Inside the block its files are read; raises UserError where they are broken."""
+    try:
+        yield
+    except (SafetensorError, UnpicklingError, RuntimeError, ValueError, KeyError, EOFError) as why:
+        first = str(why).partition("\n")[0].rstrip(".")
+        raise UserError(
+            f"{checkpoint} is broken ({first}): delete it, to go on from what was before it."
+        ) from why
+
+
 class RunFolder:
     """The folder of one run.
 
@@ -81,12 +109,13 @@ class RunFolder:
         if newest is None:
             return
         try:
-            found = json.loads((newest / PROGRESS).read_text(encoding="utf-8"))
-            self.found = Progress(**found["progress"])
-            self.saved = self.found.total
-        except (OSError, ValueError, KeyError, TypeError) as problem:
+            found = files.read_json(newest / PROGRESS)
+            self.found = _progress(found["progress"], len(recipe.get("stages", ())))
+            same = same_recipe(found["recipe"], recipe)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
             raise UserError(f"{newest} is no checkpoint of a run: {problem!r}.") from problem
-        if not same_recipe(found["recipe"], recipe):
+        self.saved = self.found.total
+        if not same:
             raise UserError(
                 f"{folder} holds a run of another recipe: choose another folder or remove it."
             )
@@ -106,6 +135,12 @@ class RunFolder:
             path.write_bytes(b"".join(lines[: self.found.total]))
         return self.found
 
+    def load(self, accelerator: Accelerator) -> None:
+        """The state of the newest checkpoint, if there is one."""
+        if (newest := self.newest()) is not None:
+            with _reading(newest):
+                accelerator.load_state(str(newest))
+
     def note(self, row: dict[str, Any]) -> None:
         """Add one step to the curve.
 
@@ -123,7 +158,13 @@ class RunFolder:
         if not count or not self.curve.exists():
             return []
         lines = self.curve.read_text(encoding="utf-8").splitlines()
-        return [json.loads(line)["loss"] for line in lines[-min(count, most) :]]
+        try:
+            return [float(json.loads(line)["loss"]) for line in lines[-min(count, most) :]]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise UserError(
+                f"{self.curve} should have an object with a loss in each line: remove it to go on "
+                "without."
+            ) from None
 
     def save(self, accelerator: Accelerator, progress: Progress) -> None:
         """Write a checkpoint; every process takes part.
@@ -176,9 +217,10 @@ class RunFolder:
         """
         found = []
         for place in sorted(self.checkpoints.glob("step-*")):
-            record = json.loads((place / PROGRESS).read_text(encoding="utf-8"))
+            record = files.read_json(place / PROGRESS)
             if record["progress"]["stage"] == stage:
-                found.append(load_file(place / "model.safetensors"))
+                with _reading(place):
+                    found.append(load_file(place / "model.safetensors"))
         return {
             name: torch.stack([one[name] for one in found]).mean(0)
             if newest.is_floating_point()
@@ -242,4 +284,7 @@ def write_checkpoint(
 def training_record(folder: str | Path) -> list[dict]:
     """The runs that made a checkpoint, first to last: recipe, CPU seconds, log."""
     path = Path(folder, RECORD)
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    runs = files.read_json(path, list) if path.is_file() else []
+    if not all(isinstance(run, dict) for run in runs):
+        raise UserError(f"{path} should list runs, each an object.")
+    return runs

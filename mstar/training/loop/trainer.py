@@ -184,9 +184,7 @@ class Trainer:
     def _go_on(self) -> None:
         """Get ready where the run stands."""
         self._begin()
-        newest = self.kept.newest()
-        if newest is not None:
-            self.accelerator.load_state(str(newest))
+        self.kept.load(self.accelerator)
 
     def _begin(self) -> None:
         """Get ready for the present stage, or the last: what is trained, a fresh optimiser."""
