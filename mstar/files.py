@@ -18,6 +18,8 @@ from mstar.errors import UserError
 
 #: Held in a folder by the run that writes there; the lock of a run that was killed is free.
 LOCK = ".lock"
+#: In the folder of a result, while it is being made.
+MAKING = ".making"
 _OLD, _NEW = "old", "new"  # within the temporary folder, while a new one takes its place
 
 
@@ -119,6 +121,66 @@ def _is_left(scratch: Path) -> bool:
 
 
 @contextmanager
+def replacing_files(folder: Path, last: str) -> Iterator[Path]:
+    """A temporary folder within `folder`; what is in it in the end moves there, all or nothing.
+
+    Whatever is raised, what was there is there again; after a kill between two moves the next start
+    sees to that.
+
+    Args:
+        last: the file that shows the others: it never stands beside those of another time.
+
+    Raises:
+        UserError: another run is making something there.
+    """
+    made = folder / MAKING
+    with locked(made, "result"):
+        try:
+            if os.path.lexists(made / last):  # else the last one that was stopped had moved all
+                _put_back(made, folder)
+            _empty(made)
+            yield made
+            names = sorted(_names(made), key=lambda name: name == last)
+            (made / _OLD).mkdir()
+            try:
+                for name in reversed(names):
+                    if os.path.lexists(folder / name):
+                        os.replace(folder / name, made / _OLD / name)
+                for name in names:
+                    os.replace(made / name, folder / name)
+            except BaseException:
+                _put_back(made, folder)
+                raise
+        finally:
+            _empty(made)
+            (made / LOCK).unlink()  # while it is held
+            with suppress(OSError):
+                made.rmdir()
+
+
+def _names(made: Path) -> list[str]:
+    return [path.name for path in made.iterdir() if path.name != LOCK]
+
+
+def _put_back(made: Path, folder: Path) -> None:
+    """Undo what was moved."""
+    old = made / _OLD
+    for kept in [*old.iterdir()] if old.is_dir() else ():
+        if os.path.lexists(folder / kept.name):
+            os.replace(folder / kept.name, made / kept.name)
+        os.replace(kept, folder / kept.name)
+
+
+def _empty(made: Path) -> None:
+    for name in _names(made):
+        path = made / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
 def locked(folder: Path, what: str) -> Iterator[None]:
     """A folder, made if it is not there, for one run alone.
 
@@ -144,8 +206,9 @@ def locked(folder: Path, what: str) -> Iterator[None]:
     try:
         yield
     finally:
-        if made and [one.name for one in folder.iterdir()] == [LOCK]:
-            (folder / LOCK).unlink()  # while it is held
+        with suppress(OSError):
+            if made and [one.name for one in folder.iterdir()] == [LOCK]:
+                (folder / LOCK).unlink()  # while it is held
         lock.release()
         for one in made:  # those that are empty
             with suppress(OSError):

@@ -1,10 +1,8 @@
 """What `ablation.ipynb` shows: the arms against their controls, and the mechanism."""
 
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
-from mstar import files
 from mstar.evaluate.table import FORMATS
 from mstar.experiments.ablation import CONTROL, DOUBLED, Arm, Difference, Experiment, Findings
 from mstar.experiments.ablation.findings import result
@@ -140,8 +138,7 @@ def save(settings: AblationReport, experiment: Experiment, findings: Findings) -
     ]
     made = provenance(settings, runs=f"{len(experiment.table())} in {settings.runs}")
     found = result(shown, {"seeds": findings.seeds, **asdict(experiment.settings)})
-    with files.replacing(Path(settings.out) / "findings.json") as path:
-        path.write_text(FORMATS["json"](found), encoding="utf-8")
+    (settings.place / "findings.json").write_text(FORMATS["json"](found), encoding="utf-8")
     write_metrics(settings, made, headline(findings))
     return made
 

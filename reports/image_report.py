@@ -12,7 +12,6 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm  # as text, which the runner passes on to the terminal
 
-from mstar import files
 from mstar.explain import looks as explain
 from mstar.explain.assignment import Evidence, explain_words
 from mstar.explain.looks import LookSummary
@@ -193,9 +192,8 @@ def save(settings: ImageReport, bench: Bench, studies: Sequence[Study]) -> dict[
     Returns:
         where the page comes from.
     """
-    with files.replacing_folder(Path(settings.out) / "trace") as traces:
-        for number, one in enumerate(studies):
-            one.trace.save(traces / str(number))
+    for number, one in enumerate(studies):
+        one.trace.save(settings.place / "trace" / str(number))
     grid, patch = studies[0].trace.grid, bench.config.vision_config.patch_size
     tiles = explain.tile_count(studies[0].trace)
     facts = {

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from mstar import files
 from mstar.errors import LARGEST_SEED, UserError, check_range
 from mstar.io import embedded
 from mstar.texts import Query, parse_queries
@@ -95,6 +96,12 @@ class Parameters(ABC):
             else:
                 parts += [f"--{name}", *texts]
         return shlex.join(parts)
+
+    @property
+    def place(self) -> Path:
+        """Where what belongs to the page is written: it moves to `out` when all of it is there."""
+        made = Path(self.out, files.MAKING)
+        return made if made.is_dir() else Path(self.out)
 
     @abstractmethod
     def _check(self) -> None:

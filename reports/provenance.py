@@ -3,14 +3,12 @@
 import json
 import platform
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 
 import mstar
-from mstar import files
 from mstar.io.checkpoints import checkpoint_hash
 from mstar.widgets import figures
 from mstar.widgets.picture import Picture
@@ -58,8 +56,8 @@ def write_metrics(
         more: anything that JSON can hold.
     """
     content = {"provenance": made, "headline": headline, **more}
-    with files.replacing(Path(settings.out) / METRICS) as path:
-        path.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    (settings.place / METRICS).write_text(text, encoding="utf-8")
 
 
 def _said(value: object) -> str:

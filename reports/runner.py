@@ -1,14 +1,15 @@
 """Run a report's notebook and turn it into one HTML file that needs nothing else."""
 
 import logging
+import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import papermill
+from jupyter_client import AsyncKernelManager
 from nbconvert.filters import strip_ansi
 from papermill.exceptions import PapermillExecutionError
 from papermill.execute import remove_error_markers
@@ -21,6 +22,7 @@ from .table import REPORTS
 
 logger = logging.getLogger(__name__)
 MAX_BYTES = 10_000_000
+PAGE = "report.html"
 
 
 class ReportFailed(RuntimeError):
@@ -34,6 +36,13 @@ class ReportFailed(RuntimeError):
     def __init__(self, why: str, page: Path | None = None):
         super().__init__(f"{why}; {f'see {page}' if page else 'nothing had run'}.")
         self.why, self.page = why, page
+
+
+class _Quiet(AsyncKernelManager):
+    """A kernel whose last words, when it is stopped, are not the user's: cells have an output."""
+
+    async def _async_launch_kernel(self, kernel_cmd: list[str], **options: Any) -> None:
+        await super()._async_launch_kernel(kernel_cmd, stderr=subprocess.DEVNULL, **options)
 
 
 def make(name: str, values: Mapping[str, Any], progress: bool = True) -> Path:
@@ -58,12 +67,12 @@ def make(name: str, values: Mapping[str, Any], progress: bool = True) -> Path:
     made = provenance(settings)  # now: a checkpoint may be gone when something has failed
 
     out = Path(settings.out)
-    out.mkdir(parents=True, exist_ok=True)
-    with _no_empty_folder(out), files.replacing(out / "report.ipynb") as executed:
+    with files.replacing_files(out, PAGE) as place:
+        executed = place / "report.ipynb"
         try:
             papermill.execute_notebook(
-                report.notebook,
-                executed,
+                _unformatted(report.notebook),
+                _unformatted(executed),
                 parameters={**vars(settings)},
                 kernel_name="python3",
                 progress_bar={"desc": "report", "file": sys.stderr} if progress else False,
@@ -71,35 +80,30 @@ def make(name: str, values: Mapping[str, Any], progress: bool = True) -> Path:
                 # the notebook's own bars, in words: a long cell is seen to move
                 stderr_file=sys.stderr if progress else None,
                 execution_timeout=report.cell_seconds,
+                kernel_manager_class=_Quiet,
                 extra_arguments=["--log-level=40"],  # no warnings of the kernel's own
             )
         except Exception as error:
             raise _kept(out, made, executed, _why(error)) from error
-        ran = nbformat.read(executed, as_version=4)
+        page = pages.page(nbformat.read(executed, as_version=4))
+        (place / PAGE).write_text(page, encoding="utf-8")
     _forget_failure(out)
-    html = out / "report.html"
-    _write(html, pages.page(ran))
+    html = out / PAGE
     if html.stat().st_size > MAX_BYTES:
         size = html.stat().st_size / 1e6
         logger.warning("%s has %.1f MB: ask it for less to make it smaller.", html, size)
     return html
 
 
-@contextmanager
-def _no_empty_folder(out: Path) -> Iterator[None]:
-    """A report that is stopped from the keyboard leaves nothing."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        with suppress(OSError):  # it holds something else
-            out.rmdir()
-        raise
+def _unformatted(path: Path) -> str:
+    """A path as papermill takes it, which fills in what stands in braces."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def _kept(out: Path, made: Mapping[str, Any], executed: Path, why: str) -> ReportFailed:
     """What is left of a report, for its reader, in the folder it was asked for."""
     _forget_failure(out)
-    if not executed.stat().st_size:
+    if not executed.is_file():
         return ReportFailed(why)
     notebook = remove_error_markers(nbformat.read(executed, as_version=4))
     # a cell that was cut short is marked as completed: it is the last that was started
@@ -109,7 +113,8 @@ def _kept(out: Path, made: Mapping[str, Any], executed: Path, why: str) -> Repor
     with files.replacing(out / "failed.ipynb") as path:
         path.write_bytes(executed.read_bytes())
     html = out / "failed.html"
-    _write(html, pages.failed(notebook, started[-1], why, footer(made)))
+    with files.replacing(html) as path:
+        path.write_text(pages.failed(notebook, started[-1], why, footer(made)), encoding="utf-8")
     return ReportFailed(why, html)
 
 
@@ -117,11 +122,6 @@ def _forget_failure(out: Path) -> None:
     """Of an earlier run."""
     for name in ("failed.html", "failed.ipynb"):
         (out / name).unlink(missing_ok=True)
-
-
-def _write(html: Path, text: str) -> None:
-    with files.replacing(html) as path:
-        path.write_text(text, encoding="utf-8")
 
 
 def _why(error: Exception) -> str:

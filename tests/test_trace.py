@@ -1,17 +1,22 @@
 """Trace: names, axes, stacking, and the folder it is kept in."""
 
 import json
+import struct
+import zlib
 from collections.abc import Mapping
 
 import numpy as np
 import pytest
 import torch
 import transformers
+from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from mstar import Trace, files
 from mstar.errors import UserError
 from mstar.hooks.points import HookError
-from mstar.texts import Query
+from mstar.texts import Query, as_queries
+from mstar.widgets import figures
 
 
 @pytest.fixture
@@ -197,3 +202,100 @@ def test_a_file_that_is_replaced_is_never_seen_half_written(tmp_path):
         temporary.write_text("new")
         assert path.read_text() == "old" and temporary.parent == tmp_path
     assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]
+
+
+def changed(**fields):
+    def change(folder):
+        path = folder / "trace.json"
+        about = json.loads(path.read_text(encoding="utf-8")) | fields
+        path.write_text(json.dumps(about), encoding="utf-8")
+
+    return change
+
+
+def written(name, content):
+    return lambda folder: (folder / name).write_bytes(content)
+
+
+def stored(**tensors):
+    def change(folder):
+        save_file(
+            {**load_file(folder / "trace.safetensors"), **tensors}, folder / "trace.safetensors"
+        )
+
+    return change
+
+
+def linked(name):
+    def change(folder):
+        (folder / name).rename(folder.parent / name)
+        (folder / name).symlink_to(folder.parent / name)
+
+    return change
+
+
+def picture(**options):
+    return lambda folder: Image.new("RGB", (3, 3)).save(folder / "photo.0.png", **options)
+
+
+def large(folder):
+    """A few bytes that say they are 30,000 × 30,000 pixels."""
+    content = bytearray((folder / "photo.0.png").read_bytes())
+    content[16:24] = struct.pack(">II", 30_000, 30_000)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    (folder / "photo.0.png").write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(written("trace.json", text) for text in (b"", b"{", b"[]", b"\xff", b"[" * 100_000)),
+        written("trace.safetensors", b""),
+        written("trace.safetensors", b"\xff" * 100),
+        *(changed(pve_steps=value) for value in (-1, 65, "1", None, 1.5, 10**400)),
+        *(changed(grid=value) for value in ([2], [2, -2], [2, 3], "22", [2, 2, 2], 5)),
+        *(changed(boxes=v) for v in ([[1]], [[[0, 0, 1]]], "x", [[[0, 0, 1, 10**400]]], [[], [1]])),
+        *(changed(queries=v) for v in ([["exit"]], [["exit", "loud"]], [[1, "word"]], [1], 5)),
+        *(changed(photos=value) for value in (2, "1", None, 1.0)),
+        *(changed(values=value) for value in ({}, {"scores": []}, {"x": []}, [], 5)),
+        changed(meta=[]),
+        stored(x=torch.zeros(1)),
+        stored(scores=torch.zeros(1)),
+        *(linked(name) for name in ("trace.json", "trace.safetensors", "photo.0.png")),
+        picture(format="JPEG"),
+        picture(format="TIFF"),
+        written("photo.0.png", b"\x89PNG\r\n\x1a\n"),
+        large,
+    ],
+)
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_what_is_no_trace_of_ours_is_one_sentence(trace, tmp_path, change):
+    trace.queries, trace.photos = [Query("exit", "word")], [np.zeros((4, 5, 3), np.uint8)]
+    folder = trace.save(tmp_path / "trace", photos=True)
+    assert Trace.load(folder).photos[0].size == (5, 4)
+    change(folder)
+    with pytest.raises(UserError, match=r"record it anew|has regular files alone") as refused:
+        Trace.load(folder)
+    assert "trace" in str(refused.value) and len(str(refused.value)) < 500
+
+
+def test_a_view_names_the_points_that_were_not_recorded(tiny, inputs):
+    _, default = tiny.model.run_with_trace(inputs)
+    default.queries = as_queries(["exit", "way", "stop"])
+    default.photos = [np.zeros((4, 5, 3), np.uint8)] * 2
+    for view in (figures.explore, figures.assignment, figures.heads, figures.words):
+        with pytest.raises(
+            UserError, match=r"the trace has no pve\.\*\.layers\.\*\.cross_attention: rec"
+        ):
+            view(default)
+    _, scores = tiny.model.run_with_trace(inputs, ["scores"])
+    scores.photos = default.photos
+    with pytest.raises(HookError, match=r"the trace has no pve\.\*\.\w+: record it too, as"):
+        figures.looks(scores)
+
+
+def test_a_trace_that_was_not_detached_is_saved(tiny, inputs, tmp_path):
+    _, whole = tiny.model.run_with_trace(inputs, detach=False)
+    loaded = Trace.load(whole.save(tmp_path))
+    assert list(loaded) == list(whole)
+    assert all(torch.equal(loaded[name], value.detach()) for name, value in whole.items())

@@ -9,6 +9,8 @@ import sys
 _COMMAND = __name__ == "__main__" or os.path.basename(sys.argv[0]).partition(".")[0] == "mstar"
 if _COMMAND and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until `main` listens: Ctrl-C simply ends it
+#: What stops a command, from the keyboard or from a program: it then puts things in order.
+_STOPS = (signal.SIGINT, signal.SIGTERM)
 
 import argparse
 import errno
@@ -50,11 +52,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand.
 
     Returns:
-        0 = done; 2 = bad input, said in one sentence on stderr; 130 = stopped from the keyboard.
+        0 = done; 2 = bad input, said in one sentence on stderr; 130 = stopped from the keyboard,
+        or by SIGTERM.
     """
     try:
-        if _COMMAND and signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        for stop in _STOPS if _COMMAND else ():
+            if signal.getsignal(stop) is signal.SIG_DFL:
+                signal.signal(stop, signal.default_int_handler)
         with plain_output():
             try:
                 return _run(argv)

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from mstar.errors import UserError
-from mstar.hooks.trace import Trace, as_picture
+from mstar.hooks.trace import Trace, as_picture, unrecorded
 from mstar.texts import Query
 from mstar.tiles import canvas_grid, laid_back
 
@@ -165,11 +165,15 @@ def cross_attention(trace: Trace, image: int = 0) -> Tensor:
 
     Returns:
         [look, layer, tile, head, query_token, grid_h, grid_w].
+
+    Raises:
+        UserError: it was not recorded.
     """
+    layers = cross_layers(trace)
+    if not layers:
+        raise UserError(unrecorded("pve.*.layers.*.cross_attention"))
     looks = [
-        torch.stack(
-            [trace[f"pve.{t}.layers.{i}.cross_attention"][image] for i in cross_layers(trace)]
-        )
+        torch.stack([trace[f"pve.{t}.layers.{i}.cross_attention"][image] for i in layers])
         for t in range(trace.pve_steps + 1)
     ]
     return torch.stack(looks).float().unflatten(-1, trace.grid)

@@ -8,16 +8,22 @@ from typing import Any
 
 import torch
 from PIL import Image
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from mstar import files
-from mstar.errors import UserError, check_range
+from mstar.errors import UserError
 from mstar.hooks.points import MOST_PVE_STEPS, HookError, Names, find_point, select, unknown
-from mstar.texts import Query
+from mstar.texts import STYLES, Query
 
 _TENSORS, _META, _PHOTO = "trace.safetensors", "trace.json", "photo.{}.png"
+#: What Pillow, safetensors and JSON raise on files that are broken.
+_BROKEN = (
+    ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, SyntaxError, TypeError,
+    ValueError, SafetensorError, Image.DecompressionBombError,
+)  # fmt: skip
+_MOST_PIXELS = 2**26  # as many as `io.images` gives
 
 
 @dataclass(eq=False)
@@ -47,7 +53,8 @@ class Trace(Mapping[str, Tensor]):
     def __getitem__(self, name: str) -> Tensor:
         if name not in self.tensors:
             # a KeyError: `in` and `get` rely on it
-            raise KeyError(unknown(name, list(self.tensors)))
+            there = find_point(name) and _look(name) <= self.pve_steps
+            raise KeyError(unrecorded(name) if there else unknown(name, list(self.tensors)))
         return self.tensors[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -73,7 +80,12 @@ class Trace(Mapping[str, Tensor]):
         Raises:
             HookError: the names match nothing, or values of different shapes.
         """
-        chosen = select(names, list(self.tensors))
+        try:
+            chosen = select(names, list(self.tensors))
+        except HookError:
+            if isinstance(names, str) and find_point(names.replace("*", "0")):
+                raise HookError(unrecorded(names)) from None
+            raise
         if not chosen:
             raise HookError("no recorded value matches.")
         shapes = {tuple(self.tensors[name].shape) for name in chosen}
@@ -120,51 +132,81 @@ class Trace(Mapping[str, Tensor]):
 
         Raises:
             FileNotFoundError: the folder holds no trace.
-            UserError: it is of an older version, or a file of it is broken.
+            UserError: it is of an older version, broken, or something else than `save` writes.
         """
         folder = Path(folder)
         for name in (_TENSORS, _META):
+            files.check_regular(folder / name, "trace")
             if not (folder / name).is_file():
                 raise FileNotFoundError(f"{folder} holds no trace: {name} is missing.")
         about = files.read_json(folder / _META)
-        if not {"pve_steps", "boxes", "queries", "photos"} <= about.keys():
-            raise UserError(
-                f"the trace in {folder} is of an older version of this package: record it anew."
-            )
         try:
-            return cls._read(folder, about)
-        except OSError as error:
-            if error.filename:
-                raise
-            raise UserError(f"{folder} holds a broken trace: {error}.") from error
-        except Exception as error:  # Pillow, safetensors and torch raise whatever they are led to
-            raise UserError(f"{folder} holds a broken trace: {str(error).rstrip('.')}.") from error
+            if not {"pve_steps", "boxes", "queries", "photos"} <= about.keys():
+                raise UserError("is of an older version of this package")
+            with safe_open(folder / _TENSORS, framework="pt") as stored:
+                _expect(set(stored.keys()) == set(about["values"]), "other values than it lists")
+                values = {name: stored.get_tensor(name) for name in about["values"]}
+            grid = tuple(about["grid"]) if about["grid"] else None
+            boxes = None if about["boxes"] is None else torch.tensor(about["boxes"])
+            queries = [Query(*query) for query in about["queries"]]
+            _expect(type(about["photos"]) is int, "no number of photographs")
+            trace = cls(values, grid, about["pve_steps"], boxes, about["meta"], queries)
+            trace._check()
+            places = [folder / _PHOTO.format(number) for number in range(about["photos"])]
+            trace.photos = [_photograph(path) for path in places]
+            return trace
+        except _BROKEN as error:
+            broken = f"cannot be read ({str(error).rstrip('.')[:200]})"
+            why = str(error) if isinstance(error, UserError) else broken
+            raise UserError(f"the trace in {folder} {why}: record it anew.") from None
 
-    @classmethod
-    def _read(cls, folder: Path, about: Mapping[str, Any]) -> "Trace":
-        """What `trace.json` names; raises anything where it is not as `save` wrote it."""
-        with safe_open(folder / _TENSORS, framework="pt") as stored:
-            values = {name: stored.get_tensor(name) for name in about["values"]}
-        for name, value in values.items():
-            if (point := find_point(name)) is None or value.ndim != len(point.axes):
-                raise UserError(f"{name} of {list(value.shape)} is no value of a hook point")
-        grid = tuple(about["grid"]) if about["grid"] else None
-        for side in grid or ():
-            check_range("a side of the grid", side, 1, 2**13)
-        check_range("pve_steps (T)", about["pve_steps"], 0, MOST_PVE_STEPS)
-        boxes = None if about["boxes"] is None else torch.tensor(about["boxes"], dtype=torch.float)
-        if boxes is not None and boxes.shape[2:] != (4,):
-            raise UserError(f"boxes should be [B, V, 4]; got {list(boxes.shape)}")
-        queries = [Query(*query) for query in about["queries"]]
-        if not all(isinstance(part, str) for query in queries for part in query):
-            raise UserError("queries should be texts, each with its style")
-        photos = []
-        for number in range(about["photos"]):
-            with Image.open(folder / _PHOTO.format(number)) as photo:
-                photos.append(photo.convert("RGB"))
-        if not isinstance(about["meta"], dict):
-            raise UserError("meta should be an object")
-        return cls(values, grid, about["pve_steps"], boxes, about["meta"], queries, photos)
+    def _check(self) -> None:
+        """See that everything is what its name says. Raises UserError."""
+        _expect(type(self.pve_steps) is int and 0 <= self.pve_steps <= MOST_PVE_STEPS, "no T")
+        sides = self.grid is None or (
+            len(self.grid) == 2 and all(type(side) is int and side > 0 for side in self.grid)
+        )
+        _expect(sides, "no grid")
+        of_boxes = self.boxes is None or (self.boxes.ndim == 3 and self.boxes.shape[-1] == 4)
+        _expect(of_boxes and (self.boxes is None or bool(self.boxes.isfinite().all())), "no boxes")
+        texts = all(isinstance(text, str) and style in STYLES for text, style in self.queries)
+        _expect(texts and isinstance(self.meta, dict), "no texts with their styles")
+        for name, value in self.tensors.items():
+            point = find_point(name)
+            _expect(point is not None, f"{name} is no hook point")
+            _expect(_look(name) <= self.pve_steps, f"{name} is of a look after the last")
+            sizes = dict(zip(point.axes, value.shape, strict=False))
+            fits = len(point.axes) == value.ndim and all(
+                sizes.get(axis, side) == side
+                for axis, side in zip(("grid_h", "grid_w"), self.grid or (), strict=False)
+            )
+            _expect(fits, f"{name} is {list(value.shape)}, expected {', '.join(point.axes)}")
+
+
+def _look(name: str) -> int:
+    """The look of a hook point; 0 of one that has none."""
+    return int(name.split(".")[1]) if name.startswith("pve.") else 0
+
+
+def _expect(so: bool, what: str) -> None:
+    if not so:
+        raise UserError(f"cannot be read ({what})")
+
+
+def _photograph(path: Path) -> Image.Image:
+    """A PNG of `save`, and nothing else that Pillow opens: its size is known before its pixels."""
+    files.check_regular(path, "trace")
+    with Image.open(path, formats=["PNG"]) as photo:
+        _expect(photo.width * photo.height <= _MOST_PIXELS, f"{path.name} has too many pixels")
+        return photo.convert("RGB")
+
+
+def unrecorded(name: str) -> str:
+    """What to say of a point whose value a trace should have, and has not."""
+    return (
+        f"the trace has no {name}: record it too, as {name!r} in `names`, or take bench.trace, "
+        "which records what views need."
+    )
 
 
 def as_picture(photo: Any) -> Image.Image:

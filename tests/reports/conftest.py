@@ -89,7 +89,7 @@ def made_up_report(tmp_path_factory) -> Report:
         _code(FAILS),
         _code(
             "metrics = {'headline': {'answer': '<b>42</b>'}}\n"
-            "pathlib.Path(out, 'metrics.json').write_text(json.dumps(metrics))"
+            "pathlib.Path(out, '.making', 'metrics.json').write_text(json.dumps(metrics))"
         ),
         {"cell_type": "markdown", "metadata": {}, "source": "The end."},
     ]
