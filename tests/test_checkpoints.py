@@ -123,7 +123,10 @@ SIZE = ("image_processor", "size")
         (change_config(multi_word_branch=False), "0 are missing and 16 too many"),
         (cut("model.safetensors"), "model.safetensors is broken"),
         (cut("tokenizer.json"), "tokenizer.json is not valid JSON"),
-        (change_config(embed_dim="x"), "config.json makes no model: embed_dim must be a whole number"),
+        (
+            change_config(embed_dim="x"),
+            "config.json makes no model: embed_dim must be a whole number",
+        ),
         (change_config(embed_dim=0), "config.json makes no model: embed_dim must be 1 or more"),
         (change_config(vision_config=[]), "the weights in"),
         (change_config(qformer_config=[1]), "config.json makes no model"),

@@ -265,7 +265,7 @@ def spoilt(change):
                     }
                 )
             ),
-            "parameters, limit",
+            "vocab_size must be 1048576 or less; got 1000000000",
         ),
     ],
 )
