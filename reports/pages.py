@@ -7,7 +7,7 @@ from nbconvert.filters import strip_ansi
 from nbconvert.preprocessors import TagRemovePreprocessor
 from traitlets.config import Config
 
-from mstar.widgets import figures
+from mstar.widgets import notes
 from mstar.widgets.markup import Markup, draw
 from mstar.widgets.picture import SCRIPT, STYLE, Picture
 
@@ -32,7 +32,7 @@ def failed(notebook: "NotebookNode", at: int, why: str, footer: Picture) -> Mark
     cell = notebook.cells[at]
     lines = [line for o in cell.outputs for line in o.get("traceback", [])]
     traceback = strip_ansi("\n".join(lines))
-    why = figures.note(f"{why[0].upper()}{why[1:]}.")
+    why = notes.note(f"{why[0].upper()}{why[1:]}.")
     notebook.cells = notebook.cells[:at]
     body = draw(
         "reports/failed.html",

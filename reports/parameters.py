@@ -196,8 +196,7 @@ class ImageReport(Parameters):
         return load_config(self.folder)
 
     def _check(self) -> None:
-        from mstar.hooks.points import select
-        from mstar.hooks.record import reached_points
+        from mstar.hooks.points import reached_points, select
         from mstar.io.images import open_image
 
         queries = self.queries()
@@ -214,17 +213,19 @@ class ImageReport(Parameters):
         check_range("seed", self.seed, 0, LARGEST_SEED)
         check_pve_steps(self.pve_steps)
         check_levels(self.tiles)
+        for path in self.images:
+            open_image(path)
+        if self.size is not None and self.size > MAX_SIZE:
+            raise UserError(f"a report takes images of up to {MAX_SIZE} pixels; got {self.size}.")
+        if self.uses_embedded and self.size is None and not self.record:
+            return  # what follows loads torch
         config = self.config()
         patch = config.vision_config.patch_size
         if self.size is not None and (self.size <= 0 or self.size % patch):
             raise UserError(f"image size {self.size} is not a multiple of the patch size {patch}.")
-        if self.size is not None and self.size > MAX_SIZE:
-            raise UserError(f"a report takes images of up to {MAX_SIZE} pixels; got {self.size}.")
         if self.record:
             pve_steps = config.pve_steps if self.pve_steps is None else self.pve_steps
             select(self.record, reached_points(config, pve_steps))
-        for path in self.images:
-            open_image(path)
 
 
 def check_pve_steps(pve_steps: int | None) -> None:

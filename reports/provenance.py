@@ -1,16 +1,11 @@
 """Where a report came from: the footer of its page, and a part of its `metrics.json`."""
 
 import json
-import platform
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-import transformers
-
-import mstar
-from mstar.io.checkpoints import checkpoint_hash
-from mstar.widgets import figures
+from mstar.versions import checkpoint_hash, versions
+from mstar.widgets import notes
 from mstar.widgets.picture import Picture
 
 from .parameters import Parameters, is_embedded
@@ -35,14 +30,13 @@ def provenance(settings: Parameters, **more: Any) -> dict[str, Any]:
         "settings": {**vars(settings)},
         **hashes,
         **more,
-        "versions": f"mstar {mstar.__version__}, torch {torch.__version__}, "
-        f"transformers {transformers.__version__}, Python {platform.python_version()}",
+        "versions": ", ".join(f"{name} {number}" for name, number in versions().items()),
     }
 
 
 def footer(made: Mapping[str, Any]) -> Picture:
     """The last table of a page."""
-    return figures.facts("Where this page comes from", {k: _said(v) for k, v in made.items()})
+    return notes.facts("Where this page comes from", {k: _said(v) for k, v in made.items()})
 
 
 def write_metrics(

@@ -15,13 +15,13 @@ import torch
 from tqdm import tqdm
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
-from mstar.io.checkpoints import checkpoint_hash
 from mstar.io.processing import character_tokenizer
 from mstar.model.outputs import VisionEmbeddings
 from mstar.search.gallery import Gallery
 from mstar.search.store import About, Entry, write_about
 from mstar.search.writing import write_shard
 from mstar.texts import Query
+from mstar.versions import checkpoint_hash
 
 QUERIES, STEPS, DIM, SHARD = 64, 1, 256, 1000
 

@@ -11,8 +11,9 @@ import torch
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
 from mstar.errors import UserError
-from mstar.io.checkpoints import checkpoint_hash, load_checkpoint, load_config
+from mstar.io.checkpoints import load_checkpoint, load_config
 from mstar.io.processing import character_tokenizer
+from mstar.versions import checkpoint_hash
 
 
 @pytest.fixture(scope="module")

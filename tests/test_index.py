@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from mstar import MstarConfig, MstarModel, MstarProcessor
 from mstar.cli import __main__ as cli
 from mstar.io.bench import Bench
-from mstar.io.checkpoints import checkpoint_hash, load_checkpoint
+from mstar.io.checkpoints import load_checkpoint
 from mstar.io.decoding import UnreadableImage
 from mstar.io.images import open_image
 from mstar.io.processing import character_tokenizer
@@ -30,6 +30,7 @@ from mstar.search.gallery import Gallery
 from mstar.search.index import index_folder
 from mstar.search.store import read_about, read_shards
 from mstar.texts import Query
+from mstar.versions import checkpoint_hash
 
 QUERIES = [Query("exit", "word"), Query("one way", "phrase"), Query("stop, go", "combined")]
 

@@ -4,20 +4,14 @@
 with traits.
 """
 
-from .comparison import Compare
-from .explorer import PveExplorer
-from .inspector import AssignmentInspector, MultiWordView
-from .lab import MaskLab
-from .monitor import TrainingMonitor
-from .search import Search, SearchExplorer
+from mstar.lazily import offered
 
-__all__ = [
-    "AssignmentInspector",
-    "Compare",
-    "MaskLab",
-    "MultiWordView",
-    "PveExplorer",
-    "Search",
-    "SearchExplorer",
-    "TrainingMonitor",
-]
+__getattr__, __dir__, __all__ = offered(
+    __name__,
+    comparison="Compare",
+    explorer="PveExplorer",
+    inspector="AssignmentInspector MultiWordView",
+    lab="MaskLab",
+    monitor="TrainingMonitor",
+    search="Search SearchExplorer",
+)

@@ -152,8 +152,9 @@ def _runner(evaluation: Evaluation) -> Callable[[argparse.Namespace], None]:
         for form, file in files.items():  # or say so now, not when all is done
             if Path(file).is_dir():
                 raise UserError(f"{file} is a folder: --{form} names a file.")
-        from mstar.io.checkpoints import checkpoint_hash, default_device, load_checkpoint
+        from mstar.io.checkpoints import default_device, load_checkpoint
         from mstar.io.embedded import checkpoint
+        from mstar.versions import checkpoint_hash
 
         folder = args.checkpoint or checkpoint()
         bench = load_checkpoint(folder, default_device())

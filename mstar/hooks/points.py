@@ -146,6 +146,24 @@ def point_names(config: Config, pve_steps: int) -> list[str]:
     return names
 
 
+def reached_points(
+    config: Config, pve_steps: int, image: bool = True, text: bool = True, pairs: bool = False
+) -> list[str]:
+    """The points that a run on such inputs reaches: no image, no PVE; no pairs, no matching."""
+    reached = {
+        "vision": image,
+        "pve": image,
+        "text": text,
+        "mim": image and text,
+        "scores": image and text,
+        "itm": image and text and pairs,
+    }
+    names = [name for name in point_names(config, pve_steps) if reached[name.partition(".")[0]]]
+    if not config.multi_word_branch:
+        names = [name for name in names if name != "mim.aggregator_attention"]
+    return names
+
+
 def _layers(point: Point, config: Config) -> Iterable[int | None]:
     if "{l}" not in point.name:
         return (None,)

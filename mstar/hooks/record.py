@@ -9,7 +9,7 @@ import transformers
 from torch import Tensor
 
 from mstar.errors import UserError
-from mstar.hooks.points import Config, HookError, Names, find_point, point_names, select
+from mstar.hooks.points import HookError, Names, find_point, reached_points, select
 from mstar.hooks.run import Run, listening
 from mstar.hooks.trace import Trace
 
@@ -109,24 +109,6 @@ def _boxes(inputs: Mapping[str, Any], out: Any) -> Tensor | None:
     if inputs.get("tile_boxes") is not None:
         return inputs["tile_boxes"].detach().cpu()
     return torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(len(out.images.features), 1, 4).clone()
-
-
-def reached_points(
-    config: Config, pve_steps: int, image: bool = True, text: bool = True, pairs: bool = False
-) -> list[str]:
-    """The points that a run on such inputs reaches: no image, no PVE; no pairs, no matching."""
-    reached = {
-        "vision": image,
-        "pve": image,
-        "text": text,
-        "mim": image and text,
-        "scores": image and text,
-        "itm": image and text and pairs,
-    }
-    names = [name for name in point_names(config, pve_steps) if reached[name.partition(".")[0]]]
-    if not config.multi_word_branch:
-        names = [name for name in names if name != "mim.aggregator_attention"]
-    return names
 
 
 def estimate_bytes(

@@ -1,6 +1,5 @@
 """A checkpoint is one folder: configuration, weights, tokenizer and processor."""
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,14 +70,6 @@ def load_config(folder: str | Path) -> MstarConfig:
         raise UserError(f"the checkpoint {folder} {OLDER}")
     with _reading(path, "makes no model"):
         return MstarConfig.from_dict(about)
-
-
-def checkpoint_hash(folder: str | Path) -> str:
-    """SHA-256 over configuration and weights, by which reports name a checkpoint."""
-    digest = hashlib.sha256()
-    for name in _FILES[:2]:
-        digest.update(Path(folder, name).read_bytes())
-    return digest.hexdigest()
 
 
 def _load_processor(folder: Path, config: MstarConfig) -> MstarProcessor:

@@ -15,7 +15,7 @@ from mstar.errors import UserError
 from mstar.explain.contributions import contributions
 from mstar.files import as_stored
 from mstar.io.bench import IMAGES_AT_ONCE, Bench
-from mstar.io.checkpoints import checkpoint_hash, default_device, load_checkpoint
+from mstar.io.checkpoints import default_device, load_checkpoint
 from mstar.io.images import open_image
 from mstar.model.configuration import MstarConfig
 from mstar.model.outputs import TextEncoding, VisionEmbeddings
@@ -25,6 +25,7 @@ from mstar.search.store import About, Entry, Shard, read_about, read_shards
 from mstar.search.vectors import Rows, Vectors
 from mstar.texts import Query, Texts, as_queries, as_query
 from mstar.tiles import check_tiles, tile_count
+from mstar.versions import checkpoint_hash
 
 
 class _Files(Sequence[Any]):

@@ -21,7 +21,7 @@ from mstar.errors import UserError, check_range
 from mstar.files import LOCK, locked, said
 from mstar.io import embedded
 from mstar.io.bench import IMAGES_AT_ONCE, MOST_AT_ONCE, Bench
-from mstar.io.checkpoints import checkpoint_hash, default_device, load_checkpoint, load_config
+from mstar.io.checkpoints import default_device, load_checkpoint, load_config
 from mstar.io.decoding import MAX_BYTES, Reducible, UnreadableImage
 from mstar.io.images import decode_image, is_image_file, why_unopened
 from mstar.search.store import (
@@ -39,6 +39,7 @@ from mstar.search.store import (
 )
 from mstar.search.writing import ShardWriter, write_shard
 from mstar.tiles import check_tiles
+from mstar.versions import checkpoint_hash
 
 
 @dataclass(frozen=True)

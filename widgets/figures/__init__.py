@@ -5,6 +5,7 @@ anything. Attention is drawn in multiples of even attention: 1 = as if the model
 alike. All maps of one picture share one colour range.
 """
 
+from ..notes import facts, heading, note, table
 from .assignment import assignment
 from .attributions import attributions
 from .charts import against, precision_recall
@@ -15,7 +16,6 @@ from .heads import heads
 from .lab import ACTIONS, TOOLS, lab
 from .looks import looks
 from .multi_word import multi_word
-from .notes import facts, heading, note, table
 from .queries import Ranking, queries
 from .ranks import ranks
 from .scores import scores

@@ -1,16 +1,17 @@
 """Arms of an experiment against their controls: differences with intervals on one scale."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-from mstar.experiments.ablation.findings import Difference
+from typing import TYPE_CHECKING, Any
 
 from ..markup import draw
+from ..notes import table
 from ..picture import Picture
-from .notes import table
+
+if TYPE_CHECKING:
+    from mstar.experiments.ablation.findings import Difference
 
 
-def differences(title: str, caption: str, rows: Sequence[Difference]) -> Picture:
+def differences(title: str, caption: str, rows: Sequence["Difference"]) -> Picture:
     """A row for each pair: both MAPs, the difference with its 95 % interval, and that of each seed.
 
     Right of the line the arm is better than the other.
@@ -29,14 +30,14 @@ def comparisons(
     title: str,
     caption: str,
     columns: Sequence[str],
-    rows: Mapping[str, Sequence[Difference | None]],
+    rows: Mapping[str, Sequence["Difference | None"]],
 ) -> Picture:
     """A table of differences alone: a row for each group of positives, a column for each pair."""
     texts = [[group, *map(_said, found)] for group, found in rows.items()]
     return table(title, caption, ("", *columns), texts)
 
 
-def _said(row: Difference | None) -> str:
+def _said(row: "Difference | None") -> str:
     if row is None:
         return "–"
     change = row.difference
@@ -44,7 +45,7 @@ def _said(row: Difference | None) -> str:
     return said.replace("-", "−")
 
 
-def _row(row: Difference) -> dict[str, Any]:
+def _row(row: "Difference") -> dict[str, Any]:
     change = row.difference
     what = f"T = {row.arm.looks}, {row.arm.sigma} masks"
     if row.arm.copies > 1:

@@ -31,11 +31,12 @@ from mstar.experiments.ablation.features import (
 )
 from mstar.io import embedded
 from mstar.io.bench import Bench, evaluating
-from mstar.io.checkpoints import checkpoint_hash, load_checkpoint
+from mstar.io.checkpoints import load_checkpoint
 from mstar.model.configuration import MstarConfig
 from mstar.model.modeling import MstarModel
 from mstar.texts import Query
 from mstar.training import Recipe, Stage, Trainer
+from mstar.versions import checkpoint_hash
 
 _SETTINGS = "settings.json"
 _QUERIES = "multimodal.query_tokens"

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from ..markup import draw
-from ..picture import Picture
+from .markup import draw
+from .picture import Picture
 
 _LONGEST_NUMBER = len("+10.0 [−10.0, +10.0]") + 4
 
