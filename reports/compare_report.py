@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm  # as text, which the runner passes on to the terminal
 
-from mstar.data.benchmarks import Benchmark
+from mstar.data.benchmarks import Benchmark, readable
 from mstar.evaluate.benchmark import Run, groups, timed
 from mstar.evaluate.metrics import FEW, average_precisions, paired
 from mstar.io.bench import Bench
@@ -19,6 +19,7 @@ from mstar.widgets.picture import Picture
 
 from .parameters import tiled
 from .provenance import provenance, write_metrics
+from .rankings import left_out
 from .retrieval_parameters import CompareReport
 from .retrieval_report import by_run, difference, headline, movers, per_query, queries
 
@@ -33,7 +34,7 @@ class Compared:
 
 def rank(settings: CompareReport) -> Compared:
     """Rank the benchmark with every arm, one after the other."""
-    benchmark, runs = settings.load(), []
+    benchmark, runs = readable(settings.load()), []
     for label, (folder, pve_steps) in tqdm(settings.arms().items(), desc="arms"):
         bench = load_checkpoint(folder, default_device())
         tiled(bench.processor, settings.tiles)
@@ -71,6 +72,7 @@ def numbers(compared: Compared) -> list[Picture]:
                 queries_ = f"{pair.better} better, {pair.worse} worse of {change.count}"
                 rows.append([group.name, run.name, difference(change), sure, queries_])
     return [
+        *left_out(benchmark),
         figures.table(
             f"Against {first.name}",
             "Differences in MAP over the same queries, with 95 % intervals (bootstrap over the "
@@ -161,5 +163,6 @@ def save(settings: CompareReport, compared: Compared) -> dict[str, Any]:
         for run in compared.runs
         for label, value in headline(run, benchmark).items()
     }
-    write_metrics(settings, made, shown, queries=per_query(benchmark, compared.runs))
+    write_metrics(settings, made, shown, queries=per_query(benchmark, compared.runs),
+                  left_out=benchmark.left_out)  # fmt: skip
     return made

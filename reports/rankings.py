@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mstar.data.benchmarks import Benchmark
+from mstar.data.benchmarks import Benchmark, said_of
 from mstar.evaluate.benchmark import (
     Group,
     Run,
@@ -17,6 +17,17 @@ from mstar.evaluate.metrics import (
     average_precisions,
     estimate,
 )
+from mstar.widgets import figures
+from mstar.widgets.picture import Picture
+
+_NAMED = 20  # photographs that are left out
+
+
+def left_out(benchmark: Benchmark) -> list[Picture]:
+    """Which photographs could not be read, for their reader."""
+    head, *whys = said_of(benchmark.left_out) or [""]
+    more = [f"and {len(whys) - _NAMED} more, in `metrics.json`"] * (len(whys) > _NAMED)
+    return [figures.note(head.capitalize(), *whys[:_NAMED], *more)] if head else []
 
 
 def by_run(

@@ -24,7 +24,15 @@ from mstar.evaluate.metrics import (
     precision_recall,
 )
 from mstar.io.checkpoints import default_device, load_checkpoint
-from mstar.reports.rankings import by_run, difference, headline, movers, per_query, signed
+from mstar.reports.rankings import (
+    by_run,
+    difference,
+    headline,
+    left_out,
+    movers,
+    per_query,
+    signed,
+)
 from mstar.tiles import tile_count
 from mstar.widgets import figures
 from mstar.widgets.figures.parts import place_said
@@ -75,6 +83,7 @@ def numbers(ranked: RankedBenchmark) -> list[Picture]:
     benchmark, found = ranked.benchmark, groups(ranked.benchmark)
     styles = [group for group in found if group.at_scale is None]
     shown = [
+        *left_out(benchmark),
         figures.scores(
             "MAP by style",
             f"{benchmark.name}: {len(benchmark.images)} images. Mean average precision in %, as "
@@ -82,7 +91,7 @@ def numbers(ranked: RankedBenchmark) -> list[Picture]:
             "same queries share what is hard about them, so two intervals that overlap may still "
             "be a difference: mstar report compare pairs the queries.",
             by_run(benchmark, ranked.runs, styles),
-        )
+        ),
     ]
     sizes = [group for group in found if group.at_scale is not None]
     if sizes:
@@ -285,6 +294,7 @@ def save(settings: RetrievalReport, ranked: RankedBenchmark) -> dict[str, Any]:
         made,
         headline(ranked.runs[0], ranked.benchmark),
         sections=ranked.result().to_json()["sections"],
+        left_out=ranked.benchmark.left_out,
         queries=per_query(ranked.benchmark, ranked.runs),
     )
     return made

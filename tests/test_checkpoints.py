@@ -1,8 +1,11 @@
 """Loading a checkpoint folder: everything comes back, and what is wrong is one sentence."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from functools import reduce
 from operator import getitem
 
@@ -13,6 +16,7 @@ from mstar import MstarConfig, MstarModel, MstarProcessor
 from mstar.errors import UserError
 from mstar.io.checkpoints import load_checkpoint, load_config
 from mstar.io.processing import character_tokenizer
+from mstar.training import training_record
 from mstar.versions import checkpoint_hash
 
 
@@ -167,3 +171,47 @@ def test_wrong_folder(saved, tmp_path, change, message):
     change(folder)
     with pytest.raises(ValueError, match=re.escape(message)):
         load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+@pytest.mark.parametrize(
+    "name", ["config.json", "model.safetensors", "tokenizer.json", "training.json"]
+)
+def test_no_link_leads_out_of_a_checkpoint(saved, tmp_path, name, kind):
+    folder = tmp_path / "copy"
+    shutil.copytree(saved, folder)
+    (folder / name).unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(folder / name)
+    else:
+        (folder / name).symlink_to(saved / name)
+    for load in (load_checkpoint, load_config):
+        with pytest.raises(UserError, match=f"{name} is .*: a checkpoint has regular files alone"):
+            load(folder)
+    (tmp_path / "linked").symlink_to(saved)  # the folder itself may lie elsewhere
+    assert load_config(tmp_path / "linked").embed_dim == load_config(saved).embed_dim
+
+
+KILLED = """
+import os, signal, sys
+from mstar.files import replacing_folder
+replace = os.replace
+def killed(*arguments):
+    replace(*arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+os.replace = killed
+with replacing_folder(sys.argv[1]):
+    pass
+"""
+
+
+@pytest.mark.parametrize("first", ["record", "configuration"])
+def test_after_a_kill_between_two_moves_the_old_checkpoint_is_read(saved, tmp_path, first):
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(saved, folder)
+    subprocess.run([sys.executable, "-c", KILLED, str(folder)])
+    assert not folder.exists()
+    if first == "record":
+        assert training_record(folder) == [] and folder.is_dir()
+    assert load_config(folder).embed_dim == load_config(saved).embed_dim
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]

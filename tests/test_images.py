@@ -11,8 +11,10 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageFile, PngImagePlugin, TiffImagePlugin
 
+from mstar.errors import UserError
 from mstar.io import decoding
 from mstar.io.decoding import UnreadableImage
 from mstar.io.images import SUFFIXES, as_rgb, frame_of, is_image_file, open_image, why_unopened
@@ -495,3 +497,25 @@ def test_warnings_of_pillow_are_not_ours(tmp_path):
         warnings.simplefilter("always")
         open_image(tmp_path / "a.png")
     assert heard == []
+
+
+@pytest.mark.parametrize(
+    "kind", [np.float32, np.float64, np.float16, np.int16, np.uint16, np.int64, bool]
+)
+@pytest.mark.parametrize("wrap", [lambda array: array, lambda array: [array], torch.from_numpy])
+def test_an_array_of_other_numbers_than_bytes_is_refused(tiny, kind, wrap):
+    """What is black in it, and what is white, nobody can tell: 0 to 1 was read as black."""
+    array = np.ones((64, 64, 3), kind)
+    with pytest.raises(
+        UserError, match=rf"uint8 array \[H, W, 3\]; got an array of .*{array.dtype}"
+    ):
+        tiny.processor(images=wrap(array))
+    with pytest.raises(UserError, match="uint8 array"):
+        tiny.scores(wrap(array), ["exit"])
+
+
+def test_an_array_of_bytes_is_read_as_the_photograph_it_is(tiny):
+    array = np.random.default_rng(0).integers(0, 256, (64, 80, 3), dtype=np.uint8)
+    expected = tiny.processor(images=Image.fromarray(array))["pixel_values"]
+    assert torch.equal(tiny.processor(images=array)["pixel_values"], expected)
+    assert torch.equal(tiny.processor(images=[array])["pixel_values"], expected)

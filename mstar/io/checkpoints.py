@@ -54,8 +54,11 @@ def load_config(folder: str | Path) -> MstarConfig:
         UserError: see `load_checkpoint`.
     """
     folder = Path(folder)
-    if not folder.is_dir():
+    if not folder.is_dir() and not files.restored(folder).is_dir():
         raise UserError(f"there is no checkpoint folder {folder}.")
+    for path in folder.iterdir():
+        if path.is_symlink() or not path.is_dir():
+            files.check_regular(path, "checkpoint")
     missing = [name for name in _FILES if not (folder / name).is_file()]
     if missing:
         raise UserError(f"{folder} is no MSTAR checkpoint: {', '.join(missing)} missing.")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from mstar import MstarConfig, MstarModel, MstarProcessor
 from mstar.cli import __main__ as cli
 from mstar.evaluate import spotters as peers
 from mstar.io.processing import character_tokenizer
-from mstar.reports import retrieval_report
+from mstar.reports import compare_report, retrieval_report
 from mstar.reports.retrieval_parameters import CompareReport, RetrievalReport
 
 from .conftest import NASTY_NAME, NASTY_WORD, ParsedPage, run_report
@@ -171,3 +172,30 @@ def test_arms_are_models_by_steps(tiny_checkpoint):
     settings = CompareReport(models=["", str(tiny_checkpoint)], pve_steps=[])
     assert list(settings.arms()) == ["checkpoint 1, T = 1", "checkpoint 2, T = 2"]
     assert list(CompareReport().arms()) == ["T = 1", "T = 0"]
+
+
+@pytest.mark.filterwarnings("ignore:of the query")  # it has < and >
+@pytest.mark.parametrize("report", [compare_report, retrieval_report])
+def test_a_photograph_that_cannot_be_read_is_left_out_and_named(
+    report, photos, tiny_checkpoint, tmp_path
+):
+    folder = tmp_path / "own"
+    shutil.copytree(photos, folder)
+    (folder / "phrase/images/<b>.jpg").write_bytes(b"\xff\xd8\xff\xe0 and no more")
+    listing = folder / "phrase/text_queries.json"
+    asked = json.loads(listing.read_text()) | {"gone": ["<b>.jpg"]}
+    listing.write_text(json.dumps(asked))
+    values = {"benchmark": "mqtr-phrase", "folder": str(folder), "out": str(tmp_path / "out")}
+    if report is compare_report:
+        settings = CompareReport.checked(values | {"models": [str(tiny_checkpoint)]})
+    else:
+        settings = RetrievalReport.checked(values | {"checkpoint": str(tiny_checkpoint)})
+    ranked = report.rank(settings)
+    assert len(ranked.benchmark.images) == 6 and len(ranked.benchmark.queries) == 3
+    note = report.numbers(ranked)[0].html
+    assert "Left out: 1 photograph that cannot be read" in note
+    assert "phrase/images/&lt;b&gt;.jpg: " in note and "<b>.jpg" not in note
+    (tmp_path / "out").mkdir()
+    report.save(settings, ranked)
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert list(metrics["left_out"]) == ["phrase/images/<b>.jpg"]

@@ -283,7 +283,10 @@ def write_checkpoint(
 
 def training_record(folder: str | Path) -> list[dict]:
     """The runs that made a checkpoint, first to last: recipe, CPU seconds, log."""
+    if not Path(folder).is_dir():
+        files.restored(folder)
     path = Path(folder, RECORD)
+    files.check_regular(path, "checkpoint")
     runs = files.read_json(path, list) if path.is_file() else []
     if not all(isinstance(run, dict) for run in runs):
         raise UserError(f"{path} should list runs, each an object.")
