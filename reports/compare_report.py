@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm  # as text, which the runner passes on to the terminal
 
-from mstar.data.benchmarks import Benchmark, readable
+from mstar.data.benchmarks import Benchmark, asked_of, readable
 from mstar.evaluate.benchmark import Run, groups, timed
 from mstar.evaluate.metrics import FEW, average_precisions, paired
 from mstar.io.bench import Bench
@@ -34,7 +34,9 @@ class Compared:
 
 def rank(settings: CompareReport) -> Compared:
     """Rank the benchmark with every arm, one after the other."""
-    benchmark, runs = readable(settings.load()), []
+    read = [load_checkpoint(folder).processor.reads for folder in settings.checkpoints.values()]
+    benchmark = asked_of(readable(settings.load()), lambda text: all(one(text) for one in read))
+    runs = []
     for label, (folder, pve_steps) in tqdm(settings.arms().items(), desc="arms"):
         bench = load_checkpoint(folder, default_device())
         tiled(bench.processor, settings.tiles)

@@ -24,8 +24,8 @@ _NAMED = 20  # photographs that are left out
 
 
 def left_out(benchmark: Benchmark) -> list[Picture]:
-    """Which photographs could not be read, for their reader."""
-    head, *whys = said_of(benchmark.left_out) or [""]
+    """Which photographs and queries could not be read, for their reader."""
+    head, *whys = said_of(benchmark) or [""]
     more = [f"and {len(whys) - _NAMED} more, in `metrics.json`"] * (len(whys) > _NAMED)
     return [figures.note(head.capitalize(), *whys[:_NAMED], *more)] if head else []
 

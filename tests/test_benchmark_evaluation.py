@@ -289,3 +289,23 @@ def test_an_unreadable_photograph_is_left_out_and_named(own, tiny_checkpoint, ca
     assert about["images"] == len(others) and list(about["left_out"]) == [f"word/images/{name}"]
     assert cli.main([*command, "--strict"]) == 2
     assert f"{name} cannot be read as an image" in capsys.readouterr().err
+
+
+def test_a_query_that_the_checkpoint_cannot_read_is_not_asked_and_named(
+    own, tiny_checkpoint, capsys
+):
+    listing = own / "word/text_queries.json"
+    asked = json.loads(listing.read_text()) | {"日本": ["a.png"]}
+    listing.write_text(json.dumps(asked))
+    command = ["evaluate", "benchmark", "mqtr-word", str(own), "--checkpoint", str(tiny_checkpoint)]
+    assert cli.main(command) == 0
+    printed = capsys.readouterr().out
+    assert "not asked, as the checkpoint's tokenizer cannot read them: '日本'" in printed
+    assert cli.main([*command, "--json"]) == 0
+    about = json.loads(capsys.readouterr().out)["about"]
+    assert about["queries"] == 2 and about["unread"] == ["日本"]
+    assert cli.main([*command, "--strict"]) == 2
+    assert "the query '日本' cannot be read" in capsys.readouterr().err
+    listing.write_text(json.dumps({"日本": ["a.png"]}))
+    assert cli.main(command) == 2
+    assert "the query '日本' cannot be read" in capsys.readouterr().err

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mstar.data.benchmarks import Benchmark, readable, said_of
+from mstar.data.benchmarks import Benchmark, asked_of, readable, said_of
 from mstar.errors import LARGEST_SEED, UserError, check_range
 from mstar.evaluate.metrics import (
     Estimate,
@@ -101,7 +101,7 @@ class RankedBenchmark:
         about = dict(
             benchmark=benchmark.name, images=len(benchmark.images), queries=len(benchmark.queries),
             pve_steps=self.gallery.pve_steps, best=best_count(benchmark), seed=self.seed,
-            left_out=benchmark.left_out,
+            left_out=benchmark.left_out, unread=benchmark.unread,
         )  # fmt: skip
         ranked = [
             (group.name, run.name, estimate(group.precisions(benchmark, run.scores)))
@@ -114,7 +114,7 @@ class RankedBenchmark:
             Section("map", "MAP in % [95 % interval]", _MAP, ranked, keys=2),
             Section("best", f"precision among the {best_count(benchmark)} best in %", _BEST, best),
         ]
-        return Result("benchmark", about, sections, said_of(benchmark.left_out))
+        return Result("benchmark", about, sections, said_of(benchmark))
 
 
 def best_count(benchmark: Benchmark) -> int:
@@ -145,13 +145,13 @@ def rank_benchmark(
 ) -> RankedBenchmark:
     """Rank a benchmark with a model, by cosine and re-ranked, and with its peers.
 
-    Photographs that cannot be read are left out, see `readable`.
+    Photographs and queries that cannot be read are left out, see `readable` and `asked_of`.
 
     Args:
         peers: of `PEERS`; parts are the model with one part off at a time, see `_parts`.
         seed: of the random ranking.
         kept: a file in which what spotters read is kept, see `peers.spot_all`.
-        strict: raise where a photograph cannot be read.
+        strict: raise where a photograph or a query cannot be read.
 
     Raises:
         UserError: an unknown peer, a negative seed, or a file that cannot be; see `readable`.
@@ -164,6 +164,8 @@ def rank_benchmark(
     check_kept(kept)
     spotters = make_spotters(peers)  # or say so at once
     benchmark = readable(benchmark, strict)
+    if not strict:
+        benchmark = asked_of(benchmark, bench.processor.reads)
     images, queries = benchmark.images, benchmark.queries
     # the first time is always slow
     Gallery.embed(bench, images[:1], pve_steps=pve_steps).reranked_scores(queries[:1])

@@ -124,7 +124,7 @@ def evaluate_masks(
         Section("masks", "masks, in %", _MASKS, rows, keys=2),
         measures(ground(bench, outlined, pve_steps, seed, batch_size)),
     ]
-    return Result("masks", about, sections, said_of(benchmark.left_out))
+    return Result("masks", about, sections, said_of(benchmark))
 
 
 def _salient(

@@ -183,7 +183,7 @@ def test_a_photograph_that_cannot_be_read_is_left_out_and_named(
     shutil.copytree(photos, folder)
     (folder / "phrase/images/<b>.jpg").write_bytes(b"\xff\xd8\xff\xe0 and no more")
     listing = folder / "phrase/text_queries.json"
-    asked = json.loads(listing.read_text()) | {"gone": ["<b>.jpg"]}
+    asked = json.loads(listing.read_text()) | {"gone": ["<b>.jpg"], "日本": ["1.png"]}
     listing.write_text(json.dumps(asked))
     values = {"benchmark": "mqtr-phrase", "folder": str(folder), "out": str(tmp_path / "out")}
     if report is compare_report:
@@ -194,6 +194,7 @@ def test_a_photograph_that_cannot_be_read_is_left_out_and_named(
     assert len(ranked.benchmark.images) == 6 and len(ranked.benchmark.queries) == 3
     note = report.numbers(ranked)[0].html
     assert "Left out: 1 photograph that cannot be read" in note
+    assert "not asked, as the checkpoint&#39;s tokenizer cannot read them: &#39;日本&#39;" in note
     assert "phrase/images/&lt;b&gt;.jpg: " in note and "<b>.jpg" not in note
     (tmp_path / "out").mkdir()
     report.save(settings, ranked)

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from mstar.data.benchmarks.base import Benchmark, Photographs, readable, said_of
+from mstar.data.benchmarks.base import Benchmark, Photographs, asked_of, readable, said_of
 from mstar.data.benchmarks.by_image import ctr, ctw1500, icdar2015, total_text
 from mstar.data.benchmarks.by_query import csvtr, iiit_str, mqtr, pstr
 from mstar.data.benchmarks.rectangles import icdar2003, svt
@@ -33,6 +33,7 @@ __all__ = [
     "RENDERED",
     "Benchmark",
     "Photographs",
+    "asked_of",
     "load",
     "readable",
     "rendered",

@@ -3,7 +3,7 @@
 Shapes: Q queries, B images.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -52,6 +52,7 @@ class Benchmark:
             not outline all text of an image.
         transcriptions: what each of them says; `###` where nobody could read it.
         left_out: name -> why, of photographs that cannot be read; they are not in `images`.
+        unread: texts that the checkpoint cannot read; they are not in `queries`.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Benchmark:
     polygons: tuple[tuple[NDArray[np.float64], ...], ...] | None = None
     transcriptions: tuple[tuple[str, ...], ...] | None = None
     left_out: dict[str, str] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
 
 
 def readable(benchmark: Benchmark, strict: bool = False) -> Benchmark:
@@ -120,15 +122,36 @@ def none_readable(name: str, left_out: Mapping[str, str]) -> UnreadableImage:
     )
 
 
-def said_of(left_out: Mapping[str, str]) -> list[str]:
-    """Lines for a report: how many photographs are left out, and why."""
-    if not left_out:
-        return []
-    count = len(left_out)
-    return [
-        f"left out: {count} photograph{'s' * (count > 1)} that cannot be read",
-        *(f"  {name}: {why}" for name, why in left_out.items()),
-    ]
+def asked_of(benchmark: Benchmark, reads: Callable[[str], bool]) -> Benchmark:
+    """The benchmark without the queries that a checkpoint cannot read, unless it can read none.
+
+    Args:
+        reads: whether it can read a text.
+    """
+    known = [reads(query.text) for query in benchmark.queries]
+    if all(known) or not any(known):
+        return benchmark
+    pairs = [*zip(benchmark.queries, known, strict=True)]
+    return replace(
+        benchmark,
+        queries=tuple(query for query, one in pairs if one),
+        relevant=benchmark.relevant[known],
+        areas=benchmark.areas[known],
+        unread=tuple(query.text for query, one in pairs if not one),
+    )
+
+
+def said_of(benchmark: Benchmark) -> list[str]:
+    """Lines for a report: how many photographs and queries are left out, and why."""
+    lines, count = [], len(benchmark.left_out)
+    if count:
+        lines.append(f"left out: {count} photograph{'s' * (count > 1)} that cannot be read")
+        lines += [f"  {name}: {why}" for name, why in benchmark.left_out.items()]
+    if benchmark.unread:
+        texts = ", ".join(map(repr, benchmark.unread[:20]))
+        more = f" and {len(benchmark.unread) - 20} more" * (len(benchmark.unread) > 20)
+        lines.append(f"not asked, as the checkpoint's tokenizer cannot read them: {texts}{more}")
+    return lines
 
 
 def assemble(
