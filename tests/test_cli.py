@@ -22,6 +22,7 @@ from mstar.data.scenes import sandbox
 from mstar.files import locked
 from mstar.io.bench import IMAGES_AT_ONCE
 from mstar.io.checkpoints import load_checkpoint
+from mstar.io.embedded import ASSETS
 from mstar.training import paper
 
 
@@ -237,6 +238,32 @@ def test_two_runs_do_not_share_a_folder(tmp_path):
         first.wait()
     with locked(tmp_path / "run", "run"):
         assert curve.exists()
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("arguments", "seconds"),
+    [
+        (["train", "--out", "out", "--workers", "1"], 4),
+        (["index", str(ASSETS / "samples"), "out", "--batch-size", "1"], 1),
+    ],
+)
+def test_a_command_that_is_stopped_puts_things_in_order(arguments, seconds, stop, tmp_path):
+    """By a program as from the keyboard: what was finished is kept, and nothing is in the way."""
+    command = [sys.executable, "-m", "mstar.cli", *arguments]
+    run = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "out" / ".lock").exists():
+        assert run.poll() is None
+        time.sleep(0.01)
+    time.sleep(seconds)
+    run.send_signal(stop)
+    said = run.communicate()[1]
+    if run.returncode:  # else it was done before
+        assert run.returncode == 130 and "mstar: stopped; what was finished is kept." in said
+    assert "Traceback" not in said
+    with locked(tmp_path / "out", "folder"):  # the lock is free
+        hidden = [path.name for path in (tmp_path / "out").glob(".*")]
+    assert hidden in ([], [".lock"])
 
 
 def test_what_photographs_lack_is_said_before_torch_is_loaded():
