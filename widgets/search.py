@@ -1,5 +1,6 @@
 """SearchExplorer: type a text, see the ranked gallery, open an image in the other views."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -55,6 +56,9 @@ class Search(View):
             self.query_style = style
         try:
             asked = as_query(self.query, self.query_style)
+            with warnings.catch_warnings(record=True) as remarks:
+                warnings.simplefilter("always", UserWarning)
+                self.hits, self.asked_for = self.gallery.search(asked, k=None), asked
         except ValueError as problem:
             self.hits, self.asked_for, self.chosen = [], None, -1
             self.show(figures.search(self.images, self.names, self.query, f"{problem}"))
@@ -62,7 +66,7 @@ class Search(View):
         said = f"“{asked.text}”, searched as {asked.style}"
         if self.query_style == "auto" and ":" not in self.query:
             said += f": a guess from {guess_style(asked.text)[1]}"
-        self.hits, self.asked_for = self.gallery.search(asked, k=None), asked
+        said = ". ".join([said, *(str(one.message).rstrip(".") for one in remarks)])
         self.chosen = -1
         found = figures.search(
             self.images,

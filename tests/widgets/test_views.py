@@ -292,6 +292,15 @@ def test_a_search_for_nothing_says_so(search):
     assert "has no words" in search.search.markup
 
 
+def test_a_search_says_what_the_model_does_not_read(search):
+    assert search.search.search("日本", "auto") == []
+    assert "cannot be read: the checkpoint&#39;s tokenizer does not know 日 本" in (
+        search.search.markup
+    )
+    assert len(search.search.search("exit 日", "auto")) == 6
+    assert "the checkpoint&#39;s tokenizer does not know 日." in search.search.markup
+
+
 def test_a_chosen_image_opens_in_the_other_views(search):
     search.search.search("exit", "auto")
     search.search.chosen = 0
