@@ -174,7 +174,6 @@ def test_arms_are_models_by_steps(tiny_checkpoint):
     assert list(CompareReport().arms()) == ["T = 1", "T = 0"]
 
 
-@pytest.mark.filterwarnings("ignore:of the query")  # it has < and >
 @pytest.mark.parametrize("report", [compare_report, retrieval_report])
 def test_a_photograph_that_cannot_be_read_is_left_out_and_named(
     report, photos, tiny_checkpoint, tmp_path
