@@ -83,7 +83,7 @@ def _array(content: bytes, order: str, depth: int = 0) -> tuple[str, Any]:
         value = [_array(part, order, depth + 1)[1] for _, part in parts]
     elif kind == _STRUCTS:
         (_, length), (_, names), *parts = parts
-        fields = len(names) // struct.unpack(f"{order}i", length)[0]
+        fields = len(names) // max(1, *struct.unpack(f"{order}i", length))
         values = [_array(part, order, depth + 1)[1] for _, part in parts]
         value = [values[i : i + fields] for i in range(0, len(values), fields)]
     return name.decode("latin-1"), value
