@@ -250,6 +250,8 @@ def read_json(path: str | Path, kind: type = dict, **options: Any) -> Any:
     """
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8-sig"), **options)
+    except UserError as error:  # of a hook among the options
+        raise UserError(f"{path}: {error}") from None
     except RecursionError:
         raise UserError(f"{path} is not valid JSON: it is nested too deeply.") from None
     except ValueError as error:  # no JSON, no UTF-8, a number of thousands of digits

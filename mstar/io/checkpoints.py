@@ -131,7 +131,9 @@ def _reading(path: Path, what: str = "is broken") -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise  # the tokenizers' own, of which Python knows no Exception
         why = " ".join(str(error).split()).rstrip(".")
         raise UserError(f"{path} {what}: {why or type(error).__name__}.") from error
 

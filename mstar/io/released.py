@@ -157,6 +157,7 @@ def load_tokenizer(
     try:
         with quiet():
             tokenizer = _bert_tokenizer(Path(name_or_path), download)
+            tokenizer("☃")  # has to be able to say what it does not know
     except Exception as error:
         raise UserError(
             f"no BERT tokenizer at {str(name_or_path)!r}: give a folder that holds the vocab.txt "

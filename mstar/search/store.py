@@ -122,9 +122,11 @@ def read_about(gallery: str | Path) -> About:
             raise _Older(_OLDER[found])
         about = About(**content | {"tiles": check_tiles(content["tiles"])})
         texts = about.checkpoint, about.sha256, about.folder
-        if not all(isinstance(text, str) for text in texts) or type(about.pve_steps) is not int:
+        if not all(isinstance(text, str) and "\0" not in text for text in texts):
             raise ValueError
-        if about.pve_steps < 0 or not isinstance(about.unreadable, dict):
+        if type(about.pve_steps) is not int or about.pve_steps < 0:
+            raise ValueError
+        if not isinstance(about.unreadable, dict):
             raise ValueError
         return about
     except _Older as change:

@@ -539,8 +539,8 @@ def test_mqtr(several, style):
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ("{", r"text_queries\.json cannot be read"),
-        ("[" * 100_000, "cannot be read"),
+        ("{", r"text_queries\.json is not valid JSON"),
+        ("[" * 100_000, "is not valid JSON: it is nested too deeply"),
         ('{"open": ["0007.jpg"], "b": [], "open": ["0112.png"]}', "'open' stands twice: give all"),
         ("[]", "should hold an object"),
         ("{}", "can be asked for"),

@@ -5,10 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from scipy.io import loadmat
-
 from mstar.data.benchmarks.base import Benchmark, assemble
+from mstar.data.benchmarks.matlab import read_entries
 from mstar.data.benchmarks.pickled import read_lists
 from mstar.data.benchmarks.places import data_set, file, pictures
 from mstar.data.benchmarks.texts import Texts, can_be_asked, text_filter
@@ -157,15 +155,10 @@ def _json(listing: Path) -> dict[str, list[str]]:
 
 def _matlab(listing: Path) -> list[tuple[str, list[str]]]:
     """(query, names of its images) of a MATLAB file; UserError if it is none of that layout."""
+    entries = read_entries(listing, "data")
     try:
-        entries = loadmat(listing, appendmat=False, variable_names=["data"])["data"].ravel()
-    except Exception as problem:  # scipy raises whatever a broken file leads it to
-        raise UserError(
-            f"{listing} has no MATLAB array `data` that can be read: {problem}."
-        ) from None
-    try:
-        found = [(_strings(entry[0]), _strings(entry[1])) for entry in entries]
-    except (IndexError, TypeError, ValueError, RecursionError) as problem:
+        found = [(_strings(query), _strings(names)) for query, names, *_ in entries]
+    except (TypeError, ValueError) as problem:
         raise UserError(
             f"{listing}: every entry of `data` should be a query and a cell array of file names; "
             f"{problem}."
@@ -178,8 +171,8 @@ def _matlab(listing: Path) -> list[tuple[str, list[str]]]:
 
 def _strings(value: Any) -> list[str]:
     """The strings in nested cell arrays."""
-    if isinstance(value, np.ndarray):
-        return [text for part in value.ravel() for text in _strings(part)]
+    if isinstance(value, list):
+        return [text for part in value for text in _strings(part)]
     if isinstance(value, str):
-        return [str(value)]
-    raise UserError(f"a text was expected, got {type(value).__name__}")
+        return [value]
+    raise TypeError("a text was expected, got numbers")

@@ -120,7 +120,7 @@ def _entries(text: str, file: Path) -> Iterator[tuple[int, int, Any]]:
             value, end = decoder.raw_decode(text, at)
         except json.JSONDecodeError as problem:
             raise expected(f"valid JSON ({problem.msg})", problem.pos) from None
-        except RecursionError:
+        except (RecursionError, ValueError):  # too deep, or a number of thousands of digits
             raise expected("an object with image, text and type", at) from None
         yield at, end, value
         at = _SPACE.match(text, end).end()

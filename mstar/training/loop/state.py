@@ -157,7 +157,7 @@ class RunFolder:
         """Of the last `count` steps, `most` at most."""
         if not count or not self.curve.exists():
             return []
-        lines = self.curve.read_text(encoding="utf-8").splitlines()
+        lines = self.curve.read_bytes().splitlines()
         try:
             return [float(json.loads(line)["loss"]) for line in lines[-min(count, most) :]]
         except (ValueError, KeyError, TypeError, RecursionError):
