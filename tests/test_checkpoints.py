@@ -11,9 +11,13 @@ from operator import getitem
 
 import pytest
 import torch
+from PIL import Image
 
-from mstar import MstarConfig, MstarModel, MstarProcessor
+from mstar import MstarConfig, MstarModel, MstarProcessor, load
 from mstar.errors import UserError
+from mstar.explain.assignment import explain_words
+from mstar.hooks.record import NEEDED
+from mstar.io import embedded
 from mstar.io.checkpoints import load_checkpoint, load_config
 from mstar.io.processing import character_tokenizer
 from mstar.training import training_record
@@ -65,9 +69,9 @@ def test_a_configuration_that_calls_t_steps_is_refused(saved, tmp_path):
     value = about.pop("pve_steps")
     path.write_text(json.dumps(about | {"steps": value}))
     said = "was written before `steps` became `pve_steps`: rename that key in its config.json."
-    for load in (load_checkpoint, load_config):
+    for read in (load_checkpoint, load_config):
         with pytest.raises(UserError) as refused:
-            load(folder)
+            read(folder)
         assert str(refused.value) == f"the checkpoint {folder} {said}"
     with pytest.raises(UserError, match="the configuration was written before `steps` became"):
         MstarModel.from_pretrained(folder)
@@ -185,9 +189,9 @@ def test_no_link_leads_out_of_a_checkpoint(saved, tmp_path, name, kind):
         os.mkfifo(folder / name)
     else:
         (folder / name).symlink_to(saved / name)
-    for load in (load_checkpoint, load_config):
+    for read in (load_checkpoint, load_config):
         with pytest.raises(UserError, match=f"{name} is .*: a checkpoint has regular files alone"):
-            load(folder)
+            read(folder)
     (tmp_path / "linked").symlink_to(saved)  # the folder itself may lie elsewhere
     assert load_config(tmp_path / "linked").embed_dim == load_config(saved).embed_dim
 
@@ -215,3 +219,17 @@ def test_after_a_kill_between_two_moves_the_old_checkpoint_is_read(saved, tmp_pa
         assert training_record(folder) == [] and folder.is_dir()
     assert load_config(folder).embed_dim == load_config(saved).embed_dim
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+def test_a_checkpoint_may_compute_in_bfloat16():
+    photos = [Image.open(sample.path) for sample in embedded.samples(4)]
+    queries = embedded.samples(1)[0].queries()
+    whole, half = (load(device="cpu", dtype=dtype) for dtype in (torch.float32, torch.bfloat16))
+    one, other = (bench.encode_images(photos).features.float() for bench in (whole, half))
+    assert (one * other).sum(-1).mean() > 0.99
+    one, other = (bench.gallery(photos).scores(queries) for bench in (whole, half))
+    assert one.dtype == other.dtype == torch.float32
+    assert torch.equal(one.argmax(1), other.argmax(1)) and (one - other).abs().max() < 0.05
+    trace = half.trace(photos[0], queries, names=[*NEEDED, "pve.0.embeddings"])
+    assert trace["pve.0.embeddings"].dtype == torch.bfloat16
+    assert explain_words(trace)[0].score == pytest.approx(float(trace["scores"][0, 0]), abs=1e-2)

@@ -27,10 +27,15 @@ def default_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def load_checkpoint(folder: str | Path, device: str | torch.device = "cpu") -> Bench:
+def load_checkpoint(
+    folder: str | Path,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Bench:
     """The model, in evaluation mode, with its processor. Nothing is downloaded.
 
-    Weights stored in half precision are widened to float32.
+    Args:
+        dtype: what it computes in, however its weights are stored.
 
     Raises:
         UserError: there is no such folder, it is no MSTAR checkpoint, or a file of it is missing,
@@ -42,7 +47,7 @@ def load_checkpoint(folder: str | Path, device: str | torch.device = "cpu") -> B
     _check_weights(folder, config)
     with quiet():
         model = MstarModel.from_pretrained(
-            folder, config=config, dtype=torch.float32, local_files_only=True
+            folder, config=config, dtype=dtype, local_files_only=True
         )
     return Bench(model.eval().to(device), processor)
 
