@@ -107,9 +107,14 @@ def as_query(query: str | Query, style: str = "auto") -> Query:
     """A query in NFC; a text in the style named for it, or with `auto` see `parse_query`."""
     if isinstance(query, Query):
         return query._replace(text=composed(query.text))
+    check_style(style)
+    return parse_query(query if style == "auto" else f"{style}:{query}")
+
+
+def check_style(style: str) -> None:
+    """Raises UserError unless `style` is one of `STYLES`, or `auto`."""
     if style not in ("auto", *STYLES):
         raise UserError(f"unknown style {style!r}: expected auto or one of {', '.join(STYLES)}.")
-    return parse_query(query if style == "auto" else f"{style}:{query}")
 
 
 class Quoted(NamedTuple):

@@ -1,11 +1,14 @@
 """`mstar index` and `mstar search`."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable
 
 from mstar.cli.console import printable
-from mstar.errors import check_range
+from mstar.cli.session import Session, as_line, as_row, as_table
+from mstar.errors import UserError, check_range
+from mstar.texts import as_query, check_style
 
 
 def index(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
@@ -35,7 +38,6 @@ def index(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
     add("--json", action="store_true", help="print one JSON object instead of sentences")
 
     def run(args: argparse.Namespace) -> None:
-        import json
         from dataclasses import asdict
 
         from mstar.search.index import count_others, index_folder
@@ -72,7 +74,8 @@ def search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
     )
     add = parser.add_argument
     add("gallery", help="a folder that `mstar index` made")
-    add("queries", nargs="+", metavar="query", help="texts to look for")
+    add("queries", nargs="*", metavar="query", help="texts to look for (default: those that come "
+        "on standard input, a line each, until it ends; :help says more)")  # fmt: skip
     add(
         "--style",
         default="auto",
@@ -88,36 +91,34 @@ def search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
     )
     add("--checkpoint", metavar="FOLDER", help="where the gallery's checkpoint is now")
     add("--images", metavar="FOLDER", help="where the gallery's images are now")
-    add("--json", action="store_true", help="print one JSON object instead of tables")
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument("--json", action="store_true", help="print one JSON object, not tables")
+    forms.add_argument("--jsonl", action="store_true", help="print a JSON object a query, each on "
+                       "a line; lines of standard input are JSON as well")  # fmt: skip
 
     def run(args: argparse.Namespace) -> None:
-        import json
-        from dataclasses import asdict
-
-        from mstar.search.gallery import Gallery
-        from mstar.texts import as_query
-
         check_range("top", args.top, 1, sys.maxsize)
+        check_style(args.style)
         queries = [as_query(query, args.style) for query in args.queries]
+        if args.json and not queries:
+            raise UserError("--json prints one object when all is done: name a query, or take "
+                            "--jsonl, an object a line.")  # fmt: skip
+        if not queries and sys.stdin is None:
+            raise UserError("there is no standard input to read queries from: name one.")
+        from mstar.search.gallery import Gallery
+
         gallery = Gallery.open(args.gallery, args.checkpoint, args.images)
         asked = {True: gallery.bench.config.rerank_ratio, False: 0, None: None}
         ratio = asked[args.rerank]
-        found = gallery.search_many(queries, args.top, ratio)
-        if args.json:
-            rows = [
-                query._asdict() | {"hits": [asdict(hit) for hit in hits]}
-                for query, hits in zip(queries, found, strict=True)
-            ]
-            print(json.dumps({"images": len(gallery), "queries": rows}, allow_nan=False))
+        if not queries:
+            Session(gallery, args.style, args.top, ratio, jsonl=args.jsonl).run()
             return
-        for query, hits in zip(queries, found, strict=True):
-            print(f"{printable(query.text)} ({query.style}), the best of {len(gallery)} images")
-            print(" rank  score  cosine (rank)  matched  look, token  image")
-            for hit in hits:
-                matched = "–" if hit.probability is None else f"{hit.probability:.0%}"
-                print(
-                    f"{hit.rank:5} {hit.score:6.3f}  {hit.cosine:6.3f} {f'({hit.cosine_rank})':6} "
-                    f"{matched:>8}  {f'{hit.look}, {hit.query_token}':11}  {printable(hit.name)}"
-                )
+        found = list(zip(queries, gallery.search_many(queries, args.top, ratio), strict=True))
+        if args.json:
+            rows = [as_row(query, hits) for query, hits in found]
+            print(json.dumps({"images": len(gallery), "queries": rows}, allow_nan=False))
+        else:
+            for query, hits in found:
+                print(as_line(query, hits) if args.jsonl else as_table(query, hits, len(gallery)))
 
     return run
