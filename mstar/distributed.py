@@ -1,4 +1,4 @@
-"""What several processes compute together, with gradients that add up to those of one process.
+"""What several processes do together, with gradients that add up to those of one process.
 
 Every process computes the same loss from what all of them gathered. A gradient therefore comes
 back to its owner as often as there are processes, and data-parallel training, which takes the mean
@@ -6,11 +6,43 @@ over the processes, gives what one process would have found for the joined batch
 `torch.distributed`, or with one process, everything here leaves its input as it is.
 """
 
-from typing import Any
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from mstar.errors import UserError
+
+T = TypeVar("T")
+
+#: A process may wait for the others: their shares of a large folder, or of a slow machine, take
+#: long. One that is killed is seen at once.
+_PATIENCE = timedelta(days=7)
+
+
+@contextmanager
+def joined() -> Iterator[int]:
+    """The processes that `accelerate launch` or torchrun started, as a group; yields the rank.
+
+    They tell each other little, over the CPU (gloo). Each has the GPU of its number, where there
+    are some. A process that was started by itself is its own first.
+    """
+    if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", 1)) == 1:
+        yield 0
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
+    dist.init_process_group("gloo", timeout=_PATIENCE)
+    try:
+        yield dist.get_rank()
+    finally:
+        dist.destroy_process_group()
 
 
 def processes() -> tuple[int, int]:
@@ -81,3 +113,43 @@ def gather_lists(own: list) -> list:
     lists: list[list] = [[]] * count
     dist.all_gather_object(lists, own)
     return [entry for entries in lists for entry in entries]
+
+
+def together(work: Callable[[], T], waiting: Callable[[], None] = lambda: None) -> T:
+    """What `work` returns here, when all processes are through with theirs.
+
+    Args:
+        waiting: called again and again until then.
+
+    Raises:
+        UserError, OSError: of `work` here, or else in another process; that one has ended.
+    """
+    if processes()[1] == 1:
+        return work()
+    try:
+        value, error = work(), None
+    except (UserError, OSError) as raised:
+        value, error = None, raised
+    try:
+        others = dist.all_reduce(torch.zeros(1), async_op=True)
+        while not others.is_completed():  # what blocks would not hear Ctrl-C
+            waiting()
+            time.sleep(0.1)
+        others.wait()
+        errors = [one for one in gather_lists([error]) if one]
+    except RuntimeError as gone:
+        raise UserError(
+            "another process of this run has ended: what was finished is kept; run the command "
+            "again."
+        ) from gone
+    if errors:
+        raise error or errors[0]
+    return value
+
+
+def by_first(work: Callable[[], T]) -> T:
+    """What `work` returns in the first process, in all of them; errors as of `together`."""
+    values = [together(lambda: work() if processes()[0] == 0 else None)]
+    if processes()[1] > 1:
+        dist.broadcast_object_list(values, 0)
+    return values[0]

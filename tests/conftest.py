@@ -189,6 +189,7 @@ LONGEST = (
     "tests/ablation",
     "tests/training",
     "tests/test_distributed.py",
+    "tests/test_processes.py",
     "tests/test_official.py",
 )
 

@@ -1,5 +1,7 @@
 """Two processes compute what one computes on the joined batch."""
 
+import time
+
 import pytest
 import torch
 import torch.distributed as dist
@@ -7,6 +9,7 @@ import torch.multiprocessing as mp
 from torch.nn.parallel import DistributedDataParallel
 
 from mstar import MstarConfig, MstarModel, distributed
+from mstar.errors import UserError
 from mstar.model.vision import BatchNorm
 from mstar.training.objectives import Objective
 
@@ -100,11 +103,33 @@ def norm_state() -> dict[str, torch.Tensor]:
     return norm.state_dict() | {"out": distributed.gather(out.detach())}
 
 
+def agreed() -> dict[str, object]:
+    """What the first does for all, and how an error of one ends all."""
+    rank, seen = distributed.processes()[0], []
+
+    def failing(of: int) -> str:
+        def work() -> None:
+            if rank == of:
+                raise UserError(f"{of} failed")
+
+        with pytest.raises(UserError) as error:
+            distributed.by_first(work) if of == 0 else distributed.together(work)
+        return str(error.value)
+
+    def slow() -> int:
+        time.sleep(rank)
+        return rank
+
+    found = distributed.together(slow, lambda: seen.append(rank)), distributed.by_first(slow)
+    return {"found": found, "waited": len(seen), "errors": [failing(0), failing(1)]}
+
+
 def in_group(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     found = {name: losses_and_gradients(name) for name in CONFIGS}
-    torch.save(found | {"gather": gathered(), "norm": norm_state()}, f"{folder}/{rank}.pt")
+    found |= {"gather": gathered(), "norm": norm_state(), "agreed": agreed()}
+    torch.save(found, f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 
 
@@ -145,6 +170,13 @@ def test_gather_tolerates_different_numbers_of_rows(two_processes):
     assert (first["share"], second["share"]) == ([0, 2], [2, 5])
 
 
+def test_what_one_process_says_all_hear(two_processes):
+    first, second = (found["agreed"] for found in two_processes)
+    assert (first["found"], second["found"]) == ((0, 0), (1, 0))
+    assert first["waited"] > 3 > second["waited"]  # the second slept for a second
+    assert first["errors"] == second["errors"] == ["0 failed", "1 failed"]
+
+
 def test_the_norm_of_the_stem_is_over_all_processes(two_processes):
     for name, value in norm_state().items():
         for found in two_processes:
@@ -156,6 +188,7 @@ def test_one_process_gathers_nothing():
     assert distributed.gather(rows) is rows and distributed.total(rows) is rows
     assert distributed.processes() == (0, 1) and distributed.share(5) == slice(0, 5)
     assert distributed.gather_lists([1]) == [1] and distributed.of_first(rows) is rows
+    assert distributed.by_first(lambda: rows) is rows and distributed.together(lambda: 1) == 1
 
 
 def test_the_loss_under_bf16_autocast_is_compared_in_full_precision():

@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from mstar.errors import UserError
+
 
 def printable(name: str) -> str:
     """A file name as a terminal may have it: on Linux it can hold any bytes."""
@@ -63,3 +65,20 @@ def plain_output() -> Iterator[None]:
         if hasattr(stream, "reconfigure"):
             with suppress(OSError, ValueError):
                 stream.reconfigure(errors=before)
+
+
+@contextmanager
+def first_speaks() -> Iterator[bool]:
+    """The processes that `accelerate launch` started, in one group; whether this is the first.
+
+    It alone prints: what ends all of them is said once.
+    """
+    from mstar.distributed import joined
+
+    with joined() as rank:
+        try:
+            yield rank == 0
+        except (UserError, OSError, KeyboardInterrupt) as error:
+            if rank == 0:
+                raise
+            sys.exit(130 if isinstance(error, KeyboardInterrupt) else 2)

@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Callable
 
-from mstar.cli.console import printable
+from mstar.cli.console import first_speaks, printable
 from mstar.cli.session import Session, as_line, as_row, as_table
 from mstar.errors import UserError, check_range
 from mstar.texts import as_query, check_style
@@ -42,14 +42,17 @@ def index(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
 
         from mstar.search.index import count_others, index_folder
 
-        done = index_folder(
-            args.images,
-            args.gallery,
-            args.checkpoint,
-            args.pve_steps,
-            args.batch_size,
-            args.tiles,
-        )
+        with first_speaks() as first:
+            done = index_folder(
+                args.images,
+                args.gallery,
+                args.checkpoint,
+                args.pve_steps,
+                args.batch_size,
+                args.tiles,
+            )
+        if not first:
+            return
         if args.json:
             print(json.dumps(asdict(done)))
             return

@@ -8,7 +8,7 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from io import BytesIO
@@ -17,6 +17,7 @@ from pathlib import Path
 from PIL import Image
 from tqdm.auto import tqdm
 
+from mstar.distributed import by_first, gather_lists, processes, together
 from mstar.errors import UserError, check_range
 from mstar.files import LOCK, locked, said
 from mstar.io import embedded
@@ -37,7 +38,7 @@ from mstar.search.store import (
     warn_of_strangers,
     write_about,
 )
-from mstar.search.writing import ShardWriter, write_shard
+from mstar.search.writing import ShardWriter, shards_of, write_shard
 from mstar.tiles import check_tiles
 from mstar.versions import checkpoint_hash
 
@@ -90,6 +91,9 @@ def index_folder(
     followed, each folder once. After an error or an interruption what was embedded until then is
     kept; if that is nothing, so is no folder that was not there.
 
+    The processes of `mstar.distributed.joined` deal whole shards out: however many they are, the
+    gallery is the same, and so is what is returned. The first holds the lock.
+
     Args:
         gallery: a new or empty folder, or a gallery made with the same checkpoint.
         checkpoint: its folder; None = the embedded one.
@@ -105,30 +109,33 @@ def index_folder(
     """
     images, gallery = Path(images), Path(gallery)
     checkpoint = checkpoint or embedded.checkpoint()
-    found = look_through(images)
-    config = load_config(checkpoint)
-    pve_steps = config.pve_steps_from(pve_steps)
-    tiles = config.tiles if tiles is None else check_tiles(tiles)
-    check_range("batch-size", batch_size, 1, MOST_AT_ONCE)
-    folder = os.path.relpath(images.resolve(), gallery.resolve())
-    about = About(
-        str(Path(checkpoint).resolve()), checkpoint_hash(checkpoint), pve_steps, tiles, folder
-    )
-    _check(gallery, about)  # before anything is put into a folder that may be none of ours
-    new = not gallery.exists()
-    with locked(gallery, GALLERY):
-        _check(gallery, about)  # again: another run may have just ended
-        warn_of_strangers(gallery)
-        for path in gallery.iterdir():
-            if TEMPORARY.fullmatch(path.name) and not path.is_dir():
-                path.unlink()
+    with ExitStack() as held:
+
+        def begun() -> tuple[Found, About, bool]:
+            found = look_through(images)
+            config = load_config(checkpoint)
+            steps = config.pve_steps_from(pve_steps)
+            levels = config.tiles if tiles is None else check_tiles(tiles)
+            check_range("batch-size", batch_size, 1, MOST_AT_ONCE)
+            folder = os.path.relpath(images.resolve(), gallery.resolve())
+            made_by = str(Path(checkpoint).resolve()), checkpoint_hash(checkpoint)
+            about = About(*made_by, steps, levels, folder)
+            _check(gallery, about)  # before anything is put into a folder that may be none of ours
+            new = not gallery.exists()
+            held.enter_context(locked(gallery, GALLERY))
+            _check(gallery, about)  # again: another run may have just ended
+            warn_of_strangers(gallery)
+            for path in gallery.iterdir():
+                if TEMPORARY.fullmatch(path.name) and not path.is_dir():
+                    path.unlink()
+            return found, about, new
+
+        found, about, new = by_first(begun)
         try:
-            bench = load_checkpoint(checkpoint, default_device())
-            if not shard_paths(gallery):
-                write_about(gallery, about)
+            bench = together(lambda: load_checkpoint(checkpoint, default_device()))
             return _update(bench, images, found, gallery, about, batch_size)
         except BaseException:
-            if new and not shard_paths(gallery):
+            if new and processes()[0] == 0 and not shard_paths(gallery):
                 (gallery / ABOUT).unlink(missing_ok=True)
             raise
 
@@ -141,35 +148,61 @@ def _update(
     about: About,
     batch_size: int,
 ) -> Indexed:
-    names = found.images
-    kept, dropped = _keep_unchanged(gallery, images, set(names))
+    def planned() -> tuple[list[str], int, int]:
+        if not shard_paths(gallery):
+            write_about(gallery, about)
+        kept, dropped = _keep_unchanged(gallery, images, set(found.images))
+        todo = [name for name in found.images if name not in kept]
+        return todo, dropped, max((int(path.stem) + 1 for path in shard_paths(gallery)), default=0)
+
+    todo, dropped, number = by_first(planned)
+    rank, count = processes()
+    shards = shards_of(bench.config, about, todo, batch_size)
+    paths = [gallery / f"{number + i:05}.safetensors" for i in range(len(shards))]
     unreadable: dict[str, str] = {}
-    todo = [name for name in names if name not in kept]
-    reducible = partial(bench.processor.reduction, tiles=about.tiles)
-    writer = ShardWriter(gallery, keep_embeddings=bench.config.multi_word_branch)
-    batches = [todo[i : i + batch_size] for i in range(0, len(todo), batch_size)]
+    bar = tqdm(total=len(todo), desc="images", unit="image", disable=rank > 0 or not todo)
+
+    def show(begun: int = 0) -> None:
+        """What all processes have done: shards that are there, and the beginning of one."""
+        if not bar.disable:
+            there = set(shard_paths(gallery))
+            done = [shard for shard, path in zip(shards, paths, strict=True) if path in there]
+            bar.update(sum(len(batch) for shard in done for batch in shard) + begun - bar.n)
+
+    def embed() -> None:
+        reducible = partial(bench.processor.reduction, tiles=about.tiles)
+        for batches, path in list(zip(shards, paths, strict=True))[rank::count]:
+            with ShardWriter(path, bench.config.multi_word_branch) as shard:
+                for i, batch in enumerate(batches, 1):
+                    entries, photos = _read(images, batch, unreadable, reducible)
+                    if photos:
+                        encoded = bench.encode_images(photos, about.pve_steps, about.tiles)
+                        shard.add(entries, encoded)
+                    show(sum(map(len, batches[:i])))
+
     try:
-        with bench.evaluating():
-            for batch in tqdm(batches, desc="images", unit="batch", disable=not batches):
-                entries, photos = _read(images, batch, unreadable, reducible)
-                if photos:
-                    encoded = bench.encode_images(photos, about.pve_steps, about.tiles)
-                    writer.add(entries, encoded)
+        with bar, bench.evaluating():
+            together(embed, show)
+            bar.update(len(todo) - bar.n)
     except BaseException:
-        with suppress(Exception):  # what happened first is what has to be said
-            writer.close()
-            write_about(gallery, replace(about, unreadable=unreadable | found.unopened))
+        if rank == 0:
+            with suppress(Exception):  # what happened first is what has to be said
+                write_about(gallery, replace(about, unreadable=unreadable | found.unopened))
         raise
-    writer.close()
-    done = len(todo) - len(unreadable)
-    unreadable = unreadable | found.unopened
-    write_about(gallery, replace(about, unreadable=unreadable))
-    if not kept and not done:
-        (gallery / ABOUT).unlink()  # nothing to search in
-        name, why = next(iter(unreadable.items()))
-        count = len(names) + len(found.unopened)
-        raise UserError(f"none of the {count} images of {images} can be read; {name}: {why}")
-    return Indexed(len(kept) + done, done, len(kept), dropped, unreadable, found.others)
+    unreadable = dict(sorted(gather_lists(list(unreadable.items()))))
+
+    def ended() -> Indexed:
+        done, kept = len(todo) - len(unreadable), len(found.images) - len(todo)
+        left_out = unreadable | found.unopened
+        write_about(gallery, replace(about, unreadable=left_out))
+        if not kept and not done:
+            (gallery / ABOUT).unlink()  # nothing to search in
+            name, why = next(iter(left_out.items()))
+            total = len(found.images) + len(found.unopened)
+            raise UserError(f"none of the {total} images of {images} can be read; {name}: {why}")
+        return Indexed(kept + done, done, kept, dropped, left_out, found.others)
+
+    return by_first(ended)
 
 
 def image_names(folder: str | Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,12 +13,16 @@ from torch import Tensor
 
 from mstar import files
 from mstar.errors import UserError
+from mstar.model.configuration import MstarConfig
 from mstar.model.outputs import ImageEncoding, VisionEmbeddings
-from mstar.search.store import Entry, shard_paths
+from mstar.search.store import About, Entry
+from mstar.tiles import tile_count
 
 #: Bytes of a shard, about: what a run loses at most that is killed, or stopped while it writes,
 #: and what an update rewrites.
 _SHARD_BYTES = 64 * 2**20
+#: Shards of a run, for several processes to deal out, as long as each has so many images.
+_SHARES, _LEAST = 64, 16
 
 
 def write_shard(path: Path, entries: Sequence[Entry], vision: VisionEmbeddings) -> None:
@@ -38,15 +43,26 @@ def write_shard(path: Path, entries: Sequence[Entry], vision: VisionEmbeddings) 
             raise OSError(f"the gallery {path.parent} cannot be written: {error}.") from error
 
 
-class ShardWriter:
-    """Embedded images on their way to disk, a shard at a time."""
+def shards_of(
+    config: MstarConfig, about: About, names: Sequence[str], batch_size: int
+) -> list[list[Sequence[str]]]:
+    """Images that are to be embedded, by shards and batches: as a run of any processes has them."""
+    vectors = (about.pve_steps + 1) * tile_count(about.tiles) * config.num_query_tokens
+    size = config.embed_dim + config.multi_word_branch * config.qformer_config.hidden_size
+    batches = [names[i : i + batch_size] for i in range(0, len(names), batch_size)]
+    share = max(-(-len(batches) // _SHARES), -(-_LEAST // batch_size))
+    full = max(1, min(share, _SHARD_BYTES // (2 * vectors * size * batch_size)))
+    return [batches[i : i + full] for i in range(0, len(batches), full)]
 
-    def __init__(self, gallery: Path, keep_embeddings: bool):
-        self.gallery, self.keep_embeddings = gallery, keep_embeddings
+
+class ShardWriter:
+    """Embedded images on their way to a shard, written at the end of the block, or at an error."""
+
+    def __init__(self, path: Path, keep_embeddings: bool):
+        self.path, self.keep_embeddings = path, keep_embeddings
         self.entries: list[Entry] = []
         self.features: list[Tensor] = []
         self.embeddings: list[Tensor] = []
-        self.bytes = 0
         self.tiles = 1
 
     def add(self, entries: Sequence[Entry], encoded: ImageEncoding) -> None:
@@ -56,24 +72,18 @@ class ShardWriter:
         self.tiles = encoded.tiles
         self.features.append(features)
         self.embeddings += embeddings
-        self.bytes += sum(one.numel() * one.element_size() for one in (features, *embeddings))
-        if self.bytes >= _SHARD_BYTES:
-            self.close()
 
-    def close(self) -> None:
-        """Write what has not been written yet."""
+    def __enter__(self) -> "ShardWriter":
+        return self
+
+    def __exit__(self, raised: type[BaseException] | None, *_: object) -> None:
         if not self.features:
             return
-        numbers = [int(path.stem) for path in shard_paths(self.gallery)]
-        path = self.gallery / f"{max(numbers, default=-1) + 1:05}.safetensors"
         embeddings = torch.cat(self.embeddings) if self.keep_embeddings else None
-        entries, vision = (
-            self.entries,
-            VisionEmbeddings(embeddings, torch.cat(self.features), self.tiles),
-        )
-        # before writing: what fails or is stopped there is not written a second time
-        self.entries, self.features, self.embeddings, self.bytes = [], [], [], 0
-        write_shard(path, entries, vision)
+        vision = VisionEmbeddings(embeddings, torch.cat(self.features), self.tiles)
+        # what happened first is what has to be said
+        with suppress(Exception) if raised else nullcontext():
+            write_shard(self.path, self.entries, vision)
 
 
 def _half(values: Tensor, entries: Sequence[Entry]) -> Tensor:
