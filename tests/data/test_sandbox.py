@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
+from mstar.data.lists.stream import Rendered, collate
 from mstar.data.scenes import lexicon, sandbox
 from mstar.data.scenes import scene as scenes
 from mstar.data.scenes.draw import fonts, render, things
@@ -95,7 +96,6 @@ def test_sizes_grow_with_the_image():
         (lambda: sandbox.words("test"), "expected 'train' or 'unseen'"),
         (lambda: fonts.font_names("bold"), "Unknown font role 'bold'"),
         (lambda: sandbox.contact_sheet([]), "at least one scene"),
-        (lambda: sandbox.SceneDataset(CROWD, 0), "CROWD is for evaluation only"),
         (lambda: sandbox.gallery(0, EASY, images=60, seen=5, unseen=20), "at least 12 seen"),
         (lambda: sandbox.gallery(0, EASY, images=30, seen=20, unseen=20), "got 30"),
         (lambda: sandbox.gallery(0, EASY, seen=20, unseen=600), "There are 560 unseen words"),
@@ -156,19 +156,23 @@ def test_evaluation_has_unseen_words_and_unseen_fonts(evaluation):
 
 
 def test_a_training_item_says_nothing_about_places():
-    item = sandbox.SceneDataset(HARD, seed=3)[8]
-    assert set(item) == {"image", "texts", "styles"}
+    known = {"image", "texts", "styles", "photographed", "complete", "source"}
+    scenes_, strips = (Rendered(of, hard_share=1.0).open(3, 128) for of in ("scenes", "strips"))
+    as_drawn = np.random.default_rng(1)  # begins above one half: nothing is reversed
+    item = scenes_.item(8, as_drawn)
+    assert set(item) == known
     made = sandbox.scene(3, 8, "train", HARD)
     assert torch.equal(item["image"], torch.from_numpy(made.image))
     assert item["image"].dtype == torch.uint8
     assert (item["texts"], item["styles"]) == (list(made.texts), list(made.styles))
 
-    strip = sandbox.StripDataset(EASY, seed=3)[8]
-    assert set(strip) == {"image", "texts", "styles"}
-    assert (strip["texts"], strip["styles"]) == ([sandbox.strip(3, 8).word], ["word"])
+    strip = strips.item(8, as_drawn)
+    assert set(strip) == known
+    word = sandbox.strip(3, 8, "train", HARD).word
+    assert (strip["texts"], strip["styles"]) == ([word], ["word"])
 
-    batch = sandbox.collate([sandbox.SceneDataset(HARD, seed=3)[i] for i in range(3)])
-    assert set(batch) == {"image", "texts", "styles"}
+    batch = collate([scenes_.item(i, as_drawn) for i in range(3)])
+    assert set(batch) == known
     assert batch["image"].shape == (3, 128, 128, 3)
     assert [len(texts) for texts in batch["texts"]] == [len(styles) for styles in batch["styles"]]
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.data import Dataset, Sampler
 
@@ -111,28 +112,40 @@ class _Rendered:
         self.asked, self.seed, self.size, self.tiles = asked, seed, size, tiles
         easy = 1 - asked.hard_share - asked.street_share
         self.shares = (asked.hard_share, asked.street_share, easy)
-        drawn = [level for level, share in zip(_LEVELS, self.shares, strict=True) if share > 0]
-        self.kinds = {level: self._kind(level) for level in drawn}
+        for level, share in zip(_LEVELS, self.shares, strict=True):
+            if share > 0:
+                self._drawn(level, 0)  # wrong arguments show here, not in a worker
 
-    def _kind(self, level: sandbox.Difficulty) -> sandbox.SceneDataset | sandbox.StripDataset:
-        ground = {"backgrounds": self.asked.backgrounds} if level is sandbox.STREET else {}
-        if self.asked.of == "strips":
-            return sandbox.StripDataset(level, self.seed, size=self.asked.strip_size, **ground)
-        return sandbox.SceneDataset(level, self.seed, topic_share=self.asked.topic_share, **ground)
+    def _drawn(
+        self, level: sandbox.Difficulty, index: int
+    ) -> tuple[NDArray[np.uint8], list[str], list[str]]:
+        """Image, texts and styles."""
+        asked, place = self.asked, (self.seed, index, "train", level)
+        ground = asked.backgrounds if level is sandbox.STREET else None
+        if asked.of == "strips":
+            strip = sandbox.strip(*place, asked.strip_size, ground)
+            return strip.image, [strip.word], ["word"]
+        scene = sandbox.scene(*place, topic_share=asked.topic_share, backgrounds=ground)
+        return scene.image, list(scene.texts), list(scene.styles)
 
     def item(self, index: int, rng: np.random.Generator) -> Item:
         level = _LEVELS[which_of(self.shares, index)]
-        item = self.kinds[level][index]
-        if self.asked.of == "scenes" and (self.tiles != (1,) or len(item["image"]) != self.size):
-            photo = Image.fromarray(item["image"].numpy())
-            item["image"] = torch.from_numpy(tiled(photo, self.size, self.tiles))
+        image, texts, styles = self._drawn(level, index)
+        if self.asked.of == "scenes" and (self.tiles != (1,) or len(image) != self.size):
+            image = tiled(Image.fromarray(image), self.size, self.tiles)
         if rng.random() < 0.5:
-            item["image"] = 255 - item["image"]  # light text on dark is as common as the reverse
+            image = 255 - image  # light text on dark is as common as the reverse
         if not self.asked.multi_word:
-            words = [t for t, s in zip(item["texts"], item["styles"], strict=True) if s == "word"]
-            item |= {"texts": words, "styles": ["word"] * len(words)}
-        source = f"{level.name} {self.asked.of} {index} of seed {self.seed}"
-        return item | {"photographed": False, "complete": True, "source": source}
+            texts = [text for text, style in zip(texts, styles, strict=True) if style == "word"]
+            styles = ["word"] * len(texts)
+        return {
+            "image": torch.from_numpy(image),
+            "texts": texts,
+            "styles": styles,
+            "photographed": False,
+            "complete": True,
+            "source": f"{level.name} {self.asked.of} {index} of seed {self.seed}",
+        }
 
 
 class Stream(Dataset):
@@ -190,5 +203,9 @@ class Positions(Sampler):
 
 
 def collate(items: list[Item]) -> Item:
-    """A micro-batch as `sandbox.collate` makes it, or the first `error`."""
-    return next((item for item in items if "error" in item), None) or sandbox.collate(items)
+    """A micro-batch: images stacked, everything else in lists; or the first `error`."""
+    for item in items:
+        if "error" in item:
+            return item
+    batch = {key: [item[key] for item in items] for key in items[0]}
+    return batch | {"image": torch.stack(batch["image"])}
