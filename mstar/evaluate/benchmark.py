@@ -21,7 +21,6 @@ from mstar.errors import LARGEST_SEED, UserError, check_range
 from mstar.evaluate.metrics import (
     Estimate,
     at_scale,
-    average_precisions,
     estimate,
     precision_at,
     random_scores,
@@ -76,10 +75,9 @@ class Group:
 
     def precisions(self, benchmark: Benchmark, scores: Array) -> Array:
         """AP of the group's queries in %."""
-        relevant, own = benchmark.relevant[self.rows], scores[self.rows]
-        if self.at_scale is None:
-            return average_precisions(relevant, own)
-        return scale_average_precisions(relevant, self.at_scale[self.rows], own)
+        counted = benchmark.relevant if self.at_scale is None else self.at_scale
+        rows = self.rows
+        return scale_average_precisions(benchmark.relevant[rows], counted[rows], scores[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +148,7 @@ def rank_benchmark(
     Args:
         peers: of `PEERS`; parts are the model with one part off at a time, see `_parts`.
         seed: of the random ranking.
-        kept: a file in which what spotters read is kept, see `peers.spot_all`.
+        kept: a file in which what spotters read is kept, see `spot_all`.
         strict: raise where a photograph or a query cannot be read.
 
     Raises:
@@ -180,10 +178,10 @@ def rank_benchmark(
     if "parts" in peers:
         runs += _parts(gallery, benchmark)
     for spotter in spotters:
-        spotted = spot_all(spotter, images, kept)
+        lines, rate = spot_all(spotter, images, kept)
         words = [words_of(query) for query in queries]
         for name, joined in ((spotter.name, False), (f"{spotter.name}, joined", True)):
-            runs.append(Run(name, spotting_scores(words, spotted.lines, joined), spotted.rate))
+            runs.append(Run(name, spotting_scores(words, lines, joined), rate))
     if "random" in peers:
         runs.append(Run("random", random_scores(benchmark.relevant.shape, seed), None))
     return RankedBenchmark(benchmark, gallery, runs, seed)
@@ -193,7 +191,7 @@ def groups(benchmark: Benchmark) -> list[Group]:
     """The queries by style, and by the size of the matching text where positions are known.
 
     Sizes are thirds: of all matching texts of a benchmark, the smallest third, the middle and the
-    largest, judged scale-wise (see `evaluation.scale_average_precisions`).
+    largest, judged scale-wise (see `scale_average_precisions`).
     """
     style = np.array([query.style for query in benchmark.queries])
     found = [Group(name, style == name) for name in STYLES if (style == name).any()]

@@ -154,12 +154,13 @@ class Outlined(NamedTuple):
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) in px."""
-        return size_of(self.image)
+        image = self.image
+        return (image.height, image.width) if hasattr(image, "height") else image.shape[:2]
 
-
-def size_of(image: Any) -> tuple[int, int]:
-    """(height, width) in px of a PIL image or an array."""
-    return (image.height, image.width) if hasattr(image, "height") else image.shape[:2]
+    @property
+    def outlines(self) -> list[NDArray[np.float64]]:
+        """Of all text."""
+        return [*(polygon for _, polygon in self.words), *self.unread]
 
 
 def outlined_scene(scene: Scene) -> Outlined:
@@ -258,7 +259,7 @@ def _ground_batch(
             found.distinct.append(distinct_share(chosen))
             found.distinct_queries.append(distinct_share(chosen, count))
         grid = canvas(trace, i)
-        text = coverage([*(polygon for _, polygon in one.words), *one.unread], one.size, grid)
+        text = coverage(one.outlines, one.size, grid)
         first = together(trace, trace["pve.0.attention_map"][i], i).numpy()
         found.text_mass.append(mass_inside(first, text))
         found.text_area.append(float(text.mean()))

@@ -7,8 +7,9 @@ different (Adebayo et al. 2018). Positions serve to evaluate, only.
 
 import copy
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -40,8 +41,7 @@ PARTS = {
 ANOTHER = "another case"
 
 
-@dataclass(frozen=True)
-class Localised:
+class Localised(NamedTuple):
     """One map, measured; None of it needs a unit of the map, only its order.
 
     Attributes:
@@ -58,7 +58,7 @@ class Localised:
     insertion: float
 
 
-MEASURES = tuple(Localised.__dataclass_fields__)
+MEASURES = Localised._fields
 
 
 def order(values: ArrayLike, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -216,14 +216,14 @@ def evaluate_localisation(
                 # numbers of its own, so that a method is measured alike whatever stands beside it
                 rng = np.random.default_rng([seed, number, *name.encode()])
                 measured[name].append(measure(one, covered, scorer, pixels, boxes, rng, batch_size))
-            for method in methods:
-                if before:
+            if before:
+                for method in methods:
                     correlated[method][ANOTHER].append(likeness(values[method], before[method]))
             before = values
             done[case.query.style] += 1
             if done[case.query.style] > checked:
                 continue
-            for part, names in _cumulative(PARTS):
+            for part, names in zip(PARTS, accumulate(PARTS.values()), strict=True):
                 other = Bench(shuffled(bench.model, names, seed + number), bench.processor)
                 (theirs,) = attribute(other, image, asked, methods, pve_steps, batch_size)
                 for method in methods:
@@ -250,24 +250,11 @@ def evaluate_localisation(
     )
 
 
-def _cumulative(
-    parts: Mapping[str, tuple[str, ...]],
-) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Each part, with the names of its weights and of all before it."""
-    names: tuple[str, ...] = ()
-    for part, own in parts.items():
-        names += own
-        yield part, names
-
-
 def _measured(
     groups: dict[str, NDArray[np.bool_]], measured: dict[str, list[Localised]]
 ) -> tuple[Section, Section]:
     """The measures in %, and what they are less those of raw attention."""
-    table = {
-        name: [100 * np.array([getattr(one, key) for one in of]) for key in MEASURES]
-        for name, of in measured.items()
-    }
+    table = {name: [*(100 * np.array(of)).T] for name, of in measured.items()}
     own, against = [], []
     for style, rows in groups.items():
         for name, of in table.items():

@@ -14,14 +14,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from mstar.data.benchmarks import Benchmark, readable, said_of
-from mstar.evaluate.grounding import (
-    OutlinedPhotographs,
-    coverage,
-    ground,
-    mask_iou,
-    measures,
-    size_of,
-)
+from mstar.evaluate.grounding import OutlinedPhotographs, coverage, ground, mask_iou, measures
 from mstar.evaluate.metrics import Estimate, estimate, paired
 from mstar.evaluate.table import Column, Result, Section
 from mstar.explain.looks import canvas, together
@@ -89,14 +82,12 @@ def evaluate_masks(
     rng = np.random.default_rng(seed)
     found: dict[tuple[str, int | None], list[tuple[float, ...]]] = {}
     shares, grid = [], (0, 0)
-    shown = outlined.places
-    batches = [shown[at : at + batch_size] for at in range(0, len(shown), batch_size)]
     with bench.evaluating():
-        for batch in tqdm(batches, desc="masks", leave=False):
-            images = [benchmark.images[i] for i in batch]
-            inputs = bench.processor(images=images).to(bench.device)
+        for start in tqdm(range(0, len(outlined), batch_size), desc="masks", leave=False):
+            batch = [outlined[i] for i in range(start, min(start + batch_size, len(outlined)))]
+            inputs = bench.processor(images=[one.image for one in batch]).to(bench.device)
             looks = list(_salient(bench.model, inputs, pve_steps))
-            for row, i in enumerate(batch):
+            for row, one in enumerate(batch):
                 # of several tiles, what most of those that show a place call salient
                 salient = {
                     (sigma, t): (
@@ -106,7 +97,7 @@ def evaluate_masks(
                     for t in range(pve_steps + 1)
                 }
                 grid = canvas(looks[0][1], row)
-                text = coverage(benchmark.polygons[i], size_of(images[row]), grid)
+                text = coverage(one.outlines, one.size, grid)
                 shares.append(text.mean())
                 masks = {("best of the grid", None): best_mask(text)} | salient
                 for of, mask in masks.items():
@@ -114,7 +105,7 @@ def evaluate_masks(
                     values = (mask.mean(), mask_iou(mask, text), mask_iou(lot, text))
                     found.setdefault(of, []).append(values)
     about = dict(
-        benchmark=benchmark.name, images=len(shown), grid=f"{grid[0]} × {grid[1]}",
+        benchmark=benchmark.name, images=len(outlined), grid=f"{grid[0]} × {grid[1]}",
         pve_steps=pve_steps, seed=seed, left_out=benchmark.left_out,
     )  # fmt: skip
     covers = [("text", estimate(100 * np.array(shares)))]
@@ -141,6 +132,4 @@ def _row(values: NDArray[np.float64]) -> tuple[Estimate, ...]:
     """Of one way to mask, from [images, 3]: see `_MASKS`."""
     masked, iou, lot = 100 * values.T
     half, random_half = (estimate(100.0 * (of >= 50)) for of in (iou, lot))
-    compared = paired(iou, lot)
-    return (estimate(masked), compared.first, compared.second, compared.difference, half,
-            random_half)  # fmt: skip
+    return estimate(masked), *paired(iou, lot)[:3], half, random_half

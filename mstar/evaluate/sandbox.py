@@ -6,7 +6,6 @@ the query, the attention that an even spread would give, a mask at random places
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 import numpy as np
 import torch
@@ -102,28 +101,21 @@ def rankings(
     chance = random_scores(scores.shape, seed)
     style = np.array([query.style for query in queries])
     seen = np.array([query.seen for query in queries])
+    small = np.array([query.small for query in queries])
     word = style == "word"
-    at_scale = {small: np.array([q.of_size(small) for q in queries]) for small in (True, False)}
-
-    def whole(group: str, chosen: NDArray[np.bool_]) -> tuple[Any, ...]:
-        precisions = (average_precisions(truth[chosen], s[chosen]) for s in (scores, chance))
-        return group, *map(estimate, precisions)
-
-    def sized(group: str, small: bool) -> tuple[Any, ...]:
-        precisions = (
-            scale_average_precisions(truth[word], at_scale[small][word], s[word])
-            for s in (scores, chance)
-        )
-        return group, *map(estimate, precisions)
-
-    rows = [
-        whole("word", word),
-        whole("word, seen", word & seen),
-        whole("word, unseen", word & ~seen),
-        sized(f"word, small (< {limit} px)", small=True),
-        sized(f"word, large (≥ {limit} px)", small=False),
-        *(whole(name, style == name) for name in sandbox.STYLES if name != "word"),
+    groups = [  # name, which queries, which of their images count
+        ("word", word, truth),
+        ("word, seen", word & seen, truth),
+        ("word, unseen", word & ~seen, truth),
+        (f"word, small (< {limit} px)", word, small),
+        (f"word, large (≥ {limit} px)", word, truth & ~small),
+        *((name, style == name, truth) for name in sandbox.STYLES if name != "word"),
     ]
+    rows = [
+        (name, *(estimate(scale_average_precisions(truth[of], counted[of], given[of]))
+                 for given in (scores, chance)))
+        for name, of, counted in groups
+    ]  # fmt: skip
     columns = (
         Column("group", "queries"), Column("model", "model", COUNTED),
         Column("random", "random ranking"),
@@ -201,10 +193,7 @@ def _compared(
         Column("first_name", headings[0]), Column("second_name", headings[1]),
         Column("first", headings[0]), Column("second", headings[1]), Column("difference"),
     )  # fmt: skip
-    rows = []
-    for names, values in pairs.items():
-        found = paired(*values)
-        rows.append((*names, found.first, found.second, found.difference))
+    rows = [(*names, *paired(*values)[:3]) for names, values in pairs.items()]
     return Section(name, title, columns, rows, keys=2)
 
 

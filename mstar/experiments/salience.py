@@ -63,8 +63,8 @@ def salience(
     if not changes:
         raise UserError("no scene has two words apart and free ground to cover.")
     covered, ground, third, own = 100 * np.array(changes).T
-    pairs = {"ground": paired(covered, ground), "text": paired(covered, third)}
-    neglected = [(name, of.first, of.second, of.difference) for name, of in pairs.items()]
+    controls = {"ground": ground, "text": third}
+    neglected = [(name, *paired(covered, of)[:3]) for name, of in controls.items()]
     rises = [
         (name, estimate(100 * (of > 0)))
         for name, of in {"salient text": covered, "as much ground": ground}.items()

@@ -19,12 +19,7 @@ from tqdm.auto import tqdm
 from mstar.data.scenes import sandbox
 from mstar.errors import UserError
 from mstar.evaluate.grounding import coverage, mask_iou
-from mstar.evaluate.metrics import (
-    Estimate,
-    average_precisions,
-    estimate,
-    paired,
-)
+from mstar.evaluate.metrics import Estimate, average_precisions, estimate, paired
 from mstar.evaluate.table import Column, Result, Section
 from mstar.experiments.ablation.features import PrecomputedVision, TokenProcessor, mosaic, tokens_of
 from mstar.io.bench import Bench, computed_as, without_hooks

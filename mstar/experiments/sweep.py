@@ -220,10 +220,10 @@ def importance(
     others = np.delete(judging, chosen, axis=0).mean(0)
     names = [change.name for change in taken_out]
     lost = [(name, *map(estimate, of)) for name, of in zip(names, losses, strict=True)]
-    judged = []
-    for measure, own, other in zip(("cosine", "AP"), judging[chosen], others, strict=True):
-        pair = paired(own, other)
-        judged.append((measure, names[chosen], pair.first, pair.second, pair.difference))
+    judged = [
+        (measure, names[chosen], *paired(own, other)[:3])
+        for measure, own, other in zip(("cosine", "AP"), judging[chosen], others, strict=True)
+    ]
     return Result(
         "importance",
         {"kind": kind, "queries": len(found), "pve_steps": pve_steps},

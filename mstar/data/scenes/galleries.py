@@ -54,10 +54,6 @@ class Query:
         """The query without its truth."""
         return Asked(self.text, self.style)
 
-    def of_size(self, small: bool) -> np.ndarray:
-        """bool [images]: the relevant images whose matching text is small, or those where not."""
-        return self.small if small else self.relevant & ~self.small
-
 
 @dataclass(frozen=True, eq=False)
 class Gallery:
