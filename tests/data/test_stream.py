@@ -9,7 +9,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from mstar.data.lists.photographs import Annotated
-from mstar.data.lists.stream import Positions, Rendered, Stream, collate
+from mstar.data.lists.stream import Rendered, Stream, collate, positions
 from mstar.data.scenes import sandbox
 
 
@@ -18,7 +18,7 @@ def loaded(
 ) -> list[dict]:
     loader = DataLoader(
         stream,
-        batch_sampler=Positions(size, start, stop),
+        batch_sampler=positions(size, start, stop),
         num_workers=workers,
         collate_fn=collate,
     )

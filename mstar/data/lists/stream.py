@@ -4,8 +4,9 @@ The order, the crops and everything else that is drawn by lot follow from the se
 alone, so a run is the same for any number of loader workers, and goes on in the middle.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any, Protocol
 
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from mstar import distributed
 from mstar.data.lists.photos import tiled
@@ -157,7 +158,6 @@ class Stream(Dataset):
 
     def __init__(self, items: Items, seed: int, skip_unreadable: bool = False):
         self.items, self.seed, self.skip_unreadable = items, seed, skip_unreadable
-        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=int))
 
     def __getitem__(self, position: int) -> Item:
         rng = np.random.default_rng([self.seed, position])
@@ -176,30 +176,22 @@ class Stream(Dataset):
         if self.items.count is None:
             return position
         epoch, place = divmod(position, self.items.count)
-        if self._order[0] != epoch:
-            shuffled = np.random.default_rng([self.seed, epoch, 1]).permutation(self.items.count)
-            self._order = (epoch, shuffled)
-        return int(self._order[1][place])
+        return int(_order(self.seed, epoch, self.items.count)[place])
 
 
-class Positions(Sampler):
-    """This process's positions, micro-batch after micro-batch.
+@lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, count: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch, 1]).permutation(count)
+
+
+def positions(size: int, start: int, stop: int) -> list[range]:
+    """This process's positions in each micro-batch from `start` to `stop`.
 
     Args:
         size: images of a micro-batch over all processes.
-        start, stop: micro-batches.
     """
-
-    def __init__(self, size: int, start: int, stop: int):
-        self.size, self.start, self.stop = size, start, stop
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    def __iter__(self) -> Iterator[list[int]]:
-        part = distributed.share(self.size)
-        for batch in range(self.start, self.stop):
-            yield list(range(batch * self.size + part.start, batch * self.size + part.stop))
+    part, firsts = distributed.share(size), range(start * size, stop * size, size)
+    return [range(first + part.start, first + part.stop) for first in firsts]
 
 
 def collate(items: list[Item]) -> Item:

@@ -245,7 +245,7 @@ def _query(
 
 def _on_any_thing(made: Scene, text: str) -> bool:
     on_things = tuple(region for region in made.regions if region.thing)
-    return labels.locate(on_things, text, "phrase" if " " in text else "word") is not None
+    return labels.locate(on_things, text, "phrase") is not None
 
 
 def _scene_listing(made: Scene) -> dict:
