@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from mstar.data.benchmarks import Benchmark, asked_of, readable, said_of
 from mstar.errors import LARGEST_SEED, UserError, check_range
@@ -221,18 +220,17 @@ def _parts(gallery: Gallery, benchmark: Benchmark) -> list[Run]:
     bench, images, queries = gallery.bench, benchmark.images, benchmark.queries
     runs = []
 
-    def embedded(pve_steps: int) -> Callable[[], Tensor]:
-        return lambda: Gallery.embed(bench, images, pve_steps=pve_steps).scores(queries)
-
-    def add(name: str, scores: Callable[[], Tensor]) -> None:
-        seconds, found = timed(scores)
+    def add(name: str, pve_steps: int) -> None:
+        seconds, found = timed(
+            lambda: Gallery.embed(bench, images, pve_steps=pve_steps).scores(queries)
+        )
         runs.append(Run(name, found.numpy(), len(images) / seconds))
 
     if gallery.pve_steps:
-        add("without PVE (T = 0)", embedded(0))
+        add("without PVE (T = 0)", 0)
         masks = {f"pve.{t}.mask": empty_mask for t in range(gallery.pve_steps)}
         with bench.hooks(masks):
-            add("without masks", embedded(gallery.pve_steps))
+            add("without masks", gallery.pve_steps)
     # texts alone change below: the gallery serves again, and its time is the model's own
     with _instructions(bench.processor, "none"):
         runs.append(Run("without instruction", gallery.scores(queries).numpy(), None))

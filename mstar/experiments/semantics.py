@@ -21,7 +21,7 @@ from mstar.errors import UserError
 from mstar.evaluate.grounding import coverage, mask_iou
 from mstar.evaluate.metrics import Estimate, average_precisions, estimate, paired
 from mstar.evaluate.table import Column, Result, Section
-from mstar.experiments.ablation.features import PrecomputedVision, TokenProcessor, mosaic, tokens_of
+from mstar.experiments.ablation import features
 from mstar.io.bench import Bench, computed_as, without_hooks
 from mstar.model.configuration import SEMANTICS
 from mstar.search.gallery import Gallery
@@ -74,15 +74,14 @@ def compare_semantics(
     asked = [query.asked for query in gallery.queries]
     relevant = np.array([[sandbox.matches(one, *query) for one in scenes] for query in asked])
     kept = relevant.any(1)  # all, but for what the cut at whole mosaics left out
-    relevant, asked = (
-        relevant[kept],
-        [query for query, keep in zip(asked, kept, strict=True) if keep],
-    )
-    tokens = _tokens(bench, gallery.scenes)
+    relevant = relevant[kept]
+    asked = [query for query, keep in zip(asked, kept, strict=True) if keep]
+    tokens = features.mosaics(features.tokens_of(bench, gallery.images), SIDE)
     looking = copy.copy(bench.model)
-    looking._modules = {**bench.model._modules, "vision": PrecomputedVision(bench.model.vision)}
+    vision = features.PrecomputedVision(bench.model.vision)
+    looking._modules = {**bench.model._modules, "vision": vision}
     looking.config = copy.copy(bench.config)
-    given = Bench(looking, TokenProcessor(bench.processor))
+    given = Bench(looking, features.TokenProcessor(bench.processor))
     paper, released = (dict(SEMANTICS[name]) for name in ("paper", "released"))
     switched = {"paper": paper}
     for name in paper:
@@ -140,12 +139,6 @@ def mosaics(scenes: Sequence[sandbox.Scene]) -> list[sandbox.Scene]:
         things = tuple(thing for part in parts for thing in part.things)
         found.append(sandbox.Scene(np.vstack(rows), (), (), tuple(regions), things))
     return found
-
-
-def _tokens(bench: Bench, scenes: Sequence[sandbox.Scene]) -> list[NDArray[np.float16]]:
-    """f₀ of every mosaic."""
-    single, each = tokens_of(bench, [scene.image for scene in scenes]), SIDE**2
-    return [mosaic(single[at : at + each], SIDE) for at in range(0, len(single) - each + 1, each)]
 
 
 @dataclass(frozen=True, eq=False)

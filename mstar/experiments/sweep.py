@@ -146,10 +146,9 @@ def units(model: MstarModel, kind: str) -> list[Change]:
             for head in range(config.qformer_config.num_attention_heads)
         ]
     if kind == "query_tokens":
-        count = config.num_query_tokens
         return [
             Change(f"query token {number}", ablate_query_tokens([number]))
-            for number in range(count)
+            for number in range(config.num_query_tokens)
         ]
     if kind == "layers":
         parts = {
