@@ -5,9 +5,6 @@ polygons; beside it stand as many tokens at random, and what the grid itself all
 serve to evaluate, only.
 """
 
-from collections.abc import Iterator
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,9 +15,7 @@ from mstar.evaluate.grounding import OutlinedPhotographs, coverage, ground, mask
 from mstar.evaluate.metrics import Estimate, estimate, paired
 from mstar.evaluate.table import Column, Result, Section
 from mstar.explain.looks import canvas, together
-from mstar.hooks.trace import Trace
-from mstar.io.bench import IMAGES_AT_ONCE, Bench, computed_as
-from mstar.model.modeling import MstarModel
+from mstar.io.bench import IMAGES_AT_ONCE, Bench
 
 #: Variants of σ that make a mask; the first is the paper's.
 SIGMAS = ("watershed", "threshold", "released")
@@ -86,17 +81,21 @@ def evaluate_masks(
         for start in tqdm(range(0, len(outlined), batch_size), desc="masks", leave=False):
             batch = [outlined[i] for i in range(start, min(start + batch_size, len(outlined)))]
             inputs = bench.processor(images=[one.image for one in batch]).to(bench.device)
-            looks = list(_salient(bench.model, inputs, pve_steps))
+            traces = {}
+            for sigma in SIGMAS:  # later looks are those that its masks led
+                with bench.computed_as({"sigma": sigma}):
+                    given = {**inputs, "pve_steps": pve_steps}
+                    _, traces[sigma] = bench.model.run_with_trace(given, ["pve.*.salient"])
             for row, one in enumerate(batch):
                 # of several tiles, what most of those that show a place call salient
                 salient = {
                     (sigma, t): (
                         together(trace, trace[f"pve.{t}.salient"][row], row, True) > 0.5
                     ).numpy()
-                    for sigma, trace in looks
+                    for sigma, trace in traces.items()
                     for t in range(pve_steps + 1)
                 }
-                grid = canvas(looks[0][1], row)
+                grid = canvas(traces[SIGMAS[0]], row)
                 text = coverage(one.outlines, one.size, grid)
                 shares.append(text.mean())
                 masks = {("best of the grid", None): best_mask(text)} | salient
@@ -116,16 +115,6 @@ def evaluate_masks(
         measures(ground(bench, outlined, pve_steps, seed, batch_size)),
     ]
     return Result("masks", about, sections, said_of(benchmark))
-
-
-def _salient(
-    model: MstarModel, inputs: dict[str, Any], pve_steps: int
-) -> Iterator[tuple[str, Trace]]:
-    """Variant and a trace of σ(C_t); later looks are those that its masks led."""
-    for sigma in SIGMAS:
-        with computed_as(model, {"sigma": sigma}):
-            _, trace = model.run_with_trace({**inputs, "pve_steps": pve_steps}, ["pve.*.salient"])
-        yield sigma, trace
 
 
 def _row(values: NDArray[np.float64]) -> tuple[Estimate, ...]:

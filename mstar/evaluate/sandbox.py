@@ -5,7 +5,6 @@ the query, the attention that an even spread would give, a mask at random places
 """
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
@@ -26,6 +25,7 @@ from mstar.evaluate.metrics import (
 )
 from mstar.evaluate.table import COUNTED, Column, Result, Section
 from mstar.hooks.interventions import empty_mask
+from mstar.hooks.run import Hooks
 from mstar.io.bench import Bench
 from mstar.texts import Query, words_of
 
@@ -211,16 +211,15 @@ def _controls(
         places = rng.permuted(mask.flatten(-2).cpu().numpy(), axis=-1)
         return torch.from_numpy(places).view_as(mask).to(mask)
 
-    def precisions(pve_steps: int, listen: AbstractContextManager | None = None) -> Array:
-        with listen or nullcontext():
-            scores = bench.scores(images, queries, pve_steps)
-        return average_precisions(truth, scores)
+    def precisions(pve_steps: int, hooks: Hooks = ()) -> Array:
+        with bench.hooks(hooks):
+            return average_precisions(truth, bench.scores(images, queries, pve_steps))
 
     found = {
         "T = 0": precisions(0),
         "T = 1": precisions(1),
-        "T = 1, empty mask": precisions(1, bench.hooks({"pve.0.mask": empty_mask})),
-        "T = 1, random mask": precisions(1, bench.hooks({"pve.0.mask": shuffled})),
+        "T = 1, empty mask": precisions(1, {"pve.0.mask": empty_mask}),
+        "T = 1, random mask": precisions(1, {"pve.0.mask": shuffled}),
     }
     once, twice, unmasked, at_random = found
     asked = ((twice, once), (unmasked, once), (at_random, once), (twice, unmasked),

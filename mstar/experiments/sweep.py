@@ -5,7 +5,6 @@ the experiments on many images (`importance`, `salience`, `patching`) have inter
 """
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -122,7 +121,7 @@ def scores(
     """
     if change.covered is not None:
         pixels = cover(pixels, change.covered, boxes)
-    with bench.evaluating(), bench.model.hooks(change.hooks) if change.hooks else nullcontext():
+    with bench.evaluating(), bench.hooks(change.hooks):
         texts, is_word = bench.encode_texts(queries)
         images = bench.model(pixel_values=pixels, pve_steps=change.pve_steps).images
         return bench.model.score(images, texts, is_word).float().cpu()
