@@ -41,12 +41,7 @@ def index(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
         from mstar.search.index import count_others, index_folder
 
         done = index_folder(
-            args.images,
-            args.gallery,
-            args.checkpoint,
-            args.pve_steps,
-            args.batch_size,
-            args.tiles,
+            args.images, args.gallery, args.checkpoint, args.pve_steps, args.batch_size, args.tiles
         )
         if args.json:
             print(json.dumps(asdict(done)))

@@ -142,13 +142,12 @@ def rank_benchmark(
 ) -> RankedBenchmark:
     """Rank a benchmark with a model, by cosine and re-ranked, and with its peers.
 
-    Photographs and queries that cannot be read are left out, see `readable` and `asked_of`.
-
     Args:
         peers: of `PEERS`; parts are the model with one part off at a time, see `_parts`.
         seed: of the random ranking.
         kept: a file in which what spotters read is kept, see `spot_all`.
-        strict: raise where a photograph or a query cannot be read.
+        strict: raise where a photograph or a query cannot be read; else they are left out, see
+            `readable` and `asked_of`.
 
     Raises:
         UserError: an unknown peer, a negative seed, or a file that cannot be; see `readable`.

@@ -170,9 +170,8 @@ def evaluate_localisation(
     the share of what integrated gradients have to add up to that they lack or exceed.
 
     Args:
-        difficulty: `easy`, `hard`, `crowd` or `street`.
+        difficulty, images: of the gallery from which the queries come, see `judging_gallery`.
         seed: of the scenes, of random maps and of shuffled weights.
-        images: of the gallery from which the queries come.
         per_style: queries of each style, as far as the gallery has them.
         checked: of these, with which the sanity check is made, the most expensive part; weights are
             shuffled anew for each.
@@ -233,15 +232,12 @@ def evaluate_localisation(
     groups |= {style: styles == style for style in STYLES if (styles == style).any()}
     even = [(style, estimate(np.array(touched)[rows])) for style, rows in groups.items()]
     columns = (Column("style", "queries"), Column("touched", "in %", COUNTED))
-    return Result(
-        "localisation",
-        about,
-        [
-            *_measured(groups, measured),
-            Section("touched", "an even map points right in", columns, even),
-            _sanity(methods, correlated, gaps),
-        ],
-    )
+    sections = [
+        *_measured(groups, measured),
+        Section("touched", "an even map points right in", columns, even),
+        _sanity(methods, correlated, gaps),
+    ]
+    return Result("localisation", about, sections)
 
 
 def _measured(

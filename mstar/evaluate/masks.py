@@ -60,12 +60,10 @@ def evaluate_masks(
     the union of all text, the share of images where it is 0.5 or more, and both of as many tokens
     at random, after `best of the grid`, see `best_mask`; `grounding`, see `grounding.measures`.
 
-    Photographs that cannot be read are left out, see `readable`.
-
     Args:
         benchmark: one that outlines all text: ICDAR 2003 or 2015, Total-Text, CTW1500, rendered.
         seed: of the random masks.
-        strict: raise where a photograph cannot be read.
+        strict: raise where a photograph cannot be read; else it is left out, see `readable`.
 
     Raises:
         UserError: the benchmark does not outline its text, pve_steps out of range; see `readable`.

@@ -47,8 +47,7 @@ def evaluate_sandbox(
     asked for `controls`, T = 0 against T = 1 and its controls.
 
     Args:
-        difficulty: `easy`, `hard`, `crowd` or `street`.
-        images: size of the gallery, see `judging_gallery`.
+        difficulty, seed, images: see `judging_gallery`.
         controls: also compare T = 0 with T = 1, with an empty mask and with a random one.
 
     Raises:
@@ -183,10 +182,7 @@ def shortcuts(
 
 
 def _compared(
-    name: str,
-    title: str,
-    headings: tuple[str, str],
-    pairs: dict[tuple[str, str], Sequence[Array]],
+    name: str, title: str, headings: tuple[str, str], pairs: dict[tuple[str, str], Sequence[Array]]
 ) -> Section:
     """Two MAPs in % over the same queries, and first − second, paired by query."""
     columns = (

@@ -78,10 +78,7 @@ def sites(model: MstarModel, pve_steps: int) -> list[Site]:
 
 
 def patching(
-    bench: Bench,
-    pairs: Sequence[Pair],
-    pve_steps: int | None = None,
-    seed: int = 0,
+    bench: Bench, pairs: Sequence[Pair], pve_steps: int | None = None, seed: int = 0
 ) -> Result:
     """Patch every site of every pair.
 

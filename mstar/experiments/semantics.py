@@ -41,10 +41,7 @@ _LOOKS = (
 
 
 def compare_semantics(
-    bench: Bench,
-    seed: int = 0,
-    images: int = 400,
-    pve_steps: int | None = None,
+    bench: Bench, seed: int = 0, images: int = 400, pve_steps: int | None = None
 ) -> Result:
     """Switch every field that inference reads, one at a time and all together.
 
@@ -109,15 +106,12 @@ def compare_semantics(
         precisions.append((name, *(pair.first for pair in pairs)))
         change.append((name, *(pair.difference for pair in pairs)))
     columns = (Column("field", "switched"), *map(Column, groups))
-    return Result(
-        "paper against released",
-        about,
-        [
-            Section("looks", "masks, attention and assignments", _LOOKS, looks),
-            Section("map", "MAP, %", columns, precisions),
-            Section("change", "against paper, paired", columns, change[1:]),
-        ],
-    )
+    sections = [
+        Section("looks", "masks, attention and assignments", _LOOKS, looks),
+        Section("map", "MAP, %", columns, precisions),
+        Section("change", "against paper, paired", columns, change[1:]),
+    ]
+    return Result("paper against released", about, sections)
 
 
 def mosaics(scenes: Sequence[sandbox.Scene]) -> list[sandbox.Scene]:

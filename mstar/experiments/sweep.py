@@ -173,10 +173,7 @@ _JUDGED = (
 
 
 def importance(
-    bench: Bench,
-    found: Sequence[Case],
-    kind: str = "heads",
-    pve_steps: int | None = None,
+    bench: Bench, found: Sequence[Case], kind: str = "heads", pve_steps: int | None = None
 ) -> Result:
     """Take out each unit by itself, over many cases.
 
@@ -222,14 +219,12 @@ def importance(
         (measure, names[chosen], *paired(own, other)[:3])
         for measure, own, other in zip(("cosine", "AP"), judging[chosen], others, strict=True)
     ]
-    return Result(
-        "importance",
-        {"kind": kind, "queries": len(found), "pve_steps": pve_steps},
-        [
-            Section("loss", "what is lost [95 %]", _LOSS, lost),
-            Section("judged", "most AP on every second case, on the others", _JUDGED, judged),
-        ],
-    )
+    sections = [
+        Section("loss", "what is lost [95 %]", _LOSS, lost),
+        Section("judged", "most AP on every second case, on the others", _JUDGED, judged),
+    ]
+    about = {"kind": kind, "queries": len(found), "pve_steps": pve_steps}
+    return Result("importance", about, sections)
 
 
 def case_scores(bench: Bench, found: Sequence[Case], change: Change) -> NDArray[np.float64]:
