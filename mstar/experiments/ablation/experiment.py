@@ -79,7 +79,6 @@ class Experiment:
 
     Args:
         folder: for features, parents and the table.
-        settings: see `Settings`.
         checkpoint: where φ and the rest come from; None = the embedded one.
         seeds, arms: what to run.
     """

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from mstar import distributed
-from mstar.data.lists.mixed import Mixed
-from mstar.data.lists.stream import Stream, collate, positions
+from mstar.data.lists.stream import Mixed, Stream, collate, positions
 from mstar.io.bench import Bench
 from mstar.training.batching import make_batch, normalise
 from mstar.training.recipes import READING, Stage

@@ -160,11 +160,9 @@ def ink_for(
         ground: darkest, mean and lightest grey level.
         wanted: what it is if it differs enough.
     """
-    choices = [] if wanted is None else [wanted]
-    for i in rng.permutation(len(surfaces.COLOURS["inks"]))[:6]:
-        choices.append(
-            np.clip(np.array(surfaces.COLOURS["inks"][i]) + rng.integers(-20, 21, 3), 0, 255)
-        )
+    choices, inks = [] if wanted is None else [wanted], np.array(surfaces.COLOURS["inks"])
+    for i in rng.permutation(len(inks))[:6]:
+        choices.append(np.clip(inks[i] + rng.integers(-20, 21, 3), 0, 255))
     low, mean, high = ground
     dark = min(low - 0.5 * contrast, mean - contrast)
     light = max(high + 0.5 * contrast, mean + contrast)
