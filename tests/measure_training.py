@@ -17,7 +17,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from mstar.data.lists.photographs import Annotated
-from mstar.data.lists.stream import Positions, Rendered, Stream, collate
+from mstar.data.lists.stream import Rendered, Stream, collate, positions
 from mstar.data.scenes import sandbox
 from mstar.training import Recipe, Stage, Trainer, fresh
 from mstar.training.loop import trainer
@@ -47,7 +47,7 @@ def loading(data: Rendered | Annotated, workers: int, batch: int = 24, batches: 
     """Images a second that reach the training process."""
     loader = DataLoader(
         Stream(data.open(1, 512), 1),
-        batch_sampler=Positions(batch, 0, batches + 2),
+        batch_sampler=positions(batch, 0, batches + 2),
         num_workers=workers,
         collate_fn=collate,
     )

@@ -43,14 +43,8 @@ def index(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
         from mstar.search.index import count_others, index_folder
 
         with first_speaks() as first:
-            done = index_folder(
-                args.images,
-                args.gallery,
-                args.checkpoint,
-                args.pve_steps,
-                args.batch_size,
-                args.tiles,
-            )
+            options = args.checkpoint, args.pve_steps, args.batch_size, args.tiles
+            done = index_folder(args.images, args.gallery, *options)
         if not first:
             return
         if args.json:

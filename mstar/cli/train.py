@@ -175,25 +175,21 @@ def _recipe(args: argparse.Namespace, runs: int) -> "Recipe":
 
     from mstar import training
 
+    given = (args.real, args.incomplete, args.crops, args.synthetic)
+    real, incomplete, crops, synthetic = (tuple(map(tuple, lists)) for lists in given)
     if args.recipe == "sandbox":
         recipe = training.sandbox()
         if args.init:  # with images not seen before
             recipe = training.continued(recipe.seed + runs)
-        lists = (tuple(map(tuple, of)) for of in (args.real, args.incomplete))
-        recipe = training.mixed(recipe, *lists, args.share)
+        recipe = training.mixed(recipe, real, incomplete, args.share)
     elif args.recipe == "photographs":
-        lists = (tuple(map(tuple, of)) for of in (args.real, args.incomplete, args.crops))
         recipe = training.photographs(
-            *lists, args.backgrounds, minutes=args.minutes, share=args.share
+            real, incomplete, crops, args.backgrounds, minutes=args.minutes, share=args.share
         )
     else:
         make = {"paper-word": training.paper_word, "paper-multiquery": training.paper_multiquery}
-        lists = (tuple(map(tuple, given)) for given in (args.synthetic, args.real))
-        recipe = make[args.recipe](*lists, epochs=args.epochs)
-        memory = {
-            "accumulate": args.accumulate,
-            "checkpoint_activations": args.checkpoint_activations,
-        }
+        recipe = make[args.recipe](synthetic, real, epochs=args.epochs)
+        memory = {name: getattr(args, name) for name in ("accumulate", "checkpoint_activations")}
         stages = tuple(replace(stage, **memory) for stage in recipe.stages)
         recipe = replace(recipe, stages=stages)
     return recipe if args.seed is None else replace(recipe, seed=args.seed)

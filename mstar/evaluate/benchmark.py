@@ -14,14 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from mstar.data.benchmarks import Benchmark, asked_of, readable, said_of
 from mstar.errors import LARGEST_SEED, UserError, check_range
 from mstar.evaluate.metrics import (
     Estimate,
     at_scale,
-    average_precisions,
     estimate,
     precision_at,
     random_scores,
@@ -76,10 +74,9 @@ class Group:
 
     def precisions(self, benchmark: Benchmark, scores: Array) -> Array:
         """AP of the group's queries in %."""
-        relevant, own = benchmark.relevant[self.rows], scores[self.rows]
-        if self.at_scale is None:
-            return average_precisions(relevant, own)
-        return scale_average_precisions(relevant, self.at_scale[self.rows], own)
+        counted = benchmark.relevant if self.at_scale is None else self.at_scale
+        rows = self.rows
+        return scale_average_precisions(benchmark.relevant[rows], counted[rows], scores[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,13 +142,12 @@ def rank_benchmark(
 ) -> RankedBenchmark:
     """Rank a benchmark with a model, by cosine and re-ranked, and with its peers.
 
-    Photographs and queries that cannot be read are left out, see `readable` and `asked_of`.
-
     Args:
         peers: of `PEERS`; parts are the model with one part off at a time, see `_parts`.
         seed: of the random ranking.
-        kept: a file in which what spotters read is kept, see `peers.spot_all`.
-        strict: raise where a photograph or a query cannot be read.
+        kept: a file in which what spotters read is kept, see `spot_all`.
+        strict: raise where a photograph or a query cannot be read; else they are left out, see
+            `readable` and `asked_of`.
 
     Raises:
         UserError: an unknown peer, a negative seed, or a file that cannot be; see `readable`.
@@ -180,10 +176,10 @@ def rank_benchmark(
     if "parts" in peers:
         runs += _parts(gallery, benchmark)
     for spotter in spotters:
-        spotted = spot_all(spotter, images, kept)
+        lines, rate = spot_all(spotter, images, kept)
         words = [words_of(query) for query in queries]
         for name, joined in ((spotter.name, False), (f"{spotter.name}, joined", True)):
-            runs.append(Run(name, spotting_scores(words, spotted.lines, joined), spotted.rate))
+            runs.append(Run(name, spotting_scores(words, lines, joined), rate))
     if "random" in peers:
         runs.append(Run("random", random_scores(benchmark.relevant.shape, seed), None))
     return RankedBenchmark(benchmark, gallery, runs, seed)
@@ -193,7 +189,7 @@ def groups(benchmark: Benchmark) -> list[Group]:
     """The queries by style, and by the size of the matching text where positions are known.
 
     Sizes are thirds: of all matching texts of a benchmark, the smallest third, the middle and the
-    largest, judged scale-wise (see `evaluation.scale_average_precisions`).
+    largest, judged scale-wise (see `scale_average_precisions`).
     """
     style = np.array([query.style for query in benchmark.queries])
     found = [Group(name, style == name) for name in STYLES if (style == name).any()]
@@ -223,18 +219,17 @@ def _parts(gallery: Gallery, benchmark: Benchmark) -> list[Run]:
     bench, images, queries = gallery.bench, benchmark.images, benchmark.queries
     runs = []
 
-    def embedded(pve_steps: int) -> Callable[[], Tensor]:
-        return lambda: Gallery.embed(bench, images, pve_steps=pve_steps).scores(queries)
-
-    def add(name: str, scores: Callable[[], Tensor]) -> None:
-        seconds, found = timed(scores)
+    def add(name: str, pve_steps: int) -> None:
+        seconds, found = timed(
+            lambda: Gallery.embed(bench, images, pve_steps=pve_steps).scores(queries)
+        )
         runs.append(Run(name, found.numpy(), len(images) / seconds))
 
     if gallery.pve_steps:
-        add("without PVE (T = 0)", embedded(0))
+        add("without PVE (T = 0)", 0)
         masks = {f"pve.{t}.mask": empty_mask for t in range(gallery.pve_steps)}
         with bench.hooks(masks):
-            add("without masks", embedded(gallery.pve_steps))
+            add("without masks", gallery.pve_steps)
     # texts alone change below: the gallery serves again, and its time is the model's own
     with _instructions(bench.processor, "none"):
         runs.append(Run("without instruction", gallery.scores(queries).numpy(), None))

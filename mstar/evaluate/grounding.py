@@ -154,12 +154,13 @@ class Outlined(NamedTuple):
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) in px."""
-        return size_of(self.image)
+        image = self.image
+        return (image.height, image.width) if hasattr(image, "height") else image.shape[:2]
 
-
-def size_of(image: Any) -> tuple[int, int]:
-    """(height, width) in px of a PIL image or an array."""
-    return (image.height, image.width) if hasattr(image, "height") else image.shape[:2]
+    @property
+    def outlines(self) -> list[NDArray[np.float64]]:
+        """Of all text."""
+        return [*(polygon for _, polygon in self.words), *self.unread]
 
 
 def outlined_scene(scene: Scene) -> Outlined:
@@ -248,7 +249,10 @@ def _ground_batch(
             index = int(assignment[i, words.index(word)])
             if index != UNASSIGNED:
                 tile = place_of(index, tile_count(trace), count).tile
-                covered = _in_tile(polygon, one.size, trace.boxes[i, tile].numpy(), trace.grid)
+                # how much of each token of the tile it covers; boxes are in shares of the image
+                corners = trace.boxes[i, tile].double().numpy().reshape(2, 2) * one.size[::-1]
+                (width, height), inside = corners[1] - corners[0], polygon - corners[0]
+                covered = coverage([inside], (height, width), trace.grid)
                 found.word_mass.append(mass_inside(maps[index], covered))
                 found.word_area.append(float(covered.mean()))
                 found.pointing.append(pointing_game(maps[index], covered))
@@ -258,7 +262,7 @@ def _ground_batch(
             found.distinct.append(distinct_share(chosen))
             found.distinct_queries.append(distinct_share(chosen, count))
         grid = canvas(trace, i)
-        text = coverage([*(polygon for _, polygon in one.words), *one.unread], one.size, grid)
+        text = coverage(one.outlines, one.size, grid)
         first = together(trace, trace["pve.0.attention_map"][i], i).numpy()
         found.text_mass.append(mass_inside(first, text))
         found.text_area.append(float(text.mean()))
@@ -268,22 +272,6 @@ def _ground_batch(
         shuffled = rng.permutation(salient.ravel()).reshape(grid)
         found.mask.append(mask_iou(salient, text))
         found.random_mask.append(mask_iou(shuffled, text))
-
-
-def _in_tile(
-    polygon: NDArray[np.float64],
-    size: tuple[int, int],
-    box: NDArray[np.float32],
-    grid: tuple[int, int],
-) -> NDArray[np.float64]:
-    """How much of each token of a tile a word covers, [grid_h, grid_w].
-
-    Args:
-        size: (height, width) of the photograph.
-        box: of the tile, in shares of it.
-    """
-    left, top, right, bottom = box.astype(float) * [size[1], size[0], size[1], size[0]]
-    return coverage([polygon - [left, top]], (bottom - top, right - left), grid)
 
 
 def measures(found: Grounding) -> Section:

@@ -6,9 +6,10 @@ different (Adebayo et al. 2018). Positions serve to evaluate, only.
 """
 
 import copy
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -40,8 +41,7 @@ PARTS = {
 ANOTHER = "another case"
 
 
-@dataclass(frozen=True)
-class Localised:
+class Localised(NamedTuple):
     """One map, measured; None of it needs a unit of the map, only its order.
 
     Attributes:
@@ -58,7 +58,7 @@ class Localised:
     insertion: float
 
 
-MEASURES = tuple(Localised.__dataclass_fields__)
+MEASURES = Localised._fields
 
 
 def order(values: ArrayLike, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -106,7 +106,6 @@ def measure(
     pixels: Tensor,
     boxes: Tensor,
     rng: np.random.Generator,
-    batch_size: int = IMAGES_AT_ONCE,
 ) -> Localised:
     """Hold one map against the places of its text, and against the model.
 
@@ -119,7 +118,7 @@ def measure(
     ranked = order(values, rng)
     largest = np.zeros(covered.size)
     largest[ranked[: max(1, round(covered.sum()))]] = 1
-    deletion, insertion = curves(scorer, pixels, boxes, ranked, covered.shape, batch_size)
+    deletion, insertion = curves(scorer, pixels, boxes, ranked, covered.shape)
     return Localised(
         pointing_game(values, covered),
         mask_iou(largest.reshape(covered.shape), covered),
@@ -160,7 +159,6 @@ def evaluate_localisation(
     checked: int = 5,
     methods: Sequence[str] = tuple(METHODS),
     pve_steps: int | None = None,
-    batch_size: int = IMAGES_AT_ONCE,
 ) -> Result:
     """Measure every method on queries of all styles, on rendered scenes.
 
@@ -172,14 +170,12 @@ def evaluate_localisation(
     the share of what integrated gradients have to add up to that they lack or exceed.
 
     Args:
-        difficulty: `easy`, `hard`, `crowd` or `street`.
+        difficulty, images: of the gallery from which the queries come, see `judging_gallery`.
         seed: of the scenes, of random maps and of shuffled weights.
-        images: of the gallery from which the queries come.
         per_style: queries of each style, as far as the gallery has them.
         checked: of these, with which the sanity check is made, the most expensive part; weights are
             shuffled anew for each.
         methods: of `METHODS`; raw attention is always among them.
-        batch_size: changed images that pass through the model at once.
 
     Raises:
         UserError: an unknown method or difficulty, too few images or queries, or hooks on the
@@ -191,9 +187,7 @@ def evaluate_localisation(
     gallery = sandbox.judging_gallery(difficulty, seed, images)
     found = cases(gallery, per_style)
     measured: dict[str, list[Localised]] = {name: [] for name in (*methods, "random")}
-    correlated: dict[str, dict[str, list[float]]] = {
-        method: {part: [] for part in (*PARTS, ANOTHER)} for method in methods
-    }
+    correlated: dict[tuple[str, str], list[float]] = defaultdict(list)
     gaps: list[tuple[float, float]] = []
     before: dict[str, NDArray[np.float32]] = {}
     touched: list[float] = []
@@ -201,7 +195,7 @@ def evaluate_localisation(
     with bench.evaluating():
         for number, case in enumerate(tqdm(found, desc="localisation", unit="query", leave=False)):
             image, asked = case.scene.image, [case.query]
-            (maps,) = attribute(bench, image, asked, methods, pve_steps, batch_size)
+            (maps,) = attribute(bench, image, asked, methods, pve_steps)
             scorer = Scorer(bench, asked, pve_steps)
             given = bench.inputs([image])
             pixels, boxes = given["pixel_values"], given["tile_boxes"]
@@ -215,21 +209,20 @@ def evaluate_localisation(
             for name, one in values.items():
                 # numbers of its own, so that a method is measured alike whatever stands beside it
                 rng = np.random.default_rng([seed, number, *name.encode()])
-                measured[name].append(measure(one, covered, scorer, pixels, boxes, rng, batch_size))
-            for method in methods:
-                if before:
-                    correlated[method][ANOTHER].append(likeness(values[method], before[method]))
+                measured[name].append(measure(one, covered, scorer, pixels, boxes, rng))
+            if before:
+                for method in methods:
+                    correlated[method, ANOTHER].append(likeness(values[method], before[method]))
             before = values
             done[case.query.style] += 1
             if done[case.query.style] > checked:
                 continue
-            for part, names in _cumulative(PARTS):
+            for part, names in zip(PARTS, accumulate(PARTS.values()), strict=True):
                 other = Bench(shuffled(bench.model, names, seed + number), bench.processor)
-                (theirs,) = attribute(other, image, asked, methods, pve_steps, batch_size)
+                (theirs,) = attribute(other, image, asked, methods, pve_steps)
                 for method in methods:
-                    correlated[method][part].append(
-                        likeness(values[method], theirs[method].values.numpy())
-                    )
+                    alike = likeness(values[method], theirs[method].values.numpy())
+                    correlated[method, part].append(alike)
     about = dict(
         difficulty=difficulty, seed=seed, images=images, per_style=per_style, queries=len(found),
         checked=checked, methods=methods, pve_steps=pve_steps, gallery=gallery.hash,
@@ -239,35 +232,19 @@ def evaluate_localisation(
     groups |= {style: styles == style for style in STYLES if (styles == style).any()}
     even = [(style, estimate(np.array(touched)[rows])) for style, rows in groups.items()]
     columns = (Column("style", "queries"), Column("touched", "in %", COUNTED))
-    return Result(
-        "localisation",
-        about,
-        [
-            *_measured(groups, measured),
-            Section("touched", "an even map points right in", columns, even),
-            _sanity(correlated, gaps),
-        ],
-    )
-
-
-def _cumulative(
-    parts: Mapping[str, tuple[str, ...]],
-) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Each part, with the names of its weights and of all before it."""
-    names: tuple[str, ...] = ()
-    for part, own in parts.items():
-        names += own
-        yield part, names
+    sections = [
+        *_measured(groups, measured),
+        Section("touched", "an even map points right in", columns, even),
+        _sanity(methods, correlated, gaps),
+    ]
+    return Result("localisation", about, sections)
 
 
 def _measured(
     groups: dict[str, NDArray[np.bool_]], measured: dict[str, list[Localised]]
 ) -> tuple[Section, Section]:
     """The measures in %, and what they are less those of raw attention."""
-    table = {
-        name: [100 * np.array([getattr(one, key) for one in of]) for key in MEASURES]
-        for name, of in measured.items()
-    }
+    table = {name: [*(100 * np.array(of)).T] for name, of in measured.items()}
     own, against = [], []
     for style, rows in groups.items():
         for name, of in table.items():
@@ -282,17 +259,21 @@ def _measured(
 
 
 def _sanity(
-    correlated: dict[str, dict[str, list[float]]], gaps: list[tuple[float, float]]
+    methods: Sequence[str],
+    correlated: Mapping[tuple[str, str], list[float]],
+    gaps: list[tuple[float, float]],
 ) -> Section:
+    others = (*PARTS, ANOTHER)
     missed, whole = np.array(gaps).T if gaps else (np.nan, np.nan)
     misses = {"integrated_gradients": float(100 * np.mean(missed) / np.mean(whole))}
     columns = (
-        Column("method"), *map(Column, (*PARTS, ANOTHER)),
+        Column("method"), *map(Column, others),
         Column("missed", "misses of its sum", PERCENT),
     )  # fmt: skip
     rows = [
-        (method, *(estimate(100 * np.array(of)) for of in parts.values()), misses.get(method))
-        for method, parts in correlated.items()
-    ]
+        (method, *(estimate(100 * np.array(correlated[method, one])) for one in others),
+         misses.get(method))
+        for method in methods
+    ]  # fmt: skip
     title = "rank correlation × 100 with the map of the same model after its weights were shuffled"
     return Section("sanity", f"{title}, and with a map of {ANOTHER}", columns, rows)

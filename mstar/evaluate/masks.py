@@ -5,29 +5,17 @@ polygons; beside it stand as many tokens at random, and what the grid itself all
 serve to evaluate, only.
 """
 
-from collections.abc import Iterator
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from mstar.data.benchmarks import Benchmark, readable, said_of
-from mstar.evaluate.grounding import (
-    OutlinedPhotographs,
-    coverage,
-    ground,
-    mask_iou,
-    measures,
-    size_of,
-)
+from mstar.evaluate.grounding import OutlinedPhotographs, coverage, ground, mask_iou, measures
 from mstar.evaluate.metrics import Estimate, estimate, paired
 from mstar.evaluate.table import Column, Result, Section
 from mstar.explain.looks import canvas, together
-from mstar.hooks.trace import Trace
-from mstar.io.bench import IMAGES_AT_ONCE, Bench, computed_as
-from mstar.model.modeling import MstarModel
+from mstar.io.bench import IMAGES_AT_ONCE, Bench
 
 #: Variants of σ that make a mask; the first is the paper's.
 SIGMAS = ("watershed", "threshold", "released")
@@ -72,12 +60,10 @@ def evaluate_masks(
     the union of all text, the share of images where it is 0.5 or more, and both of as many tokens
     at random, after `best of the grid`, see `best_mask`; `grounding`, see `grounding.measures`.
 
-    Photographs that cannot be read are left out, see `readable`.
-
     Args:
         benchmark: one that outlines all text: ICDAR 2003 or 2015, Total-Text, CTW1500, rendered.
         seed: of the random masks.
-        strict: raise where a photograph cannot be read.
+        strict: raise where a photograph cannot be read; else it is left out, see `readable`.
 
     Raises:
         UserError: the benchmark does not outline its text, pve_steps out of range; see `readable`.
@@ -89,24 +75,26 @@ def evaluate_masks(
     rng = np.random.default_rng(seed)
     found: dict[tuple[str, int | None], list[tuple[float, ...]]] = {}
     shares, grid = [], (0, 0)
-    shown = outlined.places
-    batches = [shown[at : at + batch_size] for at in range(0, len(shown), batch_size)]
     with bench.evaluating():
-        for batch in tqdm(batches, desc="masks", leave=False):
-            images = [benchmark.images[i] for i in batch]
-            inputs = bench.processor(images=images).to(bench.device)
-            looks = list(_salient(bench.model, inputs, pve_steps))
-            for row, i in enumerate(batch):
+        for start in tqdm(range(0, len(outlined), batch_size), desc="masks", leave=False):
+            batch = [outlined[i] for i in range(start, min(start + batch_size, len(outlined)))]
+            inputs = bench.processor(images=[one.image for one in batch]).to(bench.device)
+            traces = {}
+            for sigma in SIGMAS:  # later looks are those that its masks led
+                with bench.computed_as({"sigma": sigma}):
+                    given = {**inputs, "pve_steps": pve_steps}
+                    _, traces[sigma] = bench.model.run_with_trace(given, ["pve.*.salient"])
+            for row, one in enumerate(batch):
                 # of several tiles, what most of those that show a place call salient
                 salient = {
                     (sigma, t): (
                         together(trace, trace[f"pve.{t}.salient"][row], row, True) > 0.5
                     ).numpy()
-                    for sigma, trace in looks
+                    for sigma, trace in traces.items()
                     for t in range(pve_steps + 1)
                 }
-                grid = canvas(looks[0][1], row)
-                text = coverage(benchmark.polygons[i], size_of(images[row]), grid)
+                grid = canvas(traces[SIGMAS[0]], row)
+                text = coverage(one.outlines, one.size, grid)
                 shares.append(text.mean())
                 masks = {("best of the grid", None): best_mask(text)} | salient
                 for of, mask in masks.items():
@@ -114,7 +102,7 @@ def evaluate_masks(
                     values = (mask.mean(), mask_iou(mask, text), mask_iou(lot, text))
                     found.setdefault(of, []).append(values)
     about = dict(
-        benchmark=benchmark.name, images=len(shown), grid=f"{grid[0]} × {grid[1]}",
+        benchmark=benchmark.name, images=len(outlined), grid=f"{grid[0]} × {grid[1]}",
         pve_steps=pve_steps, seed=seed, left_out=benchmark.left_out,
     )  # fmt: skip
     covers = [("text", estimate(100 * np.array(shares)))]
@@ -127,20 +115,8 @@ def evaluate_masks(
     return Result("masks", about, sections, said_of(benchmark))
 
 
-def _salient(
-    model: MstarModel, inputs: dict[str, Any], pve_steps: int
-) -> Iterator[tuple[str, Trace]]:
-    """Variant and a trace of σ(C_t); later looks are those that its masks led."""
-    for sigma in SIGMAS:
-        with computed_as(model, {"sigma": sigma}):
-            _, trace = model.run_with_trace({**inputs, "pve_steps": pve_steps}, ["pve.*.salient"])
-        yield sigma, trace
-
-
 def _row(values: NDArray[np.float64]) -> tuple[Estimate, ...]:
     """Of one way to mask, from [images, 3]: see `_MASKS`."""
     masked, iou, lot = 100 * values.T
     half, random_half = (estimate(100.0 * (of >= 50)) for of in (iou, lot))
-    compared = paired(iou, lot)
-    return (estimate(masked), compared.first, compared.second, compared.difference, half,
-            random_half)  # fmt: skip
+    return estimate(masked), *paired(iou, lot)[:3], half, random_half

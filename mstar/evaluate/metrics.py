@@ -5,6 +5,7 @@ on the image itself (mask IoU, the pointing game) is in `grounding`.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -53,8 +54,7 @@ def estimate(values: ArrayLike, seed: int = 0) -> Estimate:
     return Estimate(float(values.mean()), float(low), float(high), len(values))
 
 
-@dataclass(frozen=True)
-class Paired:
+class Paired(NamedTuple):
     """Two runs over the same queries (words, images), value by value.
 
     Attributes:
@@ -120,13 +120,20 @@ def average_precision(relevant: ArrayLike, scores: ArrayLike) -> float:
         UserError: shapes that differ, or a score that is no number.
     """
     relevant, scores = _pair(relevant, scores, "[images]", 1)
-    order = np.argsort(-scores)
-    found = np.cumsum(relevant[order])
-    if not len(found) or not found[-1]:
+    if not relevant.any():
         return float("nan")
-    last = np.append(np.flatnonzero(np.diff(scores[order])), len(found) - 1)  # of equal scores
-    precision = found[last] / (last + 1)
-    return 100 * float((np.diff(found[last], prepend=0) * precision).sum() / found[-1])
+    found, precision = _down_the_ranking(relevant, scores)
+    return 100 * float((np.diff(found, prepend=0) * precision).sum() / found[-1])
+
+
+def _down_the_ranking(
+    relevant: NDArray[np.bool_], scores: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """After each score, the best first: how many positives are found, and the precision."""
+    order = np.argsort(-scores)
+    last = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)  # of equal scores
+    found = np.cumsum(relevant[order])[last]
+    return found, found / (last + 1)
 
 
 def average_precisions(
@@ -198,13 +205,10 @@ def precision_recall(
     for wanted, row in zip(*_pair(relevant, scores), strict=True):
         if not wanted.any():
             continue
-        order = np.argsort(-row)
-        found = np.cumsum(wanted[order])
-        last = np.append(np.flatnonzero(np.diff(row[order])), len(row) - 1)
-        precision = found[last] / (last + 1)
+        found, precision = _down_the_ranking(wanted, row)
         best = np.maximum.accumulate(precision[::-1])[::-1]
         rounding = 1e-9  # 3/10 may be less than a level that is meant to be 0.3
-        curves.append(best[np.searchsorted(found[last] / found[-1], recall - rounding)])
+        curves.append(best[np.searchsorted(found / found[-1], recall - rounding)])
     return recall, np.mean(curves, axis=0) if curves else np.full(levels, np.nan)
 
 

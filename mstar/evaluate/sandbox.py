@@ -5,8 +5,6 @@ the query, the attention that an even spread would give, a mask at random places
 """
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +25,7 @@ from mstar.evaluate.metrics import (
 )
 from mstar.evaluate.table import COUNTED, Column, Result, Section
 from mstar.hooks.interventions import empty_mask
+from mstar.hooks.run import Hooks
 from mstar.io.bench import Bench
 from mstar.texts import Query, words_of
 
@@ -48,8 +47,7 @@ def evaluate_sandbox(
     asked for `controls`, T = 0 against T = 1 and its controls.
 
     Args:
-        difficulty: `easy`, `hard`, `crowd` or `street`.
-        images: size of the gallery, see `judging_gallery`.
+        difficulty, seed, images: see `judging_gallery`.
         controls: also compare T = 0 with T = 1, with an empty mask and with a random one.
 
     Raises:
@@ -102,28 +100,21 @@ def rankings(
     chance = random_scores(scores.shape, seed)
     style = np.array([query.style for query in queries])
     seen = np.array([query.seen for query in queries])
+    small = np.array([query.small for query in queries])
     word = style == "word"
-    at_scale = {small: np.array([q.of_size(small) for q in queries]) for small in (True, False)}
-
-    def whole(group: str, chosen: NDArray[np.bool_]) -> tuple[Any, ...]:
-        precisions = (average_precisions(truth[chosen], s[chosen]) for s in (scores, chance))
-        return group, *map(estimate, precisions)
-
-    def sized(group: str, small: bool) -> tuple[Any, ...]:
-        precisions = (
-            scale_average_precisions(truth[word], at_scale[small][word], s[word])
-            for s in (scores, chance)
-        )
-        return group, *map(estimate, precisions)
-
-    rows = [
-        whole("word", word),
-        whole("word, seen", word & seen),
-        whole("word, unseen", word & ~seen),
-        sized(f"word, small (< {limit} px)", small=True),
-        sized(f"word, large (≥ {limit} px)", small=False),
-        *(whole(name, style == name) for name in sandbox.STYLES if name != "word"),
+    groups = [  # name, which queries, which of their images count
+        ("word", word, truth),
+        ("word, seen", word & seen, truth),
+        ("word, unseen", word & ~seen, truth),
+        (f"word, small (< {limit} px)", word, small),
+        (f"word, large (≥ {limit} px)", word, truth & ~small),
+        *((name, style == name, truth) for name in sandbox.STYLES if name != "word"),
     ]
+    rows = [
+        (name, *(estimate(scale_average_precisions(truth[of], counted[of], given[of]))
+                 for given in (scores, chance)))
+        for name, of, counted in groups
+    ]  # fmt: skip
     columns = (
         Column("group", "queries"), Column("model", "model", COUNTED),
         Column("random", "random ranking"),
@@ -191,20 +182,14 @@ def shortcuts(
 
 
 def _compared(
-    name: str,
-    title: str,
-    headings: tuple[str, str],
-    pairs: dict[tuple[str, str], Sequence[Array]],
+    name: str, title: str, headings: tuple[str, str], pairs: dict[tuple[str, str], Sequence[Array]]
 ) -> Section:
     """Two MAPs in % over the same queries, and first − second, paired by query."""
     columns = (
         Column("first_name", headings[0]), Column("second_name", headings[1]),
         Column("first", headings[0]), Column("second", headings[1]), Column("difference"),
     )  # fmt: skip
-    rows = []
-    for names, values in pairs.items():
-        found = paired(*values)
-        rows.append((*names, found.first, found.second, found.difference))
+    rows = [(*names, *paired(*values)[:3]) for names, values in pairs.items()]
     return Section(name, title, columns, rows, keys=2)
 
 
@@ -222,16 +207,15 @@ def _controls(
         places = rng.permuted(mask.flatten(-2).cpu().numpy(), axis=-1)
         return torch.from_numpy(places).view_as(mask).to(mask)
 
-    def precisions(pve_steps: int, listen: AbstractContextManager | None = None) -> Array:
-        with listen or nullcontext():
-            scores = bench.scores(images, queries, pve_steps)
-        return average_precisions(truth, scores)
+    def precisions(pve_steps: int, hooks: Hooks = ()) -> Array:
+        with bench.hooks(hooks):
+            return average_precisions(truth, bench.scores(images, queries, pve_steps))
 
     found = {
         "T = 0": precisions(0),
         "T = 1": precisions(1),
-        "T = 1, empty mask": precisions(1, bench.hooks({"pve.0.mask": empty_mask})),
-        "T = 1, random mask": precisions(1, bench.hooks({"pve.0.mask": shuffled})),
+        "T = 1, empty mask": precisions(1, {"pve.0.mask": empty_mask}),
+        "T = 1, random mask": precisions(1, {"pve.0.mask": shuffled}),
     }
     once, twice, unmasked, at_random = found
     asked = ((twice, once), (unmasked, once), (at_random, once), (twice, unmasked),

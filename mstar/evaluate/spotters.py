@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -101,19 +100,6 @@ def make_spotters(names: Iterable[str]) -> list[Spotter]:
     return [SPOTTERS[name]() for name in dict.fromkeys(names) if name in SPOTTERS]
 
 
-@dataclass(frozen=True)
-class Spotted:
-    """What a spotter read.
-
-    Attributes:
-        lines: of each of B images.
-        rate: images/s, opened and read, of those that were read just now; None = all were kept.
-    """
-
-    lines: list[list[str]]
-    rate: float | None
-
-
 def check_kept(kept: Path | None) -> None:
     """Raise UserError where a file to keep what was read in cannot be, or holds something else."""
     if kept is None:
@@ -123,13 +109,19 @@ def check_kept(kept: Path | None) -> None:
     _known(kept)
 
 
-def spot_all(spotter: Spotter, images: Sequence[Any], kept: Path | None = None) -> Spotted:
+def spot_all(
+    spotter: Spotter, images: Sequence[Any], kept: Path | None = None
+) -> tuple[list[list[str]], float | None]:
     """Read all images, about one a second.
 
     Args:
         images: PIL images or uint8 arrays [H, W, 3].
         kept: a file of JSON lines in which what was read is kept, by the image's pixels, so that a
             run that was stopped goes on.
+
+    Returns:
+        the lines of each of B images; and images/s, opened and read, of those that were read just
+        now, None = all were kept.
     """
     known = _known(kept)
     lines, seconds, read = [], 0.0, 0
@@ -148,7 +140,7 @@ def spot_all(spotter: Spotter, images: Sequence[Any], kept: Path | None = None) 
                     # in front, as the last line of a run that was killed may have no end
                     file.write("\n" + json.dumps(entry))
         lines.append(known[key])
-    return Spotted(lines, read / seconds if read else None)
+    return lines, read / seconds if read else None
 
 
 def _known(kept: Path | None) -> dict[tuple[str, str], list[str]]:

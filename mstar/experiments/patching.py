@@ -78,10 +78,7 @@ def sites(model: MstarModel, pve_steps: int) -> list[Site]:
 
 
 def patching(
-    bench: Bench,
-    pairs: Sequence[Pair],
-    pve_steps: int | None = None,
-    seed: int = 0,
+    bench: Bench, pairs: Sequence[Pair], pve_steps: int | None = None, seed: int = 0
 ) -> Result:
     """Patch every site of every pair.
 
@@ -114,9 +111,9 @@ def patching(
     total, values = np.array(totals), np.array(effects)  # [pairs], [pairs, sites, 2]
     rows = []
     for number, site in enumerate(found):
-        own = paired(values[:, number, 0], values[:, number, 1])
-        share = 100 * float(values[:, number, 0].mean() / total.mean())
-        rows.append((site.name, own.first, own.second, own.difference, share))
+        own, control = values[:, number].T
+        share = 100 * float(own.mean() / total.mean())
+        rows.append((site.name, *paired(own, control)[:3], share))
     columns = (Column("what", ""), Column("total", "cosine × 100", COUNTED))
     whole = [("of all pairs", estimate(total))]
     sections = [

@@ -28,10 +28,7 @@ _NEGLECTED = (
 
 
 def salience(
-    bench: Bench,
-    scenes: Sequence[Scene],
-    pve_steps: int | None = None,
-    seed: int = 0,
+    bench: Bench, scenes: Sequence[Scene], pve_steps: int | None = None, seed: int = 0
 ) -> Result:
     """Cover the salient text of each scene, as much ground, and a third text.
 
@@ -63,35 +60,26 @@ def salience(
     if not changes:
         raise UserError("no scene has two words apart and free ground to cover.")
     covered, ground, third, own = 100 * np.array(changes).T
-    pairs = {"ground": paired(covered, ground), "text": paired(covered, third)}
-    neglected = [(name, of.first, of.second, of.difference) for name, of in pairs.items()]
+    controls = {"ground": ground, "text": third}
+    neglected = [(name, *paired(covered, of)[:3]) for name, of in controls.items()]
     rises = [
         (name, estimate(100 * (of > 0)))
         for name, of in {"salient text": covered, "as much ground": ground}.items()
     ]
+    salient = [("salient text", estimate(own))]
     what, share = Column("covered"), Column("share", "in % of the images")
+    change = Column("change", "cosine × 100")
+    sections = [
+        Section("neglected", "neglected text, cosine × 100 [95 %]", _NEGLECTED, neglected),
+        Section("rises", "images in which it rises", (what, share), rises),
+        Section("salient", "salient text, itself covered", (what, change), salient),
+    ]
     about = {"images": len(changes), "left_out": len(scenes) - len(changes), "pve_steps": pve_steps}
-    return Result(
-        "salience",
-        about | {"seed": seed},
-        [
-            Section("neglected", "neglected text, cosine × 100 [95 %]", _NEGLECTED, neglected),
-            Section("rises", "images in which it rises", (what, share), rises),
-            Section(
-                "salient",
-                "salient text, itself covered",
-                (what, Column("change", "cosine × 100")),
-                [("salient text", estimate(own))],
-            ),
-        ],
-    )
+    return Result("salience", about | {"seed": seed}, sections)
 
 
 def _measure(
-    bench: Bench,
-    scene: Scene,
-    pve_steps: int,
-    rng: np.random.Generator,
+    bench: Bench, scene: Scene, pve_steps: int, rng: np.random.Generator
 ) -> tuple[float, float, float, float] | None:
     """Changes of the neglected score with the salient text, ground or a third text covered (NaN
     where there is none), and of the salient text's own."""

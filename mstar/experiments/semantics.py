@@ -19,14 +19,9 @@ from tqdm.auto import tqdm
 from mstar.data.scenes import sandbox
 from mstar.errors import UserError
 from mstar.evaluate.grounding import coverage, mask_iou
-from mstar.evaluate.metrics import (
-    Estimate,
-    average_precisions,
-    estimate,
-    paired,
-)
+from mstar.evaluate.metrics import Estimate, average_precisions, estimate, paired
 from mstar.evaluate.table import Column, Result, Section
-from mstar.experiments.ablation.features import PrecomputedVision, TokenProcessor, mosaic, tokens_of
+from mstar.experiments.ablation import features
 from mstar.io.bench import Bench, computed_as, without_hooks
 from mstar.model.configuration import SEMANTICS
 from mstar.search.gallery import Gallery
@@ -46,10 +41,7 @@ _LOOKS = (
 
 
 def compare_semantics(
-    bench: Bench,
-    seed: int = 0,
-    images: int = 400,
-    pve_steps: int | None = None,
+    bench: Bench, seed: int = 0, images: int = 400, pve_steps: int | None = None
 ) -> Result:
     """Switch every field that inference reads, one at a time and all together.
 
@@ -79,15 +71,14 @@ def compare_semantics(
     asked = [query.asked for query in gallery.queries]
     relevant = np.array([[sandbox.matches(one, *query) for one in scenes] for query in asked])
     kept = relevant.any(1)  # all, but for what the cut at whole mosaics left out
-    relevant, asked = (
-        relevant[kept],
-        [query for query, keep in zip(asked, kept, strict=True) if keep],
-    )
-    tokens = _tokens(bench, gallery.scenes)
+    relevant = relevant[kept]
+    asked = [query for query, keep in zip(asked, kept, strict=True) if keep]
+    tokens = features.mosaics(features.tokens_of(bench, gallery.images), SIDE)
     looking = copy.copy(bench.model)
-    looking._modules = {**bench.model._modules, "vision": PrecomputedVision(bench.model.vision)}
+    vision = features.PrecomputedVision(bench.model.vision)
+    looking._modules = {**bench.model._modules, "vision": vision}
     looking.config = copy.copy(bench.config)
-    given = Bench(looking, TokenProcessor(bench.processor))
+    given = Bench(looking, features.TokenProcessor(bench.processor))
     paper, released = (dict(SEMANTICS[name]) for name in ("paper", "released"))
     switched = {"paper": paper}
     for name in paper:
@@ -115,15 +106,12 @@ def compare_semantics(
         precisions.append((name, *(pair.first for pair in pairs)))
         change.append((name, *(pair.difference for pair in pairs)))
     columns = (Column("field", "switched"), *map(Column, groups))
-    return Result(
-        "paper against released",
-        about,
-        [
-            Section("looks", "masks, attention and assignments", _LOOKS, looks),
-            Section("map", "MAP, %", columns, precisions),
-            Section("change", "against paper, paired", columns, change[1:]),
-        ],
-    )
+    sections = [
+        Section("looks", "masks, attention and assignments", _LOOKS, looks),
+        Section("map", "MAP, %", columns, precisions),
+        Section("change", "against paper, paired", columns, change[1:]),
+    ]
+    return Result("paper against released", about, sections)
 
 
 def mosaics(scenes: Sequence[sandbox.Scene]) -> list[sandbox.Scene]:
@@ -145,12 +133,6 @@ def mosaics(scenes: Sequence[sandbox.Scene]) -> list[sandbox.Scene]:
         things = tuple(thing for part in parts for thing in part.things)
         found.append(sandbox.Scene(np.vstack(rows), (), (), tuple(regions), things))
     return found
-
-
-def _tokens(bench: Bench, scenes: Sequence[sandbox.Scene]) -> list[NDArray[np.float16]]:
-    """f₀ of every mosaic."""
-    single, each = tokens_of(bench, [scene.image for scene in scenes]), SIDE**2
-    return [mosaic(single[at : at + each], SIDE) for at in range(0, len(single) - each + 1, each)]
 
 
 @dataclass(frozen=True, eq=False)

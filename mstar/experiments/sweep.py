@@ -5,7 +5,6 @@ the experiments on many images (`importance`, `salience`, `patching`) have inter
 """
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -122,7 +121,7 @@ def scores(
     """
     if change.covered is not None:
         pixels = cover(pixels, change.covered, boxes)
-    with bench.evaluating(), bench.model.hooks(change.hooks) if change.hooks else nullcontext():
+    with bench.evaluating(), bench.hooks(change.hooks):
         texts, is_word = bench.encode_texts(queries)
         images = bench.model(pixel_values=pixels, pve_steps=change.pve_steps).images
         return bench.model.score(images, texts, is_word).float().cpu()
@@ -146,10 +145,9 @@ def units(model: MstarModel, kind: str) -> list[Change]:
             for head in range(config.qformer_config.num_attention_heads)
         ]
     if kind == "query_tokens":
-        count = config.num_query_tokens
         return [
             Change(f"query token {number}", ablate_query_tokens([number]))
-            for number in range(count)
+            for number in range(config.num_query_tokens)
         ]
     if kind == "layers":
         parts = {
@@ -175,10 +173,7 @@ _JUDGED = (
 
 
 def importance(
-    bench: Bench,
-    found: Sequence[Case],
-    kind: str = "heads",
-    pve_steps: int | None = None,
+    bench: Bench, found: Sequence[Case], kind: str = "heads", pve_steps: int | None = None
 ) -> Result:
     """Take out each unit by itself, over many cases.
 
@@ -220,18 +215,16 @@ def importance(
     others = np.delete(judging, chosen, axis=0).mean(0)
     names = [change.name for change in taken_out]
     lost = [(name, *map(estimate, of)) for name, of in zip(names, losses, strict=True)]
-    judged = []
-    for measure, own, other in zip(("cosine", "AP"), judging[chosen], others, strict=True):
-        pair = paired(own, other)
-        judged.append((measure, names[chosen], pair.first, pair.second, pair.difference))
-    return Result(
-        "importance",
-        {"kind": kind, "queries": len(found), "pve_steps": pve_steps},
-        [
-            Section("loss", "what is lost [95 %]", _LOSS, lost),
-            Section("judged", "most AP on every second case, on the others", _JUDGED, judged),
-        ],
-    )
+    judged = [
+        (measure, names[chosen], *paired(own, other)[:3])
+        for measure, own, other in zip(("cosine", "AP"), judging[chosen], others, strict=True)
+    ]
+    sections = [
+        Section("loss", "what is lost [95 %]", _LOSS, lost),
+        Section("judged", "most AP on every second case, on the others", _JUDGED, judged),
+    ]
+    about = {"kind": kind, "queries": len(found), "pve_steps": pve_steps}
+    return Result("importance", about, sections)
 
 
 def case_scores(bench: Bench, found: Sequence[Case], change: Change) -> NDArray[np.float64]:

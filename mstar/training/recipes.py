@@ -8,9 +8,8 @@ import math
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any
 
-from mstar.data.lists.mixed import Mixed
 from mstar.data.lists.photographs import Crops, Lists, Photographs
-from mstar.data.lists.stream import Data, Rendered
+from mstar.data.lists.stream import Data, Mixed, Rendered
 from mstar.errors import UserError
 from mstar.tiles import check_tiles
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from mstar.data.lists.stream import Rendered, Stream
 from mstar.data.scenes import sandbox
 from mstar.experiments.ablation import DOUBLED, Arm, Experiment, Findings, Settings
-from mstar.experiments.ablation.features import Cached, PrecomputedVision, mosaic, tokens_of
+from mstar.experiments.ablation.features import Cached, PrecomputedVision, mosaics, tokens_of
 from mstar.experiments.ablation.findings import interval
 from mstar.io import embedded
 from mstar.io.checkpoints import load_checkpoint
@@ -41,10 +41,10 @@ def test_tokens_that_were_kept_do_what_phi_does(embedded_model):
 def test_a_mosaic_lays_images_side_by_side():
     """Four images of 2 × 2 tokens; each token says its image and its place in it."""
     tokens = np.arange(4 * 4).reshape(4, 4, 1).astype(np.float16)
-    assert mosaic(tokens, 2).reshape(4, 4).tolist() == [
+    assert mosaics(tokens, 2)[0].reshape(4, 4).tolist() == [
         [0, 1, 4, 5], [2, 3, 6, 7], [8, 9, 12, 13], [10, 11, 14, 15],
     ]  # fmt: skip
-    assert np.array_equal(mosaic(tokens[:1], 1), tokens[0])
+    assert np.array_equal(mosaics(tokens, 1), tokens)
 
 
 def test_features_know_no_position_and_no_held_out_word(experiment):

@@ -8,7 +8,6 @@ import pytest
 import torch
 from PIL import Image
 
-from mstar.data.lists.mixed import Mixed
 from mstar.data.lists.photographs import (
     HELD_OUT,
     READABLE,
@@ -20,7 +19,7 @@ from mstar.data.lists.photographs import (
     strip_of,
 )
 from mstar.data.lists.photos import tiled
-from mstar.data.lists.stream import Rendered, Stream, collate
+from mstar.data.lists.stream import Mixed, Rendered, Stream, collate
 from mstar.tiles import cut, tile_boxes
 
 

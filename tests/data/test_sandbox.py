@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
+from mstar.data.lists.stream import Rendered, collate
 from mstar.data.scenes import lexicon, sandbox
 from mstar.data.scenes import scene as scenes
 from mstar.data.scenes.draw import fonts, render, things
@@ -43,6 +44,14 @@ def small_gallery():
 
 def regions_of(made):
     return [region for one in made for region in one.regions]
+
+
+def seen_word(region):
+    return region.word not in lexicon.unseen_words()
+
+
+def seen_font(region):
+    return region.font not in fonts.font_names(fonts.UNSEEN)
 
 
 # Streams
@@ -95,7 +104,6 @@ def test_sizes_grow_with_the_image():
         (lambda: sandbox.words("test"), "expected 'train' or 'unseen'"),
         (lambda: fonts.font_names("bold"), "Unknown font role 'bold'"),
         (lambda: sandbox.contact_sheet([]), "at least one scene"),
-        (lambda: sandbox.SceneDataset(CROWD, 0), "CROWD is for evaluation only"),
         (lambda: sandbox.gallery(0, EASY, images=60, seen=5, unseen=20), "at least 12 seen"),
         (lambda: sandbox.gallery(0, EASY, images=30, seen=20, unseen=20), "got 30"),
         (lambda: sandbox.gallery(0, EASY, seen=20, unseen=600), "There are 560 unseen words"),
@@ -125,7 +133,7 @@ def test_the_lexicon_holds_560_words_out():
 def test_training_has_no_unseen_word_in_any_label(train):
     unseen = set(sandbox.words("unseen"))
     for made in train["easy"] + train["hard"]:
-        assert all(region.seen_word for region in made.regions)
+        assert all(seen_word(region) for region in made.regions)
         for text in made.texts:
             found = set(re.findall("[a-z]+", text))
             assert not found & unseen, text
@@ -142,33 +150,36 @@ def test_training_has_no_unseen_font(train, monkeypatch):
         sandbox.scene(8, i, "train", HARD)
     assert len(opened) > 35
     assert not (used | opened) & set(fonts.font_names("unseen"))
-    assert all(region.seen_font for region in regions_of(train["hard"]))
+    assert all(seen_font(region) for region in regions_of(train["hard"]))
 
 
 def test_evaluation_has_unseen_words_and_unseen_fonts(evaluation):
     for made in evaluation.values():
         regions = regions_of(made)
-        assert np.mean([not region.seen_word for region in regions]) == pytest.approx(0.5, abs=0.12)
-        assert np.mean([not region.seen_font for region in regions]) == pytest.approx(0.2, abs=0.08)
-        for region in regions:
-            assert region.seen_word == (region.word in set(sandbox.words("train")))
-            assert region.seen_font == (region.font not in fonts.font_names("unseen"))
+        words, faces = (np.mean([not seen(r) for r in regions]) for seen in (seen_word, seen_font))
+        assert words == pytest.approx(0.5, abs=0.12) and faces == pytest.approx(0.2, abs=0.08)
+        known = {*sandbox.words("train"), *sandbox.words("unseen")}
+        assert known.issuperset(region.word for region in regions)
 
 
 def test_a_training_item_says_nothing_about_places():
-    item = sandbox.SceneDataset(HARD, seed=3)[8]
-    assert set(item) == {"image", "texts", "styles"}
+    known = {"image", "texts", "styles", "photographed", "complete", "source"}
+    scenes_, strips = (Rendered(of, hard_share=1.0).open(3, 128) for of in ("scenes", "strips"))
+    as_drawn = np.random.default_rng(1)  # begins above one half: nothing is reversed
+    item = scenes_.item(8, as_drawn)
+    assert set(item) == known
     made = sandbox.scene(3, 8, "train", HARD)
     assert torch.equal(item["image"], torch.from_numpy(made.image))
     assert item["image"].dtype == torch.uint8
     assert (item["texts"], item["styles"]) == (list(made.texts), list(made.styles))
 
-    strip = sandbox.StripDataset(EASY, seed=3)[8]
-    assert set(strip) == {"image", "texts", "styles"}
-    assert (strip["texts"], strip["styles"]) == ([sandbox.strip(3, 8).word], ["word"])
+    strip = strips.item(8, as_drawn)
+    assert set(strip) == known
+    word = sandbox.strip(3, 8, "train", HARD).word
+    assert (strip["texts"], strip["styles"]) == ([word], ["word"])
 
-    batch = sandbox.collate([sandbox.SceneDataset(HARD, seed=3)[i] for i in range(3)])
-    assert set(batch) == {"image", "texts", "styles"}
+    batch = collate([scenes_.item(i, as_drawn) for i in range(3)])
+    assert set(batch) == known
     assert batch["image"].shape == (3, 128, 128, 3)
     assert [len(texts) for texts in batch["texts"]] == [len(styles) for styles in batch["styles"]]
 
@@ -506,7 +517,6 @@ def test_every_gallery_query_has_an_answer_and_the_truth_is_complete(small_galle
         words = re.findall("[a-z]+", query.text.split("' on a ")[0])
         assert query.seen == all(word in sandbox.words("train") for word in words)
         assert not (query.small & ~query.relevant).any()
-        assert (query.of_size(small=True) | query.of_size(small=False)).tolist() == truth
         for i in np.flatnonzero(query.relevant):
             found = sandbox.locate(small_gallery.scenes[i], query.text, query.style)
             assert query.small[i] == (min(region.size for region in found) < 17)

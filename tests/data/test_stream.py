@@ -9,7 +9,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from mstar.data.lists.photographs import Annotated
-from mstar.data.lists.stream import Positions, Rendered, Stream, collate
+from mstar.data.lists.stream import Rendered, Stream, collate, positions
 from mstar.data.scenes import sandbox
 
 
@@ -18,7 +18,7 @@ def loaded(
 ) -> list[dict]:
     loader = DataLoader(
         stream,
-        batch_sampler=Positions(size, start, stop),
+        batch_sampler=positions(size, start, stop),
         num_workers=workers,
         collate_fn=collate,
     )
@@ -57,19 +57,16 @@ def test_scenes_are_the_same_for_any_number_of_workers_and_from_the_middle():
     assert not same(other, whole)
 
 
-def test_easy_and_hard_come_in_blocks_and_in_their_ratio():
+def test_easy_and_hard_come_in_blocks_and_in_their_ratio(monkeypatch):
     items = Rendered(hard_share=0.2).open(7, 128)
     asked: list[tuple[int, int]] = []
+    empty = sandbox.Scene(np.zeros((128, 128, 3), np.uint8), (), (), (), ())
 
-    class Numbers:
-        def __init__(self, hard):
-            self.hard = hard
+    def numbered(seed, index, split, level, **options):
+        asked.append((index, level is sandbox.HARD))
+        return empty
 
-        def __getitem__(self, index):
-            asked.append((index, self.hard))
-            return {"image": torch.zeros(1, dtype=torch.uint8), "texts": [], "styles": []}
-
-    items.kinds = {sandbox.EASY: Numbers(0), sandbox.HARD: Numbers(1)}
+    monkeypatch.setattr(sandbox, "scene", numbered)
     rng = np.random.default_rng(0)
     for index in range(4000):
         items.item(index, rng)
@@ -81,11 +78,10 @@ def test_easy_and_hard_come_in_blocks_and_in_their_ratio():
 
 def test_half_of_the_images_are_reversed_and_nothing_else():
     items = Rendered("strips").open(1, 128)
-    plain = sandbox.StripDataset(sandbox.EASY, 1)
     reversed_ones = 0
     for position in range(40):
         item = items.item(position, np.random.default_rng([1, position]))
-        image = plain[position]["image"]
+        image = torch.from_numpy(sandbox.strip(1, position).image)
         reversed_ones += torch.equal(item["image"], 255 - image)
         assert torch.equal(item["image"], image) or torch.equal(item["image"], 255 - image)
     assert 10 <= reversed_ones <= 30
@@ -95,9 +91,9 @@ def test_word_lists_alone():
     items = Rendered(multi_word=False).open(2, 128)
     seen = [items.item(i, np.random.default_rng(0)) for i in range(12)]
     assert {style for item in seen for style in item["styles"]} == {"word"}
-    plain = sandbox.SceneDataset(sandbox.EASY, 2)
     for i, item in enumerate(seen):
-        both = zip(plain[i]["texts"], plain[i]["styles"], strict=True)
+        plain = sandbox.scene(2, i)
+        both = zip(plain.texts, plain.styles, strict=True)
         assert item["texts"] == [text for text, style in both if style == "word"]
         assert item["source"] == f"easy scenes {i} of seed 2"
 

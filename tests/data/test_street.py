@@ -12,6 +12,7 @@ from PIL import Image
 
 from mstar.cli import __main__ as cli
 from mstar.data.areas import polygon_area
+from mstar.data.lists.stream import Rendered
 from mstar.data.scenes import lexicon, sandbox
 from mstar.data.scenes import scene as scenes
 from mstar.data.scenes.difficulty import STREET
@@ -84,6 +85,14 @@ def regions_of(many):
     return [region for one in many for region in one.regions]
 
 
+def seen_word(region):
+    return region.word not in lexicon.unseen_words()
+
+
+def seen_font(region):
+    return region.font not in fonts.font_names(fonts.UNSEEN)
+
+
 # Streams
 
 
@@ -148,7 +157,7 @@ def test_training_has_no_unseen_word_or_font_in_any_label(train):
     unseen = lexicon.unseen_words()
     for made in train:
         for region in made.regions:
-            assert region.seen_word and region.seen_font
+            assert seen_word(region) and seen_font(region)
             assert region.font in fonts.font_names("hard")
         for text in made.texts:
             assert unseen.isdisjoint(re.findall("[a-z]+", text)), text
@@ -172,9 +181,9 @@ def test_nothing_unseen_is_drawn_in_training_labelled_or_not(monkeypatch):
 def test_evaluation_has_unseen_words_and_fonts_and_numbers_count_as_seen(evaluation):
     regions = regions_of(evaluation)
     words = [region for region in regions if region.word.isalpha()]
-    assert np.mean([not region.seen_word for region in words]) == pytest.approx(0.5, abs=0.15)
-    assert np.mean([not region.seen_font for region in regions]) == pytest.approx(0.2, abs=0.12)
-    assert all(region.seen_word for region in regions if not region.word.isalpha())
+    assert np.mean([not seen_word(region) for region in words]) == pytest.approx(0.5, abs=0.15)
+    assert np.mean([not seen_font(region) for region in regions]) == pytest.approx(0.2, abs=0.12)
+    assert all(seen_word(region) for region in regions if not region.word.isalpha())
 
 
 # Distributions
@@ -399,10 +408,10 @@ def test_a_broken_photograph_is_named(tmp_path):
 def test_a_folder_without_images_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("none")
     with pytest.raises(ValueError, match="has no images"):
-        sandbox.SceneDataset(STREET, 0, backgrounds=tmp_path)
+        Rendered(street_share=1.0, backgrounds=str(tmp_path)).open(0, 448)
 
 
-# Strips, datasets, galleries, the command
+# Strips, training items, galleries, the command
 
 
 def test_strips_hold_one_word_that_the_reading_head_can_spell():
@@ -428,13 +437,16 @@ def test_the_word_of_a_strip_is_whole(monkeypatch):
         assert np.ptp(outline[:, 1]) > 0.3 * size[1] or np.ptp(outline[:, 0]) > 0.6 * size[0]
 
 
-def test_datasets_take_size_and_backgrounds(folder):
-    item = sandbox.SceneDataset(STREET, 3, topic_share=0.5, size=224, backgrounds=folder)[8]
-    made = scenes.scene(3, 8, "train", STREET, 224, 0.5, folder)
+def test_training_items_take_size_and_backgrounds(folder):
+    asked = dict(street_share=1.0, backgrounds=str(folder), topic_share=0.5, strip_size=(48, 192))
+    as_drawn = np.random.default_rng(1)  # begins above one half: nothing is reversed
+    item = Rendered(**asked).open(3, 448).item(8, as_drawn)
+    made = sandbox.scene(3, 8, "train", STREET, topic_share=0.5, backgrounds=folder)
     assert np.array_equal(item["image"].numpy(), made.image) and item["texts"] == list(made.texts)
-    strip = sandbox.StripDataset(STREET, 3, size=(48, 192), backgrounds=folder)[8]
-    assert strip["image"].shape == (48, 192, 3)
-    assert sandbox.SceneDataset(sandbox.HARD, 3, size=192)[0]["image"].shape == (192, 192, 3)
+    strip = Rendered("strips", **asked).open(3, 448).item(8, as_drawn)
+    drawn = sandbox.strip(3, 8, "train", STREET, (48, 192), folder).image
+    assert np.array_equal(strip["image"].numpy(), drawn)
+    assert sandbox.scene(3, 0, size=192).image.shape == (192, 192, 3)
 
 
 def test_blocks_of_neighbours_hold_hard_negatives():

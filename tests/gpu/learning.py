@@ -10,8 +10,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from mstar.data.lists.stream import Rendered
-from mstar.data.scenes import sandbox
+from mstar.data.lists.stream import Rendered, collate
 from mstar.io import embedded
 from mstar.io.checkpoints import load_checkpoint
 from mstar.training import Recipe, Stage, Trainer, fresh, objectives
@@ -52,7 +51,7 @@ def _objective(device: str, scenes: int) -> tuple[Objective, dict]:
     model, processor = bench.model, bench.processor
     data, rng = Rendered(), np.random.default_rng(1)
     items = data.open(1, model.config.vision_config.image_size)
-    batch = sandbox.collate([items.item(i, rng) for i in range(scenes)])
+    batch = collate([items.item(i, rng) for i in range(scenes)])
     lists = [
         list(zip(texts, styles, strict=True))
         for texts, styles in zip(batch["texts"], batch["styles"], strict=True)

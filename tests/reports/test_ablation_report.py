@@ -4,7 +4,6 @@ import contextlib
 import io
 import json
 import warnings
-from dataclasses import replace
 
 import pytest
 
@@ -85,16 +84,16 @@ def test_a_difference_is_said_in_words_and_numbers():
     assert "T = 2, watershed masks" in html and "+2.0 [+0.5, +3.5]" in html
     assert "better; seeds +1.0, +3.0" in html and "21 %" in html
     assert html.count('role="img"') == 1
-    other = replace(found, other=Arm(2, "random"))
+    other = found._replace(other=Arm(2, "random"))
     assert (
         "T = 2, watershed masks, against random ones" in figures.differences("", "", [other]).html
     )
-    doubled = replace(found, arm=DOUBLED)
+    doubled = found._replace(arm=DOUBLED)
     assert "one look with 2 of each query token<" in figures.differences("", "", [doubled]).html
-    beyond = replace(found, other=DOUBLED)
+    beyond = found._replace(other=DOUBLED)
     assert (
         "T = 2, watershed masks, against one look with 2 of each query token<"
         in figures.differences("", "", [beyond]).html
     )
-    released = replace(found, arm=Arm(1, "empty", "released", side=2))
+    released = found._replace(arm=Arm(1, "empty", "released", side=2))
     assert "T = 1, empty masks (released semantics)" in figures.differences("", "", [released]).html

@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from mstar.data.lists.mixed import Mixed
 from mstar.data.lists.photographs import is_held_out
+from mstar.data.lists.stream import Mixed
 from mstar.data.scenes import sandbox
 from mstar.io.bench import Bench
 from mstar.io.checkpoints import load_checkpoint

@@ -6,9 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from mstar.data.lists.mixed import Mixed
 from mstar.data.lists.photographs import Annotated, Crops, Photographs
-from mstar.data.lists.stream import Rendered
+from mstar.data.lists.stream import Mixed, Rendered
 from mstar.training import (
     Stage,
     continued,

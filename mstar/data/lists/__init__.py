@@ -9,6 +9,5 @@ __getattr__, __dir__, __all__ = offered(
     __name__,
     annotations="Annotations",
     photographs="Annotated Crops Lists Photographs",
-    stream="Rendered",
-    mixed="Mixed",
+    stream="Mixed Rendered",
 )

@@ -4,17 +4,20 @@ The order, the crops and everything else that is drawn by lot follow from the se
 alone, so a run is the same for any number of loader workers, and goes on in the middle.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from mstar import distributed
+from mstar.data.lists.photographs import Photographs
 from mstar.data.lists.photos import tiled
 from mstar.data.scenes import sandbox
 from mstar.data.scenes.difficulty import BASE
@@ -111,28 +114,84 @@ class _Rendered:
         self.asked, self.seed, self.size, self.tiles = asked, seed, size, tiles
         easy = 1 - asked.hard_share - asked.street_share
         self.shares = (asked.hard_share, asked.street_share, easy)
-        drawn = [level for level, share in zip(_LEVELS, self.shares, strict=True) if share > 0]
-        self.kinds = {level: self._kind(level) for level in drawn}
+        for level, share in zip(_LEVELS, self.shares, strict=True):
+            if share > 0:
+                self._drawn(level, 0)  # wrong arguments show here, not in a worker
 
-    def _kind(self, level: sandbox.Difficulty) -> sandbox.SceneDataset | sandbox.StripDataset:
-        ground = {"backgrounds": self.asked.backgrounds} if level is sandbox.STREET else {}
-        if self.asked.of == "strips":
-            return sandbox.StripDataset(level, self.seed, size=self.asked.strip_size, **ground)
-        return sandbox.SceneDataset(level, self.seed, topic_share=self.asked.topic_share, **ground)
+    def _drawn(
+        self, level: sandbox.Difficulty, index: int
+    ) -> tuple[NDArray[np.uint8], list[str], list[str]]:
+        """Image, texts and styles."""
+        asked, place = self.asked, (self.seed, index, "train", level)
+        ground = asked.backgrounds if level is sandbox.STREET else None
+        if asked.of == "strips":
+            strip = sandbox.strip(*place, asked.strip_size, ground)
+            return strip.image, [strip.word], ["word"]
+        scene = sandbox.scene(*place, topic_share=asked.topic_share, backgrounds=ground)
+        return scene.image, list(scene.texts), list(scene.styles)
 
     def item(self, index: int, rng: np.random.Generator) -> Item:
         level = _LEVELS[which_of(self.shares, index)]
-        item = self.kinds[level][index]
-        if self.asked.of == "scenes" and (self.tiles != (1,) or len(item["image"]) != self.size):
-            photo = Image.fromarray(item["image"].numpy())
-            item["image"] = torch.from_numpy(tiled(photo, self.size, self.tiles))
+        image, texts, styles = self._drawn(level, index)
+        if self.asked.of == "scenes" and (self.tiles != (1,) or len(image) != self.size):
+            image = tiled(Image.fromarray(image), self.size, self.tiles)
         if rng.random() < 0.5:
-            item["image"] = 255 - item["image"]  # light text on dark is as common as the reverse
+            image = 255 - image  # light text on dark is as common as the reverse
         if not self.asked.multi_word:
-            words = [t for t, s in zip(item["texts"], item["styles"], strict=True) if s == "word"]
-            item |= {"texts": words, "styles": ["word"] * len(words)}
-        source = f"{level.name} {self.asked.of} {index} of seed {self.seed}"
-        return item | {"photographed": False, "complete": True, "source": source}
+            texts = [text for text, style in zip(texts, styles, strict=True) if style == "word"]
+            styles = ["word"] * len(texts)
+        return {
+            "image": torch.from_numpy(image),
+            "texts": texts,
+            "styles": styles,
+            "photographed": False,
+            "complete": True,
+            "source": f"{level.name} {self.asked.of} {index} of seed {self.seed}",
+        }
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Blocks of neighbours from each of several kinds.
+
+    Attributes:
+        parts: (share, data) of each; shares are relative to their sum.
+    """
+
+    parts: tuple[tuple[float, Data], ...]
+    kind: str = field(default="mixed", init=False)
+
+    def __post_init__(self) -> None:
+        if not self.parts or any(not share > 0 for share, _ in self.parts):
+            raise UserError(f"a mixture needs parts with shares above 0; got {self.parts}.")
+
+    @cached_property
+    def lexicon(self) -> tuple[str, ...]:
+        """The words of all parts."""
+        return tuple(sorted({word for _, data in self.parts for word in data.lexicon}))
+
+    @cached_property
+    def lists_hold(self) -> frozenset[str]:
+        """All words of photographs' lists."""
+        lists = [data for _, data in self.parts if isinstance(data, Photographs)]
+        return frozenset(word for data in lists for word in data.lexicon)
+
+    def open(self, seed: int, size: int, tiles: Sequence[int] = (1,)) -> Items:
+        return _Mixed(self, seed, size, tiles)
+
+
+class _Mixed:
+    count = None
+
+    def __init__(self, asked: Mixed, seed: int, size: int, tiles: Sequence[int]):
+        self.items = [data.open(seed, size, tiles) for _, data in asked.parts]
+        total = sum(share for share, _ in asked.parts)
+        self.shares = [share / total for share, _ in asked.parts]
+
+    def item(self, index: int, rng: np.random.Generator) -> Item:
+        items = self.items[which_of(self.shares, index)]
+        # without an end: this very one; else any
+        return items.item(index if items.count is None else int(rng.integers(items.count)), rng)
 
 
 class Stream(Dataset):
@@ -144,7 +203,6 @@ class Stream(Dataset):
 
     def __init__(self, items: Items, seed: int, skip_unreadable: bool = False):
         self.items, self.seed, self.skip_unreadable = items, seed, skip_unreadable
-        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=int))
 
     def __getitem__(self, position: int) -> Item:
         rng = np.random.default_rng([self.seed, position])
@@ -163,32 +221,28 @@ class Stream(Dataset):
         if self.items.count is None:
             return position
         epoch, place = divmod(position, self.items.count)
-        if self._order[0] != epoch:
-            shuffled = np.random.default_rng([self.seed, epoch, 1]).permutation(self.items.count)
-            self._order = (epoch, shuffled)
-        return int(self._order[1][place])
+        return int(_order(self.seed, epoch, self.items.count)[place])
 
 
-class Positions(Sampler):
-    """This process's positions, micro-batch after micro-batch.
+@lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, count: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch, 1]).permutation(count)
+
+
+def positions(size: int, start: int, stop: int) -> list[range]:
+    """This process's positions in each micro-batch from `start` to `stop`.
 
     Args:
         size: images of a micro-batch over all processes.
-        start, stop: micro-batches.
     """
-
-    def __init__(self, size: int, start: int, stop: int):
-        self.size, self.start, self.stop = size, start, stop
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    def __iter__(self) -> Iterator[list[int]]:
-        part = distributed.share(self.size)
-        for batch in range(self.start, self.stop):
-            yield list(range(batch * self.size + part.start, batch * self.size + part.stop))
+    part, firsts = distributed.share(size), range(start * size, stop * size, size)
+    return [range(first + part.start, first + part.stop) for first in firsts]
 
 
 def collate(items: list[Item]) -> Item:
-    """A micro-batch as `sandbox.collate` makes it, or the first `error`."""
-    return next((item for item in items if "error" in item), None) or sandbox.collate(items)
+    """A micro-batch: images stacked, everything else in lists; or the first `error`."""
+    for item in items:
+        if "error" in item:
+            return item
+    batch = {key: [item[key] for item in items] for key in items[0]}
+    return batch | {"image": torch.stack(batch["image"])}

@@ -1,7 +1,7 @@
 """The sandbox: scenes of text rendered from a seed, with their truth; `sandbox` is its face.
 
-It draws with NumPy, Pillow and OpenCV, and imports neither torch nor transformers: only training
-items are tensors, when they are made. It knows nothing of lists, benchmarks or models.
+It draws with NumPy, Pillow and OpenCV, and imports neither torch nor transformers. It knows nothing
+of lists, benchmarks or models.
 """
 
 from mstar.lazily import offered

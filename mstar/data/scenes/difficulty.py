@@ -4,7 +4,7 @@ EASY, HARD and CROWD are drawn flat (`layout`); STREET is drawn to look like a p
 (`street`), and its images are larger.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mstar.data.scenes.draw import fonts
 
@@ -46,16 +46,13 @@ EASY = Difficulty(
     ("upper",), fonts.EASY,
     contrast=85, rotation=8, keystone=0.04, blur=0.5, noise=6, thing_share=0.32,
 )  # fmt: skip
-HARD = Difficulty(
-    "hard", (1, 2, 3, 4, 5), (0.22, 0.21, 0.20, 0.19, 0.18), (11, 36),
-    ("upper", "lower", "capitalised"), fonts.HARD,
-    contrast=55, rotation=12, keystone=0.08, blur=0.7, noise=10, thing_share=0.32,
+HARD = replace(
+    EASY, name="hard", cases=("upper", "lower", "capitalised"), font_role=fonts.HARD,
+    contrast=55, rotation=12, keystone=0.08, blur=0.7, noise=10,
 )  # fmt: skip
-CROWD = Difficulty(
-    "crowd", (6, 7, 8), (1 / 3, 1 / 3, 1 / 3), (11, 16),
-    ("upper",), fonts.EASY,
-    contrast=85, rotation=8, keystone=0.04, blur=0.5, noise=6, thing_share=0.0,
-    splits=("test",),
+CROWD = replace(
+    EASY, name="crowd", words=(6, 7, 8), shares=(1 / 3, 1 / 3, 1 / 3), sizes=(11, 16),
+    thing_share=0.0, splits=("test",),
 )  # fmt: skip
 STREET = Difficulty(
     "street", tuple(range(1, 11)),

@@ -54,10 +54,6 @@ class Query:
         """The query without its truth."""
         return Asked(self.text, self.style)
 
-    def of_size(self, small: bool) -> np.ndarray:
-        """bool [images]: the relevant images whose matching text is small, or those where not."""
-        return self.small if small else self.relevant & ~self.small
-
 
 @dataclass(frozen=True, eq=False)
 class Gallery:
@@ -249,7 +245,7 @@ def _query(
 
 def _on_any_thing(made: Scene, text: str) -> bool:
     on_things = tuple(region for region in made.regions if region.thing)
-    return labels.locate(on_things, text, "phrase" if " " in text else "word") is not None
+    return labels.locate(on_things, text, "phrase") is not None
 
 
 def _scene_listing(made: Scene) -> dict:

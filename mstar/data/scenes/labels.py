@@ -15,8 +15,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mstar.data.scenes import lexicon
-from mstar.data.scenes.draw import fonts
 from mstar.data.scenes.draw.things import THINGS
 from mstar.errors import UserError
 from mstar.texts import STYLES
@@ -36,16 +34,6 @@ class Region:
     size: float  # nominal font size in px: a capital is 0.7 of it
     contrast: float  # grey levels between the ink and the mean of its ground
     thing: str | None  # the thing the word is written on
-
-    @property
-    def seen_word(self) -> bool:
-        """Whether the word may occur in training."""
-        return self.word not in lexicon.unseen_words()
-
-    @property
-    def seen_font(self) -> bool:
-        """Whether its font is used in training."""
-        return self.font not in fonts.font_names(fonts.UNSEEN)
 
 
 def semantic(text: str, thing: str) -> str:
@@ -97,16 +85,14 @@ def locate(regions: tuple[Region, ...], text: str, style: str) -> tuple[Region, 
     """The regions that answer the query `text` of `style`, or None where nothing does."""
     if style == "word":
         return next(((region,) for region in regions if region.word == text), None)
-    if style == "phrase":
-        runs = (_run(line, text) for line in lines(regions))
-        return next((run for run in runs if run), None)
     if style == "combined":
         return _separate(lines(regions), text.split(", "))
     if style == "semantic":
         text, thing = parse_semantic(text)
-        runs = (_run(line, text) for line in lines(regions) if line[0].thing == thing)
-        return next((run for run in runs if run), None)
-    raise UserError(f"Unknown style {style!r}: expected one of {', '.join(STYLES)}.")
+        regions = tuple(region for region in regions if region.thing == thing)
+    elif style != "phrase":
+        raise UserError(f"Unknown style {style!r}: expected one of {', '.join(STYLES)}.")
+    return next((run for line in lines(regions) if (run := _run(line, text))), None)
 
 
 def runs(words: tuple[str, ...], shortest: int) -> list[str]:

@@ -10,6 +10,7 @@ import importlib.util
 import re
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -79,14 +80,7 @@ def look_alikes(among: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     for word in among:
         for i in range(len(word)):
             by_pattern.setdefault(f"{word[:i]}?{word[i + 1 :]}", []).append(word)
-    return tuple(
-        sorted(
-            (first, second)
-            for group in by_pattern.values()
-            for i, first in enumerate(group)
-            for second in group[i + 1 :]
-        )
-    )
+    return tuple(sorted(pair for group in by_pattern.values() for pair in combinations(group, 2)))
 
 
 @dataclass

@@ -30,9 +30,7 @@ class Pair:
     other: Region
 
 
-def pair(
-    seed: int, index: int, split: str = "test", difficulty: Difficulty = EASY, size: int = BASE
-) -> Pair:
+def pair(seed: int, index: int, split: str = "test", difficulty: Difficulty = EASY) -> Pair:
     """Pair number `index` of the stream that `seed`, `split` and `difficulty` name.
 
     Raises UserError as `scene` does, and for STREET, which is not drawn flat.
@@ -44,7 +42,7 @@ def pair(
             "so that nothing but a word differs."
         )
     while True:
-        layout = lay_out(brief, (), size)
+        layout = lay_out(brief, (), BASE)
         single = [n for n, (one, _) in enumerate(layout.settings) if len(one.text.words) == 1]
         if not single:
             continue

@@ -2,11 +2,10 @@
 
 The parts, in reading order: `lexicon` (words), `difficulty` (EASY, HARD, CROWD, STREET), `labels`
 (the four query styles), `draw` and `street` (pixels), `scene` (images), `pairs` (that differ in a
-word), `datasets` (training items), `galleries` (evaluation sets), `samples` (contact sheets). This
-module is their common face; importing it imports no torch.
+word), `galleries` (evaluation sets), `samples` (contact sheets). This module is their common face;
+importing it imports no torch.
 """
 
-from mstar.data.scenes.datasets import SceneDataset, StripDataset, collate
 from mstar.data.scenes.difficulty import CROWD, DIFFICULTIES, EASY, HARD, SMALL, STREET, Difficulty
 from mstar.data.scenes.galleries import Gallery, Query, gallery, judging_gallery
 from mstar.data.scenes.labels import STYLES, Region, label
@@ -29,10 +28,7 @@ __all__ = [
     "Query",
     "Region",
     "Scene",
-    "SceneDataset",
     "Strip",
-    "StripDataset",
-    "collate",
     "contact_sheet",
     "gallery",
     "judging_gallery",

@@ -1,7 +1,6 @@
 """What is compared: numbers of looks, kinds of masks, and the released semantics."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,14 +77,10 @@ class Arm:
         """What judges it; a mosaic of four crowded images would hold thirty words."""
         return ("easy", "crowd") if self.side == 1 else ("easy",)
 
-    @contextmanager
-    def masks(self, model: MstarModel, seed: int) -> Iterator[None]:
+    def masks(self, model: MstarModel, seed: int) -> AbstractContextManager[Any]:
         """In training and in evaluation: masks at random places where the arm has them."""
-        if self.sigma == "random" and self.looks:
-            with model.hooks(random_masks(seed)):
-                yield
-        else:
-            yield
+        drawn = self.sigma == "random" and self.looks
+        return model.hooks(random_masks(seed)) if drawn else nullcontext()
 
 
 CONTROL = Arm(0)

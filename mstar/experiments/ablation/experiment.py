@@ -1,6 +1,7 @@
 """Parents, runs and their table; what is done already is not done again."""
 
 import copy
+import functools
 import json
 import shutil
 from dataclasses import asdict, dataclass
@@ -16,7 +17,7 @@ from tqdm.auto import tqdm
 
 from mstar import files
 from mstar.data.scenes import sandbox
-from mstar.data.scenes.galleries import Gallery
+from mstar.data.scenes.galleries import FEWEST
 from mstar.data.scenes.lexicon import ENOUGH
 from mstar.errors import MOST_SCENES, UserError, check_range
 from mstar.evaluate.metrics import scale_average_precisions
@@ -26,7 +27,7 @@ from mstar.experiments.ablation.features import (
     PrecomputedVision,
     TokenProcessor,
     cache,
-    mosaic,
+    mosaics,
     tokens_of,
 )
 from mstar.io import embedded
@@ -41,8 +42,6 @@ from mstar.versions import checkpoint_hash
 _SETTINGS = "settings.json"
 _QUERIES = "multimodal.query_tokens"
 _BATCH, _LR = 16, 6e-4
-#: Two dozen query words and the planned hard negatives of a gallery need as many images.
-_LEAST = {"gallery": 40}
 _MOST_QUERIES = 64
 #: Words an image has, by groups; on mosaics of four images there are about four times as many.
 GROUPS = ((1, 2), (3, 3), (4, 5), (6, 8), (9, 32))
@@ -67,8 +66,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            most = _MOST_QUERIES if name == "queries" else MOST_SCENES
-            check_range(name, value, _LEAST.get(name, 1), most)
+            least = FEWEST if name == "gallery" else 1
+            check_range(name, value, least, _MOST_QUERIES if name == "queries" else MOST_SCENES)
 
 
 class Experiment:
@@ -80,7 +79,6 @@ class Experiment:
 
     Args:
         folder: for features, parents and the table.
-        settings: see `Settings`.
         checkpoint: where φ and the rest come from; None = the embedded one.
         seeds, arms: what to run.
     """
@@ -106,7 +104,7 @@ class Experiment:
             raise UserError(
                 f"{self.folder} holds runs of other settings: choose another folder or remove it."
             )
-        self._galleries: dict[tuple[str, int], _Judged] = {}
+        self._gallery = functools.cache(functools.partial(_judged, self.base, settings.gallery))
 
     @property
     def missing(self) -> list[tuple[int, Arm]]:
@@ -209,12 +207,6 @@ class Experiment:
         Trainer(bench, recipe, work, workers=0, save_every=10**9).run()
         shutil.rmtree(work)
 
-    def _gallery(self, name: str, side: int) -> "_Judged":
-        if (name, side) not in self._galleries:
-            made = _Judged.made(self.base, name, self.settings.gallery, side)
-            self._galleries[name, side] = made
-        return self._galleries[name, side]
-
     def _judge(self, model: MstarModel, arm: Arm, name: str) -> dict[str, Any]:
         judged = self._gallery(name, arm.side)
         bench = Bench(model, TokenProcessor(self.base.processor))
@@ -245,35 +237,32 @@ class _Judged:
     truth: NDArray[np.bool_]  # [Q, B]
     groups: dict[str, NDArray[np.bool_]]  # [Q, B], the positives that count
 
-    @classmethod
-    def made(cls, base: Bench, name: str, images: int, side: int) -> "_Judged":
-        words = min(60, max(ENOUGH, images // 6))
-        gallery = sandbox.gallery(
-            500, sandbox.DIFFICULTIES[name], images, seen=words, unseen=words, progress=True
-        )
-        asked = [query for query in gallery.queries if query.style == "word"]
-        tokens = tokens_of(base, gallery.images)
-        each = side**2
-        count = images // each
-        truth = np.array([q.relevant for q in asked])[:, : count * each]
-        small = np.array([q.small for q in asked])[:, : count * each]
-        per_image = np.array(_words(gallery)[: count * each]).reshape(count, each).sum(1)
-        joined = [mosaic(tokens[i * each : (i + 1) * each], side) for i in range(count)]
-        truth = truth.reshape(len(asked), count, each)
-        small = small.reshape(len(asked), count, each)
-        answers = truth.any(2)
-        # a mosaic's text is small where every image of it that answers has it small
-        tiny = answers & (small == truth).all(2)
-        groups = {"all": answers, "small": tiny, "large": answers & ~tiny}
-        for least, most in GROUPS:
-            inside = (per_image >= least) & (per_image <= most)
-            if inside.any():
-                groups[f"{least}-{most} words"] = answers & inside
-        return cls(joined, [query.asked for query in asked], answers, groups)
 
+def _judged(base: Bench, images: int, name: str, side: int) -> _Judged:
+    words = min(60, max(ENOUGH, images // 6))
+    gallery = sandbox.gallery(
+        500, sandbox.DIFFICULTIES[name], images, seen=words, unseen=words, progress=True
+    )
+    asked = [query for query in gallery.queries if query.style == "word"]
+    each, count = side**2, images // side**2
 
-def _words(gallery: Gallery) -> list[int]:
-    return [len(made.regions) for made in gallery.scenes]
+    def by_mosaic(values: list) -> NDArray:
+        """[…, images] -> […, mosaics, images of each]."""
+        whole = np.array(values)[..., : count * each]
+        return whole.reshape(*whole.shape[:-1], count, each)
+
+    truth, small = (by_mosaic([getattr(q, of) for q in asked]) for of in ("relevant", "small"))
+    per_image = by_mosaic([len(scene.regions) for scene in gallery.scenes]).sum(1)
+    answers = truth.any(2)
+    # a mosaic's text is small where every image of it that answers has it small
+    tiny = answers & (small == truth).all(2)
+    groups = {"all": answers, "small": tiny, "large": answers & ~tiny}
+    for least, most in GROUPS:
+        inside = (per_image >= least) & (per_image <= most)
+        if inside.any():
+            groups[f"{least}-{most} words"] = answers & inside
+    tokens = mosaics(tokens_of(base, gallery.images), side)
+    return _Judged(tokens, [query.asked for query in asked], answers, groups)
 
 
 @torch.no_grad()
@@ -290,21 +279,19 @@ def looks(
     """
     with evaluating(model):
         pixels = torch.from_numpy(np.stack(tokens)).to(model.device)
-        seen = model(
-            pixel_values=pixels, pve_steps=pve_steps
-        ).images.looks  # an arm's hooks are heard
+        # an arm's hooks are heard
+        seen = model(pixel_values=pixels, pve_steps=pve_steps).images.looks
     found = []
     for last, now in pairwise(seen):
         hidden = 1 - last.mask
         masked = hidden.flatten(1).any(1)  # images where anything is
+        before, after = last.attention_map, now.attention_map
         found.append(
             {
                 "masked": hidden.mean().item(),
-                "before": _mean((last.attention_map * hidden).flatten(1).sum(1)[masked]),
-                "after": _mean((now.attention_map * hidden).flatten(1).sum(1)[masked]),
-                "moved": _mean(
-                    (now.attention_map - last.attention_map).abs().flatten(1).sum(1) / 2
-                ),
+                "before": _mean((before * hidden).flatten(1).sum(1)[masked]),
+                "after": _mean((after * hidden).flatten(1).sum(1)[masked]),
+                "moved": _mean((after - before).abs().flatten(1).sum(1) / 2),
             }
         )
     return found

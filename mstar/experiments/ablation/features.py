@@ -50,11 +50,14 @@ def cache(folder: Path, bench: Bench, seed: int, images: int) -> None:
         (made / _TEXTS).write_text(json.dumps(texts), encoding="utf-8")
 
 
-def mosaic(tokens: NDArray[np.float16], side: int) -> NDArray[np.float16]:
-    """side² images' tokens [side², g², D], laid side by side: one image's, [(side · g)², D]."""
-    grid = round(tokens.shape[1] ** 0.5)
-    squares = tokens.reshape(side, side, grid, grid, -1)
-    return squares.swapaxes(1, 2).reshape((side * grid) ** 2, -1)
+def mosaics(tokens: NDArray[np.float16], side: int) -> list[NDArray[np.float16]]:
+    """Of images' tokens [images, g², D] every side² laid side by side: [(side · g)², D] each.
+
+    What is left over makes no mosaic.
+    """
+    grid, count = round(tokens.shape[1] ** 0.5), len(tokens) // side**2
+    squares = tokens[: count * side**2].reshape(count, side, side, grid, grid, -1)
+    return list(squares.swapaxes(2, 3).reshape(count, (side * grid) ** 2, -1))
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class _Cached:
         chosen = [index, *map(int, others)]
         words = list(dict.fromkeys(word for i in chosen for word in self.texts[i]))
         return {
-            "image": torch.from_numpy(mosaic(self.tokens[chosen], self.side)),
+            "image": torch.from_numpy(mosaics(self.tokens[chosen], self.side)[0]),
             "texts": words,
             "styles": ["word"] * len(words),
             "photographed": False,

@@ -1,8 +1,7 @@
 """What the runs say: differences to their controls, with intervals over seeds and queries."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +12,7 @@ from mstar.evaluate.table import PERCENT, Column, Result, Section
 from mstar.experiments.ablation.arms import Arm
 
 
-@dataclass(frozen=True)
-class Difference:
+class Difference(NamedTuple):
     """One arm against another on a group of positives, MAP in %.
 
     Attributes:
@@ -48,14 +46,15 @@ class Findings:
 
     def difference(self, arm: Arm, other: Arm, gallery: str, group: str) -> Difference | None:
         """None where no seed has both, on that gallery and group."""
-        seeds = [
-            s
-            for s in self.seeds
-            if all(group in self._precisions(s, a, gallery) for a in (arm, other))
+        both = [
+            [self._precisions(seed, one, gallery).get(group) for one in (arm, other)]
+            for seed in self.seeds
         ]
-        if not seeds:
+        both = [pair for pair in both if None not in pair]
+        if not both:
             return None
-        first, second = (self._ap(a, seeds, gallery, group) for a in (arm, other))
+        # AP in %, [seeds, queries]; NaN where a query has no positive in the group
+        first, second = np.array(both, dtype=float).swapaxes(0, 1)
         change = first - second
         hidden = [look["masked"] for look in self.looks(arm, gallery)]
         return Difference(
@@ -93,17 +92,10 @@ class Findings:
             for same in zip(*rows, strict=True)
         ]
 
-    def _ap(self, arm: Arm, seeds: list[int], gallery: str, group: str) -> NDArray[np.float64]:
-        """AP in %, [seeds, queries]; NaN where a query has no positive in the group."""
-        return np.array([self._precisions(s, arm, gallery)[group] for s in seeds], dtype=float)
-
     def _precisions(self, seed: int, arm: Arm, gallery: str) -> dict[str, list[float | None]]:
         """By group; mosaics have no crowded gallery, and not every group."""
-        return (
-            self.rows.get((seed, arm), {"galleries": {}})["galleries"]
-            .get(gallery, {})
-            .get("ap", {})
-        )
+        galleries = self.rows.get((seed, arm), {"galleries": {}})["galleries"]
+        return galleries.get(gallery, {}).get("ap", {})
 
 
 _COLUMNS = (
@@ -115,11 +107,7 @@ _COLUMNS = (
 
 def result(compared: Sequence[Difference], about: Mapping[str, Any]) -> Result:
     """Differences as one table, e.g. all that a report shows."""
-    rows = [
-        (one.arm.name, one.other.name, one.gallery, one.group, one.first, one.second,
-         one.difference, one.by_seed, one.masked)
-        for one in compared
-    ]  # fmt: skip
+    rows = [(arm.name, other.name, *values) for arm, other, *values in compared]
     section = Section("differences", "MAP in %, arm − other", _COLUMNS, rows, keys=4)
     return Result("ablation", about, [section])
 

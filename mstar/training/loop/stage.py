@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from mstar import distributed
-from mstar.data.lists.mixed import Mixed
-from mstar.data.lists.stream import Positions, Stream, collate
+from mstar.data.lists.stream import Mixed, Stream, collate, positions
 from mstar.io.bench import Bench
 from mstar.training.batching import make_batch, normalise
 from mstar.training.recipes import READING, Stage
@@ -58,7 +57,7 @@ def loader(
         pinned: in memory that a GPU copies from.
     """
     micro = stage.accumulate
-    batches = Positions(stage.batch_size // micro, start * micro, stop * micro)
+    batches = positions(stage.batch_size // micro, start * micro, stop * micro)
     loaded = DataLoader(
         stream,
         batch_sampler=batches,

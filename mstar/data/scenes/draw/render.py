@@ -157,10 +157,7 @@ def pose_line(words: tuple[str, ...], font: str, size: int, blur: float, pose: P
     posed = _posed(words, font, size, pose)
     matrix = _homography(*mask.size, posed)
     warped = mask.transform(
-        _extent(posed),
-        Image.Transform.PERSPECTIVE,
-        _inverse(matrix),
-        Image.Resampling.BILINEAR,
+        _extent(posed), Image.Transform.PERSPECTIVE, _inverse(matrix), Image.Resampling.BILINEAR
     )
     inked = (MARGIN, MARGIN, mask.width - MARGIN, mask.height - MARGIN)
     outline, *polygons = (_project(matrix, box) for box in (inked, *boxes))
@@ -266,14 +263,9 @@ def _blend(pixels: np.ndarray, alpha: np.ndarray, at: tuple[int, int], colour: C
     view[...] = old + ((np.array(colour, np.int32) - old) * weight + 127) // 255
 
 
-def _bell() -> np.ndarray:
-    """256 equally likely values of triangular noise with peak amplitude 1, as float64."""
-    ramp = (np.arange(128) + 0.5) / 128
-    half = 1 - np.sqrt(1 - ramp)
-    return np.concatenate([-half[::-1], half])
-
-
-_BELL = _bell()
+_HALF = 1 - np.sqrt(1 - (np.arange(128) + 0.5) / 128)
+_BELL = np.concatenate([-_HALF[::-1], _HALF])
+"""256 equally likely values of triangular noise with peak amplitude 1, as float64."""
 
 
 def weather(rng: np.random.Generator, pixels: np.ndarray, blur: float, noise: int) -> np.ndarray:

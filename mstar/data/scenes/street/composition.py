@@ -38,13 +38,10 @@ def compose(
     while True:
         scene = _Scene(brief, size, size)
         boards = writing.plan(brief, required, words)
-        placed = [scene.place(board) for board in boards]
-        if any(one is False and board.required for one, board in zip(placed, boards, strict=True)):
-            continue
-        if not scene.placed:
-            continue
-        scene.obstruct()
-        return scene.finish()
+        as_asked = [scene.place(board) or not board.required for board in boards]
+        if all(as_asked) and scene.placed:
+            scene.obstruct()
+            return scene.finish()
 
 
 class _Scene:
@@ -163,8 +160,7 @@ class _Scene:
     def _find_room(self, width: int, height: int, calm: bool) -> tuple[int, int] | None:
         """The top left corner of a free rectangle, which is then taken, or None.
 
-        Args:
-            calm: whether to look for an even ground.
+        `calm` looks for an even ground.
         """
         if width >= self.width or height >= self.height:
             return None

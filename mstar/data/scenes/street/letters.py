@@ -204,10 +204,5 @@ def bent(line: Lettering, angle: float) -> Lettering:
 def _dense(outline: np.ndarray, angle: float) -> np.ndarray:
     """A rectangle with further points on its long edges, so that it can follow an arc."""
     steps = np.linspace(0, 1, 3 + math.ceil(abs(angle) * 4))[:, None]
-    top_left, top_right, bottom_right, bottom_left = outline
-    return np.concatenate(
-        [
-            top_left + steps * (top_right - top_left),
-            bottom_right + steps * (bottom_left - bottom_right),
-        ]
-    )
+    top, bottom = outline.reshape(2, 2, 2)
+    return np.concatenate([start + steps * (end - start) for start, end in (top, bottom)])

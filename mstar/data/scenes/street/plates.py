@@ -122,9 +122,7 @@ def draw(
         another = rng.random() < 0.2
         colours.append(ink_for(rng, ground, contrast, None) if another else first)
     if style == "neon":
-        glow = np.array(
-            surfaces.COLOURS["glows"][int(rng.integers(len(surfaces.COLOURS["glows"])))], np.float32
-        )
+        glow = surfaces.colour_of(rng, "glows")
         _neon(canvas, sheet, glow)
         return canvas, [float(luma(glow * 0.4 + 153)) - ground[1]] * len(colours)
     if style == "relief":
@@ -162,11 +160,9 @@ def ink_for(
         ground: darkest, mean and lightest grey level.
         wanted: what it is if it differs enough.
     """
-    choices = [] if wanted is None else [wanted]
-    for i in rng.permutation(len(surfaces.COLOURS["inks"]))[:6]:
-        choices.append(
-            np.clip(np.array(surfaces.COLOURS["inks"][i]) + rng.integers(-20, 21, 3), 0, 255)
-        )
+    choices, inks = [] if wanted is None else [wanted], np.array(surfaces.COLOURS["inks"])
+    for i in rng.permutation(len(inks))[:6]:
+        choices.append(np.clip(inks[i] + rng.integers(-20, 21, 3), 0, 255))
     low, mean, high = ground
     dark = min(low - 0.5 * contrast, mean - contrast)
     light = max(high + 0.5 * contrast, mean + contrast)
@@ -265,18 +261,13 @@ def _carrier(rng, sheet, kind):
     """An empty board, and the ink that goes with its colour."""
     height, width = sheet.ink.shape
     size = sheet.size
-    plate, ink = (
-        np.array(one, float)
-        for one in surfaces.COLOURS["pairs"][int(rng.integers(len(surfaces.COLOURS["pairs"])))]
-    )
-    plate, ink = (np.clip(one + rng.integers(-14, 15, 3), 0, 255) for one in (plate, ink))
+    pair = surfaces.colour_of(rng, "pairs")
+    plate, ink = (np.clip(one + rng.integers(-14, 15, 3), 0, 255) for one in pair)
     if rng.random() < 0.15:
         plate, ink = ink, plate
     if kind == "lightbox":
         plate = np.array([16.0, 16, 20]) + rng.integers(0, 30, 3)
-        ink = np.array(
-            surfaces.COLOURS["glows"][int(rng.integers(len(surfaces.COLOURS["glows"])))], float
-        )
+        ink = surfaces.colour_of(rng, "glows").astype(float)
     mask = np.full((height, width), 1, np.float32)
     if kind == "slab":
         texture = (surfaces.wood, surfaces.metal, surfaces.stone, surfaces.plaster, surfaces.fabric)

@@ -39,10 +39,14 @@ def shaded(colour, shade: np.ndarray) -> Texture:
     return np.asarray(colour, np.float32) * (1 + shade[..., None])
 
 
+def colour_of(rng: np.random.Generator, name: str) -> np.ndarray:
+    """One of the `COLOURS` of that name, float32 [3]; of `pairs` [2, 3]."""
+    return np.array(COLOURS[name][int(rng.integers(len(COLOURS[name])))], np.float32)
+
+
 def tone_of(rng: np.random.Generator, name: str, spread: int = 18) -> np.ndarray:
     """One of the `COLOURS` of that name, a little changed."""
-    colours = COLOURS[name]
-    one = np.array(colours[int(rng.integers(len(colours)))], np.float32)
+    one = colour_of(rng, name)
     return np.clip(
         one * float(rng.uniform(0.75, 1.2)) + rng.integers(-spread, spread + 1, 3), 6, 250
     )

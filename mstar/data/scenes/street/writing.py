@@ -1,6 +1,7 @@
 """What is written in a scene: boards with lines of words, numbers, prices and hours."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -95,8 +96,7 @@ def _numbers(rng: np.random.Generator, most: int) -> tuple[str, ...]:
     if kind < 0.86:
         return (str(int(rng.integers(10, 10000))),)
     code, first, last = int(rng.integers(20, 200)), *rng.integers(1000, 10000, 2).tolist()
-    parts = (f"0{code}", f"{first}", f"{last}") if most >= 3 else (f"{code}-{first}",)
-    return parts
+    return (f"0{code}", f"{first}", f"{last}") if most >= 3 else (f"{code}-{first}",)
 
 
 def cased(rng: np.random.Generator, lines: tuple[tuple[str, ...], ...], cases: tuple[str, ...]):
@@ -108,11 +108,10 @@ def cased(rng: np.random.Generator, lines: tuple[tuple[str, ...], ...], cases: t
         return tuple(tuple(CASES[case](word) for word in line) for line in lines)
     drawn = []
     for line in lines:
-        if rng.random() < 0.4:
-            drawn.append(tuple(_humped(rng, word) for word in line))
-        else:
+        change = partial(_humped, rng)
+        if rng.random() >= 0.4:
             change = CASES[("upper", "capitalised", "lower")[int(rng.integers(3))]]
-            drawn.append(tuple(change(word) for word in line))
+        drawn.append(tuple(map(change, line)))
     return tuple(drawn)
 
 
