@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from mstar.cli.console import printable
 from mstar.errors import check_range
+from mstar.io.embedded import checkpoint
 
 
 def index(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
@@ -94,11 +95,15 @@ def search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
         import json
         from dataclasses import asdict
 
-        from mstar.search.gallery import Gallery
+        from mstar.search.store import read_about
         from mstar.texts import as_query
 
         check_range("top", args.top, 1, sys.maxsize)
         queries = [as_query(query, args.style) for query in args.queries]
+        about = read_about(args.gallery)
+        checkpoint(args.checkpoint or about.checkpoint)
+        from mstar.search.gallery import Gallery
+
         gallery = Gallery.open(args.gallery, args.checkpoint, args.images)
         asked = {True: gallery.bench.config.rerank_ratio, False: 0, None: None}
         ratio = asked[args.rerank]

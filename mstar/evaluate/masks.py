@@ -26,7 +26,8 @@ from mstar.evaluate.metrics import Estimate, estimate, paired
 from mstar.evaluate.table import Column, Result, Section
 from mstar.explain.looks import canvas, together
 from mstar.hooks.trace import Trace
-from mstar.io.bench import IMAGES_AT_ONCE, Bench, computed_as
+from mstar.io.bench import Bench, computed_as
+from mstar.io.images import IMAGES_AT_ONCE
 from mstar.model.modeling import MstarModel
 
 #: Variants of σ that make a mask; the first is the paper's.
