@@ -42,6 +42,12 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def check_new(path: Path) -> None:
+    """Raises UserError if something that is not an empty folder is there."""
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise UserError(f"{path} is there already: give a new or an empty folder.")
+
+
 @contextmanager
 def new_folder(path: str | Path) -> Iterator[Path]:
     """A temporary folder beside `path`, moved to it if the block ends without an error.
@@ -50,8 +56,7 @@ def new_folder(path: str | Path) -> Iterator[Path]:
         UserError: something that is not an empty folder is already there.
     """
     path = Path(path)
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise UserError(f"{path} is there already: give a new or an empty folder.")
+    check_new(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:

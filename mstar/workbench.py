@@ -84,5 +84,5 @@ def load(
     Raises:
         UserError: no checkpoint there, or one that is broken; one sentence says which.
     """
-    folder = Path(checkpoint or embedded.checkpoint())
+    folder = embedded.checkpoint(checkpoint)
     return Workbench(load_checkpoint(folder, device or default_device(), dtype), folder)

@@ -72,6 +72,7 @@ class Parameters(ABC):
         there = next(path for path in (out, *out.parents, Path()) if path.exists())
         if not there.is_dir():
             raise UserError(f"{there} is a file: --out names a folder.")
+        _ = settings.checkpoints  # each is there
         settings._check()
         return settings
 
@@ -253,4 +254,4 @@ def is_embedded(checkpoint: Path) -> bool:
 
 def checkpoint_folder(checkpoint: str) -> Path:
     """Of a checkpoint as a parameter names it: "" = the embedded one."""
-    return Path(checkpoint) if checkpoint else embedded.checkpoint()
+    return embedded.checkpoint(checkpoint)

@@ -42,7 +42,6 @@ class _OnBenchmark(Parameters):
 
     def _check(self) -> None:
         from mstar.data.scenes.galleries import FEWEST
-        from mstar.io.checkpoints import load_config
 
         if not 0 <= self.shown <= MAX_SHOWN:
             raise UserError(f"shown must be from 0 to {MAX_SHOWN}; got {self.shown}.")
@@ -54,6 +53,8 @@ class _OnBenchmark(Parameters):
         check_range("images", self.images, FEWEST, MOST_SCENES)
         if self.of_photographs or self.folder:
             self.load()  # says what is missing; a rendered one would be drawn
+        from mstar.io.checkpoints import load_config  # from here on with torch
+
         for folder in self.checkpoints.values():
             load_config(folder)
 
@@ -87,14 +88,11 @@ class RetrievalReport(_OnBenchmark):
         return is_embedded(checkpoint_folder(self.checkpoint))
 
     def _check(self) -> None:
-        from mstar.evaluate.benchmark import PEERS
-        from mstar.evaluate.spotters import check_kept, make_spotters
+        from mstar.evaluate.spotters import check_kept, check_peers, make_spotters
 
         check_pve_steps(self.pve_steps)
         check_levels(self.tiles)
-        unknown = [peer for peer in self.peers if peer not in PEERS]
-        if unknown:
-            raise UserError(f"unknown peer {unknown[0]!r}: expected some of {', '.join(PEERS)}.")
+        check_peers(self.peers)
         try:
             make_spotters(self.peers)
         except ImportError as error:

@@ -261,6 +261,8 @@ def views() -> str:
     rows = []
     for name in widgets.__all__:
         kind, traits = getattr(widgets, name), "`search`, a `Search`, and the views below it"
+        if not isinstance(kind, type):  # a module
+            continue
         if issubclass(kind, View):
             own = set(kind.class_traits(sync=True)) - set(View.class_traits(sync=True))
             order = [n for k in reversed(kind.mro()) for n in vars(k) if n in own]

@@ -20,9 +20,9 @@ from mstar.cli import __main__ as cli
 from mstar.cli.galleries import index
 from mstar.data.scenes import sandbox
 from mstar.files import locked
-from mstar.io.bench import IMAGES_AT_ONCE
 from mstar.io.checkpoints import load_checkpoint
 from mstar.io.embedded import ASSETS
+from mstar.io.images import IMAGES_AT_ONCE
 from mstar.training import paper
 
 
@@ -127,7 +127,7 @@ PHOTOGRAPHS = ["--recipe", "photographs", "--init", "nowhere", "--real", *LIST]
         ),
         (["train", "--recipe", "photographs", "--init", "x"], "needs images: give --init FOLDER"),
         (["train", *PHOTOGRAPHS, "--minutes", "0"], "minutes must be above 0; got 0.0"),
-        (["train", *PHOTOGRAPHS], "a-file, line 1: expected a JSON list"),
+        (["train", *PHOTOGRAPHS], "there is no checkpoint folder nowhere"),
         (["train", "--init", "nowhere"], "there is no checkpoint folder nowhere"),
         (
             ["train", *PAPER],

@@ -24,7 +24,7 @@ ROOMS = {
                     "ground hooks model io data explain search evaluate training"),
     "training": ("recipes, and the loop that runs them", "ground hooks model io data evaluate"),
     "cli": ("the command line",
-            "ground io data explain search evaluate experiments training"),
+            "ground hooks io data explain search evaluate experiments training"),
     "workbench": ("the face of the package", "ground hooks io explain search experiments"),
 }  # fmt: skip
 

@@ -128,3 +128,11 @@ def test_no_tracked_file_names_a_path_of_one_machine():
         if b"\0" not in content and pattern.search(content.decode(errors="replace")):
             wrong.append(path.relative_to(ROOT).as_posix())
     assert wrong == []
+
+
+def test_peers_bring_no_other_opencv():
+    """σ of the released code is that of one version; RapidOCR asks for the package with windows."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pinned = dict(one.split("==") for one in project["dependencies"])
+    peers = dict(one.split("==") for one in project["optional-dependencies"]["peers"])
+    assert peers["opencv-python"] == pinned["opencv-python-headless"] == "4.11.0.86"

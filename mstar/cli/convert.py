@@ -2,6 +2,10 @@
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
+
+from mstar.errors import check_range
+from mstar.files import check_new
 
 
 def convert(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
@@ -25,6 +29,12 @@ def convert(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], N
     )
 
     def run(args: argparse.Namespace) -> None:
+        for file in filter(None, (args.file, args.vision)):
+            if not Path(file).is_file():
+                raise FileNotFoundError(f"there is no checkpoint {file}.")
+        check_new(Path(args.out))
+        if args.image_size is not None:
+            check_range("image-size", args.image_size, 1, 2**13)
         from mstar.io.released import convert
 
         folder = convert(

@@ -8,11 +8,13 @@ import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from inspect import signature
+from operator import attrgetter
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
-from mstar.errors import MOST_SCENES, UserError, check_range
+from mstar.errors import LARGEST_SEED, MOST_SCENES, UserError, check_range
+from mstar.io.embedded import checkpoint
 
 if TYPE_CHECKING:
     from mstar.evaluate.table import Result
@@ -32,6 +34,7 @@ _OPTIONS = {
     "checkpoint": dict(metavar="FOLDER", help="what is judged (default: the embedded checkpoint)"),
     "pve_steps": dict(type=int, metavar="T", help="looks after the first (default: its own)"),
 }  # fmt: skip
+_METHODS = ("attention", "attention_gradient", "grad_cam", "integrated_gradients", "occlusion")
 _POSITIONAL = ("name", "folder", "kind")
 _BENCHMARK = {name: {} for name in ("name", "folder", "seed", "images", "strict")}
 _FORMATS = {"json": "one JSON object", "csv": "a line a value", "html": "a page"}
@@ -50,12 +53,14 @@ class Evaluation:
         function: `module:name`; it is given a bench and returns a `Result` or what has one.
         options: name -> what argparse is told beside, or over, `_OPTIONS`.
         below: more help, under the options.
+        fewest: least of an option where it is another than elsewhere.
     """
 
     help: str
     function: str
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     below: str | None = None
+    fewest: Mapping[str, int] = field(default_factory=dict)
 
 
 _GALLERY = _rendered(300, "of the gallery from which the queries come") | {"per_style": {}}
@@ -64,10 +69,10 @@ EVALUATIONS = {
         "a published benchmark, or a rendered one, beside other ways to rank it",
         "mstar.evaluate.benchmark:rank_benchmark",
         _BENCHMARK | {
-            "peers": dict(nargs="+", default=["random"], metavar="PEER", help="what is ranked "
-                          "beside the model: random, rapidocr, tesseract (text spotting and edit "
-                          "distance), parts (the model with one part off at a time); "
-                          "default: random"),
+            "peers": dict(nargs="+", default=["random"], metavar="PEER",
+                          help="what is ranked beside the model: random, rapidocr, tesseract (text "
+                          "spotting and edit distance), parts (the model with one part off at a "
+                          "time); default: random"),
             "kept": dict(type=Path, metavar="FILE", help="keep here what spotters read, and go on "
                          "from it"),
         },
@@ -87,9 +92,9 @@ EVALUATIONS = {
         "whether maps of evidence (attention, Grad-CAM, …) point at the text, beside chance",
         "mstar.evaluate.localisation:evaluate_localisation",
         _GALLERY | {
-            "methods": dict(nargs="+", metavar="METHOD", help="of attention, attention_gradient, "
-                            "grad_cam, integrated_gradients, occlusion (default: all; attention "
-                            "is always among them)"),
+            "methods": dict(nargs="+", choices=_METHODS, metavar="METHOD", help="of "
+                            f"{', '.join(_METHODS)} (default: all; attention is always among "
+                            "them)"),
         },
     ),
     "masks": Evaluation(
@@ -104,11 +109,13 @@ EVALUATIONS = {
         "at which look and layer the model knows which word it is: activation patching",
         "mstar.experiments.patching:patching",
         _rendered(100, "pairs of scenes that differ in one word"),
+        fewest={"images": 2},
     ),
     "salience": Evaluation(
         "whether covering the salient text raises the neglected one (the paper's fig. 1b)",
         "mstar.experiments.salience:salience",
         _rendered(400, "scenes that are drawn"),
+        fewest={"images": 1},
     ),
     "sandbox": Evaluation(
         "scenes rendered from a seed, whose every word and place is known",
@@ -123,6 +130,7 @@ EVALUATIONS = {
         "the paper against the released code: what each difference does to a trained model",
         "mstar.experiments.semantics:compare_semantics",
         {"seed": {}, "images": dict(default=400, help="scenes; four make an image")},
+        fewest={"pve_steps": 1},
     ),
 }  # fmt: skip
 
@@ -152,14 +160,12 @@ def _runner(evaluation: Evaluation) -> Callable[[argparse.Namespace], None]:
         for form, file in files.items():  # or say so now, not when all is done
             if Path(file).is_dir():
                 raise UserError(f"{file} is a folder: --{form} names a file.")
+        folder = _checked(args, evaluation)
         from mstar.io.checkpoints import default_device, load_checkpoint
-        from mstar.io.embedded import checkpoint
         from mstar.versions import checkpoint_hash
 
-        folder = args.checkpoint or checkpoint()
         bench = load_checkpoint(folder, default_device())
         given = {name: getattr(args, name) for name in evaluation.options}
-        # or say so before anything is rendered
         given["pve_steps"] = bench.config.pve_steps_from(args.pve_steps)
         asked = {name: v for name, v in given.items() if v is not None and v is not False}
         function = resolve_name(evaluation.function)
@@ -176,10 +182,29 @@ def _runner(evaluation: Evaluation) -> Callable[[argparse.Namespace], None]:
     return run
 
 
-def _benchmark(args: argparse.Namespace) -> Any:
+def _checked(args: argparse.Namespace, evaluation: Evaluation) -> Path:
+    """The checkpoint's folder, once all that is asked for can be: before torch is loaded."""
     from mstar.data.benchmarks import load
+    from mstar.data.scenes.galleries import FEWEST
+    from mstar.evaluate.spotters import check_kept, check_peers
+    from mstar.hooks.points import MOST_PVE_STEPS
 
-    return load(args.name, args.folder, args.seed, args.images)
+    ranges = {
+        "pve_steps": (0, MOST_PVE_STEPS),
+        "seed": (0, LARGEST_SEED),
+        "images": (FEWEST, MOST_SCENES),
+        "per_style": (1, MOST_SCENES),
+    }
+    for name, (least, most) in ranges.items():
+        if (value := getattr(args, name, None)) is not None:
+            said = "pve_steps (T)" if name == "pve_steps" else name.replace("_", "-")
+            check_range(said, value, evaluation.fewest.get(name, least), most)
+    check_kept(getattr(args, "kept", None))
+    check_peers(getattr(args, "peers", ()))
+    folder = checkpoint(args.checkpoint)
+    if "name" in evaluation.options:
+        args.benchmark = load(args.name, args.folder, args.seed, args.images)
+    return folder
 
 
 def _cases(args: argparse.Namespace) -> Any:
@@ -204,7 +229,7 @@ def _drawn(kind: str) -> Callable[[argparse.Namespace], Any]:
 
 #: A parameter of an evaluation -> what makes it of the options.
 _MADE = {
-    "benchmark": _benchmark,
+    "benchmark": attrgetter("benchmark"),
     "found": _cases,
     "pairs": _drawn("pair"),
     "scenes": _drawn("scene"),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from mstar.cli.console import first_speaks, printable
 from mstar.cli.session import Session, as_line, as_row, as_table
 from mstar.errors import UserError, check_range
+from mstar.io.embedded import checkpoint
 from mstar.texts import as_query, check_style
 
 
@@ -94,6 +95,8 @@ def search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
                        "a line; lines of standard input are JSON as well")  # fmt: skip
 
     def run(args: argparse.Namespace) -> None:
+        from mstar.search.store import read_about
+
         check_range("top", args.top, 1, sys.maxsize)
         check_style(args.style)
         queries = [as_query(query, args.style) for query in args.queries]
@@ -102,6 +105,8 @@ def search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
                             "--jsonl, an object a line.")  # fmt: skip
         if not queries and sys.stdin is None:
             raise UserError("there is no standard input to read queries from: name one.")
+        about = read_about(args.gallery)
+        checkpoint(args.checkpoint or about.checkpoint)
         from mstar.search.gallery import Gallery
 
         gallery = Gallery.open(args.gallery, args.checkpoint, args.images)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from mstar.errors import LARGEST_SEED, UserError, check_range
 from mstar.files import locked
+from mstar.io.embedded import checkpoint
 
 if TYPE_CHECKING:
     from mstar.training import Recipe
@@ -121,6 +122,14 @@ def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
             )
         if args.minutes is not None and not args.minutes > 0:
             raise UserError(f"minutes must be above 0; got {args.minutes}.")
+        from mstar.data.lists.annotations import annotations
+
+        if not 0 <= args.share <= 1:
+            raise UserError(f"the share of photographs is from 0 to 1; got {args.share}.")
+        if args.init:
+            checkpoint(args.init)
+        for pair in (*args.real, *args.incomplete, *args.crops, *args.synthetic):
+            annotations(*pair)
         # of several processes the first one writes
         first = os.environ.get("RANK", "0") == "0"
         with locked(out, "run") if first else nullcontext():

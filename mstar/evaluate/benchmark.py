@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from mstar.data.benchmarks import Benchmark, asked_of, readable, said_of
-from mstar.errors import LARGEST_SEED, UserError, check_range
+from mstar.errors import LARGEST_SEED, check_range
 from mstar.evaluate.metrics import (
     Estimate,
     at_scale,
@@ -25,7 +25,13 @@ from mstar.evaluate.metrics import (
     random_scores,
     scale_average_precisions,
 )
-from mstar.evaluate.spotters import SPOTTERS, check_kept, make_spotters, spot_all, spotting_scores
+from mstar.evaluate.spotters import (
+    check_kept,
+    check_peers,
+    make_spotters,
+    spot_all,
+    spotting_scores,
+)
 from mstar.evaluate.table import COUNTED, RATE, Column, Result, Section
 from mstar.hooks.interventions import empty_mask
 from mstar.io.bench import Bench
@@ -36,7 +42,6 @@ from mstar.texts import STYLES, Query, words_of
 Array = NDArray[np.float64]
 
 #: What may stand beside the model; `parts` are several.
-PEERS = ("random", *SPOTTERS, "parts")
 
 _MAP = (Column("group", "queries"), Column("run", "ranked by"), Column("map", "MAP", COUNTED))
 _BEST = (Column("run", "ranked by"), Column("precision"), Column("rate", "images/s", RATE))
@@ -153,9 +158,7 @@ def rank_benchmark(
         UserError: an unknown peer, a negative seed, or a file that cannot be; see `readable`.
         ImportError: a peer that is not installed.
     """
-    unknown = [name for name in peers if name not in PEERS]
-    if unknown:
-        raise UserError(f"unknown peer {unknown[0]!r}: expected some of {', '.join(PEERS)}.")
+    check_peers(peers)
     check_range("seed", seed, 0, LARGEST_SEED)
     check_kept(kept)
     spotters = make_spotters(peers)  # or say so at once

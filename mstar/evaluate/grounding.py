@@ -20,7 +20,8 @@ from mstar.errors import UserError
 from mstar.evaluate.metrics import estimate
 from mstar.evaluate.table import Column, Section
 from mstar.explain.looks import canvas, cross_attention, tile_count, together
-from mstar.io.bench import IMAGES_AT_ONCE, Bench
+from mstar.io.bench import Bench
+from mstar.io.images import IMAGES_AT_ONCE
 from mstar.model.assignment import UNASSIGNED, assign_per_image, place_of
 from mstar.texts import Query
 

@@ -24,7 +24,8 @@ from mstar.evaluate.grounding import mask_iou, pointing_game
 from mstar.evaluate.metrics import estimate, paired
 from mstar.evaluate.table import COUNTED, PERCENT, Column, Result, Section
 from mstar.explain.attribution import METHODS, Scorer, attribute, known
-from mstar.io.bench import IMAGES_AT_ONCE, Bench, without_hooks
+from mstar.io.bench import Bench, without_hooks
+from mstar.io.images import IMAGES_AT_ONCE
 from mstar.model.modeling import MstarModel
 from mstar.texts import STYLES
 from mstar.tiles import in_tiles

@@ -15,7 +15,8 @@ from mstar.evaluate.grounding import OutlinedPhotographs, coverage, ground, mask
 from mstar.evaluate.metrics import Estimate, estimate, paired
 from mstar.evaluate.table import Column, Result, Section
 from mstar.explain.looks import canvas, together
-from mstar.io.bench import IMAGES_AT_ONCE, Bench
+from mstar.io.bench import Bench
+from mstar.io.images import IMAGES_AT_ONCE
 
 #: Variants of σ that make a mask; the first is the paper's.
 SIGMAS = ("watershed", "threshold", "released")

@@ -100,6 +100,16 @@ def make_spotters(names: Iterable[str]) -> list[Spotter]:
     return [SPOTTERS[name]() for name in dict.fromkeys(names) if name in SPOTTERS]
 
 
+#: What can be ranked beside the model.
+PEERS = ("random", *SPOTTERS, "parts")
+
+
+def check_peers(peers: Sequence[str]) -> None:
+    """Raises UserError if one of them is none of `PEERS`."""
+    if unknown := [name for name in peers if name not in PEERS]:
+        raise UserError(f"unknown peer {unknown[0]!r}: expected some of {', '.join(PEERS)}.")
+
+
 def check_kept(kept: Path | None) -> None:
     """Raise UserError where a file to keep what was read in cannot be, or holds something else."""
     if kept is None:

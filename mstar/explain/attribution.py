@@ -25,7 +25,8 @@ from mstar.errors import UserError, check_range
 from mstar.explain.looks import cross_attention
 from mstar.hooks.run import active
 from mstar.hooks.trace import Trace
-from mstar.io.bench import IMAGES_AT_ONCE, MOST_AT_ONCE, Bench
+from mstar.io.bench import Bench
+from mstar.io.images import IMAGES_AT_ONCE, MOST_AT_ONCE
 from mstar.model.outputs import ImageEncoding
 from mstar.texts import Query, Texts, as_queries
 from mstar.tiles import canvas_grid, in_tiles, laid_back

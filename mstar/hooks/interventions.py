@@ -8,6 +8,7 @@ Each function returns hooks for `model.hooks`, except `cover`, which changes the
 """
 
 from collections.abc import Iterable, Mapping
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -46,8 +47,15 @@ def force_mask(look: int, seen: Tensor) -> Intervention:
                 f"the mask of {point} has the grid {list(mask.shape[-2:])}; "
                 f"got one of {list(seen.shape[-2:])}."
             )
-        return (~seen.bool()).to(mask).expand_as(mask).clone()
+        try:
+            return (~seen.bool()).to(mask).expand_as(mask).clone()
+        except RuntimeError as error:
+            raise UserError(
+                f"{point} is {list(mask.shape)}; got {list(seen.shape)}, which should be its grid, "
+                "with tiles or with a batch and tiles before it."
+            ) from error
 
+    _expect_tensor("seen", seen)
     return Intervention([(f"pve.{look}.mask", forced)])
 
 
@@ -129,7 +137,7 @@ def ablate_heads(heads: Iterable[int], layer: int | None = None) -> Intervention
     Args:
         layer: one of the layers with cross-attention; None = all of them.
     """
-    chosen = sorted(set(heads))
+    chosen = _numbers("heads", heads)
 
     def silenced(value: Tensor, *, point: str) -> Tensor:
         _refuse_unknown("heads", chosen, value.shape[2])
@@ -154,8 +162,8 @@ def skip_layer(part: str, layer: int) -> Intervention:
     starts = {"vision": "vision", "pve": "pve.*", "text": "text"}
     if part not in starts:
         raise UserError(f"part must be one of {', '.join(starts)}; got {part!r}.")
-    if layer < 1:
-        raise UserError(f"only layer 1 and later ones can be left out; got {layer}.")
+    if type(layer) is not int or layer < 1:
+        raise UserError(f"only layer 1 and later ones can be left out; got {layer!r}.")
     given: dict[str, Tensor] = {}
 
     def before(value: Tensor, *, point: str) -> None:
@@ -179,7 +187,7 @@ def ablate_query_tokens(query_tokens: Iterable[int]) -> Intervention:
     A silenced query token still looks, so it takes part in C_t, but nothing of what it saw is
     compared with a text: its cosine with any text is 0.
     """
-    chosen = sorted(set(query_tokens))
+    chosen = _numbers("query tokens", query_tokens)
 
     def silenced(value: Tensor, *, point: str) -> Tensor:
         _refuse_unknown("query tokens", chosen, value.shape[2])
@@ -188,6 +196,19 @@ def ablate_query_tokens(query_tokens: Iterable[int]) -> Intervention:
         return value
 
     return Intervention([("pve.*.embeddings", silenced), ("pve.*.features", silenced)])
+
+
+def _numbers(what: str, numbers: Iterable[int]) -> list[int]:
+    """Each once, in their order; UserError where they are no list of whole numbers."""
+    given = list(numbers) if isinstance(numbers, Iterable) else [None]
+    if not all(isinstance(one, Integral) and not isinstance(one, bool) for one in given):
+        raise UserError(f"{what} should be a list of whole numbers; got {numbers!r}.")
+    return sorted({int(one) for one in given})
+
+
+def _expect_tensor(name: str, value: object) -> None:
+    if not isinstance(value, Tensor):
+        raise UserError(f"{name} should be a tensor; got {type(value).__name__}.")
 
 
 def _refuse_unknown(what: str, chosen: list[int], count: int) -> None:
@@ -213,9 +234,19 @@ def cover(pixel_values: Tensor, region: Tensor, tile_boxes: Tensor | None = None
     Raises:
         UserError: several tiles without their boxes, or more cells than pixels along a side.
     """
+    _expect_tensor("pixel_values", pixel_values)
+    _expect_tensor("region", region)
+    if pixel_values.ndim not in (4, 5) or not len(pixel_values) or pixel_values.shape[-3] != 3:
+        raise UserError(
+            "pixel_values should be images, [B, V, 3, H, W] or [B, 3, H, W]; got "
+            f"{list(pixel_values.shape)}."
+        )
+    if not pixel_values.is_floating_point():
+        raise UserError(f"pixel_values should be floating point; got {pixel_values.dtype}.")
     tiled = pixel_values if pixel_values.ndim == 5 else pixel_values[:, None]
     height, width = tiled.shape[-2:]
-    if region.ndim != 2 or not region.shape[0] <= height or not region.shape[1] <= width:
+    rows, columns = region.shape if region.ndim == 2 else (0, 0)
+    if not 0 < rows <= height or not 0 < columns <= width:
         raise UserError(
             f"a region of a {height}×{width} px image has as many rows and columns at most; got "
             f"{list(region.shape)}."
@@ -224,6 +255,10 @@ def cover(pixel_values: Tensor, region: Tensor, tile_boxes: Tensor | None = None
         if tiled.shape[1] > 1:
             raise UserError(f"give tile_boxes: the images have {tiled.shape[1]} tiles each.")
         tile_boxes = tiled.new_tensor([0.0, 0.0, 1.0, 1.0]).expand(len(tiled), 1, 4)
+    if tile_boxes.shape != (*tiled.shape[:2], 4):
+        raise UserError(
+            f"tile_boxes should be {[*tiled.shape[:2], 4]}; got {list(tile_boxes.shape)}."
+        )
     grown = torch.nn.functional.max_pool2d(region[None, None].float(), 3, 1, 1)[0, 0].bool()
     around = grown & ~region.bool()
     both = torch.stack([region.bool(), around if around.any() else torch.ones_like(around)]).cpu()

@@ -125,7 +125,13 @@ Hooks = Mapping[str, Hook] | Iterable[tuple[str, Hook]]
 
 def pairs(functions: Hooks) -> list[tuple[str, Hook]]:
     """Names or globs with their functions, in their order."""
-    return list(functions.items() if isinstance(functions, Mapping) else functions)
+    listed = functions.items() if isinstance(functions, Mapping) else functions
+    listed = list(listed) if isinstance(listed, Iterable) else [listed]
+    for one in listed:
+        if not (isinstance(one, tuple) and len(one) == 2 and isinstance(one[0], str)
+                and callable(one[1])):  # fmt: skip
+            raise HookError(f"hooks are names of points, each with a function; got {one!r}.")
+    return listed
 
 
 @contextmanager

@@ -22,17 +22,15 @@ from mstar.hooks.points import Names
 from mstar.hooks.record import BUDGET, NEEDED
 from mstar.hooks.run import Hooks, Run, active
 from mstar.hooks.trace import Trace
-from mstar.io.images import listed, opened
+from mstar.io.images import IMAGES_AT_ONCE, listed, opened
 from mstar.io.processing import MstarProcessor
 from mstar.model.configuration import MstarConfig
 from mstar.model.modeling import MstarModel
 from mstar.model.outputs import ImageEncoding, TextEncoding
 from mstar.texts import Texts, as_queries
 
-#: Images and texts that pass through the model together unless told otherwise, everywhere.
-IMAGES_AT_ONCE, TEXTS_AT_ONCE = 16, 256
-#: More images at once than any machine takes.
-MOST_AT_ONCE = 4096
+#: Texts that pass through the model together, everywhere.
+TEXTS_AT_ONCE = 256
 
 
 class Bench:

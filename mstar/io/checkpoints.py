@@ -12,13 +12,13 @@ from transformers.utils import logging
 from mstar import files
 from mstar.errors import UserError, check_range
 from mstar.io.bench import Bench
+from mstar.io.embedded import FILES, checkpoint
 from mstar.io.processing import MstarProcessor
 from mstar.model.configuration import OLDER, MstarConfig
 from mstar.model.modeling import MstarModel
 
-_FILES = ("config.json", "model.safetensors", "processor_config.json", "tokenizer_config.json")
-#: What transformers reads beside these, if it is there.
-_TOKENIZER = ("tokenizer.json", "special_tokens_map.json", "added_tokens.json")
+#: What transformers reads, if it is there.
+_READ_TOO = ("tokenizer.json", "special_tokens_map.json", "added_tokens.json")
 _MOST_PIXELS = 2**13  # along a side
 
 
@@ -58,22 +58,8 @@ def load_config(folder: str | Path) -> MstarConfig:
     Raises:
         UserError: see `load_checkpoint`.
     """
-    folder = Path(folder)
-    if not folder.is_dir() and not files.restored(folder).is_dir():
-        raise UserError(f"there is no checkpoint folder {folder}.")
-    for path in folder.iterdir():
-        if path.is_symlink() or not path.is_dir():
-            files.check_regular(path, "checkpoint")
-    missing = [name for name in _FILES if not (folder / name).is_file()]
-    if missing:
-        raise UserError(f"{folder} is no MSTAR checkpoint: {', '.join(missing)} missing.")
-    path = folder / "config.json"
+    path = checkpoint(folder) / "config.json"
     about = files.read_json(path)
-    kind = about.get("model_type")
-    if kind != MstarConfig.model_type:
-        raise UserError(
-            f"{folder} holds a model of type {kind!r}; expected {MstarConfig.model_type!r}."
-        )
     if "steps" in about:
         raise UserError(f"the checkpoint {folder} {OLDER}")
     with _reading(path, "makes no model"):
@@ -82,7 +68,7 @@ def load_config(folder: str | Path) -> MstarConfig:
 
 def _load_processor(folder: Path, config: MstarConfig) -> MstarProcessor:
     """The processor, seen to make what the model takes: its files may be anybody's."""
-    for name in (*_FILES[2:], *_TOKENIZER):
+    for name in (*FILES[2:], *_READ_TOO):
         if (folder / name).is_file():
             files.read_json(folder / name)
     with _reading(folder, "has a tokenizer or processor_config.json that fails"), quiet():

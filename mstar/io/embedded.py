@@ -8,8 +8,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from mstar.errors import UserError
+from mstar.files import check_regular, read_json, restored
 from mstar.texts import Query
 
+#: What every checkpoint has.
+FILES = ("config.json", "model.safetensors", "processor_config.json", "tokenizer_config.json")
 ASSETS = Path(__file__).parents[1] / "assets"
 
 
@@ -35,18 +39,30 @@ class Sample:
         return chosen
 
 
-def checkpoint() -> Path:
-    """The folder of the embedded checkpoint.
+def checkpoint(folder: str | Path | None = None) -> Path:
+    """The folder of a checkpoint, seen to be one by its files; None = the embedded one.
 
     Raises:
-        FileNotFoundError: this installation has none.
+        UserError: there is no such folder, or it is no MSTAR checkpoint.
+        FileNotFoundError: this installation has no embedded one.
     """
-    folder = ASSETS / "checkpoint"
-    if not (folder / "config.json").is_file():
+    if not folder and not (ASSETS / "checkpoint/config.json").is_file():
         raise FileNotFoundError(
             "this installation has no embedded checkpoint: name one with --checkpoint, "
             "or train it with `mstar train`."
         )
+    folder = Path(folder or ASSETS / "checkpoint")
+    if not folder.is_dir() and not restored(folder).is_dir():
+        raise UserError(f"there is no checkpoint folder {folder}.")
+    for path in folder.iterdir():
+        if path.is_symlink() or not path.is_dir():
+            check_regular(path, "checkpoint")
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    if missing:
+        raise UserError(f"{folder} is no MSTAR checkpoint: {', '.join(missing)} missing.")
+    kind = read_json(folder / "config.json").get("model_type")
+    if kind != "mstar":
+        raise UserError(f"{folder} holds a model of type {kind!r}; expected 'mstar'.")
     return folder
 
 

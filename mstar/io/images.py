@@ -43,6 +43,9 @@ SUFFIXES = (
     ".rgba", ".sgi", ".tga", ".tif", ".tiff", ".vda", ".vst", ".webp", ".xbm", ".xpm",
 )  # fmt: skip
 
+#: Images that pass through the model together unless told otherwise, everywhere, and more than any
+#: machine takes.
+IMAGES_AT_ONCE, MOST_AT_ONCE = 16, 4096
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

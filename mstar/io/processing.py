@@ -106,6 +106,8 @@ class MstarProcessor(ProcessorMixin):
             data |= self._tiled(images, self.tiles if tiles is None else check_tiles(tiles))
         if text is not None:
             texts = [text] if isinstance(text, str) else list(text)
+            if not texts:
+                raise UserError("give at least one text.")
             ends, read = self.read(texts, self._styles(texts, styles))
             remarks = [
                 said for pair in zip(texts, ends, strict=True) for said in self._remarks(*pair)
@@ -169,6 +171,8 @@ class MstarProcessor(ProcessorMixin):
     def _tiled(self, images: Any, tiles: tuple[int, ...]) -> dict[str, torch.Tensor]:
         photos = [images] if isinstance(images, (Image.Image, np.ndarray)) else list(images)
         photos = [_photo(_eight_bits(one)) for one in photos]
+        if not photos:
+            raise UserError("give at least one image.")
         placed = [tile_boxes(*photo.size, tiles) for photo in photos]
         boxes = torch.stack(
             [torch.from_numpy(shares(b, *p.size)) for p, b in zip(photos, placed, strict=True)]
@@ -256,7 +260,11 @@ def _eight_bits(image: Any) -> Any:
             f"an image should be a PIL image or a uint8 array [H, W, 3]; got an array of {kind}: "
             "for values from 0 to 1 give (255 * array).round().astype('uint8')."
         )
-    return image
+    shape = getattr(image, "shape", None)
+    if shape is None or len(shape) not in (2, 3) or 0 in shape or shape[2:] not in ((), (3,)):
+        got = type(image).__name__ if shape is None else f"an array {list(shape)}"
+        raise UserError(f"an image should be a PIL image or a uint8 array [H, W, 3]; got {got}.")
+    return np.asarray(image)
 
 
 def _photo(image: Image.Image | np.ndarray) -> Image.Image:

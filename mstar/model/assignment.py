@@ -50,6 +50,15 @@ def check_finite(similarities: Tensor) -> None:
         )
 
 
+def check_assignment(assignment: Tensor, count: int) -> None:
+    """Raises UserError unless it is of `count` embeddings, as a hook may have made it."""
+    if assignment.numel() and not UNASSIGNED <= assignment.min() <= assignment.max() < count:
+        raise UserError(
+            f"an assignment should be from {UNASSIGNED} (none) to {count - 1}; got "
+            f"{int(assignment.min())} to {int(assignment.max())}."
+        )
+
+
 def assign(cosine: Tensor) -> Tensor:
     """Hungarian assignment of words to vision embeddings, maximising the summed cosine.
 

@@ -200,8 +200,8 @@ class MstarConfig(PreTrainedConfig):
             UserError: less than 0, or more than `MOST_PVE_STEPS`.
         """
         pve_steps = self.pve_steps if pve_steps is None else pve_steps
-        if not 0 <= pve_steps <= MOST_PVE_STEPS:
-            raise UserError(f"pve_steps (T) must be from 0 to {MOST_PVE_STEPS}; got {pve_steps}.")
+        if type(pve_steps) is not int or not 0 <= pve_steps <= MOST_PVE_STEPS:
+            raise UserError(f"pve_steps (T) must be from 0 to {MOST_PVE_STEPS}; got {pve_steps!r}.")
         return pve_steps
 
     def check(self) -> None:

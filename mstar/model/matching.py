@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from transformers import initialization as init
 
 from mstar.hooks.run import Run
-from mstar.model.assignment import UNASSIGNED, assign_per_image, word_scores
+from mstar.model.assignment import UNASSIGNED, assign_per_image, check_assignment, word_scores
 from mstar.model.configuration import MstarConfig
 from mstar.model.outputs import ImageEncoding, Similarity, TextEncoding, VisionEmbeddings
 
@@ -127,6 +127,7 @@ class MultiInstanceMatching:
         assignment = assign_per_image(cosine[..., :count], candidates)
         if run is not None:
             assignment = run("mim.assignment", assignment)
+            check_assignment(assignment, count)
         at = assignment if own is not None else torch.full_like(assignment, UNASSIGNED)
 
         # Each direction may train only its own side; the values are the same. A hook is called for

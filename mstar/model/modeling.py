@@ -226,6 +226,8 @@ class MstarModel(MultiInstanceMatching, PreTrainedModel):
             input_ids,
             {"attention_mask": attention_mask, "is_word": is_word},
             {"own": own, "positives": positives, "unknown": unknown},
+            self.config.qformer_config.vocab_size,
+            self.config.qformer_config.max_position_embeddings,
         )
         out = MstarOutput()
         if pixel_values is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from transformers.utils import ModelOutput
 
@@ -91,8 +92,13 @@ def check_shapes(
     input_ids: Tensor | None,
     of_texts: Mapping[str, Tensor | None],
     of_pairs: Mapping[str, Tensor | None],
+    pieces: int,
+    longest: int,
 ) -> None:
     """See that what is given fits together, as broadcasting would hide what does not.
+
+    Args:
+        pieces, longest: the tokenizer's, and of a text.
 
     Raises:
         UserError: with what was expected and what came.
@@ -101,6 +107,13 @@ def check_shapes(
     def check(name: str, value: Tensor | None, expected: tuple[int | None, ...]) -> None:
         if value is None:
             return
+        if not isinstance(value, Tensor):
+            raise UserError(f"{name} should be a tensor; got {type(value).__name__}.")
+        if name in ("input_ids", "attention_mask"):
+            if value.is_floating_point() and name == "input_ids":
+                raise UserError(f"{name} should be whole numbers; got {value.dtype}.")
+        elif value.dtype != torch.bool:
+            raise UserError(f"{name} should be torch.bool; got {value.dtype}.")
         shape = tuple(value.shape)
         if len(shape) != len(expected) or any(
             e is not None and e != s for e, s in zip(expected, shape, strict=True)
@@ -108,12 +121,26 @@ def check_shapes(
             said = ", ".join("any" if size is None else str(size) for size in expected)
             raise UserError(f"{name} should have the shape [{said}]; got {list(shape)}.")
 
-    if pixel_values is not None and not len(pixel_values):
-        raise UserError("pixel_values hold no image.")
+    if pixel_values is not None:
+        if not isinstance(pixel_values, Tensor):
+            kind = type(pixel_values).__name__
+            raise UserError(f"pixel_values should be a tensor; got {kind}.")
+        if not len(pixel_values):
+            raise UserError("pixel_values hold no image.")
     if input_ids is None:
         return
     check("input_ids", input_ids, (None, None))
     texts, length = input_ids.shape
+    if not texts or not 0 < length <= longest:
+        raise UserError(
+            f"input_ids should hold a text at least, of 1 to {longest} tokens; got "
+            f"{list(input_ids.shape)}."
+        )
+    if input_ids.device.type == "cpu" and not 0 <= input_ids.min() <= input_ids.max() < pieces:
+        raise UserError(
+            f"input_ids should be from 0 to {pieces - 1}; got {int(input_ids.min())} to "
+            f"{int(input_ids.max())}."
+        )
     check("attention_mask", of_texts["attention_mask"], (texts, length))
     check("is_word", of_texts["is_word"], (texts,))
     for name, value in of_pairs.items():

@@ -130,6 +130,11 @@ class VisionEncoder(nn.Module):
         Returns:
             f₀ [B, N, D] and the grid (grid_h, grid_w), N = grid_h · grid_w, row-major.
         """
+        if pixel_values.ndim != 4 or not len(pixel_values) or pixel_values.shape[1] != 3:
+            raise UserError(
+                "pixel_values should be images of three channels, [B, V, 3, H, W] or [B, 3, H, W]; "
+                f"those of the tiles are {list(pixel_values.shape)}."
+            )
         patch = self.siglip.config.patch_size
         height, width = pixel_values.shape[-2:]
         if height % patch or width % patch or not height or not width:

@@ -14,9 +14,9 @@ from tqdm.auto import tqdm
 from mstar.errors import UserError
 from mstar.explain.contributions import contributions
 from mstar.files import as_stored
-from mstar.io.bench import IMAGES_AT_ONCE, Bench
+from mstar.io.bench import Bench
 from mstar.io.checkpoints import default_device, load_checkpoint
-from mstar.io.images import open_image
+from mstar.io.images import IMAGES_AT_ONCE, open_image
 from mstar.model.configuration import MstarConfig
 from mstar.model.outputs import TextEncoding, VisionEmbeddings
 from mstar.search.ranking import Explanation, Hit, Ranked

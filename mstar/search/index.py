@@ -13,18 +13,17 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 from tqdm.auto import tqdm
 
-from mstar.distributed import by_first, gather_lists, processes, together
 from mstar.errors import UserError, check_range
 from mstar.files import LOCK, locked, said
+from mstar.hooks.points import MOST_PVE_STEPS
 from mstar.io import embedded
-from mstar.io.bench import IMAGES_AT_ONCE, MOST_AT_ONCE, Bench
-from mstar.io.checkpoints import default_device, load_checkpoint, load_config
 from mstar.io.decoding import MAX_BYTES, Reducible, UnreadableImage
-from mstar.io.images import decode_image, is_image_file, why_unopened
+from mstar.io.images import IMAGES_AT_ONCE, MOST_AT_ONCE, decode_image, is_image_file, why_unopened
 from mstar.search.store import (
     ABOUT,
     GALLERY,
@@ -38,9 +37,11 @@ from mstar.search.store import (
     warn_of_strangers,
     write_about,
 )
-from mstar.search.writing import ShardWriter, shards_of, write_shard
 from mstar.tiles import check_tiles
 from mstar.versions import checkpoint_hash
+
+if TYPE_CHECKING:
+    from mstar.io.bench import Bench
 
 
 @dataclass(frozen=True)
@@ -108,18 +109,25 @@ def index_folder(
             another run is writing; no image could be read.
     """
     images, gallery = Path(images), Path(gallery)
-    checkpoint = checkpoint or embedded.checkpoint()
+    checkpoint = embedded.checkpoint(checkpoint)
+    found = look_through(images)
+    check_range("batch-size", batch_size, 1, MOST_AT_ONCE)
+    if pve_steps is not None:
+        check_range("pve_steps (T)", pve_steps, 0, MOST_PVE_STEPS)
+    tiles = None if tiles is None else check_tiles(tiles)
+    _holds_gallery(gallery)
+    # until here no torch is loaded
+    from mstar.distributed import by_first, processes, together
+    from mstar.io.checkpoints import default_device, load_checkpoint, load_config
+
     with ExitStack() as held:
 
-        def begun() -> tuple[Found, About, bool]:
-            found = look_through(images)
+        def begun() -> tuple[About, bool]:
             config = load_config(checkpoint)
             steps = config.pve_steps_from(pve_steps)
-            levels = config.tiles if tiles is None else check_tiles(tiles)
-            check_range("batch-size", batch_size, 1, MOST_AT_ONCE)
             folder = os.path.relpath(images.resolve(), gallery.resolve())
             made_by = str(Path(checkpoint).resolve()), checkpoint_hash(checkpoint)
-            about = About(*made_by, steps, levels, folder)
+            about = About(*made_by, steps, tiles or config.tiles, folder)
             _check(gallery, about)  # before anything is put into a folder that may be none of ours
             new = not gallery.exists()
             held.enter_context(locked(gallery, GALLERY))
@@ -128,9 +136,9 @@ def index_folder(
             for path in gallery.iterdir():
                 if TEMPORARY.fullmatch(path.name) and not path.is_dir():
                     path.unlink()
-            return found, about, new
+            return about, new
 
-        found, about, new = by_first(begun)
+        about, new = by_first(begun)
         try:
             bench = together(lambda: load_checkpoint(checkpoint, default_device()))
             return _update(bench, images, found, gallery, about, batch_size)
@@ -141,13 +149,16 @@ def index_folder(
 
 
 def _update(
-    bench: Bench,
+    bench: "Bench",
     images: Path,
     found: Found,
     gallery: Path,
     about: About,
     batch_size: int,
 ) -> Indexed:
+    from mstar.distributed import by_first, gather_lists, processes, together
+    from mstar.search.writing import ShardWriter, shards_of
+
     def planned() -> tuple[list[str], int, int]:
         if not shard_paths(gallery):
             write_about(gallery, about)
@@ -274,17 +285,24 @@ def _files_below(folder: Path) -> Iterator[Path]:
             yield from (Path(place, name) for name in sorted(found) if not name.startswith("."))
 
 
-def _check(gallery: Path, about: About) -> None:
-    """See that the folder is new or empty, or a gallery that was made in the same way.
-
-    One without any shard may become another.
-    """
+def _holds_gallery(gallery: Path) -> bool:
+    """Whether a folder holds a gallery; raises UserError if it holds anything else."""
     if gallery.exists() and not gallery.is_dir():
         raise UserError(f"{gallery} is a file: a gallery is a folder.")
     if not (gallery / ABOUT).exists():
         found = [path.name for path in gallery.iterdir()] if gallery.exists() else []
         if any(name != LOCK and not TEMPORARY.fullmatch(name) for name in found):
             raise UserError(f"{gallery} is not empty and holds no gallery: give a new folder.")
+        return False
+    return True
+
+
+def _check(gallery: Path, about: About) -> None:
+    """See that the folder is new or empty, or a gallery that was made in the same way.
+
+    One without any shard may become another.
+    """
+    if not _holds_gallery(gallery):
         return
     made = read_about(gallery)
     if not shard_paths(gallery):
@@ -303,6 +321,8 @@ def _check(gallery: Path, about: About) -> None:
 
 def _keep_unchanged(gallery: Path, images: Path, names: set[str]) -> tuple[set[str], int]:
     """Drop from the shards what changed or is gone; the names that stay, and how many went."""
+    from mstar.search.writing import write_shard
+
     kept: set[str] = set()
     dropped = 0
     for shard, newest in stored(gallery):

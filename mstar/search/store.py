@@ -16,13 +16,16 @@ import stat
 import warnings
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
 
 from mstar import files
 from mstar.errors import UserError
-from mstar.model.outputs import VisionEmbeddings
 from mstar.tiles import check_tiles, tile_count
+
+if TYPE_CHECKING:
+    from mstar.model.outputs import VisionEmbeddings
 
 ABOUT, GALLERY = "gallery.json", "gallery"
 _FORMAT = 3
@@ -73,7 +76,7 @@ class Shard:
 
     path: Path
     entries: tuple[Entry, ...]
-    vision: VisionEmbeddings
+    vision: "VisionEmbeddings"
 
 
 @dataclass(frozen=True)
@@ -214,6 +217,8 @@ def take(shard: Shard, rows: list[int]) -> Shard:
     """Some rows of a shard; all of them stay mapped."""
     if len(rows) == len(shard.entries):
         return shard
+    from mstar.model.outputs import VisionEmbeddings
+
     whole = shard.vision
     embeddings = None if whole.embeddings is None else whole.embeddings[rows]
     entries = tuple(shard.entries[row] for row in rows)
@@ -231,6 +236,8 @@ class _Gone(Exception):
 
 
 def _read_shard(path: Path, about: About) -> Shard:
+    from mstar.model.outputs import VisionEmbeddings
+
     try:
         path.open("rb").close()  # of a file without permission the next line says it is not there
         with safe_open(path, framework="pt") as stored:

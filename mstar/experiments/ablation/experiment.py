@@ -93,7 +93,7 @@ class Experiment:
     ):
         self.folder, self.settings = Path(folder), settings
         self.seeds, self.arms = seeds, arms
-        source = checkpoint or embedded.checkpoint()
+        source = embedded.checkpoint(checkpoint)
         self.base = load_checkpoint(source)
         side = max(arm.side for arm in arms)
         if settings.images < side**2:
