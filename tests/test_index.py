@@ -26,6 +26,7 @@ from mstar.io.images import open_image
 from mstar.io.processing import character_tokenizer
 from mstar.search import index, writing
 from mstar.search import store as shards
+from mstar.search.folders import look_through
 from mstar.search.gallery import Gallery
 from mstar.search.index import index_folder
 from mstar.search.store import read_about, read_shards
@@ -586,7 +587,7 @@ def test_every_image_is_indexed_and_what_is_not_opened_is_named(checkpoint, tmp_
         (folder / name).write_text("no picture")
     os.mkfifo(folder / "pipe")
     expected = sorted([*kinds, "2019/b.jpg", "2019/deep/b.png"])
-    assert sorted({*index.image_names(folder)} - {"gone", "IMG_3.jpg"}) == expected
+    assert sorted({*look_through(folder).images} - {"gone", "IMG_3.jpg"}) == expected
 
     arguments = ["index", str(folder), str(tmp_path / "gallery"), "--checkpoint", str(checkpoint)]
     assert cli.main(arguments) == 0
@@ -605,7 +606,7 @@ def test_every_image_is_indexed_and_what_is_not_opened_is_named(checkpoint, tmp_
 
 def test_a_folder_at_its_own_place_comes_before_a_link_to_it(photos):
     (photos / "0").symlink_to("sub")
-    assert index.image_names(photos) == NAMES
+    assert look_through(photos).images == NAMES
 
 
 def test_a_folder_of_nothing_that_is_opened_is_refused(checkpoint, tmp_path):

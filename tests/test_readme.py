@@ -122,7 +122,7 @@ def test_the_commands_above_are_all():
 
 def test_options_and_sweeps_that_are_said_are_there():
     flags = {flag for one in PARSERS.values() for flag in one._option_string_actions}
-    flags |= {"--help", "--traceback"}
+    flags |= {"--help", "--traceback", "--cpu", "--multi_gpu", "--num_processes"}  # accelerate's
     parameters = {one.name for report in REPORTS.values() for one in declared(report.parameters)}
     for name in set(PAGES) - CARDS - {"tests/gpu/README.md"}:
         for said in re.findall(r"`([^`]+)`", prose(name)):
@@ -160,7 +160,7 @@ def test_every_make_target_that_is_named_exists():
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])
 def test_the_examples_run(page, tiny_checkpoint, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(embedded, "checkpoint", lambda: tiny_checkpoint)
+    monkeypatch.setattr(embedded, "checkpoint", lambda folder=None: folder or tiny_checkpoint)
     monkeypatch.chdir(tmp_path)
     exec("\n".join(blocks(page, "python")), names := {})
     printed = capsys.readouterr().out

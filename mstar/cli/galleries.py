@@ -41,7 +41,8 @@ def index(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
     def run(args: argparse.Namespace) -> None:
         from dataclasses import asdict
 
-        from mstar.search.index import count_others, index_folder
+        from mstar.search.folders import count_others
+        from mstar.search.index import index_folder
 
         with first_speaks() as first:
             options = args.checkpoint, args.pve_steps, args.batch_size, args.tiles
