@@ -1,4 +1,4 @@
-"""`mstar index` by two processes makes what one makes, and only the first speaks."""
+"""`mstar index` and `mstar evaluate benchmark` by two processes: what one makes, said once."""
 
 import json
 import os
@@ -80,6 +80,18 @@ def test_two_processes_write_what_one_writes(photos, tiny_checkpoint, tmp_path, 
 
     found = launch("mstar.cli", "index", tmp_path / "none", two, port=29514)
     assert found.returncode != 0 and found.stderr.count("there is no folder of images") == 1
+
+
+def test_two_processes_judge_as_one(tiny_checkpoint, capsys):
+    arguments = ["evaluate", "benchmark", "sandbox-easy", "--images", "40", "--peers", "parts"]
+    arguments += ["--checkpoint", str(tiny_checkpoint), "--json"]
+    assert cli.main(arguments) == 0
+    found = launch("mstar.cli", *arguments, port=29516)
+    assert found.returncode == 0, found.stderr
+    judged = [json.loads(printed) for printed in (capsys.readouterr().out, found.stdout)]
+    for row in (row for result in judged for row in result["sections"]["best"]):
+        row.pop("rate")  # images a second
+    assert judged[0] == judged[1]
 
 
 def test_a_killed_process_costs_its_unfinished_shard(photos, tiny_checkpoint, tmp_path, capsys):

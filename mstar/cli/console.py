@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -71,11 +72,13 @@ def plain_output() -> Iterator[None]:
 def first_speaks() -> Iterator[bool]:
     """The processes that `accelerate launch` started, in one group; whether this is the first.
 
-    It alone prints: what ends all of them is said once.
+    It alone prints and shows progress: what ends all of them is said once.
     """
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:  # by itself: no torch is needed
         yield True
         return
+    if os.environ.get("RANK", "0") != "0":
+        os.environ["TQDM_DISABLE"] = "1"  # before it is loaded
     from mstar.distributed import joined
 
     with joined() as rank:
@@ -84,4 +87,6 @@ def first_speaks() -> Iterator[bool]:
         except (UserError, OSError, KeyboardInterrupt) as error:
             if rank == 0:
                 raise
+            with suppress(KeyboardInterrupt):
+                time.sleep(10)  # the launcher ends all with the first to end: it has to say why
             sys.exit(130 if isinstance(error, KeyboardInterrupt) else 2)

@@ -13,6 +13,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
+from mstar.cli.console import first_speaks
 from mstar.errors import LARGEST_SEED, MOST_SCENES, UserError, check_range
 from mstar.io.embedded import checkpoint
 
@@ -156,6 +157,12 @@ def evaluate(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], 
 
 def _runner(evaluation: Evaluation) -> Callable[[argparse.Namespace], None]:
     def run(args: argparse.Namespace) -> None:
+        with first_speaks() as first:
+            result, files = judged(args)
+            if first:
+                _print(result, files)
+
+    def judged(args: argparse.Namespace) -> "tuple[Result, dict[str, str]]":
         files = {form: file for form in _FORMATS if (file := getattr(args, form))}
         for form, file in files.items():  # or say so now, not when all is done
             if Path(file).is_dir():
@@ -177,7 +184,7 @@ def _runner(evaluation: Evaluation) -> Callable[[argparse.Namespace], None]:
             raise UserError(str(error)) from error
         result = found.result() if hasattr(found, "result") else found
         about = asked | args.facts | {**result.about, "checkpoint": checkpoint_hash(folder)}
-        _print(replace(result, about=about), files)
+        return replace(result, about=about), files
 
     return run
 

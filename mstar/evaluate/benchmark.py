@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from mstar.data.benchmarks import Benchmark, asked_of, readable, said_of
+from mstar.distributed import processes
 from mstar.errors import LARGEST_SEED, check_range
 from mstar.evaluate.metrics import (
     Estimate,
@@ -147,6 +149,8 @@ def rank_benchmark(
 ) -> RankedBenchmark:
     """Rank a benchmark with a model, by cosine and re-ranked, and with its peers.
 
+    Each process of `mstar.distributed.joined` embeds its share; the first alone asks spotters.
+
     Args:
         peers: of `PEERS`; parts are the model with one part off at a time, see `_parts`.
         seed: of the random ranking.
@@ -168,8 +172,8 @@ def rank_benchmark(
     images, queries = benchmark.images, benchmark.queries
     # the first time is always slow
     Gallery.embed(bench, images[:1], pve_steps=pve_steps).reranked_scores(queries[:1])
-    seconds, gallery = timed(lambda: Gallery.embed(bench, images, benchmark.names,
-                                                    pve_steps))  # fmt: skip
+    seconds, gallery = timed(lambda: Gallery.embed(bench, images, benchmark.names, pve_steps,
+                                                    shared=True))  # fmt: skip
     cosine_seconds, cosine = timed(lambda: gallery.scores(queries))
     rerank_seconds, reranked = timed(lambda: gallery.reranked_scores(queries))
     runs = [
@@ -178,7 +182,7 @@ def rank_benchmark(
     ]
     if "parts" in peers:
         runs += _parts(gallery, benchmark)
-    for spotter in spotters:
+    for spotter in spotters if processes()[0] == 0 else ():  # what it reads is for the table alone
         lines, rate = spot_all(spotter, images, kept)
         words = [words_of(query) for query in queries]
         for name, joined in ((spotter.name, False), (f"{spotter.name}, joined", True)):
@@ -223,9 +227,8 @@ def _parts(gallery: Gallery, benchmark: Benchmark) -> list[Run]:
     runs = []
 
     def add(name: str, pve_steps: int) -> None:
-        seconds, found = timed(
-            lambda: Gallery.embed(bench, images, pve_steps=pve_steps).scores(queries)
-        )
+        embed = partial(Gallery.embed, bench, images, pve_steps=pve_steps, shared=True)
+        seconds, found = timed(lambda: embed().scores(queries))
         runs.append(Run(name, found.numpy(), len(images) / seconds))
 
     if gallery.pve_steps:

@@ -2,7 +2,7 @@
 
 import unicodedata
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from mstar.distributed import gather_lists, processes, share, together
 from mstar.errors import UserError
 from mstar.explain.contributions import contributions
 from mstar.files import as_stored
@@ -105,6 +106,7 @@ class Gallery:
         pve_steps: int | None = None,
         batch_size: int = IMAGES_AT_ONCE,
         tiles: Sequence[int] | None = None,
+        shared: bool = False,
     ) -> "Gallery":
         """A gallery in memory.
 
@@ -112,6 +114,7 @@ class Gallery:
             images: PIL images or uint8 arrays [H, W, 3].
             names: of the images; None = image 0, image 1, …
             pve_steps, tiles: T and the levels of tiles; None = the checkpoint's.
+            shared: each process of `mstar.distributed.joined` embeds its share, and has all.
         """
         if not len(images):
             raise UserError("a gallery needs at least one image.")
@@ -120,15 +123,19 @@ class Gallery:
             raise UserError(f"got {len(images)} images and {len(names)} names: one name each.")
         pve_steps = bench.config.pve_steps_from(pve_steps)
         tiles = bench.processor.tiles if tiles is None else check_tiles(tiles)
-        parts = []
+        shared, every = shared and processes()[1] > 1, range(len(images))
+        batches = [every[i : i + batch_size] for i in range(0, len(images), batch_size)]
+        own = batches[share(len(batches))] if shared else batches
+
+        def embedded() -> Iterator[Rows]:
+            for batch in tqdm(own, desc="gallery", leave=False):
+                one = bench.encode_images([images[i] for i in batch], pve_steps, tiles)
+                kept = one.embeddings if bench.config.multi_word_branch else None
+                yield Rows(VisionEmbeddings(kept, one.features, one.tiles), torch.tensor(batch))
+
         with bench.evaluating():
-            for start in tqdm(range(0, len(images), batch_size), desc="gallery", leave=False):
-                batch = range(start, min(start + batch_size, len(images)))
-                photos = [images[i] for i in batch]
-                encoded = bench.encode_images(photos, pve_steps, tiles)
-                kept = encoded.embeddings if bench.config.multi_word_branch else None
-                vision = VisionEmbeddings(kept, encoded.features, encoded.tiles)
-                parts.append(Rows(vision, torch.tensor(batch)))
+            parts = together(lambda: [one.cpu() for one in embedded()]) if shared else [*embedded()]
+        parts = gather_lists(parts) if shared else parts
         return cls(bench, images, names, pve_steps, tiles, parts)
 
     @classmethod

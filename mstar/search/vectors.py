@@ -22,6 +22,12 @@ class Rows:
     vision: VisionEmbeddings
     images: Tensor
 
+    def cpu(self) -> "Rows":
+        """The same in memory that other processes can be given."""
+        vision = self.vision
+        kept = None if vision.embeddings is None else vision.embeddings.cpu()
+        return Rows(VisionEmbeddings(kept, vision.features.cpu(), vision.tiles), self.images)
+
 
 class Vectors:
     """What texts are compared with, kept in parts of any order and size, in any precision.

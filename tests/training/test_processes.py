@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 import torch
 from accelerate import notebook_launcher
 
+from mstar import distributed
 from mstar.training import Trainer, batching
 from mstar.training.loop.state import CURVE
 from tests.conftest import ROOT
@@ -28,6 +30,7 @@ def train(folder: str) -> None:
         # the reading stage and the two ways of looking; one more step shows one more update
         stages = tuple(replace(s, steps=3) for s in RECIPE.stages)
         Trainer(small(**STILL), replace(RECIPE, stages=stages), folder, workers=0).run()
+    Path(folder, f"rank {distributed.processes()[0]}").touch()
 
 
 def curve(folder: Path) -> list[dict]:
@@ -57,17 +60,22 @@ def alone(tmp_path_factory):
 
 
 def test_accelerate_launch(alone, tmp_path):
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
-    command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    # with --cpu it would be one process, whatever the number
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
+    command += ["--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"]
+    command += ["--dynamo_backend", "no"]
     # not the default, which the notebook on the paper's training may hold at the same moment
     command += ["--main_process_port", "29513", "--module", THIS, str(tmp_path)]
-    subprocess.run(command, check=True, cwd=ROOT, timeout=300)
+    no_gpu = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    subprocess.run(command, check=True, cwd=ROOT, env=no_gpu, timeout=300)
+    assert sorted(path.name for path in tmp_path.glob("rank *")) == ["rank 0", "rank 1"]
     assert_alike(curve(tmp_path), alone)
 
 
 def test_notebook_launcher(alone, tmp_path):
     command = [sys.executable, "-m", THIS, str(tmp_path), "launcher"]
     subprocess.run(command, check=True, cwd=ROOT, timeout=300)
+    assert sorted(path.name for path in tmp_path.glob("rank *")) == ["rank 0", "rank 1"]
     assert_alike(curve(tmp_path), alone)
 
 
