@@ -46,6 +46,14 @@ def test_version(capsys):
     assert capsys.readouterr().out == f"mstar {__version__}\n"
 
 
+def test_the_collector_runs_less_often_in_the_command_alone():
+    code = "import gc, sys; before = gc.get_threshold(); sys.argv[0] = {!r}\n"
+    code += "import mstar.cli.__main__; print(before == gc.get_threshold())"
+    for name, same in (("mstar", "False"), ("my_script.py", "True")):
+        command = [sys.executable, "-c", code.format(name)]
+        assert subprocess.run(command, capture_output=True, text=True).stdout.strip() == same
+
+
 def test_an_unknown_command_is_exit_code_2(capsys):
     assert stopped(["fetch"]) == 2
     assert "invalid choice: 'fetch'" in capsys.readouterr().err
