@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from mstar import MstarConfig, MstarModel, MstarProcessor
+from mstar import MstarConfig, MstarModel, MstarProcessor, load, samples
 from mstar.explain.assignment import explain_words
 from mstar.hooks.points import HookError
 from mstar.hooks.record import NEEDED
 from mstar.hooks.trace import Trace
+from mstar.io import embedded
 from mstar.io.bench import Bench
 from mstar.io.processing import character_tokenizer
-from mstar.model.configuration import MOST_PVE_STEPS
+from mstar.model.configuration import MOST_PVE_STEPS, SEMANTICS
 from mstar.search.gallery import Gallery
 from mstar.texts import Query
 
@@ -102,6 +103,21 @@ def test_recording_the_attention_of_s_changes_nothing_in_half_precision(photos, 
     assert (one - other).abs().max() < 0.02
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_recording_the_attention_of_s_changes_nothing_in_the_embedded_checkpoint(dtype):
+    bench = load(device="cpu", dtype=dtype)
+    inputs = bench.inputs([samples()[0].path], ["exit"])
+
+    def all_seen(value, *, point):
+        return torch.zeros_like(value)
+
+    with torch.no_grad(), bench.model.hooks({"pve.0.mask": all_seen}):
+        plain = bench.model(**inputs)
+        seen, _ = bench.model.run_with_trace(inputs, "pve.1.*")
+    one, other = (out.images.looks[1].tokens.float() for out in (plain, seen))
+    assert (one - other).abs().max() < 0.1
+
+
 def test_one_str_is_one_text(photos):
     model, processor = made()
     assert len(processor(text="exit")["input_ids"]) == 1
@@ -182,6 +198,17 @@ def test_the_released_explanation_names_what_the_score_saw(photos):
 
             with model.hooks({"pve.0.embeddings": named}):
                 assert model(**inputs).scores[number, 0] != out.scores[number, 0]
+
+
+def test_the_released_explanation_of_the_embedded_checkpoint_names_no_later_look():
+    bench, rows = load(), []
+    with torch.no_grad(), bench.computed_as(dict(SEMANTICS["released"])):
+        for sample in embedded.gallery()[:30]:
+            pairs = zip(sample.texts, sample.styles, strict=True)
+            asked = [Query(*one) for one in pairs if one[1] != "word"]
+            if asked:
+                rows += explain_words(bench.trace(sample.path, asked, names=list(NEEDED)))
+    assert rows and sum(row.look > 0 for row in rows) == 0
 
 
 def test_scores_under_autocast_are_those_without_it_but_for_rounding(photos):

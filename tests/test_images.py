@@ -160,6 +160,12 @@ def test_what_is_transparent_stands_on_white(tmp_path, kind, mode):
     assert np.allclose(sides(tmp_path / "a.tga"), (0, 255), atol=1)
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_what_is_transparent_in_a_png_is_exactly_white(tmp_path, mode):
+    transparent(mode).save(tmp_path / "a.png")
+    assert sides(tmp_path / "a.png") == (0, 255)
+
+
 @pytest.mark.parametrize("kind", ["GIF", "PNG"])
 def test_a_transparent_entry_of_a_palette(tmp_path, kind):
     picture = Image.fromarray((BAR < 128).astype(np.uint8)).convert("P")

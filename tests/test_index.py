@@ -660,6 +660,13 @@ def test_what_is_no_file_of_a_gallery_is_named(checkpoint, photos, tmp_path, kin
     assert not (tmp_path / "nowhere").exists()
 
 
+def test_a_search_beside_a_shard_that_leads_nowhere_ends(checkpoint, photos, tmp_path, capsys):
+    index_folder(photos, tmp_path / "gallery", checkpoint)
+    (tmp_path / "gallery/00001.safetensors").symlink_to(tmp_path / "nowhere")
+    assert cli.main(["search", str(tmp_path / "gallery"), "exit"]) == 2
+    assert "00001.safetensors" in capsys.readouterr().err
+
+
 def test_a_shard_that_cannot_be_opened_is_named(checkpoint, photos, tmp_path, monkeypatch):
     index_folder(photos, tmp_path / "gallery", checkpoint)
     opened = Path.open

@@ -2,6 +2,7 @@
 
 import re
 import time
+import warnings
 
 import pytest
 
@@ -72,7 +73,7 @@ def ids(processor, text, style="phrase"):
     return processor(text=text, styles=style)["input_ids"].tolist()
 
 
-@pytest.mark.parametrize("text", ["日本", "“日”", "!日本", "→ ←"])
+@pytest.mark.parametrize("text", ["日本", "東京", "“日”", "!日本", "→ ←"])
 def test_a_text_of_unknown_characters_is_refused_with_their_names(processor, text):
     with pytest.raises(
         UserError, match=f"cannot be read: .* does not know .*{text[-2:-1].strip()}"
@@ -109,6 +110,20 @@ def test_a_text_that_is_cut_is_said_and_where(processor):
     put = processor.instruct(text, "word")
     kept = put[: put.index(end) + len(end)].removeprefix("word: ")
     assert ids(processor, kept, "word") == cut
+
+
+@pytest.mark.parametrize("text", ["it’s", "１２３"])
+def test_other_forms_leave_nothing_unknown(text):
+    processor = load().processor
+    assert ids(processor, text, "word")[0].count(processor.tokenizer.unk_token_id) == 0
+
+
+def test_long_phrases_are_told_apart_or_the_cut_is_said():
+    start = "no parking at any time tow away zone strictly "
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        one, other = ids(load().processor, [start + "enforced", start + "monitored"])
+    assert one != other or any("cut after" in str(said.message) for said in heard)
 
 
 def test_training_reads_its_lists_without_a_remark(processor):
