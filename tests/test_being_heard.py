@@ -77,6 +77,19 @@ def test_a_hook_that_does_nothing_leaves_losses_and_gradients(
         assert torch.equal(gradient, got[name]), name
 
 
+def test_a_hook_on_scores_that_no_loss_reads_leaves_the_gradient(photos):
+    def gradient(hooks):
+        model, processor = made("released")
+        batch = processor(images=photos, text=TEXTS[:2], styles="word")
+        with model.hooks(hooks):
+            out = model(**batch, own=OWN[:, :2], matching=False)
+        out.loss.backward()
+        return model.text_projection.weight.grad
+
+    plain = gradient({})
+    assert plain.any() and torch.equal(gradient({"scores": nothing}), plain)
+
+
 def test_a_replaced_similarity_is_what_the_released_loss_sees(photos):
     model, processor = made("released")
     batch = processor(images=photos, text=TEXTS[:2], styles="word")
