@@ -267,7 +267,9 @@ def test_a_command_that_is_stopped_puts_things_in_order(arguments, seconds, stop
     run.send_signal(stop)
     said = run.communicate()[1]
     if run.returncode:  # else it was done before
-        assert run.returncode == 130 and "mstar: stopped; what was finished is kept." in said
+        # both are 130 to a shell: findings/python-m-caught-interrupt.sh
+        assert run.returncode in (130, -signal.SIGINT)
+        assert "mstar: stopped; what was finished is kept." in said
     assert "Traceback" not in said
     with locked(tmp_path / "out", "folder"):  # the lock is free
         hidden = [path.name for path in (tmp_path / "out").glob(".*")]

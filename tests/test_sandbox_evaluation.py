@@ -125,8 +125,8 @@ def test_command_prints_one_json_object(folder, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--seed", "-1"], "seed must be a whole number"),
-        (["--pve-steps", "-1"], "pve_steps (T) must be from 0 to 64; got -1"),
+        (["--seed", "-1"], "seed must be 0 or more; got -1"),
+        (["--pve-steps", "-1"], "pve_steps (T) must be 0 or more; got -1"),
         (["--images", "10"], "images must be 40 or more; got 10"),
         (["--checkpoint", "no/such/folder"], "there is no checkpoint folder"),
     ],
