@@ -51,15 +51,19 @@ def test_after_an_exception_the_old_one_is_there(old, monkeypatch, error, when):
     assert (old / "a").read_text() == "old" and left(old) == {"result"}
 
 
+#: A process that is killed before its n-th rename: the place and n are its arguments.
 KILLED = """
 import os, signal, sys
-from mstar.files import replacing_folder
+from pathlib import Path
+from mstar.files import replacing_files, replacing_folder
 replace, calls = os.replace, []
 def killed(*arguments):
     if len(calls) == int(sys.argv[2]):
         os.kill(os.getpid(), signal.SIGKILL)
     calls.append(replace(*arguments))
 os.replace = killed
+"""
+FOLDER = """
 with replacing_folder(sys.argv[1]) as made:
     (made / "a").write_text("new")
 """
@@ -67,7 +71,7 @@ with replacing_folder(sys.argv[1]) as made:
 
 @pytest.mark.parametrize("moves", [0, 1])
 def test_after_a_kill_the_next_start_restores_the_old_one(old, moves):
-    done = subprocess.run([sys.executable, "-c", KILLED, str(old), str(moves)])
+    done = subprocess.run([sys.executable, "-c", KILLED + FOLDER, str(old), str(moves)])
     assert done.returncode == -signal.SIGKILL and old.exists() == (moves == 0)
     assert len(left(old)) == 2 - moves
     with pytest.raises(ValueError, match="stopped"), replacing_folder(old):
@@ -88,15 +92,6 @@ def test_what_others_have_in_hand_stays(old):
 
 PAGE, PARTS = "page", ("notebook", "numbers", "trace")
 MOVED = """
-import os, signal, sys
-from pathlib import Path
-from mstar.files import replacing_files
-replace, calls = os.replace, []
-def killed(*arguments):
-    if len(calls) == int(sys.argv[2]):
-        os.kill(os.getpid(), signal.SIGKILL)
-    calls.append(replace(*arguments))
-os.replace = killed
 with replacing_files(Path(sys.argv[1]), "page") as made:
     (made / "trace").mkdir()
     for name in ("page", "notebook", "numbers", "trace/0", "new"):
@@ -128,7 +123,7 @@ def test_files_that_belong_together_move_together(page, moves):
     """Killed before each move, and the next start stopped too; the last has none left to wait."""
     before = held(page)
     after = dict.fromkeys((*before, "new"), "new") | {"mine": "old"}
-    done = subprocess.run([sys.executable, "-c", MOVED, str(page), str(moves)])
+    done = subprocess.run([sys.executable, "-c", KILLED + MOVED, str(page), str(moves)])
     assert done.returncode == (-signal.SIGKILL if moves < 9 else 0)
     now = held(page)
     if PAGE in now:  # never beside those of another time

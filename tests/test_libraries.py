@@ -6,6 +6,9 @@ changes, so that the row can go, and if ours follows it.
 
 import io
 import json
+import signal
+import subprocess
+import sys
 from collections import Counter
 from copy import deepcopy
 
@@ -38,6 +41,23 @@ from tests.conftest import ROOT
 def inputs(tiny):
     images = np.random.default_rng(0).integers(0, 256, (1, 48, 64, 3), dtype=np.uint8)
     return dict(tiny.processor(images=list(images), text=["exit", "way out"], styles="phrase"))
+
+
+# Python
+
+
+def test_a_caught_interrupt_may_end_a_module_by_its_signal(tmp_path):
+    """`exec` of a text is how dataclasses are made while importing."""
+    (tmp_path / "stopped.py").write_text(
+        "import sys\n"
+        "try:\n    exec('raise KeyboardInterrupt')\nexcept KeyboardInterrupt:\n    pass\n"
+        "sys.exit(3)\n"
+    )
+    codes = [
+        subprocess.run([sys.executable, *how], cwd=tmp_path, check=False).returncode
+        for how in (["stopped.py"], ["-m", "stopped"])
+    ]
+    assert codes == [3, -signal.SIGINT]
 
 
 # transformers

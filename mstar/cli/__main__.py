@@ -1,10 +1,12 @@
 """`mstar …`: thin. Each subcommand adds its arguments and runs; heavy imports stay inside it."""
 
 # ruff: noqa: E402 - Ctrl-C is seen to before anything else is loaded
+import _thread
 import gc
 import os
 import signal
 import sys
+import threading
 
 #: Whether this is the command `mstar`, and not a module that somebody imports.
 _COMMAND = __name__ == "__main__" or os.path.basename(sys.argv[0]).partition(".")[0] == "mstar"
@@ -21,6 +23,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from importlib.metadata import distribution
+from typing import Any
 
 from mstar import __version__
 from mstar.cli.console import close_output, flush, plain_output, printable
@@ -62,6 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for stop in _STOPS if _COMMAND else ():
             if signal.getsignal(stop) is signal.SIG_DFL:
                 signal.signal(stop, signal.default_int_handler)
+                sys.unraisablehook = _stop_again
         with plain_output():
             try:
                 return _run(argv)
@@ -78,6 +82,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "--traceback" in (sys.argv if argv is None else argv):
             raise
         return _told(error)
+
+
+def _stop_again(lost: Any) -> None:
+    """What a finaliser raises is lost, and imports run thousands: a stop that came there is made
+    again, a moment later."""
+    if lost.exc_type is KeyboardInterrupt:
+        threading.Timer(0.1, _thread.interrupt_main).start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def _run(argv: Sequence[str] | None) -> int:
