@@ -147,7 +147,7 @@ def test_one_str_is_one_text(photos):
     [
         ("is_word", torch.ones(1, dtype=torch.bool), r"is_word should have the shape \[2\]"),
         ("attention_mask", torch.ones(2, 3), "attention_mask should have the shape"),
-        ("own", torch.ones(2, 3, dtype=torch.bool), r"own should have the shape \[any, 2\]"),
+        ("own", torch.ones(2, 3, dtype=torch.bool), r"own should have the shape \[2, 2\]"),
         ("pixel_values", torch.ones(0, 1, 3, 64, 64), "pixel_values hold no image"),
     ],
 )

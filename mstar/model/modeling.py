@@ -221,14 +221,9 @@ class MstarModel(MultiInstanceMatching, PreTrainedModel):
         run = active(self)
         if pixel_values is None and input_ids is None:
             raise UserError("give pixel_values, input_ids, or both.")
-        check_shapes(
-            pixel_values,
-            input_ids,
-            {"attention_mask": attention_mask, "is_word": is_word},
-            {"own": own, "positives": positives, "unknown": unknown},
-            self.config.qformer_config.vocab_size,
-            self.config.qformer_config.max_position_embeddings,
-        )
+        of_texts = {"attention_mask": attention_mask, "is_word": is_word}
+        truth = {"own": own, "positives": positives, "unknown": unknown}
+        check_shapes(self, pixel_values, input_ids, of_texts, truth, pairs)
         out = MstarOutput()
         if pixel_values is not None:
             out.images = self.encode_images(pixel_values, pve_steps, run, window)

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
+from mstar import distributed
 from mstar.errors import UserError
 from mstar.model.recycling import Look
 
@@ -88,43 +90,60 @@ class MstarOutput(ModelOutput):
 
 
 def check_shapes(
+    model: PreTrainedModel,
     pixel_values: Tensor | None,
     input_ids: Tensor | None,
     of_texts: Mapping[str, Tensor | None],
-    of_pairs: Mapping[str, Tensor | None],
-    pieces: int,
-    longest: int,
+    truth: Mapping[str, Tensor | None],
+    pairs: Tensor | None,
 ) -> None:
     """See that what is given fits together, as broadcasting would hide what does not.
 
     Args:
-        pieces, longest: the tokenizer's, and of a text.
+        model: its device, its word pieces and the length of its texts are what is expected.
+        truth: of the images of all processes.
 
     Raises:
         UserError: with what was expected and what came.
     """
 
-    def check(name: str, value: Tensor | None, expected: tuple[int | None, ...]) -> None:
+    config, device = model.config.qformer_config, model.device
+    longest = config.max_position_embeddings
+
+    def check(
+        name: str, value: Tensor | None, expected: tuple[int | None, ...] | None = None
+    ) -> None:
         if value is None:
             return
         if not isinstance(value, Tensor):
             raise UserError(f"{name} should be a tensor; got {type(value).__name__}.")
-        if name in ("input_ids", "attention_mask"):
-            if value.is_floating_point() and name == "input_ids":
+        if value.device != device:
+            raise UserError(
+                f"{name} should be on the model's device, {device}; got {value.device}."
+            )
+        if name in ("input_ids", "pairs"):
+            if value.dtype not in (torch.int64, torch.int32):
                 raise UserError(f"{name} should be whole numbers; got {value.dtype}.")
-        elif value.dtype != torch.bool:
+        elif name not in ("pixel_values", "attention_mask") and value.dtype != torch.bool:
             raise UserError(f"{name} should be torch.bool; got {value.dtype}.")
         shape = tuple(value.shape)
+        if expected is None:
+            return
         if len(shape) != len(expected) or any(
             e is not None and e != s for e, s in zip(expected, shape, strict=True)
         ):
             said = ", ".join("any" if size is None else str(size) for size in expected)
             raise UserError(f"{name} should have the shape [{said}]; got {list(shape)}.")
 
+    def check_range(name: str, values: Tensor, count: int) -> None:
+        if device.type == "cpu" and len(values) and not 0 <= values.min() <= values.max() < count:
+            raise UserError(
+                f"{name} should be from 0 to {count - 1}; got {int(values.min())} to "
+                f"{int(values.max())}."
+            )
+
     if pixel_values is not None:
-        if not isinstance(pixel_values, Tensor):
-            kind = type(pixel_values).__name__
-            raise UserError(f"pixel_values should be a tensor; got {kind}.")
+        check("pixel_values", pixel_values)
         if not len(pixel_values):
             raise UserError("pixel_values hold no image.")
     if input_ids is None:
@@ -136,12 +155,14 @@ def check_shapes(
             f"input_ids should hold a text at least, of 1 to {longest} tokens; got "
             f"{list(input_ids.shape)}."
         )
-    if input_ids.device.type == "cpu" and not 0 <= input_ids.min() <= input_ids.max() < pieces:
-        raise UserError(
-            f"input_ids should be from 0 to {pieces - 1}; got {int(input_ids.min())} to "
-            f"{int(input_ids.max())}."
-        )
+    check_range("input_ids", input_ids, config.vocab_size)
     check("attention_mask", of_texts["attention_mask"], (texts, length))
     check("is_word", of_texts["is_word"], (texts,))
-    for name, value in of_pairs.items():
-        check(name, value, (None, texts))
+    if pixel_values is None:
+        return
+    for name, value in truth.items():
+        check(name, value, (len(pixel_values) * distributed.processes()[1], texts))
+    if pairs is not None:
+        check("pairs", pairs, (None, 2))
+        check_range("images of pairs", pairs[:, 0], len(pixel_values))
+        check_range("texts of pairs", pairs[:, 1], texts)

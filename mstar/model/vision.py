@@ -159,6 +159,8 @@ class VisionEncoder(nn.Module):
         if window is None:
             return embeddings(pixel_values, interpolate_pos_encoding=True)
         side = embeddings.image_size // embeddings.patch_size
+        if len(window) != 2:
+            raise UserError(f"window should be (row, column); got {window}.")
         row, column = window
         if row < 0 or column < 0 or row + grid[0] > side or column + grid[1] > side:
             raise UserError(
