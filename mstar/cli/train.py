@@ -156,6 +156,7 @@ def _train(args: argparse.Namespace, out: Path) -> None:
             bench = training.grown(recipe, bench)
     else:
         bench = training.fresh(recipe, args.tokenizer, args.download)
+    training.check_texts(bench.processor, (*args.real, *args.incomplete, *args.synthetic))
     if args.siglip or args.blip2:
         print(training.warm_start(bench.model, args.siglip, args.blip2, args.download))
     trainer = training.Trainer(

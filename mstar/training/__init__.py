@@ -13,7 +13,7 @@ __getattr__, __dir__, __all__ = offered(
     __name__,
     recipes="Recipe Stage continued learning_rate mixed photographs sandbox",
     paper="paper_multiquery paper_word",
-    start="fresh grown warm_start",
+    start="check_texts fresh grown warm_start",
     batching="make_batch normalise similar",
     cost="",
     loop="",

@@ -1,6 +1,7 @@
 """Where a run begins: random weights, or those of SigLIP and BLIP-2 in transformers' format."""
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -11,6 +12,7 @@ from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from mstar.data.lists.annotations import annotations
 from mstar.errors import UserError
 from mstar.io.bench import Bench
 from mstar.io.processing import MstarProcessor, character_tokenizer
@@ -83,6 +85,32 @@ def fresh(
     torch.manual_seed(recipe.seed)
     processor = MstarProcessor.for_config(config, pieces, captions=recipe.size == "base")
     return Bench(MstarModel(config), processor)
+
+
+def check_texts(processor: MstarProcessor, lists: Iterable[tuple[str, str]]) -> None:
+    """See that the tokenizer can read what lists say, before hours go into it.
+
+    A text of which it knows no letter and no digit teaches nothing: some are said in a warning.
+
+    Args:
+        lists: (annotation file, image folder) of each.
+
+    Raises:
+        UserError: a list has no other texts.
+    """
+    for place in lists:
+        texts = {text for entry in annotations(*place) for text in entry.texts}
+        unread = sorted(text for text in texts if not processor.reads(text))
+        if not unread:
+            continue
+        said = (
+            f"of {len(texts):,} different texts in {place[0]} the tokenizer can read "
+            f"{len(texts) - len(unread):,}; it knows no letter of {', '.join(unread[:3])}"
+            f"{', …' * (len(unread) > 3)}"
+        )
+        if len(unread) == len(texts):
+            raise UserError(f"{said}: take a list in the letters that it knows.")
+        warnings.warn(f"{said}: what cannot be read teaches nothing.", stacklevel=2)
 
 
 @torch.no_grad()

@@ -1,7 +1,11 @@
 """Where a run begins: seeds, SigLIP and BLIP-2 in transformers' own files."""
 
+import json
+import warnings
+
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from transformers import (
     Blip2Config,
@@ -12,11 +16,12 @@ from transformers import (
 )
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
+from mstar.errors import UserError
 from mstar.io import processing as characters
 from mstar.io.bench import Bench
 from mstar.io.processing import character_tokenizer
 from mstar.io.released import resize_positions, resize_queries
-from mstar.training import fresh, grown, paper_word, photographs, sandbox, warm_start
+from mstar.training import check_texts, fresh, grown, paper_word, photographs, sandbox, warm_start
 from mstar.training.start import resize_images
 
 QUERIES = "multimodal.query_tokens"
@@ -300,3 +305,25 @@ def test_the_preset_for_photographs_grows_from_the_sandboxs():
     made, pieces = larger_one.model, larger_one.processor
     assert made.config.num_query_tokens == 16 and made.config.tiles == (1, 2, 3)
     assert made.config.vision_config.image_size == pieces.image_processor.size["height"] == 192
+
+
+def test_lists_that_the_tokenizer_cannot_read_are_said_before_anything_is_trained(tmp_path):
+    processor = MstarProcessor.for_config(MstarConfig.tiny(), character_tokenizer())
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+
+    def listed(*texts: str) -> tuple[str, str]:
+        entry = {"image": "a.png", "text": texts, "type": ["word"] * len(texts)}
+        (tmp_path / "list.json").write_text(json.dumps([entry]), encoding="utf-8")
+        return str(tmp_path / "list.json"), str(tmp_path)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_texts(processor, [listed("exit", "café")])
+    with pytest.warns(
+        UserWarning, match="of 2 different texts .* can read 1; .* 出口: what cannot"
+    ):
+        check_texts(processor, [listed("exit", "出口")])
+    with pytest.raises(
+        UserError, match="can read 0; it knows no letter of 入口, 出口: take a list"
+    ):
+        check_texts(processor, [listed("出口", "入口")])
