@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from PIL import Image
 from safetensors.torch import save_file
 from scipy.io import savemat
@@ -18,6 +19,7 @@ from mstar.cli import __main__ as cli
 from mstar.data.benchmarks import load
 from mstar.data.lists.annotations import Annotations
 from mstar.evaluate.spotters import check_kept
+from mstar.experiments.ablation.features import Cached
 from mstar.hooks.trace import Trace
 from mstar.io.checkpoints import load_checkpoint
 from mstar.io.images import open_image
@@ -25,7 +27,7 @@ from mstar.io.processing import character_tokenizer
 from mstar.io.released import load_tokenizer, read_state
 from mstar.texts import Query
 from mstar.training import training_record
-from mstar.training.loop.state import RunFolder
+from mstar.training.loop.state import Progress, RunFolder
 from tests.hostile.damage import (
     Damage,
     broken_bytes,
@@ -167,6 +169,35 @@ _RECIPE = {"seed": 1, "size": "sandbox", "stages": [{"name": "read", "steps": 4}
 def use_run(folder: Path) -> None:
     kept = RunFolder(folder, _RECIPE, keep=2)
     assert all(isinstance(loss, float) for loss in kept.losses(kept.found.step))
+
+
+def training_state() -> Accelerator:
+    """All that accelerate writes of a run and reads again."""
+    accelerator = Accelerator(cpu=True)
+    layer = torch.nn.Linear(2, 2)
+    accelerator.prepare(layer, torch.optim.AdamW(layer.parameters()))
+    return accelerator
+
+
+def state(folder: Path) -> None:
+    RunFolder(folder / "run", _RECIPE, keep=2).save(training_state(), Progress(total=2))
+
+
+def use_state(folder: Path) -> None:
+    RunFolder(folder / "run", _RECIPE, keep=2).load(training_state())
+
+
+def features(folder: Path) -> None:
+    (folder / "features").mkdir(parents=True)
+    np.save(folder / "features/tokens.npy", np.ones((4, 9, 2), np.float16))
+    texts = [["exit"], ["way", "out"], ["open"], ["shut"]]
+    written(folder / "features/texts.json", json.dumps(texts))
+
+
+def use_features(folder: Path) -> None:
+    items = Cached(str(folder / "features"), side=2).open(0, 0)
+    item = items.item(1, np.random.default_rng(0))
+    assert item["image"].shape == (36, 2) and all(isinstance(one, str) for one in item["texts"])
 
 
 def listed(folder: Path) -> None:
@@ -325,6 +356,23 @@ SUBJECTS = {
         {"checkpoints/step-00000002/progress.json": broken_json, "curve.jsonl": broken_lines},
         use_run,
         2,
+    ),
+    "state": Subject(
+        state,
+        {
+            f"run/checkpoints/step-00000002/{name}": how
+            for name, how in {
+                "model.safetensors": broken_safetensors,
+                "optimizer.bin": broken_bytes,
+                "random_states_0.pkl": broken_bytes,
+            }.items()
+        },
+        use_state,
+    ),
+    "features": Subject(
+        features,
+        {"features/tokens.npy": broken_bytes, "features/texts.json": broken_json},
+        use_features,
     ),
     "list": Subject(listed, {"list.json": broken_json, "images/0.png": broken_bytes}, use_list, 2),
     "kept": Subject(

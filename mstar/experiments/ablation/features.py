@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from transformers import BatchFeature
 from mstar import files
 from mstar.data.lists.stream import Item, Items, Rendered, Stream
 from mstar.data.scenes import sandbox
+from mstar.errors import UserError
 from mstar.hooks.run import TiledRun
 from mstar.io.bench import Bench
 from mstar.io.processing import MstarProcessor
@@ -83,10 +85,22 @@ class Cached:
 
 class _Cached:
     def __init__(self, asked: Cached):
-        self.side = asked.side
-        self.tokens = np.load(Path(asked.folder, _TOKENS), mmap_mode="r")
-        self.texts = json.loads(Path(asked.folder, _TEXTS).read_text(encoding="utf-8"))
-        self.count = len(self.texts)
+        self.side, self.count = asked.side, 0
+        folder = Path(asked.folder)
+        self.texts = files.read_json(folder / _TEXTS, list)
+        whole = all(
+            isinstance(words, list) and all(isinstance(word, str) for word in words)
+            for words in self.texts
+        )
+        with suppress(Exception):  # what a broken array raises has no end
+            self.tokens = np.load(folder / _TOKENS, mmap_mode="r")
+            if whole and self.tokens.dtype == np.float16 and self.tokens.ndim == 3:
+                self.count = len(self.tokens)
+        if not self.count or self.count != len(self.texts) or self.count < self.side**2:
+            raise UserError(
+                f"{folder} does not hold what the model saw in as many scenes as it has word lists "
+                "of: remove it, and it is made again."
+            )
 
     def item(self, index: int, rng: np.random.Generator) -> Item:
         others = rng.choice(self.count, self.side**2 - 1, replace=False)
