@@ -88,6 +88,8 @@ def search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
         help="look at the best images again, or "
         "go by cosine alone (default: as the checkpoint's configuration says)",
     )
+    add("--approximate", action="store_true", help="score only images that the gallery's index "
+        "names (default: all of them)")  # fmt: skip
     add("--checkpoint", metavar="FOLDER", help="where the gallery's checkpoint is now")
     add("--images", metavar="FOLDER", help="where the gallery's images are now")
     forms = parser.add_mutually_exclusive_group()
@@ -108,8 +110,14 @@ def search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
             raise UserError("there is no standard input to read queries from: name one.")
         about = read_about(args.gallery)
         checkpoint(args.checkpoint or about.checkpoint)
-        from mstar.search.gallery import Gallery
+        if args.approximate:
+            from mstar.search.nearest.needs import check_installed, check_there
 
+            check_installed()
+            check_there(args.gallery)
+            from mstar.search.nearest.approximate import Approximate as Gallery
+        else:
+            from mstar.search.gallery import Gallery
         gallery = Gallery.open(args.gallery, args.checkpoint, args.images)
         asked = {True: gallery.bench.config.rerank_ratio, False: 0, None: None}
         ratio = asked[args.rerank]
