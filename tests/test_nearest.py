@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import socket
 from importlib.util import find_spec
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from mstar.io.processing import character_tokenizer
 from mstar.model.outputs import VisionEmbeddings
 from mstar.search.gallery import Gallery
 from mstar.search.index import index_folder
-from mstar.search.nearest import lists, needs
+from mstar.search.nearest import database, lists, needs
 from mstar.search.nearest.approximate import Approximate, recalls
 from mstar.search.nearest.spaces import vectors_in
 from mstar.search.store import SEVERAL, WORD, index_path
@@ -122,23 +124,21 @@ def test_an_explanation_has_the_places_of_the_answer(made):
         assert approximate.explain(QUERIES[0], hit.image).hit == hit
 
 
-def test_more_vectors_are_asked_for_until_there_are_enough_images(made):
+def test_enough_images_are_asked_for_in_the_space_of_the_text(made):
     gallery, asked = Gallery.open(made / "gallery"), []
 
     def named(space):
-        def nearest(feature, count):
-            asked.append((space, count))
-            return torch.arange(min(IMAGES, len(asked)))
+        return lambda feature, images: asked.append((space, images)) or torch.arange(IMAGES)
 
-        return nearest
-
-    vectors = IMAGES * gallery.vectors.shape[0]
     approximate = Approximate(gallery, {space: named(space) for space in (WORD, SEVERAL)})
-    for query, space in zip(QUERIES, (WORD, SEVERAL, SEVERAL, SEVERAL), strict=True):
-        asked.clear()
+    gallery.names = gallery.names * 1000  # a larger one
+    approximate.search_many([QUERIES[0]], k=1, ratio=0)
+    approximate.search_many([QUERIES[0]], k=30, ratio=0)
+    approximate.search_many([QUERIES[0]], k=1, ratio=0.1)
+    for query in QUERIES[1:]:
         approximate.search_many([query], k=1, ratio=0)
-        assert asked == [(space, 36 * 4**i) for i in range(len(asked))]  # 4 vectors an image
-        assert asked[-2][1] < vectors <= asked[-1][1]
+    words = [(WORD, 20), (WORD, 60), (WORD, 1800)]
+    assert asked == [*words, *3 * [(SEVERAL, 400)]]
 
 
 def test_recall_counts_what_exact_search_finds(made):
@@ -168,9 +168,10 @@ def test_an_index_finds_the_nearest_vectors(folder):
         found = vectors_in(space, gallery.bench.model, stored)
         cosine = texts.features @ found.half().float().flatten(0, 1).T
         for text, feature in enumerate(texts.features):
-            for count in (1, 5, IMAGES * vectors):
-                expected = (cosine[text].topk(count).indices // vectors).unique()
-                assert approximate.nearest[space](feature, count).tolist() == expected.tolist()
+            for images, count in ((1, 4), (5, 20), (IMAGES, IMAGES * vectors)):
+                expected = (cosine[text].topk(count).indices // vectors).unique().tolist()
+                assert len(expected) >= images  # else more vectors are asked for
+                assert approximate.nearest[space](feature, images).tolist() == expected
         assert load_file(index_path(folder, space))["centres"].shape == (built.lists, dim)
 
 
@@ -269,3 +270,87 @@ def test_a_small_gallery_is_refused_with_its_numbers(made, monkeypatch, capsys):
     assert cli.main(["gallery", "build-index", str(made / "gallery")]) == 2
     said = f"9 images of {vectors} vectors are {9 * vectors}, and below"
     assert said in capsys.readouterr().err
+
+
+# A vector database
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A database in this process in the place of a server."""
+    qdrant = pytest.importorskip("qdrant_client", reason="an extra, `qdrant`, of 28 MB")
+    client = qdrant.QdrantClient(":memory:")
+    monkeypatch.setattr(database, "connect", lambda url: client)
+    return client
+
+
+def test_a_database_names_what_exact_search_finds(folder, server, capsys):
+    url = ["--database", "http://somewhere"]
+    assert cli.main(["gallery", "export", str(folder), "--to", url[1]]) == 0
+    assert capsys.readouterr().out == "http://somewhere: 9 images in the collection mstar\n"
+    answers = []
+    for more in ([], url):
+        texts = ["exit", "one way", "combined:stop+go"]
+        assert cli.main(["search", str(folder), *texts, "--json", "--top", "9", *more]) == 0
+        answers.append(json.loads(capsys.readouterr().out)["queries"])
+    for exact, found in zip(*answers, strict=True):
+        assert [hit["name"] for hit in found["hits"]] == [hit["name"] for hit in exact["hits"]]
+    assert cli.main(["gallery", "recall", str(folder), "exit", "--json", *url]) == 0
+    assert json.loads(capsys.readouterr().out)["recall"] == 1
+    gallery = Gallery.open(folder)
+    (hit,) = Approximate.open(folder, database=(server, "mstar")).search_many(["exit"], 1, 0)[0]
+    (point,) = server.query_points(
+        "mstar", gallery.bench.encode_texts("exit")[0].features.tolist(), using=WORD, limit=1
+    ).points
+    assert point.score == pytest.approx(hit.score, abs=1e-3)  # half precision
+
+
+def test_a_collection_of_another_state_or_of_others_is_refused(folder, server):
+    from qdrant_client import models
+
+    with pytest.raises(UserError, match="there is no collection mstar: `mstar gallery export`"):
+        Approximate.open(folder, database=(server, "mstar"))
+    database.export(folder, server, "mstar")
+    database.export(folder, server, "mstar")  # again
+    picture(folder.parent / "photos/new.png", 77)
+    index_folder(folder.parent / "photos", folder, folder.parent / "checkpoint")
+    with pytest.raises(UserError, match="not of the gallery as it is now"):
+        Approximate.open(folder, database=(server, "mstar"))
+    size = models.VectorParams(size=4, distance=models.Distance.DOT)
+    server.create_collection("theirs", vectors_config=size)
+    with pytest.raises(UserError, match="the collection theirs holds no gallery"):
+        database.export(folder, server, "theirs")
+    assert server.collection_exists("theirs")
+
+
+def test_an_export_that_was_stopped_is_not_searched(folder, server, monkeypatch):
+    with monkeypatch.context() as stopped:
+        stopped.setattr(server, "upsert", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            database.export(folder, server, "mstar")
+    with pytest.raises(UserError, match="is unfinished"):
+        Approximate.open(folder, database=(server, "mstar"))
+    assert database.export(folder, server, "mstar") == IMAGES
+
+
+def test_numbers_of_a_database_are_not_trusted(folder, server):
+    from qdrant_client import models
+
+    database.export(folder, server, "mstar")
+    vectors = Gallery.open(folder).vectors.of(torch.tensor([0])).features[0].tolist()
+    server.upsert("mstar", [models.PointStruct(id=IMAGES, vector={WORD: vectors})])
+    with pytest.raises(UserError, match="names images that are not there"):
+        Approximate.open(folder, database=(server, "mstar")).search_many(["exit"], 9)
+
+
+def test_a_server_that_does_not_answer_is_said(folder, capsys):
+    pytest.importorskip("qdrant_client", reason="an extra, `qdrant`, of 28 MB")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    for command in (["gallery", "export", str(folder), "--to", url],
+                    ["search", str(folder), "exit", "--database", url]):  # fmt: skip
+        assert cli.main(command) == 2
+        said = capsys.readouterr().err
+        assert "the vector database mstar did not do what was asked: " in said
+        assert said.count("\n") == 1

@@ -4,11 +4,15 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from mstar.cli.console import printable
 from mstar.errors import UserError, check_range
 from mstar.io.embedded import checkpoint
 from mstar.texts import as_query
+
+if TYPE_CHECKING:
+    from mstar.search.nearest.approximate import Approximate
 
 
 def gallery(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
@@ -19,6 +23,30 @@ def gallery(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], N
         one.add_argument("gallery", help="a folder that `mstar index` made")
         one.set_defaults(run=made(one))
     return parser.print_help
+
+
+def add_database(parser: argparse.ArgumentParser) -> None:
+    """Where the images that are scored are named by a server."""
+    parser.add_argument("--database", metavar="URL", help="score only images that this Qdrant "
+                        "server names, after `mstar gallery export` (default: none)")  # fmt: skip
+    _add_collection(parser)
+
+
+def open_approximate(args: argparse.Namespace) -> "Approximate":
+    """A gallery by its index, or by the server that was named."""
+    from mstar.search.nearest.needs import check_needs
+
+    check_needs(args.gallery, args.database)
+    from mstar.search.nearest.approximate import Approximate
+    from mstar.search.nearest.database import connect
+
+    database = (connect(args.database), args.collection) if args.database else None
+    images = getattr(args, "images", None)
+    return Approximate.open(args.gallery, args.checkpoint, images, database)
+
+
+def _add_collection(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--collection", default="mstar", metavar="NAME", help="of the database")
 
 
 def _where(parser: argparse.ArgumentParser) -> None:
@@ -53,45 +81,58 @@ def _recall(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], N
         "on standard input, a line each)")  # fmt: skip
     add("--top", type=int, default=10, metavar="K", help="images a query (default 10)")
     _where(parser)
+    add_database(parser)
     add("--json", action="store_true", help="print one JSON object, not a table")
 
     def run(args: argparse.Namespace) -> None:
-        from mstar.search.nearest.needs import check_installed, check_there
         from mstar.search.store import read_about
 
         check_range("top", args.top, 1, sys.maxsize)
-        queries = [as_query(query) for query in args.queries or map(str.strip, sys.stdin) if query]
+        typed = args.queries or [line for line in map(str.strip, sys.stdin) if line]
+        queries = [as_query(query) for query in typed]
         if not queries:
             raise UserError("name a query, or give some on standard input.")
         about = read_about(args.gallery)
-        check_installed()
-        check_there(args.gallery)
         checkpoint(args.checkpoint or about.checkpoint)
-        from mstar.search.nearest.approximate import Approximate, recalls
+        approximate = open_approximate(args)
+        from mstar.search.nearest.approximate import recalls
 
-        found = recalls(Approximate.open(args.gallery, args.checkpoint), queries, args.top)
-        means = [
-            sum(column) / len(found)
-            for column in zip(
-                *((one.recall, one.exact, one.approximate) for one in found), strict=True
-            )
-        ]
-        names = "recall", "exact_seconds", "approximate_seconds"
+        found = recalls(approximate, queries, args.top)
+        means = [sum(one[i] for one in found) / len(found) for i in (1, 2, 3)]
         if args.json:
+            names = "recall", "exact_seconds", "approximate_seconds"
             rows = [one.query._asdict() | dict(zip(names, one[1:], strict=True)) for one in found]
-            print(
-                json.dumps(
-                    {"top": args.top, **dict(zip(names, means, strict=True)), "queries": rows}
-                )
-            )
+            mean = dict(zip(names, means, strict=True))
+            print(json.dumps({"top": args.top, **mean, "queries": rows}))
             return
-        print(f"recall at {args.top}  exact, s  approximate, s  query")
+        print(f"recall at {args.top:<3} exact, s  approximate, s  query")
         for one in found:
             said = f"{printable(one.query.text)} ({one.query.style})"
-            print(f"{one.recall:12.3f} {one.exact:9.3f} {one.approximate:15.3f}  {said}")
-        print(f"{means[0]:12.3f} {means[1]:9.3f} {means[2]:15.3f}  mean of {len(found)}")
+            print(f"{one.recall:13.3f} {one.exact:9.3f} {one.approximate:15.3f}  {said}")
+        print(f"{means[0]:13.3f} {means[1]:9.3f} {means[2]:15.3f}  mean of {len(found)}")
 
     return run
 
 
-_BELOW = {"build-index": _build_index, "recall": _recall}
+def _export(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
+    """send what a gallery looks up to a Qdrant server, for `mstar search --database`"""
+    parser.add_argument("--to", required=True, metavar="URL", help="of the server; its key, if it "
+                        "wants one, is taken from QDRANT_API_KEY")  # fmt: skip
+    _add_collection(parser)
+    _where(parser)
+
+    def run(args: argparse.Namespace) -> None:
+        from mstar.search.nearest.needs import check_database
+        from mstar.search.store import read_about
+
+        check_database(args.to)
+        checkpoint(args.checkpoint or read_about(args.gallery).checkpoint)
+        from mstar.search.nearest.database import connect, export
+
+        images = export(args.gallery, connect(args.to), args.collection, args.checkpoint)
+        print(f"{args.to}: {images:,} images in the collection {args.collection}")
+
+    return run
+
+
+_BELOW = {"build-index": _build_index, "recall": _recall, "export": _export}

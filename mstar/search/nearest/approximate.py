@@ -5,15 +5,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from mstar.errors import UserError
 from mstar.search.gallery import Gallery
+from mstar.search.nearest.database import Database
 from mstar.search.nearest.lists import Lists, state_of
-from mstar.search.nearest.needs import check_installed, check_there
+from mstar.search.nearest.needs import check_needs
 from mstar.search.nearest.spaces import spaces_of
 from mstar.search.ranking import Explanation, Hit
 from mstar.search.reranking import ratio_of, rerank_count
@@ -21,15 +22,16 @@ from mstar.search.store import SEVERAL, WORD, read_about
 from mstar.search.vectors import Rows
 from mstar.texts import Query, Texts, as_queries
 
-#: A feature [D] of a text and a count -> images, int64 [n], sorted, each once, that have one of the
-#: `count` vectors nearest to it.
+if TYPE_CHECKING:
+    from qdrant_client import QdrantClient
+
+#: A feature [D] of a text and a count -> the images that have the vectors nearest to it, int64 [n],
+#: each once: so many at least, if there are.
 Nearest = Callable[[Tensor, int], Tensor]
 
 #: Images that are scored for each that is asked for, and at least, for a word; and for a text of
 #: several, whose score is that of no vector alone.
 _SCORED = {WORD: (2, 20), SEVERAL: (40, 400)}
-#: Vectors for each of them at first: an image has several that are as near.
-_VECTORS = 4
 
 
 @dataclass(frozen=True)
@@ -76,15 +78,26 @@ class Approximate:
         folder: str | Path,
         checkpoint: str | Path | None = None,
         images: str | Path | None = None,
+        database: tuple["QdrantClient", str] | None = None,
     ) -> "Approximate":
-        """A gallery on disk by its index; see `Gallery.open`, and `Lists` for what may be wrong."""
-        check_installed()
-        check_there(folder)
+        """A gallery on disk by its index, or by what a database has of it.
+
+        Args:
+            database: its client and the collection's name, see `database`; None = the index.
+
+        Raises:
+            as `Gallery.open`, `Lists` and `Database`.
+        """
+        if database is None:
+            check_needs(folder)
         gallery = Gallery.open(folder, checkpoint, images)
         state = state_of(read_about(folder), gallery.images.entries)
         shape = len(gallery), *gallery.vectors.shape
         spaces = spaces_of(gallery.bench.config)
-        return cls(gallery, {space: Lists(folder, space, state, shape) for space in spaces})
+        if database is None:
+            return cls(gallery, {space: Lists(folder, space, state, shape) for space in spaces})
+        opened = Database(*database, state, len(gallery))
+        return cls(gallery, {space: partial(opened.nearest, space) for space in spaces})
 
     def __len__(self) -> int:
         return len(self.gallery)
@@ -135,10 +148,7 @@ class Approximate:
         space = WORD if self.bench.model.scored_by_word(is_word) else SEVERAL
         times, least = _SCORED[space]
         wanted = min(len(self), max(times * k, least))
-        count, vectors = _VECTORS * wanted, len(self) * self.gallery.vectors.shape[0]
-        nearest = partial(self.nearest[space], texts.features[0])
-        while len(images := nearest(count)) < wanted and count < vectors:
-            count *= 4
+        images = self.nearest[space](texts.features[0], wanted)
         if not len(images):
             raise UserError("the index names no image at all: make it anew.")
         return images

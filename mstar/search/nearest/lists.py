@@ -38,6 +38,8 @@ LEAST_VECTORS = 100_000
 _SAMPLE, _TURNS = 64, 10
 #: Lists that are read for a vector at least.
 _PROBES = 64
+#: Vectors that are asked for at first for an image: it has several that are as near.
+_OF_AN_IMAGE = 4
 _AT_ONCE = 2**14
 _ID = 4  # 16-bit units of a number
 _FORMAT = "1"
@@ -261,12 +263,19 @@ class Lists:
         self._index.replace_invlists(self._lists)
         self._index.ntotal, self._index.is_trained = self.total, True
 
-    def __call__(self, feature: Tensor, count: int) -> Tensor:
-        """Images of the `count` vectors nearest to a feature [D]; int64, sorted, each once.
+    def __call__(self, feature: Tensor, images: int) -> Tensor:
+        """So many images at least, if there are, of the vectors nearest to a feature [D].
 
         Raises:
             UserError: the index is broken.
         """
+        count = _OF_AN_IMAGE * images
+        while len(found := self._images(feature, count)) < images and count < self.total:
+            count *= 4
+        return found
+
+    def _images(self, feature: Tensor, count: int) -> Tensor:
+        """Of the `count` nearest vectors; int64, sorted, each once."""
         count, lists = min(count, self.total), self._index.nlist
         probes = min(lists, max(_PROBES, -(-4 * count * lists // self.total)))
         asked = _faiss().SearchParametersIVF(nprobe=probes)

@@ -31,3 +31,23 @@ def check_there(gallery: str | Path, spaces: Sequence[str] | None = None) -> Non
                 f"{gallery}`, or search without it."
             )
         check_regular(path, GALLERY)
+
+
+def check_database(url: str) -> None:
+    """Raises UserError if there is no client of Qdrant, or that is no address of a server."""
+    if not url.startswith(("http://", "https://")):
+        raise UserError(f"a vector database is at http://… or https://…; got {url!r}.")
+    if find_spec("qdrant_client") is None:
+        raise UserError(
+            "a vector database needs Qdrant's client, which is not installed: pip install "
+            "'mstar-workbench[qdrant]', or search without it."
+        )
+
+
+def check_needs(gallery: str | Path, url: str | None = None) -> None:
+    """See that a gallery can be searched by its index, or by a database where a url is given."""
+    if url is None:
+        check_installed()
+        check_there(gallery)
+    else:
+        check_database(url)
