@@ -36,6 +36,12 @@ search g exit --top 0
 search g exit --style loud
 search g loud:exit
 search pictures exit
+search g exit --approximate
+search pictures exit --approximate
+gallery build-index pictures
+gallery recall pictures exit
+gallery recall pictures exit --top 0
+gallery recall pictures loud:exit
 convert none out --tokenizer x
 convert a-file pictures --tokenizer x
 convert a-file out --tokenizer x --image-size 0

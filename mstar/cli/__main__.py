@@ -30,6 +30,7 @@ from mstar.cli.console import close_output, flush, plain_output, printable
 from mstar.cli.convert import convert
 from mstar.cli.evaluate import evaluate
 from mstar.cli.galleries import index, search
+from mstar.cli.gallery import gallery
 from mstar.cli.sandbox import sandbox
 from mstar.cli.train import train
 from mstar.errors import UserError
@@ -39,7 +40,7 @@ Command = Callable[[argparse.ArgumentParser], Callable[[argparse.Namespace], Non
 
 #: A subcommand is a function: its docstring is the help, it adds its arguments to a parser and
 #: returns what runs.
-_COMMANDS = (convert, evaluate, index, sandbox, search, train)
+_COMMANDS = (convert, evaluate, gallery, index, sandbox, search, train)
 #: Of the system's errors these are the user's also where they name no file: a full disk.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _OF_A_FILE = (

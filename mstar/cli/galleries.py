@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 from mstar.cli.console import first_speaks, printable
+from mstar.cli.gallery import add_database, open_approximate
 from mstar.cli.session import Session, as_line, as_row, as_table
 from mstar.errors import UserError, check_range
 from mstar.io.embedded import checkpoint
@@ -88,6 +89,9 @@ def search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
         help="look at the best images again, or "
         "go by cosine alone (default: as the checkpoint's configuration says)",
     )
+    add("--approximate", action="store_true", help="score only images that the gallery's index "
+        "names (default: all of them)")  # fmt: skip
+    add_database(parser)
     add("--checkpoint", metavar="FOLDER", help="where the gallery's checkpoint is now")
     add("--images", metavar="FOLDER", help="where the gallery's images are now")
     forms = parser.add_mutually_exclusive_group()
@@ -108,9 +112,12 @@ def search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
             raise UserError("there is no standard input to read queries from: name one.")
         about = read_about(args.gallery)
         checkpoint(args.checkpoint or about.checkpoint)
-        from mstar.search.gallery import Gallery
+        if args.approximate or args.database:
+            gallery = open_approximate(args)
+        else:
+            from mstar.search.gallery import Gallery
 
-        gallery = Gallery.open(args.gallery, args.checkpoint, args.images)
+            gallery = Gallery.open(args.gallery, args.checkpoint, args.images)
         asked = {True: gallery.bench.config.rerank_ratio, False: 0, None: None}
         ratio = asked[args.rerank]
         if not queries:

@@ -21,15 +21,15 @@ from mstar.io.images import IMAGES_AT_ONCE, open_image
 from mstar.model.configuration import MstarConfig
 from mstar.model.outputs import TextEncoding, VisionEmbeddings
 from mstar.search.ranking import Explanation, Hit, Ranked
-from mstar.search.reranking import Matcher, rerank
+from mstar.search.reranking import Matcher, ratio_of, rerank
 from mstar.search.store import About, Entry, Shard, read_about, read_shards
-from mstar.search.vectors import Rows, Vectors
+from mstar.search.vectors import Rows, Vectors, in_order
 from mstar.texts import Query, Texts, as_queries, as_query
 from mstar.tiles import check_tiles, tile_count
 from mstar.versions import checkpoint_hash
 
 
-class _Files(Sequence[Any]):
+class Files(Sequence[Any]):
     """The image files of a gallery, opened when asked for, and only if they are as embedded."""
 
     def __init__(self, folder: Path, entries: Sequence[Entry]):
@@ -40,7 +40,7 @@ class _Files(Sequence[Any]):
 
     def __getitem__(self, image: int | slice) -> Any:
         if isinstance(image, slice):
-            return _Files(self.folder, self.entries[image])
+            return Files(self.folder, self.entries[image])
         entry = self.entries[image]
         if entry.now(self.folder) is None:
             raise UserError(
@@ -80,6 +80,7 @@ class Gallery:
         images: as the processor takes them; those of a folder are opened when asked for.
         names: of the images.
         pve_steps, tiles: T, and the levels of tiles.
+        vectors: what texts are compared with.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class Gallery:
         self.bench = bench
         self.images, self.names = images, tuple(names)
         self.pve_steps, self.tiles = pve_steps, tuple(tiles)
-        self._vectors = Vectors(bench.model, parts)
+        self.vectors = Vectors(bench.model, parts)
         self._matcher = Matcher(bench, self.images, self.tiles)
 
     @classmethod
@@ -169,16 +170,12 @@ class Gallery:
         shards = read_shards(folder)
         for shard in shards:
             _check(shard, bench.config, about)
-        entries = sorted((e for shard in shards for e in shard.entries), key=lambda e: e.name)
+        entries, parts = in_order(shards)
         if not entries:
             raise UserError(f"the gallery {folder} is empty: run `mstar index` again.")
-        place = {entry.name: i for i, entry in enumerate(entries)}
-        parts = [
-            Rows(shard.vision, torch.tensor([place[entry.name] for entry in shard.entries]))
-            for shard in shards
-        ]
-        photos = _Files(Path(images or Path(folder, about.folder)), entries)
-        return cls(bench, photos, list(place), about.pve_steps, about.tiles, parts)
+        photos = Files(Path(images or Path(folder, about.folder)), entries)
+        names = [entry.name for entry in entries]
+        return cls(bench, photos, names, about.pve_steps, about.tiles, parts)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -273,7 +270,7 @@ class Gallery:
 
     def _explained(self, asked: Query, ranked: Ranked, hit: Hit) -> Explanation:
         kind, values = ranked.values(hit.image)
-        vision = self._vectors.of(torch.tensor([hit.image]))
+        vision = self.vectors.of(torch.tensor([hit.image]))
         words = contributions(self.bench, asked, vision)
         texts = [asked, *(Query(one.word, "word") for one in words)]
         photo, looked = self.images[hit.image], {"pve_steps": self.pve_steps, "tiles": self.tiles}
@@ -284,10 +281,7 @@ class Gallery:
 
     def _ranked(self, queries: Sequence[Query], ratio: float | None) -> Ranked:
         config = self.bench.config
-        if ratio is None:
-            ratio = config.rerank_ratio if config.rerank_weight else 0
-        if not 0 <= ratio <= 1:
-            raise UserError(f"the share to re-rank is from 0 to 1; got {ratio}.")
+        ratio = ratio_of(config, ratio)
         texts, is_word = self._encoded(queries)
         cosine = self._scores(texts, is_word)
         final, probability = cosine, torch.full_like(cosine, nan)
@@ -296,7 +290,7 @@ class Gallery:
 
         def matched(number: int, best: Tensor) -> Tensor:
             one = slice(number, number + 1)
-            vision = self._vectors.of(best)
+            vision = self.vectors.of(best)
             tiles = self.bench.model.matched_tiles(vision, texts.of(one), is_word[one])[0].cpu()
             probability[number, best] = self._matcher.match(queries[number], best, tiles)
             bar.update()
@@ -313,7 +307,7 @@ class Gallery:
                 f"cosine alone: {' '.join(whys[:3])}{more}",
                 stacklevel=3,
             )
-        return Ranked(self._vectors, self.names, texts, is_word, cosine, final, probability)
+        return Ranked(self.vectors, self.names, texts, is_word, cosine, final, probability)
 
     def _encoded(self, queries: Sequence[Query]) -> tuple[TextEncoding, Tensor]:
         if not queries:
@@ -326,7 +320,7 @@ class Gallery:
         scores = torch.empty(len(is_word), len(self))
         bar = tqdm(total=len(self), desc="search", unit="image", leave=False, delay=1)
         with bar, self.bench.evaluating():
-            for block in self._vectors.blocks(is_word):
+            for block in self.vectors.blocks(is_word):
                 scores[:, block.images] = (
                     self.bench.model.score(block.vision, texts, is_word).float().cpu()
                 )

@@ -13,12 +13,26 @@ from mstar.errors import UserError
 from mstar.files import said
 from mstar.hooks.run import active, of_tiles
 from mstar.io.bench import Bench
+from mstar.model.configuration import MstarConfig
 from mstar.texts import Query
 from mstar.tiles import tile_count
 
 #: Bytes of image tokens that are kept for the next text.
 CACHE_BYTES = 512 * 2**20
 _MATCHED_AT_ONCE = 16
+
+
+def ratio_of(config: MstarConfig, ratio: float | None) -> float:
+    """The share of a gallery that is re-ranked; None = the configuration's, if it re-ranks.
+
+    Raises:
+        UserError: it is not from 0 to 1.
+    """
+    if ratio is None:
+        return config.rerank_ratio if config.rerank_weight else 0
+    if not 0 <= ratio <= 1:
+        raise UserError(f"the share to re-rank is from 0 to 1; got {ratio}.")
+    return ratio
 
 
 def rerank_count(images: int, ratio: float) -> int:

@@ -2,6 +2,7 @@
 
     GALLERY/gallery.json           what made it, and which files could not be read
     GALLERY/00000.safetensors …    shards: vision embeddings in half precision
+    GALLERY/nearest.….safetensors  where there is one: an index, see `mstar.search.nearest`
     GALLERY/.lock                  held by the run that writes
 
 A shard's header lists its images, so that list and numbers are one file, and take their place
@@ -28,11 +29,15 @@ if TYPE_CHECKING:
     from mstar.model.outputs import VisionEmbeddings
 
 ABOUT, GALLERY = "gallery.json", "gallery"
+#: Of an index, see `mstar.search.nearest.spaces`.
+WORD, SEVERAL = SPACES = ("word", "several")
 _FORMAT = 3
 _OLDER = {1: "images had tiles", 2: "`steps` became `pve_steps`"}
 _SHARD = re.compile(r"[0-9]{5,}\.safetensors")
 #: What `files.replacing` leaves of a run that was killed.
-TEMPORARY = re.compile(r"\.([0-9]{5,}\.safetensors|gallery\.json)\.\w+\.(safetensors|json)")
+TEMPORARY = re.compile(
+    r"\.(([0-9]{5,}|nearest\.\w+)\.safetensors|gallery\.json)\.\w+\.(safetensors|json)"
+)
 
 
 @dataclass(frozen=True)
@@ -173,6 +178,11 @@ def shard_paths(gallery: Path) -> list[Path]:
     for path in paths:
         files.check_regular(path, GALLERY)
     return sorted(paths, key=lambda path: (int(path.stem), path.name))
+
+
+def index_path(gallery: str | Path, space: str) -> Path:
+    """Of one space of a gallery's index, see `mstar.search.nearest`."""
+    return Path(gallery, f"nearest.{space}.safetensors")
 
 
 def warn_of_strangers(gallery: Path) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mstar.model.modeling import MstarModel
 from mstar.model.outputs import VisionEmbeddings
+from mstar.search.store import Entry, Shard
 
 #: Bytes that are compared at once. They fit into a CPU's cache, and memory of this size is used
 #: again: blocks of 12 MiB were given back to the system each time, and one query took four times as
@@ -27,6 +28,16 @@ class Rows:
         vision = self.vision
         kept = None if vision.embeddings is None else vision.embeddings.cpu()
         return Rows(VisionEmbeddings(kept, vision.features.cpu(), vision.tiles), self.images)
+
+
+def in_order(shards: Sequence[Shard]) -> tuple[list[Entry], list[Rows]]:
+    """The images of a gallery in the order of their names, and what its shards have of them."""
+    entries = sorted((e for shard in shards for e in shard.entries), key=lambda e: e.name)
+    place = {entry.name: i for i, entry in enumerate(entries)}
+    return entries, [
+        Rows(shard.vision, torch.tensor([place[entry.name] for entry in shard.entries]))
+        for shard in shards
+    ]
 
 
 class Vectors:
@@ -50,6 +61,11 @@ class Vectors:
         """How many images."""
         return len(self._where)
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Vectors an image, and dimensions of their features."""
+        return tuple(self._parts[0].vision.features.shape[1:])
+
     def blocks(self, is_word: Tensor) -> Iterator[Rows]:
         """All images in blocks that are small while they are compared with these texts."""
         config = self.model.config
@@ -70,14 +86,31 @@ class Vectors:
                 features = self._ready(vision.features[part])
                 yield Rows(VisionEmbeddings(embeddings, features, self.tiles), rows.images[part])
 
+    def parts(self, vectors: int) -> Iterator[Rows]:
+        """All images in blocks of about so many vectors, in the order in which they are kept."""
+        count = max(1, vectors // self.shape[0])
+        for rows in self._parts:
+            for start in range(0, len(rows.images), count):
+                part = slice(start, start + count)
+                yield Rows(self._handed_out(rows.vision, part), rows.images[part])
+
     def of(self, images: Tensor) -> VisionEmbeddings:
         """The vision embeddings of some images, int64 [n]."""
-        chosen = [(self._parts[part].vision, row) for part, row in self._where[images].tolist()]
-        stored = chosen[0][0].embeddings is not None
-        embeddings = torch.stack([v.embeddings[row] for v, row in chosen]) if stored else None
-        features = torch.stack([vision.features[row] for vision, row in chosen])
-        embeddings = self._ready(embeddings) if stored else None
-        return VisionEmbeddings(embeddings, self._ready(features), self.tiles)
+        part, row = self._where[images].unbind(1)
+        found: list[tuple[Tensor, VisionEmbeddings]] = []
+        for number in part.unique().tolist():
+            (here,) = (part == number).nonzero(as_tuple=True)
+            found.append((here, self._handed_out(self._parts[number].vision, row[here])))
+        back = torch.cat([here for here, _ in found]).argsort()
+        features = torch.cat([one.features for _, one in found])[back]
+        if found[0][1].embeddings is None:
+            return VisionEmbeddings(None, features, self.tiles)
+        embeddings = torch.cat([one.embeddings for _, one in found])[back]
+        return VisionEmbeddings(embeddings, features, self.tiles)
+
+    def _handed_out(self, stored: VisionEmbeddings, rows: Tensor | slice) -> VisionEmbeddings:
+        kept = None if stored.embeddings is None else self._ready(stored.embeddings[rows])
+        return VisionEmbeddings(kept, self._ready(stored.features[rows]), self.tiles)
 
     def _ready(self, stored: Tensor) -> Tensor:
         return stored.to(self.model.device, self.model.dtype)

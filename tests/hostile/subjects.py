@@ -6,6 +6,7 @@ import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -25,6 +26,8 @@ from mstar.io.checkpoints import load_checkpoint
 from mstar.io.images import open_image
 from mstar.io.processing import character_tokenizer
 from mstar.io.released import load_tokenizer, read_state
+from mstar.search.nearest.lists import build
+from mstar.search.store import SPACES
 from mstar.texts import Query
 from mstar.training import training_record
 from mstar.training.loop.state import Progress, RunFolder
@@ -102,6 +105,17 @@ def gallery(folder: Path) -> None:
 
 def search(folder: Path) -> int:
     return cli.main(["search", str(folder / "gallery"), "exit", "--json", "--rerank"])
+
+
+def indexed(folder: Path) -> None:
+    gallery(folder)
+    with patch("mstar.search.nearest.lists.LEAST_VECTORS", 1):
+        build(folder / "gallery")
+
+
+def search_index(folder: Path) -> int:
+    command = ["search", str(folder / "gallery"), "exit", "way out", "--json", "--approximate"]
+    return cli.main(command)
 
 
 def photographs(folder: Path) -> None:
@@ -330,6 +344,12 @@ SUBJECTS = {
             "checkpoint/config.json": broken_json,
         },
         search,
+        2,
+    ),
+    "nearest": Subject(
+        indexed,
+        {f"gallery/nearest.{space}.safetensors": broken_safetensors for space in SPACES},
+        search_index,
         2,
     ),
     "index": Subject(

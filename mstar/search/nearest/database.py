@@ -1,0 +1,140 @@
+"""A vector database that runs on more than one machine: what a gallery looks up, in Qdrant.
+
+An image is a point, by its place in the gallery, with all its vectors of a space as one multivector
+each. The database names the images of the nearest; scores are made from the gallery's own shards.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from mstar.errors import UserError
+from mstar.files import locked
+from mstar.search.gallery import Gallery
+from mstar.search.nearest.lists import state_of
+from mstar.search.nearest.needs import check_database
+from mstar.search.nearest.spaces import spaces_of, vectors_in
+from mstar.search.store import GALLERY, read_about
+
+if TYPE_CHECKING:
+    from qdrant_client import QdrantClient
+
+#: Vectors that are sent at once: a request of at most some 10 MB of JSON.
+_AT_ONCE = 4096
+#: What says, in the collection's metadata, of which gallery it is; and while it is being filled.
+_OF, _UNFINISHED = "mstar_gallery", "unfinished"
+
+
+def connect(url: str) -> "QdrantClient":
+    """A client of a server; its key, if it wants one, is in the environment's QDRANT_API_KEY."""
+    check_database(url)
+    from qdrant_client import QdrantClient
+
+    key = os.environ.get("QDRANT_API_KEY")
+    with answering(url):
+        return QdrantClient(url=url, api_key=key, timeout=60, check_compatibility=False)
+
+
+@contextmanager
+def answering(what: str) -> Iterator[None]:
+    """Raises UserError in the place of what a client raises."""
+    from qdrant_client.http.exceptions import ApiException
+
+    try:
+        yield
+    except (ApiException, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        why = " ".join(str(error).split())[:200]
+        raise UserError(f"the vector database {what} did not do what was asked: {why}") from None
+
+
+def export(
+    folder: str | Path, client: "QdrantClient", name: str, checkpoint: str | Path | None = None
+) -> int:
+    """Send what a gallery looks up to a collection, anew if it holds a gallery.
+
+    Returns:
+        How many images.
+
+    Raises:
+        FileNotFoundError: there is no gallery.
+        UserError: the collection holds something else, or the database does not answer.
+    """
+    from qdrant_client import models
+
+    about = read_about(folder)
+    with locked(Path(folder), GALLERY), answering(name):
+        gallery = Gallery.open(folder, checkpoint)
+        dim = gallery.vectors.shape[1]
+        spaces, model = spaces_of(gallery.bench.config), gallery.bench.model
+        if client.collection_exists(name):
+            if _OF not in (client.get_collection(name).config.metadata or {}):
+                raise UserError(f"the collection {name} holds no gallery: give another name.")
+            client.delete_collection(name)
+        kind = models.VectorParams(
+            size=dim,
+            distance=models.Distance.DOT,  # of unit length
+            datatype=models.Datatype.FLOAT16,
+            on_disk=True,
+            multivector_config=models.MultiVectorConfig(
+                comparator=models.MultiVectorComparator.MAX_SIM
+            ),
+        )
+        made_of = {space: kind for space in spaces}
+        client.create_collection(name, vectors_config=made_of, metadata={_OF: _UNFINISHED})
+        bar = tqdm(total=len(gallery), desc="export", unit="image", leave=False)
+        with bar, gallery.bench.evaluating():
+            for rows in gallery.vectors.parts(_AT_ONCE):
+                found = {s: vectors_in(s, model, rows.vision).tolist() for s in spaces}
+                points = [
+                    models.PointStruct(id=image, vector={s: found[s][row] for s in spaces})
+                    for row, image in enumerate(rows.images.tolist())
+                ]
+                client.upsert(name, points, wait=True)
+                bar.update(len(points))
+        state = state_of(about, gallery.images.entries)
+        client.update_collection(name, metadata={_OF: state})
+    return len(gallery)
+
+
+class Database:
+    """A collection that `export` filled.
+
+    Args:
+        client, name: the server's, and the collection's.
+        state, images: `state_of` the gallery as it is now, and how many it has.
+
+    Raises:
+        UserError: there is no such collection, or it is of another state of the gallery.
+    """
+
+    def __init__(self, client: "QdrantClient", name: str, state: str, images: int):
+        self.client, self.name, self.images = client, name, images
+        with answering(name):
+            if not client.collection_exists(name):
+                raise UserError(f"there is no collection {name}: `mstar gallery export` makes it.")
+            found = (client.get_collection(name).config.metadata or {}).get(_OF)
+        if found != state:
+            raise UserError(
+                f"the collection {name} is unfinished, or not of the gallery as it is now: run "
+                "`mstar gallery export` again."
+            )
+
+    def nearest(self, space: str, feature: Tensor, images: int) -> Tensor:
+        """See `Nearest`."""
+        query = [feature.float().tolist()]
+        with answering(self.name):
+            found = self.client.query_points(
+                self.name, query=query, using=space, limit=images, with_payload=False
+            )
+        numbers = [point.id for point in found.points]
+        if any(type(one) is not int or not 0 <= one < self.images for one in numbers):
+            raise UserError(f"the collection {self.name} names images that are not there.")
+        return torch.tensor(numbers, dtype=torch.long)
