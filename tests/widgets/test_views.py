@@ -85,7 +85,7 @@ def test_what_a_view_shows_anew_its_still_picture_shows(recorded, displayed, mon
     displayed(lab)
     lab.region = [3]
     lab.run()
-    assert "1 tokens were covered" in renewed[-1]["text/html"]
+    assert "1 token was covered" in renewed[-1]["text/html"]
 
 
 def test_the_export_of_the_page_has_the_views(recorded, displayed, tmp_path):
@@ -265,6 +265,18 @@ def test_queries_are_silenced(lab):
     lab.action, lab.ablate = "ablate", [2]
     cosine = lab.run()["mim.similarity"].unflatten(2, (2, 4))
     assert (cosine[..., 2] == 0).all()
+
+
+def test_the_lab_says_what_it_did_not_use(lab):
+    lab.region, lab.ablate = [1], [2]
+    lab.run()
+    assert "1 token was covered. No query token was silenced." in lab.markup
+    lab.action, lab.stop, lab.ablate = "stop", lab.before.pve_steps, []
+    lab.run()
+    assert "as it does by itself. The drawing was not used." in lab.markup
+    lab.stop = lab.before.pve_steps + 1
+    with pytest.raises(ValueError, match=r"the looks 0 to 1; got 2\."):
+        lab.run()
 
 
 def test_clear_forgets(lab):
