@@ -13,12 +13,13 @@ export OMP_WAIT_POLICY := PASSIVE
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed (make PYTHON=...)"; exit 1; }
 	@echo "Installing into $(VENV): about two minutes, 2 GB"
 	rm -rf mstar_workbench.egg-info  # an old one hides new commands: findings/setuptools-editable-egg-info.sh
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		-c constraints.txt -e '.[lab,dev]'
 	@touch $@
 
 report: $(STAMP)

@@ -1,7 +1,6 @@
 """JupyterLab in a real browser, for the test of the views and for the scripts that picture and
 time them."""
 
-import json
 import os
 import re
 import socket
@@ -10,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,33 +38,44 @@ def served(cells: Sequence[str], folder: Path) -> Iterator[str]:
     Args:
         folder: an empty one, for all that JupyterLab writes.
     """
-    work, settings = folder / "work", folder / "config" / "labconfig"
-    work.mkdir()
-    settings.mkdir(parents=True)
-    quiet = {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}
-    (settings / "default_setting_overrides.json").write_text(
-        json.dumps({"@jupyterlab/apputils-extension:notification": quiet})
-    )
     notebook = nbformat.v4.new_notebook()
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3 (ipykernel)"}
     notebook.cells = [nbformat.v4.new_code_cell(source) for source in cells]
-    nbformat.write(notebook, work / "views.ipynb")
+    nbformat.write(notebook, folder / "views.ipynb")
+    settings = [f"--ServerApp.root_dir={folder}"]
+    with started("jupyterlab", settings, folder) as address:
+        yield address("lab/tree/views.ipynb")
+
+
+@contextmanager
+def started(
+    application: str, options: Sequence[str], folder: Path
+) -> Iterator[Callable[[str], str]]:
+    """`address(path)` of a Jupyter server of its own, with the settings of `make lab`.
+
+    Args:
+        application: `jupyterlab` or `notebook`.
+        folder: for all that it writes beside notebooks; what an earlier one wrote is found again.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    places = {f"JUPYTER_{k}_DIR": str(folder / k.lower()) for k in ("CONFIG", "DATA", "RUNTIME")}
+    kept = folder / ".jupyter"
+    kept.mkdir(exist_ok=True)
+    places = {f"JUPYTER_{k}_DIR": str(kept / k.lower()) for k in ("CONFIG", "DATA", "RUNTIME")}
     environment = {
-        **os.environ, **places, "IPYTHONDIR": str(folder / "ipython"), "PYTHONPATH": str(ROOT),
+        **os.environ, **places, "IPYTHONDIR": str(kept / "ipython"), "PYTHONPATH": str(ROOT),
+        "JUPYTER_CONFIG_PATH": str(ROOT / "notebooks"),
     }  # fmt: skip
     command = [
-        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}",
-        "--IdentityProvider.token=test", f"--ServerApp.root_dir={work}",
+        sys.executable, "-m", application, "--no-browser", "--allow-root", f"--port={port}",
+        "--IdentityProvider.token=test", *options,
     ]  # fmt: skip
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    with (kept / "log").open("w") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
         try:
-            _wait_for(f"http://127.0.0.1:{port}/api/status?token=test", process, folder / "log")
-            yield f"http://127.0.0.1:{port}/lab/tree/views.ipynb?token=test"
+            _wait_for(f"http://127.0.0.1:{port}/api/status?token=test", process, kept / "log")
+            yield lambda path: f"http://127.0.0.1:{port}/{path}?token=test"
         finally:
             process.terminate()
             process.wait(20)
@@ -83,14 +93,14 @@ def _wait_for(url: str, process: subprocess.Popen, log: Path, seconds: float = 9
 
 
 class Lab:
-    """A page of JupyterLab with every cell run.
+    """A page of JupyterLab, or of Notebook 7, with every cell run.
 
     Attributes:
         page: Playwright's.
         wrong: what the console complained about, and addresses elsewhere that were asked for.
     """
 
-    def __init__(self, browser, url: str, height: int = 1100):
+    def __init__(self, browser, url: str, height: int = 1100, run: bool = True):
         self.context = browser.new_context(viewport={"width": 1300, "height": height})
         self.page, self.wrong = self.context.new_page(), []
         self.page.set_default_timeout(60_000)
@@ -99,7 +109,17 @@ class Lab:
         self.page.on("request", lambda request: self._asked(request.url))
         self.page.goto(url)
         self.page.locator(".jp-Notebook").wait_for()
-        self.page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()  # else the run is lost
+        # else the run is lost; before it connects, a kernel is said to be idle as well
+        if "/lab/" in url:
+            self.page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+        else:
+            self.page.locator("[data-status=connecting]").wait_for()
+            self.page.locator("[data-status=idle]").wait_for()
+        if run:
+            self.run()
+
+    def run(self) -> None:
+        """Run every cell, and wait for the first view to be live."""
         self.menu("Run", "Run All Cells")
         self.page.locator(".mstar-view[data-kernel]").first.wait_for()
 

@@ -34,7 +34,7 @@ CELLS = {
 }
 SIZES = """\
 for view in (explorer, inspector, multi, lab, compare, search):
-    html = view._repr_mimebundle_()[0]["text/html"]
+    html = (view.search if hasattr(view, "search") else view).picture.html
     print(f"SIZE {type(view).__name__} {len(html)}")"""
 
 #: Notes in `window.paints` the time from each event of a kind to the frame its handlers changed.

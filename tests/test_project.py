@@ -7,10 +7,12 @@ import subprocess
 import sys
 import time
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 JUPYTER = {"IPython", "ipywidgets", "anywidget", "nbformat", "nbclient", "nbconvert", "papermill"}
@@ -49,16 +51,43 @@ def imported_roots(node: ast.AST, inside_functions: bool) -> set[str]:
     return roots
 
 
-def test_environment_yml_repeats_the_pins():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    pins = project["dependencies"] + project["optional-dependencies"]["dev"]
-    assert [p for p in pins if not re.fullmatch(r"[\w.-]+==[\w.]+", p)] == []
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PINS = dict(re.findall(r"^([\w-]+)==([\w.]+)$", (ROOT / "constraints.txt").read_text(), re.M))
+
+
+def test_one_file_pins_what_is_installed_and_ranges_admit_it():
+    extras = PROJECT["optional-dependencies"]
+    asked = [Requirement(one) for one in (*PROJECT["dependencies"], *extras["lab"], *extras["dev"])]
+    assert list(PINS) == sorted(one.name for one in asked)
+    assert [str(one) for one in asked if not one.specifier.contains(PINS[one.name])] == []
 
     conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     (pip,) = [entry["pip"] for entry in conda if isinstance(entry, dict)]
-    assert pip == [*pins, "-e ."]
+    assert pip == ["-c constraints.txt", "-e .[lab,dev]"]
+    assert "-c constraints.txt -e '.[lab,dev]'" in (ROOT / "Makefile").read_text()
     assert "python=3.11" in conda
-    assert project["requires-python"] == ">=3.11"
+    assert PROJECT["requires-python"] == ">=3.11"
+
+
+def test_an_environment_that_exists_keeps_what_it_has():
+    """Only files that draw a scene, and no program, are asked for in one version."""
+    exact = {one.split("==")[0] for one in PROJECT["dependencies"] if "==" in one}
+    assert {one for one in exact if not one.startswith("font-")} == {"pymupdf-fonts", "wonderwords"}
+
+
+def test_every_package_that_is_imported_is_asked_for():
+    asked = {Requirement(one).name.lower() for one in PROJECT["dependencies"]}
+    provided = {
+        root for root, names in packages_distributions().items()
+        if asked & {name.lower().replace("_", "-") for name in names}
+    }  # fmt: skip
+    used = set()
+    for path in (
+        p for room in ("mstar", "widgets", "reports") for p in ROOT.glob(f"{room}/**/*.py")
+    ):
+        used |= imported_roots(ast.parse(path.read_text(encoding="utf-8")), inside_functions=True)
+    # RapidOCR is an extra, and whoever compares with it is told so
+    assert used - provided - sys.stdlib_module_names - {"mstar", "rapidocr_onnxruntime"} == set()
 
 
 def test_all_that_pages_are_made_of_is_installed():
@@ -132,7 +161,5 @@ def test_no_tracked_file_names_a_path_of_one_machine():
 
 def test_peers_bring_no_other_opencv():
     """σ of the released code is that of one version; RapidOCR asks for the package with windows."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    pinned = dict(one.split("==") for one in project["dependencies"])
-    peers = dict(one.split("==") for one in project["optional-dependencies"]["peers"])
-    assert peers["opencv-python"] == pinned["opencv-python-headless"] == "4.11.0.86"
+    peers = dict(one.split("==") for one in PROJECT["optional-dependencies"]["peers"])
+    assert peers["opencv-python"] == PINS["opencv-python-headless"] == "4.11.0.86"

@@ -1,5 +1,6 @@
 """MaskLab: draw, intervene, run again, and see before and after."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -65,18 +66,25 @@ class MaskLab(View):
                 inputs["pixel_values"], region, inputs["tile_boxes"]
             )
             photo = self._covered(region)
-            said = f"{len(self.region)} tokens were covered."
+            said = f"{_tokens(self.region)} covered."
         elif self.action == "mask":
             if pve_steps == 0:
                 raise UserError("a model with T = 0 has no second look that a mask could steer.")
             hooks = interventions.force_mask(0, self._in_tiles(self._region()))
-            said = f"{len(self.region)} tokens, and no others, counted as seen after look 0."
+            said = f"{_tokens(self.region)} counted as seen after look 0, and no others."
         elif self.action == "stop":
-            pve_steps = min(self.stop, pve_steps)
-            said = f"The run stopped after look {pve_steps}."
+            if self.stop > pve_steps:
+                raise UserError(f"the run has the looks 0 to {pve_steps}; got {self.stop}.")
+            said = f"The run stopped after look {self.stop}"
+            said += ", as it does by itself." if self.stop == pve_steps else "."
+            pve_steps = self.stop
         else:
             hooks = interventions.ablate_query_tokens(self.ablate)
             said = f"Silenced: {', '.join(map(str, self.ablate)) or 'no query token'}."
+        if self.region and self.action not in ("cover", "mask"):
+            said += " The drawing was not used."
+        if self.ablate and self.action != "ablate":
+            said += " No query token was silenced."
         with self.bench.hooks(hooks):
             self.after = self._trace(inputs, photo, pve_steps)
         self._compared = figures.compare((self.before, self.after), ("Before", "After"))
@@ -130,3 +138,7 @@ class MaskLab(View):
         return figures.lab(
             self.photo, canvas(self.before), self.before.pve_steps, queries, said, self._compared
         )
+
+
+def _tokens(region: Sequence[int]) -> str:
+    return "1 token was" if len(region) == 1 else f"{len(region) or 'no'} tokens were".capitalize()

@@ -19,6 +19,9 @@ function selector(control) {
 export default {
   render({ model, el }) {
     const keys = model.get('bound');
+    const hidden = document.createElement('style'); // the still picture, as long as this is there
+    const still = `[data-still="${model.get('still')}"]`;
+    hidden.textContent = `${still}, .jp-OutputArea-child:has(${still}) { display: none }`;
     let view;
     let held = false; // a pointer is down in the view
     let late = false; // there is something new to draw
@@ -44,6 +47,7 @@ export default {
       const focused = el.contains(document.activeElement) && selector(document.activeElement);
       const strengths = [...el.querySelectorAll('[data-sets]')].map((control) => control.value);
       el.innerHTML = model.get('markup');
+      el.prepend(hidden);
       const root = el.querySelector('.mstar-view');
       root.dataset.kernel = '1';
       root.querySelectorAll('[data-sets]').forEach((control, i) => {

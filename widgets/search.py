@@ -17,6 +17,7 @@ from mstar.tiles import tile_count
 from . import figures
 from .explorer import PveExplorer
 from .inspector import AssignmentInspector, MultiWordView
+from .picture import Picture
 from .view import View
 
 
@@ -46,6 +47,7 @@ class Search(View):
         self.names = [f"image {i}" for i in range(len(images))] if names is None else list(names)
         self.top, self.hits = top, []
         self.asked_for: Query | None = None  # of the last search
+        self.below: Sequence[View] = ()  # what is shown of the chosen image
         super().__init__(figures.search(self.images, self.names))
 
     def search(self, query: str | None = None, style: str | None = None) -> list[Hit]:
@@ -83,6 +85,9 @@ class Search(View):
     def asked(self, name: str) -> None:
         self.search()
 
+    def pictures(self) -> Sequence[Picture]:
+        return [view.picture for view in (self, *self.below)]
+
     @traitlets.validate("chosen")
     def _there(self, proposal: traitlets.Bunch) -> int:
         if proposal.value >= len(self.images):
@@ -113,18 +118,16 @@ class SearchExplorer(ipywidgets.VBox):
         self.search.observe(self._open, "chosen")
 
     def _open(self, change: traitlets.Bunch) -> None:
-        for view in self.children[1:]:
+        for view in self.search.below:
             view.close()  # else the kernel keeps it, trace and all
-        if change.new < 0 or self.search.asked_for is None:
-            self.children = [self.search]
-            return
-        photo, asked = self.search.images[change.new], self.search.asked_for
-        trace = self.bench.trace(photo, asked)
-        second = AssignmentInspector if asked.style == "word" else MultiWordView
-        self.children = [self.search, PveExplorer(trace), second(trace)]
+        self.search.below = ()
+        if change.new >= 0 and self.search.asked_for is not None:
+            photo, asked = self.search.images[change.new], self.search.asked_for
+            trace = self.bench.trace(photo, asked)
+            second = AssignmentInspector if asked.style == "word" else MultiWordView
+            self.search.below = PveExplorer(trace), second(trace)
+        self.children = [self.search, *self.search.below]
+        self.search.renew()
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        bundle = super()._repr_mimebundle_(**kwargs)
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        pages = "".join(child.picture.html for child in self.children)
-        return {**data, "text/html": pages}, metadata
+    def _ipython_display_(self, **kwargs: Any) -> None:
+        self.search.display(super()._repr_mimebundle_(**kwargs))

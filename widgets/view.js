@@ -17,6 +17,7 @@
 //   [data-bars=TABLE]             gives its <i data-of> the lengths that the state names, the
 //                                 largest full
 //   [data-fixed="KEY:A"]          (with any of these three) as if KEY were A
+//   [data-counts=KEY]             says how many values the list of KEY holds
 //   [data-sets=NAME]              a range that sets the style variable --NAME, in percent
 //   button[data-plays=KEY]        steps the range of KEY round and round
 //   [data-draws=KEY]              an SVG over the image to draw tokens on; KEY is their numbers
@@ -109,6 +110,9 @@ function mstarView(root) {
       const found = entry(table, part.dataset.fixed);
       const said = found ? table.says[found.index] : '–';
       if (part.textContent !== said) part.textContent = said;
+    }
+    for (const part of all('[data-counts]')) {
+      part.textContent = (state[part.dataset.counts] || '').split(',').filter(Boolean).length;
     }
     for (const part of all('[data-bars]')) showBars(part);
     for (const button of choices) {

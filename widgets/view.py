@@ -1,20 +1,25 @@
 """View: a picture whose controls are traits, live in Jupyter and still a picture elsewhere."""
 
+import uuid
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import anywidget
 import traitlets
+from IPython.display import display, update_display
 
+from .markup import draw
 from .picture import Picture, asset
 
 
 class View(anywidget.AnyWidget):
     """Base of all widgets here. A subclass names its controls in `KEYS` and has a trait for each.
 
-    In JupyterLab the picture is live: its controls and these traits follow each other. Anywhere
-    else (an exported page, a report) `text/html` carries the same picture in the state that the
-    traits had, where all that needs no kernel still works.
+    In JupyterLab the picture is live: its controls and these traits follow each other. Before it a
+    cell has a still picture, of the state that the traits had, where all that needs no kernel still
+    works. It gives way to the live one, and is what is left in a notebook that is opened again, an
+    exported page and a report.
     """
 
     KEYS: tuple[str, ...] = ()
@@ -23,10 +28,13 @@ class View(anywidget.AnyWidget):
     _css = asset("view.css")
     markup = traitlets.Unicode().tag(sync=True)
     bound = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    still = traitlets.Unicode().tag(sync=True)  # names the still picture, which the live one hides
 
     def __init__(self, picture: Picture, **state: Any):
-        self._picture = picture
-        super().__init__(markup=picture.markup, bound=list(self.KEYS), **state)
+        self._picture, self._is_displayed = picture, False
+        super().__init__(
+            markup=picture.markup, bound=list(self.KEYS), still=uuid.uuid4().hex, **state
+        )
         self.on_msg(self._received)
 
     @property
@@ -53,6 +61,27 @@ class View(anywidget.AnyWidget):
         """Replace the picture; the state stays."""
         self._picture = picture
         self.markup = picture.markup
+        self.renew()
+
+    def pictures(self) -> Sequence[Picture]:
+        """What the still picture consists of."""
+        return [self.picture]
+
+    def renew(self) -> None:
+        """Bring the still picture, wherever it is displayed, to the present state."""
+        if self._is_displayed:
+            update_display(self._still(), raw=True, display_id=self.still)
+
+    def display(self, live: Any) -> None:
+        """Put the still picture into a cell's outputs, and a widget after it.
+
+        Args:
+            live: what the widget's `_repr_mimebundle_` returned.
+        """
+        display(self._still(), raw=True, display_id=self.still)
+        self._is_displayed = True
+        data, metadata = live if isinstance(live, tuple) else (live, {})
+        display(data, metadata=metadata, raw=True)
 
     def asked(self, name: str) -> None:
         """A button that needs the kernel was pressed; `name` is its `data-sends`."""
@@ -61,10 +90,12 @@ class View(anywidget.AnyWidget):
         if isinstance(content, dict) and "ask" in content:
             self.asked(content["ask"])
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        bundle = super()._repr_mimebundle_(**kwargs)
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        return {**data, "text/html": self.picture.html}, metadata
+    def _still(self) -> dict[str, str]:
+        still = draw("still.html", name=self.still, pictures=self.pictures())
+        return {"text/html": still, "text/plain": repr(self)}
+
+    def _ipython_display_(self, **kwargs: Any) -> None:
+        self.display(super()._repr_mimebundle_(**kwargs))
 
 
 class Mean(traitlets.Union):

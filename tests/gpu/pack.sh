@@ -15,9 +15,8 @@ cd "$(dirname "$0")/../.."
 python=${PYTHON:-python3}
 pins=$("$python" - ${names[@]+"${names[@]}"} <<'PY'
 import sys
-import tomllib
 
-pins = tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]
+pins = [line for line in open("constraints.txt").read().split("\n") if "==" in line]
 wanted = {"rapidfuzz", "pymupdf-fonts", "wonderwords", *sys.argv[1:]}
 of = {pin.split("==")[0]: pin for pin in pins}
 if unknown := wanted - of.keys():

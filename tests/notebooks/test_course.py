@@ -2,9 +2,9 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
+
+from mstar.cli.__main__ import main
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
@@ -25,13 +25,7 @@ def test_the_page_lists_every_notebook_with_goal_minutes_and_what_it_needs():
 
 
 def test_twins_have_the_code_and_the_headings_and_no_prose(tmp_path):
-    done = subprocess.run(
-        [sys.executable, str(FOLDER / "twins.py"), str(tmp_path / "twins")],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert [Path(line).stem for line in done.stdout.splitlines()] == NAMES
+    assert main(["notebooks", str(tmp_path / "twins"), "--twins"]) == 0
     for name in NAMES:
         twin, whole = (
             json.loads((folder / f"{name}.ipynb").read_text(encoding="utf-8"))
@@ -48,8 +42,20 @@ def test_twins_have_the_code_and_the_headings_and_no_prose(tmp_path):
         assert "Exercises" in prose and "details" not in prose
 
 
-def test_twins_do_not_replace_the_notebooks():
-    done = subprocess.run(
-        [sys.executable, str(FOLDER / "twins.py"), str(FOLDER)], capture_output=True, text=True
-    )
-    assert done.returncode == 2 and "a folder of their own, please" in done.stderr
+def test_the_course_is_copied_out_and_never_over_a_changed_file(tmp_path, capsys):
+    assert main(["notebooks", str(tmp_path)]) == 0
+    for name in NAMES:
+        copied = (tmp_path / f"{name}.ipynb").read_bytes()
+        assert copied == (FOLDER / f"{name}.ipynb").read_bytes()
+    assert capsys.readouterr().out == f"{tmp_path}: {len(NAMES)} notebooks\n"
+    (tmp_path / "00_tour.ipynb").write_text("mine")
+    (tmp_path / "01_steps_and_masks.ipynb").unlink()
+    assert main(["notebooks", str(tmp_path)]) == 0
+    assert "changed there, so left as they are: 00_tour.ipynb" in capsys.readouterr().out
+    assert (tmp_path / "00_tour.ipynb").read_text() == "mine"
+    assert (tmp_path / "01_steps_and_masks.ipynb").is_file()
+
+
+def test_the_notebooks_are_not_copied_over_themselves(capsys):
+    assert main(["notebooks", str(FOLDER), "--twins"]) == 2
+    assert "name another folder" in capsys.readouterr().err

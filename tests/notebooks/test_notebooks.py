@@ -4,6 +4,7 @@ One kernel a notebook runs it with all its parameters, one after the other and e
 namespace: a kernel's start and its imports take longer than most notebooks.
 """
 
+import ast
 import re
 import warnings
 from copy import deepcopy
@@ -207,6 +208,31 @@ def test_its_photographs_have_a_text(executed):
     for _, output in outputs(executed):
         if "image/jpeg" in output.get("data", {}):
             assert output.metadata["image/jpeg"]["alt"]
+
+
+def changed(code: str) -> set[str]:
+    """The variables whose attributes a cell sets, or whose methods that show something it calls."""
+    found = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            found.add(ast.unparse(node.value).partition(".")[0])
+        called = node.func if isinstance(node, ast.Call) else None
+        if isinstance(called, ast.Attribute) and called.attr in ("run", "search", "clear", "show"):
+            found.add(ast.unparse(called.value).partition(".")[0])
+    return found
+
+
+def test_a_view_shows_what_its_own_section_speaks_of(source):
+    views, section = {}, ""
+    for cell in source.cells:
+        if cell.cell_type == "markdown":
+            section = (re.findall(r"^##? .*", cell.source, re.MULTILINE) or [section])[0]
+            continue
+        of_others = {name for name, where in views.items() if where != section}
+        assert not changed(cell.source) & of_others, f"{cell.id} changes a view further up"
+        last = (ast.parse(cell.source).body or [None])[-1]
+        if isinstance(last, ast.Expr) and isinstance(last.value, ast.Name):
+            views[last.value.id] = section
 
 
 def test_it_keeps_the_habits_of_a_teaching_notebook(name, source):

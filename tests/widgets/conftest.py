@@ -56,3 +56,16 @@ def _record(photo: Image.Image, words: list, tiles: tuple[int, ...] = (1,)) -> R
     with pytest.warns(UserWarning, match="does not know < >"):
         trace = bench.trace(photo, QUERIES)
     return Recorded(bench, photo, QUERIES, words, trace)
+
+
+@pytest.fixture
+def displayed(monkeypatch):
+    """`displayed(view)` -> what a cell that ends with it has: the bundles of its outputs."""
+
+    def outputs(view) -> list[dict]:
+        shown = []
+        monkeypatch.setattr("mstar.widgets.view.display", lambda data, **_: shown.append(data))
+        view._ipython_display_()
+        return shown
+
+    return outputs

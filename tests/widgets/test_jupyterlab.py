@@ -73,6 +73,11 @@ def test_the_views_answer_in_jupyterlab(lab):
     mask.get_by_role("button", name="Run").click()
     mask.get_by_text("Before against After").wait_for()
     assert "tokens were covered" in mask.inner_text()
+    assert " 0 of 16 × 16" not in mask.inner_text() and "of 16 × 16 tokens" in mask.inner_text()
+    mask.get_by_role("button", name="Stop after a look").click()
+    assert mask.locator(".mv-canvas").is_hidden()  # a drawing would do nothing
+    assert "Run makes no look after the chosen one" in mask.inner_text()
+    mask.get_by_role("button", name="Cover this region").click()
 
     search = view(lab, "search")
     search.get_by_label("Text").fill("exit")

@@ -59,11 +59,12 @@ def entry(table: dict, state: dict) -> int:
     raise LookupError(state)
 
 
-def test_every_view_is_a_picture_too(recorded):
+def test_every_view_is_a_picture_too(recorded, displayed):
     for name, view in views(recorded).items():
-        bundle = view._repr_mimebundle_()[0]
-        html = bundle["text/html"]
-        assert "application/vnd.jupyter.widget-view+json" in bundle, name
+        still, live = displayed(view)
+        html = still["text/html"]
+        assert "application/vnd.jupyter.widget-view+json" in live, name
+        assert "text/html" not in live and f'data-still="{view.still}"' in html, name
         assert not re.search(r"https?:|\sid=|@import", html), name
         assert "<b>way</b>" not in html, name
         assert len(html) < 3e6, name
@@ -72,12 +73,27 @@ def test_every_view_is_a_picture_too(recorded):
         view.close()
 
 
-def test_the_export_of_the_page_has_the_views(recorded, tmp_path):
+def test_what_a_view_shows_anew_its_still_picture_shows(recorded, displayed, monkeypatch):
+    """As a notebook that is opened again has nothing else."""
+    renewed = []
+    monkeypatch.setattr(
+        "mstar.widgets.view.update_display", lambda data, **to: renewed.append(data)
+    )
+    lab = MaskLab(recorded.bench, recorded.photo, recorded.queries)
+    lab.run()
+    assert renewed == []  # it is nowhere yet
+    displayed(lab)
+    lab.region = [3]
+    lab.run()
+    assert "1 token was covered" in renewed[-1]["text/html"]
+
+
+def test_the_export_of_the_page_has_the_views(recorded, displayed, tmp_path):
     said = Path(__file__).parents[2].joinpath("widgets", "README.md").read_text(encoding="utf-8")
     line = re.search(r"^jupyter nbconvert --to html [^`]*", said, re.MULTILINE)[0]
     explorer = PveExplorer(recorded.trace)
-    shown = nbformat.v4.new_output("display_data", data=explorer._repr_mimebundle_()[0])
-    cell = nbformat.v4.new_code_cell("explorer", outputs=[shown])
+    shown = [nbformat.v4.new_output("display_data", data=data) for data in displayed(explorer)]
+    cell = nbformat.v4.new_code_cell("explorer", outputs=shown)
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "NOTEBOOK.ipynb")
     # a process of its own: within one it closes the event loop, which may be the browser tests'
     command = [sys.executable, "-m", "nbconvert", *line.replace("\\\n", " ").split()[2:]]
@@ -251,6 +267,18 @@ def test_queries_are_silenced(lab):
     assert (cosine[..., 2] == 0).all()
 
 
+def test_the_lab_says_what_it_did_not_use(lab):
+    lab.region, lab.ablate = [1], [2]
+    lab.run()
+    assert "1 token was covered. No query token was silenced." in lab.markup
+    lab.action, lab.stop, lab.ablate = "stop", lab.before.pve_steps, []
+    lab.run()
+    assert "as it does by itself. The drawing was not used." in lab.markup
+    lab.stop = lab.before.pve_steps + 1
+    with pytest.raises(ValueError, match=r"the looks 0 to 1; got 2\."):
+        lab.run()
+
+
 def test_clear_forgets(lab):
     lab.region = [1]
     lab.run()
@@ -301,12 +329,12 @@ def test_a_search_says_what_the_model_does_not_read(search):
     assert "the checkpoint&#39;s tokenizer does not know 日." in search.search.markup
 
 
-def test_a_chosen_image_opens_in_the_other_views(search):
+def test_a_chosen_image_opens_in_the_other_views(search, displayed):
     search.search.search("exit", "auto")
     search.search.chosen = 0
     kinds = [type(child).__name__ for child in search.children]
     assert kinds == ["Search", "PveExplorer", "AssignmentInspector"]
-    assert search._repr_mimebundle_()[0]["text/html"].count("<figure>") == 3
+    assert displayed(search)[0]["text/html"].count("<figure>") == 3
     search.search.search("one way", "phrase")
     search.search.chosen = 3
     assert type(search.children[2]).__name__ == "MultiWordView"

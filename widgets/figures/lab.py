@@ -15,14 +15,15 @@ ACTIONS = {
     "stop": "Stop after a look",
     "ablate": "Silence query tokens",
 }
+#: What Run does, after that word.
 _EXPLAINED = {
-    "cover": "The drawn tokens are painted over in the colour around them, and the image is looked "
-    "at again: what the model now reads is what the covered text had kept it from (the salience "
+    "cover": "paints the drawn tokens over in the colour around them, and looks at the image "
+    "again: what the model now reads is what the covered text had kept it from (the salience "
     "experiment of the paper’s figure 1b).",
-    "mask": "The drawn tokens, and no others, count as seen after the first look: the next look is "
-    "steered away from them.",
-    "stop": "No look after the chosen one: what do the later looks add?",
-    "ablate": "The chosen query tokens still look, but nothing they saw is compared with a text.",
+    "mask": "lets the drawn tokens, and no others, count as seen after the first look: the next "
+    "look is steered away from them.",
+    "stop": "makes no look after the chosen one: what do the later looks add?",
+    "ablate": "lets the chosen query tokens look, but compares nothing they saw with a text.",
 }
 
 

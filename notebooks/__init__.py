@@ -1,0 +1,1 @@
+"""The course: eleven notebooks, the command that copies them out, and the checks of exercises."""
