@@ -1,6 +1,7 @@
 """View: a picture whose controls are traits, live in Jupyter and still a picture elsewhere."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -34,6 +35,10 @@ class View(anywidget.AnyWidget):
         """What is shown, in the present state, for any page."""
         state = {key: _said(getattr(self, key)) for key in self.KEYS}
         return replace(self._picture, start={**self._picture.start, **state})
+
+    def save(self, path: str | Path, width: int = 900, dpi: int = 150) -> Path:
+        """The present state as .svg, .pdf or .png; see `still.save`."""
+        return self.picture.save(path, width, dpi)
 
     def known(self, proposal: traitlets.Bunch) -> Any:
         """For `traitlets.validate`: a value that the picture has.
