@@ -28,8 +28,8 @@ MARKS = docs.marks()
 #: What the marks have to cover: whatever there is of it in the code.
 MADE = {
     "changes", "commands", "drawn", "hooks", "options convert", "options evaluate",
-    "options index", "options sandbox", "options search", "options train", "rooms", "semantics",
-    "stages continued", "stages paper", "stages photographs", "stages sandbox", "views",
+    "options index", "options sandbox", "options search", "options trace", "options train", "rooms",
+    "semantics", "stages continued", "stages paper", "stages photographs", "stages sandbox", "views",
     *(f"parameters {name}" for name in REPORTS),
 }  # fmt: skip
 PARSERS = docs.parsers()

@@ -31,6 +31,7 @@ from mstar.cli.convert import convert
 from mstar.cli.evaluate import evaluate
 from mstar.cli.galleries import index, search
 from mstar.cli.sandbox import sandbox
+from mstar.cli.trace import trace
 from mstar.cli.train import train
 from mstar.errors import UserError
 from mstar.files import said
@@ -39,7 +40,7 @@ Command = Callable[[argparse.ArgumentParser], Callable[[argparse.Namespace], Non
 
 #: A subcommand is a function: its docstring is the help, it adds its arguments to a parser and
 #: returns what runs.
-_COMMANDS = (convert, evaluate, index, sandbox, search, train)
+_COMMANDS = (convert, evaluate, index, sandbox, search, trace, train)
 #: Of the system's errors these are the user's also where they name no file: a full disk.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _OF_A_FILE = (
