@@ -243,7 +243,7 @@ def stages(recipe: str) -> str:
     }
     rows = []
     for stage in made[recipe]().stages:
-        how_long = f"{stage.pve_steps:,} steps" if stage.pve_steps else f"{stage.epochs} epochs"
+        how_long = f"{stage.steps:,} steps" if stage.steps else f"{stage.epochs} epochs"
         rows.append(
             (f"`{stage.name}`", how_long, str(stage.batch_size), f"{stage.lr:g}",
              "–" if stage.objective == "reading" else str(stage.pve_steps),

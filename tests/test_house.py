@@ -34,6 +34,7 @@ MOST_MODULES, MOST_LINES = 9, 350
 MARKUP_ALREADY = {
     "reports/pages.py": ["exporter.from_notebook_node(notebook)[0]"],
     "widgets/markup.py": ["_TEMPLATES.get_template(template).render(values)"],
+    "widgets/still.py": ["style", "soup"],
     "widgets/picture.py": ["asset('view.css')", "asset('view.js')"],
 }
 

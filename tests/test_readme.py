@@ -29,7 +29,7 @@ MARKS = docs.marks()
 MADE = {
     "changes", "commands", "drawn", "hooks", "options convert", "options evaluate",
     "options gallery", "options index", "options notebooks", "options sandbox",
-    "options search", "options train", "rooms", "semantics",
+    "options search", "options trace", "options train", "rooms", "semantics",
     "stages continued", "stages paper", "stages photographs", "stages sandbox", "views",
     *(f"parameters {name}" for name in REPORTS),
 }  # fmt: skip

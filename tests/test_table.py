@@ -3,12 +3,15 @@
 import csv
 import io
 import json
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from mstar.errors import UserError
 from mstar.evaluate.metrics import FEW_SAID, estimate
 from mstar.evaluate.table import COUNTED, FORMATS, PERCENT, RATE, Column, Result, Section
 
@@ -149,3 +152,32 @@ def test_in_a_notebook_it_is_the_page_without_its_frame(result):
     names = {tag for tag, _ in inside.tags}
     assert names.isdisjoint({"html", "style", "title", "meta", "script"}) and "table" in names
     assert NASTY in inside.texts
+
+
+def test_rows_of_a_table_are_plain_and_all_alike(result):
+    rows = result["scores"].to_rows()
+    assert rows[0] == {
+        "group": "word", "run": "MSTAR", "map": 90.0, "map_low": 90.0, "map_high": 90.0,
+        "map_count": 30, "rate": 12.34, "share": 99.6, "count": 3,
+    }  # fmt: skip
+    assert {tuple(row) for row in rows} == {tuple(rows[0])}
+    assert rows[2]["map"] is rows[2]["map_count"] is rows[2]["rate"] is rows[1]["share"] is None
+    json.dumps(rows, allow_nan=False)
+
+
+def test_tables_are_written_as_csv(result, tmp_path):
+    with open(result["scores"].to_csv(tmp_path / "new" / "a.csv"), newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert lines[1]["run"] == NASTY and lines[1]["rate"] == "" and float(lines[0]["map"]) == 90
+    whole = result.to_csv(tmp_path / "b.csv")
+    assert whole.read_bytes().decode() == FORMATS["csv"](result)
+
+
+def test_a_table_is_a_frame_where_pandas_is(result, monkeypatch):
+    made = SimpleNamespace(DataFrame=lambda rows: ("frame", rows))
+    monkeypatch.setitem(sys.modules, "pandas", made)
+    assert result["scores"].to_frame() == ("frame", result["scores"].to_rows())
+    assert result.to_frame()[1][-1]["section"] == "facts"
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(UserError, match="needs pandas: pip install pandas, or take to_rows"):
+        result["facts"].to_frame()

@@ -60,6 +60,12 @@ class Picture:
         """A fragment for any page, with no request to anywhere."""
         return STYLE + self.markup + SCRIPT
 
+    def save(self, path: str | Path, width: int = 900, dpi: int = 150) -> Path:
+        """As a file to print or to send: .svg, .pdf or .png; see `still.save`."""
+        from .still import save
+
+        return save(self, path, width, dpi)
+
     def _repr_html_(self) -> str:
         return self.html
 

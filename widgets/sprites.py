@@ -23,10 +23,12 @@ _INFERNO = (
 
 def inferno() -> np.ndarray:
     """The colour map of every attention map: uint8 [256, 3], dark = 0, bright = the top."""
-    return _interpolated(_INFERNO, np.linspace(0, len(_INFERNO) - 1, 256))
+    return ramp(_INFERNO)
 
 
-def _interpolated(colours: Sequence[str], at: np.ndarray) -> np.ndarray:
+def ramp(colours: Sequence[str], count: int = 256) -> np.ndarray:
+    """Colours at even places and what lies between them: uint8 [count, 3]."""
+    at = np.linspace(0, len(colours) - 1, count)
     places = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colours], float)
     table = np.stack([np.interp(at, range(len(places)), channel) for channel in places.T], axis=1)
     return table.round().astype(np.uint8)
@@ -83,7 +85,7 @@ _SIGNED = ("#7cc4ff", "#2f7fd1", "#123a66", "#0d0f12", "#6b3a08", "#d97b0f", "#f
 
 def signed() -> np.ndarray:
     """The colour map of every difference: uint8 [256, 3], 128 = none."""
-    return _interpolated(_SIGNED, np.linspace(0, len(_SIGNED) - 1, 256))
+    return ramp(_SIGNED)
 
 
 @dataclass(frozen=True)
@@ -154,8 +156,7 @@ def map_sprite(maps: np.ndarray, scale: Scale | Signed) -> Sprite:
     picture = Image.fromarray(_tiled(cells, columns), "L")
     picture.putpalette(scale.palette.tobytes())
     rows = -(-len(cells) // columns)
-    uri = _uri(picture, "PNG", optimize=True)
-    return Sprite(uri, columns, rows, maps.shape[1:], frame=1)
+    return Sprite(uri(picture, "PNG", optimize=True), columns, rows, maps.shape[1:], frame=1)
 
 
 def sheet(images: Iterable[Image.Image], side: int = 96, ratio: float = 1.0) -> Sprite:
@@ -170,7 +171,7 @@ def sheet(images: Iterable[Image.Image], side: int = 96, ratio: float = 1.0) -> 
     columns = min(len(cells), 10)
     picture = Image.fromarray(_tiled(cells, columns), "RGB")
     return Sprite(
-        _uri(picture, "JPEG", quality=82), columns, -(-len(cells) // columns), box[::-1], frame=0
+        uri(picture, "JPEG", quality=82), columns, -(-len(cells) // columns), box[::-1], frame=0
     )
 
 
@@ -178,7 +179,7 @@ def photo_uri(image: Image.Image, longest: int = 640) -> str:
     """An image as a JPEG, its longer side at most `longest` pixels."""
     image = image.convert("RGB")
     image.thumbnail((longest, longest))
-    return _uri(image, "JPEG", quality=84)
+    return uri(image, "JPEG", quality=84)
 
 
 def outline(region: np.ndarray) -> str:
@@ -223,7 +224,8 @@ def _fitted(image: Image.Image, box: tuple[int, int]) -> np.ndarray:
     return np.asarray(whole)
 
 
-def _uri(picture: Image.Image, kind: str, **options: object) -> str:
+def uri(picture: Image.Image, kind: str, **options: object) -> str:
+    """A picture as a data URI."""
     buffer = io.BytesIO()
     picture.save(buffer, kind, **options)
     code = base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -57,15 +57,20 @@ class Table:
             fixed: `key:value`, as if the state had it.
         """
         key, _, value = fixed.partition(":")
-        state, first = {**state, key: value}, 0
+        state, first, meant = {**state, key: value}, 0, self.block({**state, key: value})
         for block in self.blocks:
-            if all(state.get(key) in values for key, values in block.when.items()):
+            if block is meant:
                 index = 0
                 for key, values in block.by.items():
                     index = index * len(values) + list(values).index(state[key])
                 return first + index
             first += len(block)
         return None
+
+    def block(self, state: Mapping[str, str]) -> Block | None:
+        """The block that is meant for a state; None where there is none."""
+        fits = (one for one in self.blocks if all(state.get(k) in of for k, of in one.when.items()))
+        return next(fits, None)
 
     def plain(self) -> dict:
         """For JSON."""

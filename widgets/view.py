@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -42,6 +43,10 @@ class View(anywidget.AnyWidget):
         """What is shown, in the present state, for any page."""
         state = {key: _said(getattr(self, key)) for key in self.KEYS}
         return replace(self._picture, start={**self._picture.start, **state})
+
+    def save(self, path: str | Path, width: int = 900, dpi: int = 150) -> Path:
+        """The present state as .svg, .pdf or .png; see `still.save`."""
+        return self.picture.save(path, width, dpi)
 
     def known(self, proposal: traitlets.Bunch) -> Any:
         """For `traitlets.validate`: a value that the picture has.
@@ -91,7 +96,7 @@ class View(anywidget.AnyWidget):
             self.asked(content["ask"])
 
     def _still(self) -> dict[str, str]:
-        still = draw("still.html", name=self.still, pictures=self.pictures())
+        still = draw("without_kernel.html", name=self.still, pictures=self.pictures())
         return {"text/html": still, "text/plain": repr(self)}
 
     def _ipython_display_(self, **kwargs: Any) -> None:

@@ -10,18 +10,24 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import zip_longest
 from pathlib import Path, PurePath
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader
 
+from mstar import files
 from mstar.errors import UserError
 from mstar.evaluate.metrics import FEW, FEW_SAID, Estimate
 from mstar.versions import versions
 
+if TYPE_CHECKING:
+    import pandas
+
 #: How values are said; an estimate says its own interval.
 PLAIN, COUNTED, PERCENT, RATE = "{}", "{0} of {0.count}", "{:.0f} %", "{:.1f}"
 _MISSING = "–"
+_PARTS = ("value", "low", "high", "count")  # of an estimate
 _PAGE = Environment(
     loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True,
     lstrip_blocks=True,
@@ -93,6 +99,37 @@ class Section:
         """The values of one column by the names of their rows."""
         return {name: row[key] for name, row in self.by_name().items()}
 
+    def to_rows(self) -> list[dict[str, Any]]:
+        """The rows as plain values, an estimate as four: `map`, `map_low`, `map_high`, `map_count`.
+
+        Names of columns are the same in every row; None is missing.
+        """
+        estimates = {
+            column.key
+            for at, column in enumerate(self.columns)
+            if any(isinstance(row[at], Estimate) for row in self.rows)
+        }
+        made = []
+        for row in self:
+            flat: dict[str, Any] = {}
+            for key, value in row.items():
+                flat[key] = plain(value)
+                if key in estimates:
+                    parts = plain(value) if isinstance(value, Estimate) else None
+                    parts = parts or dict.fromkeys(_PARTS)
+                    flat[key] = parts["value"]
+                    flat |= {f"{key}_{part}": parts[part] for part in _PARTS[1:]}
+            made.append(flat)
+        return made
+
+    def to_csv(self, path: str | Path) -> Path:
+        """Write `to_rows`, a line a row below the names of the columns; returns the path."""
+        return write_rows(path, self.to_rows())
+
+    def to_frame(self) -> "pandas.DataFrame":
+        """`to_rows` as a frame. UserError where pandas is not installed."""
+        return as_frame(self.to_rows())
+
     def cells(self) -> list[list[str]]:
         """Every value in words."""
         forms = [column.form for column in self.columns]
@@ -162,22 +199,29 @@ class Result:
             }
         )
 
-    def to_csv(self) -> str:
-        """A line a value: section, row, column, value; of an estimate low, high and count too."""
-        file = io.StringIO()
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("section", "row", "column", "value", "low", "high", "count"))
+    def to_rows(self) -> list[dict[str, Any]]:
+        """A row a value: section, row, column, value; of an estimate low, high and count too."""
+        made: list[tuple[Any, ...]] = []
         facts = {"title": self.title, **self.about, **self.versions}
         for name, value in plain(facts).items():
             said = value if isinstance(value, str | int | float | None) else json.dumps(value)
-            writer.writerow(("about", "", name, said, "", "", ""))
+            made.append(("about", "", name, said))
         for section in self.sections:
             for row, values in zip(section.rows, section, strict=True):
                 name = ", ".join(map(str, row[: section.keys]))
                 for key, value in plain(list(values.items()))[section.keys :]:
-                    found = value.values() if isinstance(value, dict) else (value, "", "", "")
-                    writer.writerow((section.name, name, key, *found))
-        return file.getvalue()
+                    found = value.values() if isinstance(value, dict) else (value,)
+                    made.append((section.name, name, key, *found))
+        names = ("section", "row", "column", *_PARTS)
+        return [dict(zip_longest(names, row)) for row in made]
+
+    def to_csv(self, path: str | Path) -> Path:
+        """Write `to_rows`, a line a row below the names of the columns; returns the path."""
+        return write_rows(path, self.to_rows())
+
+    def to_frame(self) -> "pandas.DataFrame":
+        """`to_rows` as a frame. UserError where pandas is not installed."""
+        return as_frame(self.to_rows())
 
     def to_html(self) -> str:
         """One page that needs nothing else; every text in it is escaped."""
@@ -190,9 +234,40 @@ class Result:
 #: What a result is written as, by the name of the format.
 FORMATS = {
     "json": lambda result: json.dumps(result.to_json(), allow_nan=False) + "\n",
-    "csv": Result.to_csv,
+    "csv": lambda result: as_csv(result.to_rows()),
     "html": Result.to_html,
 }
+
+
+def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of the same names as CSV; what is missing is empty."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
+
+
+def write_rows(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """`as_csv` as a file; returns its path."""
+    with files.replacing(path) as whole:
+        whole.write_text(as_csv(rows), encoding="utf-8", newline="")
+    return Path(path)
+
+
+def as_frame(rows: Sequence[Mapping[str, Any]]) -> "pandas.DataFrame":
+    """Rows as a frame of pandas, which the package itself does not need.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        import pandas
+    except ImportError:
+        raise UserError(
+            "a frame needs pandas: pip install pandas, or take to_rows() or to_csv(path)."
+        ) from None
+    return pandas.DataFrame(list(rows))
 
 
 def missing(value: Any) -> bool:
