@@ -78,25 +78,25 @@ class Approximate:
         folder: str | Path,
         checkpoint: str | Path | None = None,
         images: str | Path | None = None,
-        database: tuple["QdrantClient", str] | None = None,
+        server: tuple["QdrantClient", str] | None = None,
     ) -> "Approximate":
         """A gallery on disk by its index, or by what a database has of it.
 
         Args:
-            database: its client and the collection's name, see `database`; None = the index.
+            server: the database's client and the collection's name, see `database`; None = the index.
 
         Raises:
             as `Gallery.open`, `Lists` and `Database`.
         """
-        if database is None:
+        if server is None:
             check_needs(folder)
         gallery = Gallery.open(folder, checkpoint, images)
         state = state_of(read_about(folder), gallery.images.entries)
         shape = len(gallery), *gallery.vectors.shape
         spaces = spaces_of(gallery.bench.config)
-        if database is None:
+        if server is None:
             return cls(gallery, {space: Lists(folder, space, state, shape) for space in spaces})
-        opened = Database(*database, state, len(gallery))
+        opened = Database(*server, state, len(gallery))
         return cls(gallery, {space: partial(opened.nearest, space) for space in spaces})
 
     def __len__(self) -> int:
