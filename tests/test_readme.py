@@ -29,8 +29,8 @@ MARKS = docs.marks()
 MADE = {
     "changes", "commands", "drawn", "hooks", "options convert", "options evaluate",
     "options index", "options notebooks", "options report page", "options sandbox",
-    "options search", "options train", "rooms", "semantics", "stages continued", "stages paper", "stages photographs",
-    "stages sandbox", "views",
+    "options search", "options train", "rooms", "semantics", "stages continued", "stages paper",
+    "stages photographs", "stages sandbox", "views",
     *(f"parameters {name}" for name in REPORTS),
 }  # fmt: skip
 PARSERS = docs.parsers()
