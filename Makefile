@@ -25,9 +25,12 @@ $(STAMP): pyproject.toml constraints.txt
 report: $(STAMP)
 	$(BIN)/mstar report image --out out/report
 
-# JupyterLab refuses to start as root, the usual user of a container, unless told.
+# A copy of the course is run, so that the checkout stays as it is; a notebook that was changed stays
+# too. JupyterLab refuses to start as root, the usual user of a container, unless told.
 lab: $(STAMP)
-	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/00_tour.ipynb
+	$(BIN)/mstar notebooks out/course
+	JUPYTER_CONFIG_PATH="$(CURDIR)/notebooks" $(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) \
+		--ServerApp.root_dir="$(CURDIR)" out/course/00_tour.ipynb
 
 # One process a core: more than four would want more than 12 GB.
 test: $(STAMP)

@@ -161,6 +161,12 @@ def words_of(query: Query) -> tuple[str, ...]:
     return ()
 
 
-def parse_queries(entries: Iterable[str]) -> list[Query]:
-    """Several queries, each once, in their order; empty entries are passed over."""
-    return list(dict.fromkeys(parse_query(entry) for entry in entries if entry.strip()))
+def parse_queries(entries: str | Iterable[str]) -> list[Query]:
+    """Several queries, each once, in their order; empty entries are passed over.
+
+    Args:
+        entries: texts as typed, of which each may be several, with commas between them.
+    """
+    entries = [entries] if isinstance(entries, str) else entries
+    typed = [one for entry in entries for one in entry.split(",")]
+    return list(dict.fromkeys(parse_query(one) for one in typed if one.strip()))

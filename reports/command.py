@@ -3,11 +3,14 @@
 import argparse
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from mstar.cli.console import printable
 
 from .options import options, title
 from .table import REPORTS
+
+_PAGE = "the offline page of a notebook that papermill or you have run"
 
 
 def report(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
@@ -36,7 +39,16 @@ def report(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
             "puts them side by side: OUT/index.html",
         )
 
+    whole = names.add_parser("page", help=_PAGE, description=_PAGE)
+    whole.add_argument("notebook", type=Path, help="one that was run: a report's or any other")
+    whole.add_argument("--out", type=Path, metavar="FILE", help="default: beside it, as .html")
+
     def run(args: argparse.Namespace) -> None:
+        if args.report == "page":
+            from .runner import page_of
+
+            print(page_of(args.notebook, args.out))
+            return
         from .runner import ReportFailed, make
 
         known = [option.name for option in options(REPORTS[args.report].parameters)]

@@ -1,7 +1,6 @@
 """What `compare.ipynb` shows: models or settings side by side, query by query."""
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm  # as text, which the runner passes on to the terminal
 
 from mstar.data.benchmarks import Benchmark, asked_of, readable
-from mstar.evaluate.benchmark import Run, groups, timed
+from mstar.evaluate.benchmark import Run, groups
 from mstar.evaluate.metrics import FEW, average_precisions, paired
 from mstar.io.bench import Bench
 from mstar.io.checkpoints import default_device, load_checkpoint
@@ -40,9 +39,7 @@ def rank(settings: CompareReport) -> Compared:
     for label, (folder, pve_steps) in tqdm(settings.arms().items(), desc="arms"):
         bench = load_checkpoint(folder, default_device())
         tiled(bench.processor, settings.tiles)
-        Gallery.embed(bench, benchmark.images[:1], pve_steps=pve_steps)  # else slower than later
-        seconds, scores = timed(partial(_scores, settings, benchmark, bench, pve_steps))
-        runs.append(Run(label, scores, len(benchmark.images) / seconds))
+        runs.append(Run(label, _scores(settings, benchmark, bench, pve_steps), None))
     return Compared(benchmark, runs)
 
 
@@ -58,8 +55,18 @@ def _scores(
     return score(benchmark.queries).numpy()
 
 
-def numbers(compared: Compared) -> list[Picture]:
+def in_short(compared: Compared) -> dict[str, str]:
+    """MAP of each arm by style."""
+    return {
+        f"{run.name}, {label}": value
+        for run in compared.runs
+        for label, value in headline(run, compared.benchmark).items()
+    }
+
+
+def numbers(settings: CompareReport, compared: Compared) -> list[Picture]:
     """MAP of every arm, and the differences to the first, paired by query."""
+    how = "after re-ranking, as asked" if settings.rerank else "by cosine: --rerank was not given"
     benchmark, (first, *others) = compared.benchmark, compared.runs
     found, rows = groups(benchmark), []
     for group in found:
@@ -86,7 +93,7 @@ def numbers(compared: Compared) -> list[Picture]:
         ),
         figures.scores(
             "MAP of each",
-            f"{benchmark.name}: {len(benchmark.images)} images, in % with 95 % intervals.",
+            f"{benchmark.name}: {len(benchmark.images)} images, in % with 95 % intervals, {how}.",
             by_run(benchmark, compared.runs, found),
         ),
     ]
@@ -136,17 +143,6 @@ def changed(settings: CompareReport, compared: Compared) -> list[Picture]:
     return shown
 
 
-def timing(compared: Compared) -> Picture:
-    """Images/s of each arm."""
-    return figures.table(
-        "Time",
-        "Images/s from the file to the scores of all queries, one arm after the other on one "
-        "machine: quote ratios.",
-        ["", "as measured for this page"],
-        [[run.name, f"{run.rate:.1f} images/s"] for run in compared.runs],
-    )
-
-
 def save(settings: CompareReport, compared: Compared) -> dict[str, Any]:
     """Write `metrics.json`: the AP of every query in every arm.
 
@@ -160,11 +156,6 @@ def save(settings: CompareReport, compared: Compared) -> dict[str, Any]:
         f"{len(benchmark.queries)} queries",
         device=default_device(),
     )
-    shown = {
-        f"{run.name}, {label}": value
-        for run in compared.runs
-        for label, value in headline(run, benchmark).items()
-    }
-    write_metrics(settings, made, shown, queries=per_query(benchmark, compared.runs),
+    write_metrics(settings, made, in_short(compared), queries=per_query(benchmark, compared.runs),
                   left_out=benchmark.left_out)  # fmt: skip
     return made

@@ -109,7 +109,7 @@ def subjects(settings: ImageReport) -> list[Subject]:
     """The images of the report, each with its queries."""
     words = settings.queries()
     if settings.images:
-        chosen = [(Path(path), words, None) for path in settings.images]
+        chosen = [(path, words, None) for path in settings.files()]
     else:
         samples = embedded.samples()
         chosen = [(s.path, words or s.queries(), i) for i, s in enumerate(samples)]

@@ -53,6 +53,16 @@ class Option:
         except (ValueError, KeyError):
             raise UserError(f"{self.name} must be {said(self.scalar)}; got {text!r}.") from None
 
+    def several(self, value: Any) -> Any:
+        """A value as papermill's `-p` gives it, one or with commas between, for a parameter that is
+        a list; every other stays as it is.
+        """
+        if not self.is_list or isinstance(value, list):
+            return value
+        if isinstance(value, str):
+            return [self.parse(one.strip()) for one in value.split(",") if one.strip()]
+        return [value]
+
     def about(self) -> str:
         """The help with type and default, in words."""
         values = self.default if self.is_list else [self.default]

@@ -14,10 +14,17 @@ from mstar.widgets.picture import SCRIPT, STYLE, Picture
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
+_LIVE = "application/vnd.jupyter.widget-view+json"
 
-def page(notebook: "NotebookNode") -> Markup:
-    """An executed notebook as one HTML page: no code, no scripts but the pictures', no request."""
-    return shell(_title(notebook), _body(notebook))
+
+def page(notebook: "NotebookNode", label: str, whole: bool = False) -> Markup:
+    """An executed notebook as one HTML page: no scripts but the pictures', no request.
+
+    Args:
+        label: what tells the page apart from others of its title, in a browser's tabs.
+        whole: with its code and all outputs; else pictures alone, as a report.
+    """
+    return shell(f"{label} – {title(notebook)}", _body(notebook, whole))
 
 
 def failed(notebook: "NotebookNode", at: int, why: str, footer: Picture) -> Markup:
@@ -42,7 +49,7 @@ def failed(notebook: "NotebookNode", at: int, why: str, footer: Picture) -> Mark
         made=_body(notebook),
         footer=footer,
     )
-    return shell(f"Failed: {_title(notebook)}", body)
+    return shell(f"Failed: {title(notebook)}", body)
 
 
 def shell(title: str, body: Markup) -> Markup:
@@ -51,21 +58,25 @@ def shell(title: str, body: Markup) -> Markup:
     return draw("reports/page.html", title=title, body=body)
 
 
-def _title(notebook: "NotebookNode") -> str:
-    return notebook.cells[0].source.splitlines()[0].lstrip("# ")
+def title(notebook: "NotebookNode") -> str:
+    """The first line of its first text."""
+    said = (cell.source for cell in notebook.cells if cell.cell_type == "markdown" and cell.source)
+    return next(said, "A notebook").splitlines()[0].lstrip("# ")
 
 
-def _body(notebook: "NotebookNode") -> Markup:
+def _body(notebook: "NotebookNode", whole: bool = False) -> Markup:
     """The notebook's outputs, which are markup already: they come from pictures."""
     notebook.metadata.pop("widgets", None)  # else a widget would hide its own HTML
     for cell in notebook.cells:
-        if cell.cell_type == "code":  # what was printed on the way is for the notebook
+        if cell.cell_type == "code" and not whole:  # what was printed is for the notebook
             cell.outputs = [o for o in cell.outputs if "text/html" in o.get("data", {})]
+        elif cell.cell_type == "code":  # a live view has a still picture before it
+            cell.outputs = [o for o in cell.outputs if _LIVE not in o.get("data", {})]
     exporter = HTMLExporter(
         template_name="basic",
         config=Config({"TagRemovePreprocessor": {"remove_cell_tags": ["injected-parameters"]}}),
-        preprocessors=[TagRemovePreprocessor],
-        exclude_input=True,
+        preprocessors=[] if whole else [TagRemovePreprocessor],
+        exclude_input=not whole,
         exclude_input_prompt=True,
         exclude_output_prompt=True,
         mathjax_url="",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from mstar import files
 from mstar.errors import LARGEST_SEED, UserError, check_range
 from mstar.io import embedded
+from mstar.search.folders import image_files
 from mstar.texts import Query, parse_queries
 from mstar.tiles import check_tiles
 
@@ -59,13 +60,15 @@ class Parameters(ABC):
                 cannot work, each in one sentence.
             FileNotFoundError: an image or the embedded checkpoint is not there.
         """
-        known = {one.name: one.kind for one in options(cls)}
-        for name, value in values.items():
+        known = {one.name: one for one in options(cls)}
+        for name in values:
             if name not in known:
                 raise unknown(name, known)
-            if not fits(value, known[name]):
+        values = {name: known[name].several(value) for name, value in values.items()}
+        for name, value in values.items():
+            if not fits(value, known[name].kind):
                 raise UserError(
-                    f"the report parameter {name} must be {said(known[name])}; got {value!r}."
+                    f"the report parameter {name} must be {said(known[name].kind)}; got {value!r}."
                 )
         settings = cls(**values)
         out = Path(settings.out)
@@ -98,6 +101,17 @@ class Parameters(ABC):
                 parts += [f"--{name}", *texts]
         return shlex.join(parts)
 
+    def label(self) -> str:
+        """What tells its page apart from others of its kind: what is not as by default, briefly."""
+        said = []
+        for key, default in vars(type(self)()).items():
+            value = getattr(self, key)
+            if key in self.folders or value == default:
+                continue
+            for one in value if isinstance(value, list) else [value]:
+                said.append(Path(one).name if isinstance(one, str) else f"{key} {one}")
+        return ", ".join(said)[:80] or "as by default"
+
     @property
     def place(self) -> Path:
         """Where what belongs to the page is written: it moves to `out` when all of it is there."""
@@ -117,8 +131,8 @@ class AblationReport(Parameters):
     folders = ("out", "runs")
 
     seeds: list[int] = asked("one parent a seed, and one run of each arm", [1, 2, 3])
-    queries: int = asked("Q: fewer than many images have words", 3)
-    images: int = asked("of which features are kept to train on", 3000)
+    query_tokens: int = asked("Q: fewer than many images have words", 3)
+    scenes: int = asked("of which features are kept to train on", 3000)
     parent_steps: int = asked("of the parents, with one look", 1000)
     steps: int = asked("of each arm", 300)
     gallery: int = asked("images of each gallery", 400)
@@ -138,7 +152,9 @@ class AblationReport(Parameters):
         from mstar.experiments.ablation import ARMS, Experiment, Settings
 
         arms = ARMS if self.mosaics else tuple(arm for arm in ARMS if arm.side == 1)
-        sizes = Settings(self.queries, self.images, self.parent_steps, self.steps, self.gallery)
+        sizes = Settings(
+            self.query_tokens, self.scenes, self.parent_steps, self.steps, self.gallery
+        )
         return Experiment(self.runs, sizes, self.checkpoint or None, tuple(self.seeds), arms)
 
     def _check(self) -> None:
@@ -155,12 +171,14 @@ class ImageReport(Parameters):
 
     report = "image"
 
-    images: list[str] = asked("paths of photographs; none: the embedded samples", [])
-    words: list[str] = asked(
-        "texts, commas between them: exit,phrase:way out; none: the samples' labels", []
+    images: list[str] = asked(
+        "photographs, or folders of them, 8 at most; none: the embedded samples", []
+    )
+    texts: list[str] = asked(
+        "what to look for, commas between: exit,phrase:way out; none: known labels", []
     )
     checkpoint: str = asked("a checkpoint folder; none: the embedded one", "")
-    pve_steps: int | None = asked("T, the looks after the first; none: the checkpoint's", None)
+    pve_steps: int | None = asked("T, looks after the first, 0 to 15; none: the checkpoint's", None)
     tiles: list[int] = asked(
         "levels of parts along a side: 1, 1 2 or 1 2 3; none: the checkpoint's", []
     )
@@ -185,11 +203,15 @@ class ImageReport(Parameters):
     @property
     def uses_embedded(self) -> bool:
         """Whether the weights are the embedded ones, which have seen rendered text only."""
-        return not self.checkpoint or is_embedded(Path(self.checkpoint))
+        return is_embedded(self.folder)
 
     def queries(self) -> list[Query]:
-        """The words as (text, style), each once."""
-        return parse_queries(text for entry in self.words for text in entry.split(","))
+        """The texts as (text, style), each once."""
+        return parse_queries(self.texts)
+
+    def files(self) -> list[Path]:
+        """The photographs, those of folders too."""
+        return image_files(self.images)
 
     def config(self) -> "MstarConfig":
         from mstar.io.checkpoints import load_config
@@ -200,21 +222,21 @@ class ImageReport(Parameters):
         from mstar.hooks.points import reached_points, select
         from mstar.io.images import open_image
 
-        queries = self.queries()
+        queries, photographs = self.queries(), self.files()
         if self.images and not queries:
-            raise UserError("no words: say what to look for, as in --words exit,platform.")
-        if self.words and not queries:
-            raise UserError("no words: every entry of --words is empty.")
+            raise UserError("no texts: say what to look for, as in --texts exit,platform.")
+        if self.texts and not queries:
+            raise UserError("no texts: every entry of --texts is empty.")
         for name, count, most in (
-            ("images", len(self.images), MAX_IMAGES),
-            ("words", len(queries), MAX_QUERIES),
+            ("images", len(photographs), MAX_IMAGES),
+            ("texts", len(queries), MAX_QUERIES),
         ):
             if count > most:
                 raise UserError(f"a report takes at most {most} {name}; got {count}.")
         check_range("seed", self.seed, 0, LARGEST_SEED)
         check_pve_steps(self.pve_steps)
         check_levels(self.tiles)
-        for path in self.images:
+        for path in photographs:
             open_image(path)
         if self.size is not None and self.size > MAX_SIZE:
             raise UserError(f"a report takes images of up to {MAX_SIZE} pixels; got {self.size}.")
@@ -250,6 +272,14 @@ def tiled(processor: "MstarProcessor", tiles: Sequence[int]) -> None:
 def is_embedded(checkpoint: Path) -> bool:
     """Whether a folder is the embedded checkpoint, however it is written."""
     return checkpoint.resolve() == (embedded.ASSETS / "checkpoint").resolve()
+
+
+def checkpoint_name(checkpoint: Path) -> str:
+    """What pages call a checkpoint: `embedded`, or its folder, where `runs/a/checkpoint` is a."""
+    if is_embedded(checkpoint):
+        return "embedded"
+    named = checkpoint.resolve()
+    return named.parent.name if named.name == "checkpoint" else named.name
 
 
 def checkpoint_folder(checkpoint: str) -> Path:

@@ -8,7 +8,7 @@ from mstar.versions import checkpoint_hash, versions
 from mstar.widgets import notes
 from mstar.widgets.picture import Picture
 
-from .parameters import Parameters, is_embedded
+from .parameters import Parameters, checkpoint_name, is_embedded
 
 #: Beside every report: `provenance`, `headline` (label -> text, what a sweep puts side by side) and
 #: whatever else the report has for other programs.
@@ -22,7 +22,8 @@ def provenance(settings: Parameters, **more: Any) -> dict[str, Any]:
         more: what only this report knows, between the checkpoints and the versions.
     """
     hashes = {}
-    for label, folder in settings.checkpoints.items():
+    for name, folder in settings.checkpoints.items():
+        label = name if name == "checkpoint" else f"checkpoint {name}"
         hashes[label] = "embedded" if is_embedded(folder) else str(folder)
         hashes[f"{label} sha256"] = checkpoint_hash(folder)
     return {
@@ -32,6 +33,12 @@ def provenance(settings: Parameters, **more: Any) -> dict[str, Any]:
         **more,
         "versions": ", ".join(f"{name} {number}" for name, number in versions().items()),
     }
+
+
+def summary(settings: Parameters, headline: Mapping[str, str]) -> Picture:
+    """The first table of a page: whose numbers, and the few that matter most."""
+    names = ", ".join(map(checkpoint_name, settings.checkpoints.values()))
+    return notes.facts("In short", {"checkpoint": names, **headline})
 
 
 def footer(made: Mapping[str, Any]) -> Picture:

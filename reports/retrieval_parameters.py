@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 from mstar.errors import LARGEST_SEED, MOST_SCENES, UserError, check_range
 
 from .options import asked
-from .parameters import Parameters, check_levels, check_pve_steps, checkpoint_folder, is_embedded
+from .parameters import (
+    Parameters,
+    check_levels,
+    check_pve_steps,
+    checkpoint_folder,
+    checkpoint_name,
+    is_embedded,
+)
 
 if TYPE_CHECKING:
     from mstar.data.benchmarks import Benchmark
@@ -23,16 +30,16 @@ class _OnBenchmark(Parameters):
         "sandbox-easy, -hard, -crowd; svt, icdar2015, mqtr-word, ...", "sandbox-easy"
     )
     folder: str = asked("where the data set lies; none: the benchmark is rendered", "")
-    images: int = asked("of a rendered benchmark", 400)
-    shown: int = asked("queries of each style that are shown with their images, at either end", 3)
+    scenes: int = asked("of a rendered benchmark, 40 or more", 400)
+    shown: int = asked("queries of each style, 0 to 20, with their images, at either end", 3)
     seed: int = asked("of what is rendered, and of random rankings", 0)
 
     def load(self) -> "Benchmark":
         """The benchmark; raises as `mstar.data.benchmarks.load` does."""
         from mstar.data.benchmarks import load
 
-        images = None if self.of_photographs else self.images
-        return load(self.benchmark, self.folder or None, self.seed, images)
+        scenes = None if self.of_photographs else self.scenes
+        return load(self.benchmark, self.folder or None, self.seed, scenes)
 
     @property
     def of_photographs(self) -> bool:
@@ -46,11 +53,11 @@ class _OnBenchmark(Parameters):
         if not 0 <= self.shown <= MAX_SHOWN:
             raise UserError(f"shown must be from 0 to {MAX_SHOWN}; got {self.shown}.")
         check_range("seed", self.seed, 0, LARGEST_SEED)
-        if self.of_photographs and self.images != type(self)().images:
+        if self.of_photographs and self.scenes != type(self)().scenes:
             raise UserError(
-                f"{self.benchmark} is not rendered: leave out the number of images, {self.images}."
+                f"{self.benchmark} is not rendered: leave out the number of scenes, {self.scenes}."
             )
-        check_range("images", self.images, FEWEST, MOST_SCENES)
+        check_range("scenes", self.scenes, FEWEST, MOST_SCENES)
         if self.of_photographs or self.folder:
             self.load()  # says what is missing; a rendered one would be drawn
         from mstar.io.checkpoints import load_config  # from here on with torch
@@ -66,7 +73,7 @@ class RetrievalReport(_OnBenchmark):
     report = "retrieval"
 
     checkpoint: str = asked("a checkpoint folder; none: the embedded one", "")
-    pve_steps: int | None = asked("T, the looks after the first; none: the checkpoint's", None)
+    pve_steps: int | None = asked("T, looks after the first, 0 to 15; none: the checkpoint's", None)
     tiles: list[int] = asked(
         "levels of parts along a side: 1, 1 2 or 1 2 3; none: the checkpoint's", []
     )
@@ -107,22 +114,26 @@ class CompareReport(_OnBenchmark):
 
     report = "compare"
 
-    models: list[str] = asked(
-        "checkpoint folders, the first is compared with; none: the embedded one", []
+    checkpoint: list[str] = asked(
+        "folders, or embedded; the first is compared with; none: embedded", []
     )
-    pve_steps: list[int] = asked("values of T for each model, the first is compared with", [1, 0])
+    pve_steps: list[int] = asked(
+        "T of each checkpoint, 0 to 15; the first is compared with", [1, 0]
+    )
     tiles: list[int] = asked(
-        "levels of parts along a side: 1, 1 2 or 1 2 3; none: each checkpoint's", []
+        "levels of parts along a side, 4 at most: 1 2 or 1 2 3; none: each one's", []
     )
     rerank: bool = asked("compare the rankings after re-ranking", False)
     out: str = asked("the folder of the report", "out/compare")
 
     @property
     def checkpoints(self) -> dict[str, Path]:
-        folders = [checkpoint_folder(model) for model in self.models or [""]]
-        if len(folders) == 1:
-            return {"checkpoint": folders[0]}
-        return {f"checkpoint {number}": folder for number, folder in enumerate(folders, 1)}
+        folders = [checkpoint_folder(model) for model in self.checkpoint or [""]]
+        names = [checkpoint_name(folder) for folder in folders]
+        return {
+            name if names.count(name) == 1 else str(folder): folder
+            for name, folder in zip(names, folders, strict=True)
+        }
 
     def arms(self) -> dict[str, tuple[Path, int]]:
         """Label -> checkpoint and T, in the order of the report."""
@@ -132,23 +143,20 @@ class CompareReport(_OnBenchmark):
         for name, folder in self.checkpoints.items():
             own = load_config(folder).pve_steps
             for pve_steps in self.pve_steps or [own]:
-                label = (
-                    f"T = {pve_steps}" if len(self.checkpoints) == 1 else f"{name}, T = {pve_steps}"
-                )
-                found[label] = (folder, pve_steps)
+                found[f"{name}, T = {pve_steps}"] = (folder, pve_steps)
         return found
 
     def _check(self) -> None:
         for pve_steps in self.pve_steps:
             check_pve_steps(pve_steps)
         check_levels(self.tiles)
-        folders = [Path(model).resolve() for model in self.models]
+        folders = [checkpoint_folder(model).resolve() for model in self.checkpoint]
         for name, values, told in (
-            ("models", folders, self.models),
+            ("checkpoint", folders, self.checkpoint),
             ("pve_steps", self.pve_steps, self.pve_steps),
         ):
             if len(set(values)) < len(values):
                 raise UserError(f"{name} has an entry twice: {', '.join(map(str, told))}.")
         super()._check()
         if len(self.arms()) < 2:
-            raise UserError("a comparison needs two models or two values of pve_steps at least.")
+            raise UserError("a comparison needs two checkpoints or values of pve_steps at least.")

@@ -15,8 +15,10 @@ from papermill.exceptions import PapermillExecutionError
 from papermill.execute import remove_error_markers
 
 from mstar import files
+from mstar.errors import UserError
 
 from . import pages
+from .options import title
 from .provenance import footer, provenance
 from .table import REPORTS
 
@@ -85,7 +87,7 @@ def make(name: str, values: Mapping[str, Any], progress: bool = True) -> Path:
             )
         except Exception as error:
             raise _kept(out, made, executed, _why(error)) from error
-        page = pages.page(nbformat.read(executed, as_version=4))
+        page = pages.page(nbformat.read(executed, as_version=4), settings.label())
         (place / PAGE).write_text(page, encoding="utf-8")
     _forget_failure(out)
     html = out / PAGE
@@ -93,6 +95,36 @@ def make(name: str, values: Mapping[str, Any], progress: bool = True) -> Path:
         size = html.stat().st_size / 1e6
         logger.warning("%s has %.1f MB: ask it for less to make it smaller.", html, size)
     return html
+
+
+def page_of(executed: Path, out: Path | None = None) -> Path:
+    """The offline page of a notebook that was run: of a report as `make` has it, of any other with
+    its code and all that it printed.
+
+    Args:
+        executed: the notebook, with outputs.
+        out: the page's file; None = beside the notebook.
+
+    Returns:
+        the page's file.
+
+    Raises:
+        UserError: this is no notebook, or none that was run.
+        FileNotFoundError: there is no such file.
+    """
+    try:
+        notebook = nbformat.reads(executed.read_text(encoding="utf-8"), as_version=4)
+        nbformat.validate(notebook)
+    except (ValueError, nbformat.ValidationError):
+        raise UserError(f"{executed} is no Jupyter notebook.") from None
+    if not any(cell.get("outputs") for cell in notebook.cells):
+        raise UserError(f"{executed} has no outputs: run it first, as papermill does.")
+    titles = {title(report.notebook) for report in REPORTS.values()}
+    out = executed.with_suffix(".html") if out is None else out
+    whole = pages.title(notebook) not in titles
+    with files.replacing(out) as path:
+        path.write_text(pages.page(notebook, executed.stem, whole), encoding="utf-8")
+    return out
 
 
 def _unformatted(path: Path) -> str:

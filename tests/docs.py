@@ -15,8 +15,7 @@ from mstar.cli import __main__ as cli
 from mstar.hooks import interventions
 from mstar.hooks.points import POINTS
 from mstar.model.configuration import SEMANTICS, MstarConfig
-from mstar.reports.options import options as declared
-from mstar.reports.options import said
+from mstar.reports.options import options as declared, said
 from mstar.reports.table import REPORTS
 from mstar.training.recipes import Recipe
 from mstar.widgets import figures

@@ -9,8 +9,7 @@ from PIL import Image
 
 from mstar.cli import __main__ as cli
 from mstar.data.benchmarks import Benchmark, rendered
-from mstar.evaluate import benchmark as benchmark_evaluation
-from mstar.evaluate import spotters as peers
+from mstar.evaluate import benchmark as benchmark_evaluation, spotters as peers
 from mstar.evaluate.benchmark import at_best, best_count, groups, most_at_best, rank_benchmark
 from mstar.evaluate.metrics import average_precisions
 from mstar.io.bench import Bench
@@ -225,7 +224,7 @@ def test_a_rendered_benchmark_needs_no_folder(tiny_checkpoint, capsys):
         "evaluate",
         "benchmark",
         "sandbox-crowd",
-        "--images",
+        "--scenes",
         "40",
         "--seed",
         "5",
@@ -245,8 +244,8 @@ def test_a_rendered_benchmark_needs_no_folder(tiny_checkpoint, capsys):
         (["svt"], "svt needs the folder of its data set"),
         (["sandbox-easy", "."], "sandbox-easy is rendered and has no folder"),
         (["icdar2015", "{}/none"], "there is no folder"),
-        (["mqtr-word", "{}", "--images", "60"], "mqtr-word is not rendered: leave out the number"),
-        (["sandbox-easy", "--images", "0"], "images must be 40 or more; got 0"),
+        (["mqtr-word", "{}", "--scenes", "60"], "mqtr-word is not rendered: leave out the number"),
+        (["sandbox-easy", "--scenes", "0"], "scenes must be 40 or more; got 0"),
         (["mqtr-word", "{}", "--peers", "orc"], "unknown peer 'orc'"),
         (["mqtr-word", "{}", "--pve-steps", "-1"], "pve_steps (T) must be 0 or more; got -1"),
         (["mqtr-word", "{}", "--seed", "-1"], "seed must be 0 or more; got -1"),

@@ -76,7 +76,7 @@ def test_every_command_has_a_help(command, capsys):
 @pytest.mark.parametrize("difficulty", ["easy", "hard", "crowd", "street"])
 def test_sandbox_draws_a_sheet(difficulty, tmp_path, capsys):
     path = tmp_path / "new" / "sheet.png"
-    arguments = ["sandbox", "--difficulty", difficulty, "--count", "7", "--out", str(path)]
+    arguments = ["sandbox", "--difficulty", difficulty, "--scenes", "7", "--out", str(path)]
     assert cli.main(arguments) == 0
     assert capsys.readouterr().out == f"{path}\n"
     with Image.open(path) as sheet:
@@ -86,7 +86,7 @@ def test_sandbox_draws_a_sheet(difficulty, tmp_path, capsys):
 def test_sandbox_obeys_its_seed_and_outlines_words(tmp_path):
     def drawn(*options: str) -> bytes:
         path = tmp_path / "sheet.png"
-        assert cli.main(["sandbox", "--count", "1", "--out", str(path), *options]) == 0
+        assert cli.main(["sandbox", "--scenes", "1", "--out", str(path), *options]) == 0
         return path.read_bytes()
 
     assert drawn() == drawn("--seed", "0")
@@ -101,7 +101,7 @@ PHOTOGRAPHS = ["--recipe", "photographs", "--init", "nowhere", "--real", *LIST]
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["sandbox", "--count", "0"], "count must be 1 or more; got 0"),
+        (["sandbox", "--scenes", "0"], "scenes must be 1 or more; got 0"),
         (["sandbox", "--seed", "-1"], "seed must be a whole number from 0"),
         (["sandbox", "--out", "."], ". is a folder: --out names a file"),
         (["train", "--threads", "0"], "threads must be 1 or more; got 0"),

@@ -13,17 +13,17 @@ from mstar.explain.attribution import METHODS
 
 SMALL = {
     "importance": (
-        ["importance", "query_tokens", "--images", "60", "--per-style", "2"],
+        ["importance", "query_tokens", "--scenes", "60", "--per-style", "2"],
         "query token 3",
     ),
     "localisation": (
-        ["localisation", "--images", "40", "--per-style", "1", "--methods", "grad_cam"],
+        ["localisation", "--scenes", "40", "--per-style", "1", "--methods", "grad_cam"],
         "rank correlation",
     ),
-    "masks": (["masks", "sandbox-hard", "--images", "40"], "best of the grid"),
-    "patching": (["patching", "--images", "2", "--difficulty", "hard"], "mask of look 0"),
-    "salience": (["salience", "--images", "30"], "as much ground"),
-    "semantics": (["semantics", "--images", "40"], "multi_word_scoring_steps"),
+    "masks": (["masks", "sandbox-hard", "--scenes", "40"], "best of the grid"),
+    "patching": (["patching", "--scenes", "2", "--difficulty", "hard"], "mask of look 0"),
+    "salience": (["salience", "--scenes", "30"], "as much ground"),
+    "semantics": (["semantics", "--scenes", "40"], "multi_word_scoring_steps"),
 }
 
 
@@ -43,7 +43,7 @@ def test_a_table_and_json_of_the_same(name, tiny_checkpoint, tmp_path, capsys):
 
 
 def test_each_format_goes_to_its_file_or_to_the_screen(tiny_checkpoint, tmp_path, capsys):
-    arguments = ["evaluate", "salience", "--images", "12", "--checkpoint", str(tiny_checkpoint)]
+    arguments = ["evaluate", "salience", "--scenes", "12", "--checkpoint", str(tiny_checkpoint)]
     files = {form: tmp_path / "new" / f"found.{form}" for form in ("json", "csv", "html")}
     named = [part for form, file in files.items() for part in (f"--{form}", str(file))]
     assert cli.main([*arguments, *named]) == 0
@@ -86,21 +86,21 @@ def test_every_evaluation_is_told_what_its_function_takes():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["salience", "--images", "0"], "images must be 1 or more; got 0"),
+        (["salience", "--scenes", "0"], "scenes must be 1 or more; got 0"),
         (["salience", "--pve-steps", "-1"], "pve_steps (T) must be 0 or more; got -1"),
         (["salience", "--seed", "-1"], "seed must be 0 or more; got -1"),
-        (["patching", "--images", "1"], "images must be 2 or more; got 1"),
-        (["importance", "heads", "--images", "60", "--per-style", "0"], "per-style must be 1 or"),
-        (["localisation", "--images", "10"], "images must be 40 or more; got 10"),
-        (["localisation", "--images", "60", "--per-style", "0"], "per-style must be 1 or more"),
+        (["patching", "--scenes", "1"], "scenes must be 2 or more; got 1"),
+        (["importance", "heads", "--scenes", "60", "--per-style", "0"], "per-style must be 1 or"),
+        (["localisation", "--scenes", "10"], "scenes must be 40 or more; got 10"),
+        (["localisation", "--scenes", "60", "--per-style", "0"], "per-style must be 1 or more"),
         (["masks", "sandbox"], "unknown benchmark 'sandbox'"),
         (["masks", "icdar2015"], "icdar2015 needs the folder of its data set"),
         (
-            ["masks", "sandbox-easy", "--images", "40", "--pve-steps", "-1"],
+            ["masks", "sandbox-easy", "--scenes", "40", "--pve-steps", "-1"],
             "pve_steps (T) must be 0 or more",
         ),
         (["semantics", "--pve-steps", "0"], "pve_steps (T) must be 1 or more; got 0"),
-        (["semantics", "--images", "3"], "images must be 40 or more; got 3"),
+        (["semantics", "--scenes", "3"], "scenes must be 40 or more; got 3"),
     ],
 )
 def test_bad_input_is_one_sentence_and_code_2(arguments, said, tiny_checkpoint, capsys):

@@ -24,8 +24,7 @@ from mstar.io.checkpoints import load_checkpoint
 from mstar.io.decoding import UnreadableImage
 from mstar.io.images import open_image
 from mstar.io.processing import character_tokenizer
-from mstar.search import index, writing
-from mstar.search import store as shards
+from mstar.search import index, store as shards, writing
 from mstar.search.folders import look_through
 from mstar.search.gallery import Gallery
 from mstar.search.index import index_folder

@@ -191,7 +191,7 @@ def test_the_sanity_check_is_given_shuffled_models_and_the_random_map_is_random(
 
 @pytest.fixture(scope="module")
 def report(tiny):
-    return evaluate_localisation(tiny, "easy", seed=3, images=60, per_style=2, checked=1)
+    return evaluate_localisation(tiny, "easy", seed=3, scenes=60, per_style=2, checked=1)
 
 
 def test_the_report_has_every_method_beside_chance(report):

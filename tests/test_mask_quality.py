@@ -18,7 +18,7 @@ from mstar.io.decoding import UnreadableImage
 
 @pytest.fixture(scope="module")
 def benchmark():
-    return rendered("easy", seed=3, images=40)
+    return rendered("easy", seed=3, scenes=40)
 
 
 @pytest.fixture(scope="module")

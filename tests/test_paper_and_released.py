@@ -16,7 +16,7 @@ from mstar.texts import STYLES
 
 @pytest.fixture(scope="module")
 def report(tiny):
-    return compare_semantics(tiny, seed=3, images=40)
+    return compare_semantics(tiny, seed=3, scenes=40)
 
 
 def test_every_field_that_inference_reads_is_switched_by_itself(report):

@@ -83,7 +83,7 @@ def test_two_processes_write_what_one_writes(photos, tiny_checkpoint, tmp_path, 
 
 
 def test_two_processes_judge_as_one(tiny_checkpoint, capsys):
-    arguments = ["evaluate", "benchmark", "sandbox-easy", "--images", "40", "--peers", "parts"]
+    arguments = ["evaluate", "benchmark", "sandbox-easy", "--scenes", "40", "--peers", "parts"]
     arguments += ["--checkpoint", str(tiny_checkpoint), "--json"]
     assert cli.main(arguments) == 0
     found = launch("mstar.cli", *arguments, port=29516)

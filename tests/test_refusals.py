@@ -45,7 +45,7 @@ gallery recall pictures loud:exit
 convert none out --tokenizer x
 convert a-file pictures --tokenizer x
 convert a-file out --tokenizer x --image-size 0
-sandbox --count 0
+sandbox --scenes 0
 sandbox --out pictures
 train --threads 0
 train --share 2
@@ -54,7 +54,7 @@ train --out a-file
 train --real none none
 train --recipe photographs
 train --recipe paper-word --real a b --synthetic a b --tokenizer none
-evaluate salience --images 0
+evaluate salience --scenes 0
 evaluate salience --pve-steps -1
 evaluate salience --seed -1
 evaluate salience --checkpoint none
@@ -62,28 +62,28 @@ evaluate salience --json pictures
 evaluate benchmark none
 evaluate benchmark svt
 evaluate benchmark svt none
-evaluate benchmark sandbox-easy --images 1
+evaluate benchmark sandbox-easy --scenes 1
 evaluate benchmark sandbox-easy --peers x
 evaluate benchmark sandbox-easy --kept pictures
 evaluate masks svt
 evaluate localisation --methods cam
-evaluate patching --images 1
+evaluate patching --scenes 1
 evaluate importance heads --per-style 0
 evaluate semantics --pve-steps 0
-report image --images none.jpg --words exit
-report image --images pictures/a.png --words loud:exit
-report image --words ,
+report image --images none.jpg --texts exit
+report image --images pictures/a.png --texts loud:exit
+report image --texts ,
 report image --pve-steps -1
 report image --tiles 2
 report image --checkpoint none
 report image --out a-file
 report image --sweep x
 report retrieval --benchmark x
-report retrieval --images 1
+report retrieval --scenes 1
 report retrieval --peers x
 report retrieval --benchmark svt --folder none
 report retrieval --checkpoint none
-report compare --models none
+report compare --checkpoint none
 report compare --pve-steps 1 1
 """
 
@@ -142,7 +142,7 @@ sys.exit(main())
 
 @pytest.mark.parametrize("after", [0.1, 0.4, 1.5])
 def test_stopped_at_once_there_is_no_traceback(tmp_path, after):
-    command = [sys.executable, "-c", STOPPED, str(after), "sandbox", "--count", "2000"]
+    command = [sys.executable, "-c", STOPPED, str(after), "sandbox", "--scenes", "2000"]
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=60)
     assert b"Traceback" not in ran.stderr
     assert ran.returncode in (130, -signal.SIGINT) and list(tmp_path.iterdir()) == []

@@ -89,7 +89,7 @@ def test_semantic_is_held_against_text_and_thing_alone(gallery):
 
 
 def test_whole_report_on_a_small_gallery(tiny):
-    report = evaluate_sandbox(tiny, "easy", seed=3, images=IMAGES, controls=True)
+    report = evaluate_sandbox(tiny, "easy", seed=3, scenes=IMAGES, controls=True)
     values = json.loads(json.dumps(report.to_json(), allow_nan=False))
     assert values["about"]["seed"] == 3 and len(values["about"]["gallery"]) == 64
     sizes = {name: len(rows) for name, rows in values["sections"].items()}
@@ -102,19 +102,19 @@ def test_whole_report_on_a_small_gallery(tiny):
     same = report["controls"]["T = 1", "T = 1, random mask"]
     assert same == last
     assert "T = 1, random mask" in str(report)
-    again = evaluate_sandbox(tiny, "easy", seed=3, images=IMAGES, controls=True)
+    again = evaluate_sandbox(tiny, "easy", seed=3, scenes=IMAGES, controls=True)
     assert again.to_json() == report.to_json()
 
 
 def test_groups_without_queries_are_null(tiny):
-    report = evaluate_sandbox(tiny, "crowd", images=IMAGES, pve_steps=0)
+    report = evaluate_sandbox(tiny, "crowd", scenes=IMAGES, pve_steps=0)
     rows = {row["group"]: row for row in report.to_json()["sections"]["rankings"]}
     assert rows["semantic"]["model"] is None and rows["word, large (≥ 17 px)"]["model"] is None
     assert "–" in str(report)
 
 
 def test_command_prints_one_json_object(folder, capsys):
-    arguments = ["evaluate", "sandbox", "--checkpoint", str(folder), "--images", str(IMAGES)]
+    arguments = ["evaluate", "sandbox", "--checkpoint", str(folder), "--scenes", str(IMAGES)]
     assert cli.main([*arguments, "--json"]) == 0
     values = json.loads(capsys.readouterr().out)
     assert len(values["about"]["checkpoint"]) == 64 and "controls" not in values["sections"]
@@ -127,12 +127,12 @@ def test_command_prints_one_json_object(folder, capsys):
     [
         (["--seed", "-1"], "seed must be 0 or more; got -1"),
         (["--pve-steps", "-1"], "pve_steps (T) must be 0 or more; got -1"),
-        (["--images", "10"], "images must be 40 or more; got 10"),
+        (["--scenes", "10"], "scenes must be 40 or more; got 10"),
         (["--checkpoint", "no/such/folder"], "there is no checkpoint folder"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(folder, capsys, options, message):
-    arguments = ["evaluate", "sandbox", "--checkpoint", str(folder), "--images", str(IMAGES)]
+    arguments = ["evaluate", "sandbox", "--checkpoint", str(folder), "--scenes", str(IMAGES)]
     assert cli.main([*arguments, *options]) == 2
     printed = capsys.readouterr()
     assert message in printed.err and printed.err.count("mstar: error") == 1

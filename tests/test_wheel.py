@@ -23,8 +23,8 @@ for line in sys.stdin.read().splitlines():
 """
 LINES = """\
 notebooks course
-report image --images PHOTO --words exit --out report
-sandbox --out sheet.png --count 2
+report image --images PHOTO --texts exit --out report
+sandbox --out sheet.png --scenes 2
 """
 
 

@@ -233,6 +233,16 @@ function mstarView(root) {
     control.setAttribute('data-lm-suppress-shortcuts', 'true');
   }
 
+  // What is wider than its place says so.
+  for (const wide of all('.mv-scroll')) {
+    const look = () => {
+      const left = wide.scrollWidth - wide.clientWidth - wide.scrollLeft;
+      wide.toggleAttribute('data-more', left > 4);
+    };
+    wide.addEventListener('scroll', look);
+    new ResizeObserver(look).observe(wide);
+  }
+
   const dialog = root.querySelector('dialog');
   root.addEventListener('click', (event) => {
     const button = event.target.closest('button[data-enlarge]');

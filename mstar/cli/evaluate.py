@@ -27,7 +27,7 @@ _OPTIONS = {
     "difficulty": dict(choices=("easy", "hard", "crowd", "street"), default="easy",
                        help="of the scenes that are rendered"),
     "seed": dict(type=int, default=0, metavar="N", help="of what is rendered or random"),
-    "images": dict(type=int, metavar="N", help="to render (default 1000)"),
+    "scenes": dict(type=int, metavar="N", help="to render (default 1000)"),
     "per_style": dict(type=int, default=25, metavar="N", help="queries of each style, as far as "
                       "the gallery has them"),
     "strict": dict(action="store_true", help="stop at a photograph that cannot be read (default: "
@@ -37,12 +37,12 @@ _OPTIONS = {
 }  # fmt: skip
 _METHODS = ("attention", "attention_gradient", "grad_cam", "integrated_gradients", "occlusion")
 _POSITIONAL = ("name", "folder", "kind")
-_BENCHMARK = {name: {} for name in ("name", "folder", "seed", "images", "strict")}
+_BENCHMARK = {name: {} for name in ("name", "folder", "seed", "scenes", "strict")}
 _FORMATS = {"json": "one JSON object", "csv": "a line a value", "html": "a page"}
 
 
-def _rendered(images: int, what: str) -> dict[str, dict[str, Any]]:
-    return {"difficulty": {}, "seed": {}, "images": dict(default=images, help=what)}
+def _rendered(scenes: int, what: str) -> dict[str, dict[str, Any]]:
+    return {"difficulty": {}, "seed": {}, "scenes": dict(default=scenes, help=what)}
 
 
 @dataclass(frozen=True)
@@ -110,13 +110,13 @@ EVALUATIONS = {
         "at which look and layer the model knows which word it is: activation patching",
         "mstar.experiments.patching:patching",
         _rendered(100, "pairs of scenes that differ in one word"),
-        fewest={"images": 2},
+        fewest={"scenes": 2},
     ),
     "salience": Evaluation(
         "whether covering the salient text raises the neglected one (the paper's fig. 1b)",
         "mstar.experiments.salience:salience",
         _rendered(400, "scenes that are drawn"),
-        fewest={"images": 1},
+        fewest={"scenes": 1},
     ),
     "sandbox": Evaluation(
         "scenes rendered from a seed, whose every word and place is known",
@@ -130,7 +130,7 @@ EVALUATIONS = {
     "semantics": Evaluation(
         "the paper against the released code: what each difference does to a trained model",
         "mstar.experiments.semantics:compare_semantics",
-        {"seed": {}, "images": dict(default=400, help="scenes; four make an image")},
+        {"seed": {}, "scenes": dict(default=400, help="scenes; four make an image")},
         fewest={"pve_steps": 1},
     ),
 }  # fmt: skip
@@ -199,7 +199,7 @@ def _checked(args: argparse.Namespace, evaluation: Evaluation) -> Path:
     ranges = {
         "pve_steps": (0, MOST_PVE_STEPS),
         "seed": (0, LARGEST_SEED),
-        "images": (FEWEST, MOST_SCENES),
+        "scenes": (FEWEST, MOST_SCENES),
         "per_style": (1, MOST_SCENES),
     }
     for name, (least, most) in ranges.items():
@@ -210,7 +210,7 @@ def _checked(args: argparse.Namespace, evaluation: Evaluation) -> Path:
     check_peers(getattr(args, "peers", ()))
     folder = checkpoint(args.checkpoint)
     if "name" in evaluation.options:
-        args.benchmark = load(args.name, args.folder, args.seed, args.images)
+        args.benchmark = load(args.name, args.folder, args.seed, args.scenes)
     return folder
 
 
@@ -218,7 +218,7 @@ def _cases(args: argparse.Namespace) -> Any:
     from mstar.data.scenes import sandbox
     from mstar.evaluate.cases import cases
 
-    gallery = sandbox.judging_gallery(args.difficulty, args.seed, args.images)
+    gallery = sandbox.judging_gallery(args.difficulty, args.seed, args.scenes)
     args.facts["gallery"] = gallery.hash
     return cases(gallery, args.per_style)
 
@@ -227,9 +227,9 @@ def _drawn(kind: str) -> Callable[[argparse.Namespace], Any]:
     def draw(args: argparse.Namespace) -> Any:
         from mstar.data.scenes import sandbox
 
-        check_range("images", args.images, 1, MOST_SCENES)
+        check_range("scenes", args.scenes, 1, MOST_SCENES)
         level, one = sandbox.DIFFICULTIES[args.difficulty], getattr(sandbox, kind)
-        return [one(args.seed, index, "test", level) for index in range(args.images)]
+        return [one(args.seed, index, "test", level) for index in range(args.scenes)]
 
     return draw
 

@@ -129,6 +129,7 @@ def search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
             print(json.dumps({"images": len(gallery), "queries": rows}, allow_nan=False))
         else:
             for query, hits in found:
-                print(as_line(query, hits) if args.jsonl else as_table(query, hits, len(gallery)))
+                table = as_table(query, hits, len(gallery), ratio)
+                print(as_line(query, hits) if args.jsonl else table)
 
     return run

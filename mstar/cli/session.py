@@ -36,17 +36,26 @@ def as_line(query: Query, hits: "Sequence[Hit]") -> str:
     return json.dumps(as_row(query, hits), allow_nan=False)
 
 
-def as_table(query: Query, hits: "Sequence[Hit]", images: int) -> str:
-    """An answer as a terminal has it; `images` are in the gallery."""
+def as_table(query: Query, hits: "Sequence[Hit]", images: int, ratio: float | None) -> str:
+    """An answer as a terminal has it.
+
+    Args:
+        images: how many are in the gallery.
+        ratio: as it was asked for; None = the configuration decided.
+    """
+    again = any(hit.probability is not None for hit in hits)
+    why = "as the checkpoint says" if ratio is None else "as asked"
     lines = [
-        f"{printable(query.text)} ({query.style}), the best of {images} images",
-        " rank  score  cosine (rank)  matched  look, token  image",
+        f"{printable(query.text)} ({query.style}), the best of {images} images "
+        f"{'re-ranked' if again else 'by cosine, not re-ranked'}, {why}",
+        f" rank  {'re-ranked  cosine (rank)  match' if again else 'cosine'}  look, token  image",
     ]
     for hit in hits:
-        matched = "–" if hit.probability is None else f"{hit.probability:.0%}"
+        match = "–" if hit.probability is None else f"{hit.probability:.0%}"
+        number = f"{hit.score:9.3f}  {hit.cosine:6.3f} {f'({hit.cosine_rank})':6}  {match:>5}"
         lines.append(
-            f"{hit.rank:5} {hit.score:6.3f}  {hit.cosine:6.3f} {f'({hit.cosine_rank})':6} "
-            f"{matched:>8}  {f'{hit.look}, {hit.query_token}':11}  {printable(hit.name)}"
+            f"{hit.rank:5}  {number if again else f'{hit.cosine:6.3f}'}  "
+            f"{f'{hit.look}, {hit.query_token}':11}  {printable(hit.name)}"
         )
     return "\n".join(lines)
 
@@ -142,7 +151,7 @@ class Session:
         query = as_query(line, self.style)
         hits = self.gallery.search_many([query], self.top, self.ratio)[0]
         self._last = query, hits
-        return as_table(query, hits, len(self.gallery))
+        return as_table(query, hits, len(self.gallery), self.ratio)
 
     def _set_style(self, name: str) -> str:
         check_style(name)

@@ -1,5 +1,6 @@
 """Cases for experiments, with the places of their answers, and single examples to look into."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from mstar.data.scenes import sandbox
 from mstar.errors import MOST_SCENES, UserError, check_range
 from mstar.evaluate.grounding import coverage
 from mstar.io.images import open_image
+from mstar.search.folders import image_files
 from mstar.texts import STYLES, Query, parse_queries
 
 
@@ -70,24 +72,27 @@ class Example:
     scene: sandbox.Scene | None
 
 
-def example(image: str = "", words: str = "", scene: int = 12) -> Example:
-    """A photograph with the words to look for, or a rendered scene with its labels.
+def example(
+    images: str | Sequence[str] = "", texts: str | Sequence[str] = "", scene: int = 12
+) -> Example:
+    """A photograph with the texts to look for, or a rendered scene with its labels.
 
     Args:
-        image: path of a photograph; "" = a rendered scene.
-        words: texts to look for, commas between them, as typed (see `queries`); "" = the scene's
-            labels.
+        images: path of a photograph, or of a folder with one; none = a rendered scene.
+        texts: what to look for, as typed: a list, or commas between; none = the scene's labels.
         scene: which rendered scene of seed 5.
 
     Raises:
-        UserError: a photograph without words, or texts that cannot be asked.
+        UserError: a photograph without texts, more than one, or texts that cannot be asked.
         FileNotFoundError: there is no such photograph.
     """
-    asked = parse_queries(words.split(","))
-    if image and not asked:
-        raise UserError("a photograph needs words: say what to look for in it.")
-    if image:
-        return Example(open_image(image), asked, [], None)
+    asked = parse_queries(texts)
+    if files := image_files(images):
+        if not asked:
+            raise UserError("a photograph needs texts: say what to look for in it.")
+        if len(files) > 1:
+            raise UserError(f"images is one photograph here; got {len(files)}.")
+        return Example(open_image(files[0]), asked, [], None)
     drawn = sandbox.scene(5, scene, "test", sandbox.EASY)
     labels = [Query(*label) for label in zip(drawn.texts, drawn.styles, strict=True)]
     places = [(region.word, region.polygon) for region in drawn.regions]

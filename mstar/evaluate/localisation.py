@@ -155,7 +155,7 @@ def evaluate_localisation(
     bench: Bench,
     difficulty: str = "easy",
     seed: int = 0,
-    images: int = 300,
+    scenes: int = 300,
     per_style: int = 25,
     checked: int = 5,
     methods: Sequence[str] = tuple(METHODS),
@@ -171,7 +171,7 @@ def evaluate_localisation(
     the share of what integrated gradients have to add up to that they lack or exceed.
 
     Args:
-        difficulty, images: of the gallery from which the queries come, see `judging_gallery`.
+        difficulty, scenes: of the gallery from which the queries come, see `judging_gallery`.
         seed: of the scenes, of random maps and of shuffled weights.
         per_style: queries of each style, as far as the gallery has them.
         checked: of these, with which the sanity check is made, the most expensive part; weights are
@@ -179,13 +179,13 @@ def evaluate_localisation(
         methods: of `METHODS`; raw attention is always among them.
 
     Raises:
-        UserError: an unknown method or difficulty, too few images or queries, or hooks on the
+        UserError: an unknown method or difficulty, too few scenes or queries, or hooks on the
             model.
     """
     without_hooks(bench.model, "evaluate_localisation")
     pve_steps = bench.config.pve_steps_from(pve_steps)
     methods = list(dict.fromkeys(["attention", *known(methods)]))
-    gallery = sandbox.judging_gallery(difficulty, seed, images)
+    gallery = sandbox.judging_gallery(difficulty, seed, scenes)
     found = cases(gallery, per_style)
     measured: dict[str, list[Localised]] = {name: [] for name in (*methods, "random")}
     correlated: dict[tuple[str, str], list[float]] = defaultdict(list)
@@ -225,7 +225,7 @@ def evaluate_localisation(
                     alike = likeness(values[method], theirs[method].values.numpy())
                     correlated[method, part].append(alike)
     about = dict(
-        difficulty=difficulty, seed=seed, images=images, per_style=per_style, queries=len(found),
+        difficulty=difficulty, seed=seed, scenes=scenes, per_style=per_style, queries=len(found),
         checked=checked, methods=methods, pve_steps=pve_steps, gallery=gallery.hash,
     )  # fmt: skip
     styles = np.array([case.query.style for case in found])

@@ -36,7 +36,7 @@ def evaluate_sandbox(
     bench: Bench,
     difficulty: str = "easy",
     seed: int = 0,
-    images: int = 1000,
+    scenes: int = 1000,
     pve_steps: int | None = None,
     controls: bool = False,
 ) -> Result:
@@ -47,14 +47,14 @@ def evaluate_sandbox(
     asked for `controls`, T = 0 against T = 1 and its controls.
 
     Args:
-        difficulty, seed, images: see `judging_gallery`.
+        difficulty, seed, scenes: see `judging_gallery`.
         controls: also compare T = 0 with T = 1, with an empty mask and with a random one.
 
     Raises:
-        UserError: unknown difficulty, a seed, a number of images or pve_steps out of range.
+        UserError: unknown difficulty, a seed, a number of scenes or pve_steps out of range.
     """
     pve_steps = bench.config.pve_steps_from(pve_steps)
-    gallery = sandbox.judging_gallery(difficulty, seed, images)
+    gallery = sandbox.judging_gallery(difficulty, seed, scenes)
     truth = np.array([query.relevant for query in gallery.queries])
     own = [query.asked for query in gallery.queries]
     texts = list(
@@ -65,7 +65,7 @@ def evaluate_sandbox(
     by_text = dict(zip(texts, ranked, strict=True))
     scores = np.array([by_text[query] for query in own])
     about = dict(
-        difficulty=difficulty, seed=seed, images=images, pve_steps=pve_steps, gallery=gallery.hash
+        difficulty=difficulty, seed=seed, scenes=scenes, pve_steps=pve_steps, gallery=gallery.hash
     )
     limit = sandbox.DIFFICULTIES[gallery.difficulty].small
     sections = [

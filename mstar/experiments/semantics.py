@@ -41,7 +41,7 @@ _LOOKS = (
 
 
 def compare_semantics(
-    bench: Bench, seed: int = 0, images: int = 400, pve_steps: int | None = None
+    bench: Bench, seed: int = 0, scenes: int = 400, pve_steps: int | None = None
 ) -> Result:
     """Switch every field that inference reads, one at a time and all together.
 
@@ -54,7 +54,7 @@ def compare_semantics(
 
     Args:
         seed: of the scenes.
-        images: scenes; four make a mosaic.
+        scenes: how many are drawn; four make a mosaic.
         pve_steps: T, 1 or more; None = the configuration's.
 
     Raises:
@@ -66,10 +66,10 @@ def compare_semantics(
         raise UserError(
             f"masks need a second look: pve_steps (T) must be 1 or more; got {pve_steps}."
         )
-    gallery = sandbox.judging_gallery("easy", seed, images)
-    scenes = mosaics(gallery.scenes)
+    gallery = sandbox.judging_gallery("easy", seed, scenes)
+    made = mosaics(gallery.scenes)
     asked = [query.asked for query in gallery.queries]
-    relevant = np.array([[sandbox.matches(one, *query) for one in scenes] for query in asked])
+    relevant = np.array([[sandbox.matches(one, *query) for one in made] for query in asked])
     kept = relevant.any(1)  # all, but for what the cut at whole mosaics left out
     relevant = relevant[kept]
     asked = [query for query, keep in zip(asked, kept, strict=True) if keep]
@@ -88,9 +88,9 @@ def compare_semantics(
     found = {}
     for name, fields in tqdm(switched.items(), desc="semantics"):
         with computed_as(looking, fields):
-            found[name] = _measure(given, tokens, scenes, asked, relevant, pve_steps)
+            found[name] = _measure(given, tokens, made, asked, relevant, pve_steps)
     about = dict(
-        mosaics=len(scenes), grid=f"{found['paper'].grid[0]} × {found['paper'].grid[1]}",
+        mosaics=len(made), grid=f"{found['paper'].grid[0]} × {found['paper'].grid[1]}",
         queries=len(asked), pve_steps=pve_steps, seed=seed, gallery=gallery.hash,
     )  # fmt: skip
     style = np.array([query.style for query in asked])

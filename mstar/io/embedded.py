@@ -40,12 +40,14 @@ class Sample:
 
 
 def checkpoint(folder: str | Path | None = None) -> Path:
-    """The folder of a checkpoint, seen to be one by its files; None = the embedded one.
+    """The folder of a checkpoint, seen to be one by its files; None or `embedded` = ours.
 
     Raises:
         UserError: there is no such folder, or it is no MSTAR checkpoint.
         FileNotFoundError: this installation has no embedded one.
     """
+    if str(folder) == "embedded" and not Path(folder).exists():
+        folder = None
     if not folder and not (ASSETS / "checkpoint/config.json").is_file():
         raise FileNotFoundError(
             "this installation has no embedded checkpoint: name one with --checkpoint, "

@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import AutoConfig, AutoModel, PreTrainedModel
-from transformers import initialization as init
+from transformers import AutoConfig, AutoModel, PreTrainedModel, initialization as init
 from transformers.models.blip_2.modeling_blip_2 import Blip2TextEmbeddings
 from transformers.models.siglip.modeling_siglip import SiglipVisionEmbeddings
 

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from transformers import SiglipVisionModel
-from transformers import initialization as init
+from transformers import SiglipVisionModel, initialization as init
 
 from mstar import distributed
 from mstar.errors import UserError

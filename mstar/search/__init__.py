@@ -8,6 +8,7 @@ from mstar.lazily import offered
 
 __getattr__, __dir__, __all__ = offered(
     __name__,
+    folders="image_files",
     gallery="Explanation Gallery",
     index="Indexed index_folder",
     ranking="Hit Rank rank",

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +56,25 @@ def look_through(folder: str | Path) -> Found:
             f"there is no image in {folder}{seen}: expected photographs as .jpg, .png, .webp, .tif."
         )
     return Found(sorted(images), dict(sorted(unopened.items())), dict(sorted(others.items())))
+
+
+def image_files(given: str | Path | Iterable[str | Path]) -> list[Path]:
+    """Paths of photographs, in their order; in the place of a folder stand the images in it.
+
+    Args:
+        given: files and folders; one text may be several, with commas between them, where nothing
+            is called so as a whole.
+
+    Raises:
+        FileNotFoundError: a folder without an image.
+    """
+    found = []
+    for one in [given] if isinstance(given, str | Path) else given:
+        whole = isinstance(one, Path) or Path(one).exists()
+        for name in [one] if whole else filter(None, map(str.strip, one.split(","))):
+            path = Path(name)
+            found += [path / n for n in look_through(path).images] if path.is_dir() else [path]
+    return found
 
 
 def count_others(others: Mapping[str, int]) -> str:

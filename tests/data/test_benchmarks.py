@@ -147,8 +147,8 @@ def test_pictures_and_their_files_come_in_pairs(tmp_path):
 
 
 def test_a_rendered_gallery_has_the_queries_of_the_sandbox_evaluation(tiny):
-    found = rendered("hard", seed=3, images=60)
-    again = evaluate_sandbox(tiny, "hard", seed=3, images=60)
+    found = rendered("hard", seed=3, scenes=60)
+    again = evaluate_sandbox(tiny, "hard", seed=3, scenes=60)
     gallery = sandbox.gallery(3, sandbox.HARD, 60, seen=12, unseen=12)
     assert again.about["gallery"] == gallery.hash
     assert found.name == "sandbox hard, seed 3"

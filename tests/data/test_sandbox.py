@@ -12,8 +12,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from mstar.data.lists.stream import Rendered, collate
-from mstar.data.scenes import lexicon, sandbox
-from mstar.data.scenes import scene as scenes
+from mstar.data.scenes import lexicon, sandbox, scene as scenes
 from mstar.data.scenes.draw import fonts, render, things
 from mstar.data.scenes.sandbox import CROWD, EASY, HARD
 

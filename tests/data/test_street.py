@@ -13,8 +13,7 @@ from PIL import Image
 from mstar.cli import __main__ as cli
 from mstar.data.areas import polygon_area
 from mstar.data.lists.stream import Rendered
-from mstar.data.scenes import lexicon, sandbox
-from mstar.data.scenes import scene as scenes
+from mstar.data.scenes import lexicon, sandbox, scene as scenes
 from mstar.data.scenes.difficulty import STREET
 from mstar.data.scenes.draw import fonts, things
 from mstar.data.scenes.street import (
@@ -479,7 +478,7 @@ def test_a_gallery_of_street_has_queries_of_all_styles_and_complete_truth(folder
 
 def test_the_command_draws_a_sheet_on_photographs(folder, tmp_path, capsys):
     path = tmp_path / "sheet.png"
-    arguments = ["sandbox", "--count", "2", "--out", str(path), "--difficulty", "street"]
+    arguments = ["sandbox", "--scenes", "2", "--out", str(path), "--difficulty", "street"]
     assert cli.main([*arguments, "--backgrounds", str(folder)]) == 0
     first = path.read_bytes()
     assert cli.main(arguments) == 0

@@ -13,8 +13,7 @@ import torch
 from mstar.data.lists.stream import Rendered, collate
 from mstar.io import embedded
 from mstar.io.checkpoints import load_checkpoint
-from mstar.training import Recipe, Stage, Trainer, fresh, objectives
-from mstar.training import sandbox as whole_recipe
+from mstar.training import Recipe, Stage, Trainer, fresh, objectives, sandbox as whole_recipe
 from mstar.training.batching import make_batch, normalise
 from mstar.training.loop.state import CURVE
 from mstar.training.objectives import Objective

@@ -25,16 +25,16 @@ NOTEBOOKS = {
     "02_assignments": ({"pve_steps": 2}, "24 ways; the best is (1, 3, 0) with 1.95"),
     "03_mask_lab": ({}, "the image has the tokens 0 to 255; got 1000000"),
     "04_train": (
-        {"recipe_name": "short", "read_steps": 3, "find_steps": 3, "images": 12},
+        {"recipe_name": "short", "read_steps": 3, "find_steps": 3, "strips": 12},
         "goes on after step 2, the last that was saved",
     ),
     "05_train_paper": (
         {"dry_run": True},
         "hostile.json, line 1: the image '../../secret.png' lies",
     ),
-    "06_search_and_rerank": ({"images": 40}, "again: 0 embedded, 60 kept"),
+    "06_search_and_rerank": ({"scenes": 40}, "again: 0 embedded, 60 kept"),
     "07_evaluate": (
-        {"images": 60, "scenes": 6},
+        {"scenes": 60, "positions": 6},
         "one shape [queries, images]; got (1, 6), (1, 5)",
     ),
     "08_localisation": ({"per_style": 1}, "unknown method 'gradcam': expected some of"),
@@ -42,7 +42,7 @@ NOTEBOOKS = {
         {"per_style": 1, "scenes": 20, "pairs": 2},
         "no look comes after it to use the mask",
     ),
-    "10_paper_and_released": ({"images": 40}, "sigma must be one of none, threshold"),
+    "10_paper_and_released": ({"scenes": 40}, "sigma must be one of none, threshold"),
 }
 
 
@@ -174,7 +174,7 @@ def test_it_runs_as_it_stands(name, source, run):
 def test_it_runs_on_a_photograph_of_ones_own(name, source, run, tiny_checkpoint, tmp_path):
     photo = tmp_path / "street.jpg"
     Image.effect_noise((90, 60), 90).convert("RGB").save(photo)
-    own = {"image": str(photo), "words": "exit,platform", "checkpoint": str(tiny_checkpoint)}
+    own = {"images": str(photo), "texts": "exit,platform", "checkpoint": str(tiny_checkpoint)}
     made = run(source, own | NOTEBOOKS[name][0])
     assert [output for _, output in outputs(made) if output.output_type == "error"] == []
 
@@ -184,7 +184,7 @@ def test_a_folder_of_ones_own_is_searched(source, run, tiny_checkpoint, tmp_path
     (tmp_path / "mine").mkdir()
     for number in range(6):
         Image.effect_noise((90, 60), 90).save(tmp_path / f"mine/{number}.png")
-    own = {"photographs": str(tmp_path / "mine"), "words": "exit,phrase:way out", "images": 40}
+    own = {"images": str(tmp_path / "mine"), "texts": ["exit", "phrase:way out"], "scenes": 40}
     made = run(source, own | {"checkpoint": str(tiny_checkpoint)})
     printed = "".join(o.text for _, o in outputs(made) if o.output_type == "stream")
     assert "again: 0 embedded, 6 kept" in printed
@@ -238,11 +238,22 @@ def test_a_view_shows_what_its_own_section_speaks_of(source):
 def test_it_keeps_the_habits_of_a_teaching_notebook(name, source):
     parameters = next(c for c in source.cells if "parameters" in c.metadata.get("tags", []))
     typed = dict(re.findall(r"^(\w+): (\w+) =", parameters.source, re.MULTILINE))
-    photographs = "photographs" if name == "06_search_and_rerank" else "image"
-    assert typed.keys() >= {"checkpoint", photographs, "words"} | NOTEBOOKS[name][0].keys()
+    assert typed.keys() >= {"checkpoint", "images", "texts"} | NOTEBOOKS[name][0].keys()
+    ids = [cell.id for cell in source.cells]
+    before = source.cells[: next(n for n, one in enumerate(ids) if one.endswith("-figure"))]
+    ours = [
+        line for c in before for line in re.findall(r"^(?:from|import) mstar.*", c.source, re.M)
+    ]
+    assert len(ours) <= 3, ours
+    for asked in (n for n, one in enumerate(ids) if one.endswith("-question")):
+        answer = source.cells[asked + 1]
+        assert answer.cell_type == "code" and answer.source == "", "an empty cell to answer in"
     text = "\n".join(cell.source for cell in source.cells if cell.cell_type == "markdown")
+    code = "\n".join(cell.source for cell in source.cells if cell.cell_type == "code")
+    assert "def check" not in code, "a check would show the solution"
     sections = re.findall(r"^## \d", text, re.MULTILINE)
     assert len(sections) == text.count("**Claim.**") >= 5
     assert "## Summary" in text and text.startswith("# ")
     checks, answers = (text.count(f"<summary>{part}</summary>") for part in ("Check", "Solution"))
-    assert 3 <= len(solutions(source)) == checks == answers
+    questions = sum(one.endswith("-question") for one in ids if one.startswith("exercise"))
+    assert 3 <= len(solutions(source)) == checks == answers == questions

@@ -55,7 +55,7 @@ class Made:
 def report(tiny_checkpoint, photo, tmp_path_factory) -> Made:
     """`mstar report image` on one photograph, through the command line."""
     folder = tmp_path_factory.mktemp("out") / "report"
-    arguments = ["--image", str(photo), "--words", ",".join(WORDS), "--out", str(folder)]
+    arguments = ["--image", str(photo), "--texts", ",".join(WORDS), "--out", str(folder)]
     printed = run_report(["image", *arguments, "--checkpoint", str(tiny_checkpoint)])
     return Made(folder, printed)
 

@@ -12,7 +12,7 @@ from mstar.evaluate.metrics import Estimate
 from mstar.experiments.ablation import DOUBLED, Arm, Difference
 from mstar.widgets import figures
 
-SIZES = {"images": 24, "parent-steps": 1, "steps": 1, "gallery": 48}
+SIZES = {"scenes": 24, "parent-steps": 1, "steps": 1, "gallery": 48}
 
 #: In the report's kernel: what is imported here is left out of garbage collections, of which
 #: training makes two for each of its twenty-one runs, a third of their time.
@@ -58,7 +58,7 @@ def test_it_says_what_was_found_and_how_to_make_it_again(made):
     assert html.count('data-label="one look with two of each query token − one look"') == 5
     assert html.count("Is it the mask?") >= 5 and "Is it the mask? Crowded images" in html
     assert (
-        "mstar report ablation --seeds 1 --images 24 --parent-steps 1 --steps 1 --gallery 48 "
+        "mstar report ablation --seeds 1 --scenes 24 --parent-steps 1 --steps 1 --gallery 48 "
         "--no-mosaics"
     ) in html
     footer = html.rpartition("Where this page comes from")[2]

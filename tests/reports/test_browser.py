@@ -16,6 +16,20 @@ def test_it_opens_offline_and_quietly(opened):
     assert width[0] <= width[1]  # nothing hangs over the side of a telephone
 
 
+def test_summary_and_contents_come_first_and_the_tab_says_which(opened, photo):
+    page = opened.page
+    assert page.title().startswith(f"{photo.name}, ")
+    links = page.get_by_role("navigation", name="Contents").get_by_role("link")
+    assert photo.name in links.all_inner_texts() and "What to distrust" in links.all_inner_texts()
+    top = "e => e.getBoundingClientRect().top"
+    short = page.get_by_role("heading", name="In short")
+    assert links.first.evaluate(top) < short.evaluate(top)
+    assert short.evaluate(top) < page.locator("figure").first.evaluate(top)
+    links.get_by_text("What to distrust").click()
+    assert page.evaluate("location.hash.length") > 1
+    assert abs(page.locator("h2", has_text="What to distrust").evaluate(top)) < 800
+
+
 def test_text_can_be_read_in_both_themes(opened):
     assert opened.unreadable() == []
 

@@ -8,8 +8,7 @@ import papermill
 import pytest
 
 from mstar.cli import __main__ as cli
-from mstar.reports import runner
-from mstar.reports import sweep as sweeping
+from mstar.reports import runner, sweep as sweeping
 
 from .conftest import NASTY_FOLDER
 
@@ -105,7 +104,7 @@ def test_without_any_cell_run_there_is_no_page(made_up, tiny_checkpoint, tmp_pat
         ("pve_steps=0,,1", "with no value empty"),
         ("pve_steps=1,01", "takes each value once; got 'pve_steps=1,01'"),
         ("pve_steps=0,99", "pve_steps (T) must be from 0 to 15; got 99"),
-        ("words=exit,way", "words cannot be swept: it takes a list"),
+        ("texts=exit,way", "texts cannot be swept: it takes a list"),
         ("out=a,b", "out cannot be swept: each report has a folder of its own in it"),
         ("seed=1,2", "seed is swept: it takes no other value beside that"),
         ("checkpoint=<script>,b", "there is no checkpoint folder <script>"),

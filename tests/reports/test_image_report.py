@@ -74,7 +74,7 @@ def test_metrics_and_traces_agree(report, tiny_checkpoint):
         assert row["value"] == pytest.approx(again.value)
     provenance = metrics["provenance"]
     assert provenance["command"].startswith("mstar report image --images ")
-    assert provenance["settings"]["words"] == [",".join(WORDS)]
+    assert provenance["settings"]["texts"] == [",".join(WORDS)]
     assert provenance["T"] == 2 and len(provenance["checkpoint sha256"]) == 64
 
 
@@ -106,7 +106,7 @@ def test_the_samples_are_asked_for_their_own_labels(tiny_checkpoint):
 
 
 def test_a_photograph_and_the_embedded_weights_come_with_a_warning():
-    warned = steps.notes(ImageReport(images=["mine.jpg"], words=["exit"]))
+    warned = steps.notes(ImageReport(images=["mine.jpg"], texts=["exit"]))
     (note,) = [picture.body for picture in warned]
     assert "only ever seen rendered text" in note and "mstar convert" in note
     assert steps.notes(ImageReport()) == []
@@ -115,7 +115,7 @@ def test_a_photograph_and_the_embedded_weights_come_with_a_warning():
 
 def test_what_does_not_fit_into_the_page_is_left_out_and_said(tiny_checkpoint, monkeypatch):
     settings = ImageReport.checked(
-        {"checkpoint": str(tiny_checkpoint), "words": ["exit", "way out"]}
+        {"checkpoint": str(tiny_checkpoint), "texts": ["exit", "way out"]}
     )
     bench = steps.load(settings)
     (one,) = steps.study(settings, bench, steps.subjects(settings)[:1])
@@ -128,7 +128,7 @@ def test_what_does_not_fit_into_the_page_is_left_out_and_said(tiny_checkpoint, m
 
 
 def test_a_report_on_tiles_says_which_tile_answered(photo, tiny_checkpoint, tmp_path):
-    asked = {"images": [str(photo)], "words": ["exit,way out"], "tiles": [1, 2]}
+    asked = {"images": [str(photo)], "texts": ["exit,way out"], "tiles": [1, 2]}
     asked |= {"checkpoint": str(tiny_checkpoint), "out": str(tmp_path / "out")}
     settings = ImageReport.checked(asked)
     assert "--tiles 1 2" in settings.command()

@@ -117,7 +117,7 @@ def test_braces_in_a_path(made_up, tiny_checkpoint, photo, tmp_path, monkeypatch
     values = {
         "checkpoint": str(given / name),
         "images": [str(given / f"{name}.png")],
-        "words": ["exit"],
+        "texts": ["exit"],
     }
     page = runner.make(made_up, values | {"out": str(tmp_path / name / name)}, progress=False)
     assert page == tmp_path / name / name / "report.html" and page.is_file()

@@ -117,7 +117,7 @@ def test_what_fits(value, kind, expected):
     [
         ImageReport(),
         ImageReport(
-            images=["my photo.png"], words=["exit,way out", "-x"], pve_steps=0, record=["pve.*"]
+            images=["my photo.png"], texts=["exit,way out", "-x"], pve_steps=0, record=["pve.*"]
         ),
         AblationReport(seeds=[4, 5], mosaics=False, parent_steps=7, runs="a/b"),
     ],

@@ -20,18 +20,19 @@ def pictures(tmp_path_factory) -> Path:
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not a picture")
     Image.new("1", (14000, 14000)).save(folder / "bomb.png")
     (folder / "file").write_text("")
+    (folder / "empty").mkdir()
     return folder
 
 
 BAD = {
-    "missing image": (["--image", "{}/none.png", "--words", "a"], "there is no image"),
-    "broken image": (["--image", "{}/broken.jpg", "--words", "a"], "cannot be read as an image"),
-    "a folder": (["--image", "{}", "--words", "a"], "there is no image"),
-    "bomb": (["--image", "{}/bomb.png", "--words", "a"], "14000×14000 pixels"),
-    "no words": (["--image", "{}/good.png"], "no words"),
-    "empty words": (["--image", "{}/good.png", "--words", ", ,"], "no words"),
-    "words without letters": (["--words", "exit,***"], "has no words"),
-    "unknown style": (["--words", "shout:exit"], "unknown style 'shout'"),
+    "missing image": (["--image", "{}/none.png", "--texts", "a"], "there is no image"),
+    "broken image": (["--image", "{}/broken.jpg", "--texts", "a"], "cannot be read as an image"),
+    "an empty folder": (["--image", "{}/empty", "--texts", "a"], "there is no image in"),
+    "bomb": (["--image", "{}/bomb.png", "--texts", "a"], "14000×14000 pixels"),
+    "no texts": (["--image", "{}/good.png"], "no texts"),
+    "empty words": (["--image", "{}/good.png", "--texts", ", ,"], "no texts"),
+    "words without letters": (["--texts", "exit,***"], "has no words"),
+    "unknown style": (["--texts", "shout:exit"], "unknown style 'shout'"),
     "unknown hook": (["--record", "pve.0.maks"], "near matches: pve.0.mask"),
     "step beyond T": (["--pve-steps", "0", "--record", "pve.1.mask"], "no hook point is called"),
     "T < 0": (["--pve-steps", "-1"], "got -1"),
@@ -43,7 +44,7 @@ BAD = {
     "no such checkpoint": (["--checkpoint", "{}/none"], "there is no checkpoint folder"),
     "wrong checkpoint": (["--checkpoint", "{}"], "is no MSTAR checkpoint"),
     "out is a file": (["--out", "{}/file"], "is a file"),
-    "too many words": (["--words", ",".join(f"w{i}" for i in range(99))], "at most 24 words"),
+    "too many words": (["--texts", ",".join(f"w{i}" for i in range(99))], "at most 24 texts"),
 }
 
 
@@ -79,17 +80,30 @@ def test_an_unknown_name_or_a_wrong_type_is_code_2(arguments, expected, capsys):
     assert expected in capsys.readouterr().err
 
 
+def test_one_value_and_commas_are_a_list_as_papermill_gives_them():
+    settings = ImageReport.checked({"texts": "exit, way out", "tiles": "1,2", "record": "mim.*"})
+    assert settings.texts == ["exit", "way out"] and settings.tiles == [1, 2]
+    assert ImageReport.checked({"tiles": 1}).tiles == [1]
+
+
+def test_a_folder_is_taken_where_photographs_are_asked_for(tmp_path):
+    for name in ("b.png", "a.png"):
+        Image.new("RGB", (32, 32)).save(tmp_path / name)
+    settings = ImageReport.checked({"images": str(tmp_path), "texts": "exit"})
+    assert [path.name for path in settings.files()] == ["a.png", "b.png"]
+
+
 def test_words_are_split_at_commas():
     words = ["exit, speed limit 25", "exit"]
-    assert ImageReport(words=words).queries() == [("exit", "word"), ("speed limit 25", "phrase")]
+    assert ImageReport(texts=words).queries() == [("exit", "word"), ("speed limit 25", "phrase")]
 
 
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ({"wrods": ["exit"]}, "unknown report parameter 'wrods'; there is words"),
-        ({"words": "exit"}, "words must be a list of texts; got 'exit'."),
-        ({"words": [1]}, "words must be a list of texts"),
+        ({"txets": ["exit"]}, "unknown report parameter 'txets'; there is texts"),
+        ({"texts": 3}, "texts must be a list of texts; got [3]."),
+        ({"texts": [1]}, "texts must be a list of texts"),
         ({"pve_steps": "2"}, "pve_steps must be a whole number or None; got '2'."),
         ({"pve_steps": True}, "pve_steps must be a whole number or None; got True."),
         ({"seed": None}, "seed must be a whole number"),
@@ -107,7 +121,7 @@ def test_names_and_types_are_checked(values, expected):
         (["--seeds", "1", "1"], "seeds are different whole numbers from 0 on; got [1, 1]"),
         (["--steps", "0"], "steps must be 1 or more; got 0"),
         (["--gallery", "39"], "gallery must be 40 or more; got 39"),
-        (["--images", "3"], "a mosaic is made of 4 images; got images 3"),
+        (["--scenes", "3"], "a mosaic is made of 4 images; got images 3"),
         (["--checkpoint", "{}"], "is no MSTAR checkpoint"),
         (["--runs", "{}/file"], "is a file: --runs names a folder"),
         (["--out", "{}/file"], "is a file: --out names a folder"),

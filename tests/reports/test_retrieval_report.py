@@ -74,7 +74,7 @@ def compare(photos, reordering, tmp_path_factory) -> Page:
     folder = tmp_path_factory.mktemp("out") / "compare"
     run_report(
         ["compare", "--benchmark", "mqtr-phrase", "--folder", str(photos), "--rerank",
-         "--models", str(reordering), "--pve-steps", "2", "0", "--out", str(folder)]
+         "--checkpoint", str(reordering), "--pve-steps", "2", "0", "--out", str(folder)]
     )  # fmt: skip
     return Page(folder)
 
@@ -142,11 +142,14 @@ BAD = {
     "T": (["retrieval", "--pve-steps", "99"], "from 0 to 15; got 99"),
     "shown": (["compare", "--shown", "-1"], "shown must be from 0 to 20; got -1"),
     "seed": (["retrieval", "--seed", "-1"], "seed must be 0 or more; got -1"),
-    "images": (["compare", "--images", "3"], "images must be 40 or more; got 3"),
+    "scenes": (["compare", "--scenes", "3"], "scenes must be 40 or more; got 3"),
     "kept": (["retrieval", "--kept", "{}/none/x"], "cannot be written"),
-    "one arm": (["compare", "--pve-steps", "1"], "needs two models or two values of pve_steps"),
+    "one arm": (
+        ["compare", "--pve-steps", "1"],
+        "two checkpoints or values of pve_steps",
+    ),
     "twice": (["compare", "--pve-steps", "1", "1"], "pve_steps has an entry twice: 1, 1"),
-    "no checkpoint": (["compare", "--models", "{}/none"], "there is no checkpoint folder"),
+    "no checkpoint": (["compare", "--checkpoint", "{}/none"], "there is no checkpoint folder"),
 }
 
 
@@ -172,7 +175,7 @@ def test_the_embedded_weights_on_photographs_come_with_a_warning(tiny_checkpoint
 
 
 def test_arms_are_models_by_steps(tiny_checkpoint):
-    settings = CompareReport(models=["", str(tiny_checkpoint)], pve_steps=[])
+    settings = CompareReport(checkpoint=["", str(tiny_checkpoint)], pve_steps=[])
     assert list(settings.arms()) == ["checkpoint 1, T = 1", "checkpoint 2, T = 2"]
     assert list(CompareReport().arms()) == ["T = 1", "T = 0"]
 
@@ -189,7 +192,7 @@ def test_a_photograph_that_cannot_be_read_is_left_out_and_named(
     listing.write_text(json.dumps(asked))
     values = {"benchmark": "mqtr-phrase", "folder": str(folder), "out": str(tmp_path / "out")}
     if report is compare_report:
-        settings = CompareReport.checked(values | {"models": [str(tiny_checkpoint)]})
+        settings = CompareReport.checked(values | {"checkpoint": [str(tiny_checkpoint)]})
     else:
         settings = RetrievalReport.checked(values | {"checkpoint": str(tiny_checkpoint)})
     ranked = report.rank(settings)

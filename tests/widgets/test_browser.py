@@ -55,6 +55,17 @@ def test_the_step_moves_by_key_and_two_copies_do_not_disturb_each_other(page):
     assert "look 1 of 1" in first.locator("output").first.inner_text()
 
 
+def test_a_matrix_wider_than_the_screen_says_that_there_is_more(page):
+    hint = "e => getComputedStyle(e, '::after').visibility"
+    matrix = page.page.locator(".mv-scroll").first
+    page.page.set_viewport_size({"width": 390, "height": 800})
+    page.page.wait_for_selector(".mv-scroll[data-more]")
+    assert matrix.evaluate(hint) == "visible"
+    matrix.evaluate("e => { e.scrollLeft = e.scrollWidth; }")
+    page.page.wait_for_selector(".mv-scroll:not([data-more])")
+    assert matrix.evaluate(hint) == "hidden"
+
+
 def test_the_step_moves_by_mouse(page):
     view = page.page.locator(".mstar-view").first
     before = shown_map(view)

@@ -3,9 +3,14 @@
 Screenshots are left in `out/screenshots`, light and dark.
 """
 
+import re
+import shlex
+import subprocess
+
 import pytest
 
-from tests.jupyterlab import ROOT, SETUP, Lab, served
+from mstar.cli.__main__ import main
+from tests.jupyterlab import ROOT, SETUP, Lab, served, started
 
 SHOTS = ROOT / "out" / "screenshots"
 
@@ -141,3 +146,27 @@ def test_the_monitor_keeps_its_last_state_without_a_kernel(lab):
     monitor = view(lab, "monitor")
     assert "40 steps in this run" in before and monitor.inner_text() == before
     assert monitor.locator(".mv-map").count() == 1
+
+
+def test_make_lab_opens_a_copy_of_the_tour_at_the_project_s_root(browser, tmp_path):
+    line = subprocess.run(["make", "-n", "lab"], cwd=ROOT, capture_output=True, text=True).stdout
+    copy, lab = line.replace("\\\n", " ").splitlines()[-2:]
+    assert copy.split()[-2:] == ["notebooks", "out/course"]
+    assert main(["notebooks", str(ROOT / "out" / "course")]) == 0
+    assert f'JUPYTER_CONFIG_PATH="{ROOT}/notebooks"' in lab  # as `started` sets it
+    options = shlex.split(lab.partition("jupyter lab")[2])
+    with started("jupyterlab", options, tmp_path) as address:
+        (opens,) = (tmp_path / ".jupyter" / "runtime").glob("*file-to-run*.html")
+        (path,) = re.findall(r'href="http://[^/]*/([^"?]*)', opens.read_text())
+        page = browser.new_page()
+        page.goto(address(path))
+        page.locator(".jp-Notebook h1").first.wait_for()
+        page.locator(".jp-DirListing-item", has_text="00_tour.ipynb").wait_for()
+        page.locator(".jp-BreadCrumbs-home").click()
+        page.locator(".jp-DirListing-item", has_text="pyproject.toml").wait_for()
+        page.wait_for_timeout(2000)  # the question about news came a second after the rest
+        assert page.locator(".Toastify__toast").count() == 0
+        page.screenshot(path=SHOTS / "make-lab.png")
+        page.close()
+    kept = subprocess.run(["git", "check-ignore", "-q", "out/course"], cwd=ROOT)
+    assert kept.returncode in (0, 128)  # git does not see it; 128: this is no checkout

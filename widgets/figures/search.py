@@ -39,9 +39,15 @@ def search(
     """
     shown = hits[:top]
     sheet = sprites.sheet([thumbnails[hit.image] for hit in shown], side=128) if shown else None
+    again = any(hit.probability is not None for hit in hits)
+    ranked = (
+        "; as the checkpoint says, the best few are re-ranked: looked at again together with the "
+        "text by the matching head, which can move them (▲▼)."
+        if again
+        else ". Re-ranking is off, as the checkpoint says."
+    )
     caption = (
-        "Images are sorted by cosine; the best few are looked at again together with the text by "
-        "the matching head, which can move them (▲▼). Below each image: score, cosine, and the "
+        f"Images are sorted by cosine{ranked} Below each image: its numbers, and the "
         f"{'look, tile and query' if tiles > 1 else 'look'} whose embedding counted most."
     )
     body = draw(
@@ -53,7 +59,8 @@ def search(
 
 def _hit(hit: Hit, name: str, tiles: int) -> dict[str, Any]:
     moved = hit.cosine_rank - hit.rank
-    said = f"Rank {hit.rank}, {name}, score {hit.score:.3f}"
+    again = hit.probability is not None
+    said = f"Rank {hit.rank}, {name}, {'re-ranked' if again else 'cosine'} {hit.score:.3f}"
     said += f", {abs(moved)} {'up' if moved > 0 else 'down'} by re-ranking" * bool(moved)
     place = place_said(hit.look, hit.tile, hit.query_token, tiles)
     return {
@@ -63,9 +70,9 @@ def _hit(hit: Hit, name: str, tiles: int) -> dict[str, Any]:
         "said": said,
         "arrow": f"▲{moved}" if moved > 0 else f"▼{-moved}" if moved < 0 else "",
         "numbers": {
-            "score": number(hit.score),
             "cosine": number(hit.cosine),
-            "matched": "–" if hit.probability is None else f"{hit.probability:.0%}",
+            **({"re-ranked": number(hit.score)} if again else {}),
+            **({"match": f"{hit.probability:.0%}"} if again else {}),
             "look": place.removeprefix("look "),
         },
     }

@@ -64,7 +64,7 @@ RENDERED = MappingProxyType(
 
 
 def load(
-    name: str, folder: str | Path | None = None, seed: int = 0, images: int | None = None
+    name: str, folder: str | Path | None = None, seed: int = 0, scenes: int | None = None
 ) -> Benchmark:
     """Read a benchmark, or render one.
 
@@ -73,11 +73,11 @@ def load(
         folder: the data set's own; for MQTR the one with word, phrase, combined and semantic. None
             for a rendered one.
         seed: of a rendered one.
-        images: of a rendered one; None = 1000.
+        scenes: of a rendered one; None = 1000.
 
     Raises:
         FileNotFoundError: something of the data set is not there.
-        UserError: an unknown name, a folder or a number of images where there is no use for it,
+        UserError: an unknown name, a folder or a number of scenes where there is no use for it,
             no folder where one is needed, or a file of the data set is not as it should be.
     """
     known = (*LOADERS, *RENDERED)
@@ -88,9 +88,9 @@ def load(
     if name in RENDERED:
         if folder is not None:
             raise UserError(f"{name} is rendered and has no folder; got {folder}.")
-        return rendered(RENDERED[name], seed, 1000 if images is None else images)
+        return rendered(RENDERED[name], seed, 1000 if scenes is None else scenes)
     if folder is None:
         raise UserError(f"{name} needs the folder of its data set.")
-    if images is not None:
-        raise UserError(f"{name} is not rendered: leave out the number of images, {images}.")
+    if scenes is not None:
+        raise UserError(f"{name} is not rendered: leave out the number of scenes, {scenes}.")
     return LOADERS[name](folder)

@@ -6,7 +6,7 @@ from mstar.data.areas import polygon_area, share
 from mstar.data.benchmarks.base import Benchmark
 
 
-def rendered(difficulty: str = "easy", seed: int = 0, images: int = 1000) -> Benchmark:
+def rendered(difficulty: str = "easy", seed: int = 0, scenes: int = 1000) -> Benchmark:
     """Rendered scenes with queries of all four styles.
 
     The area of a match is that of all its words together. Arguments and errors are those of
@@ -14,7 +14,7 @@ def rendered(difficulty: str = "easy", seed: int = 0, images: int = 1000) -> Ben
     """
     from mstar.data.scenes import sandbox
 
-    gallery = sandbox.judging_gallery(difficulty, seed, images)
+    gallery = sandbox.judging_gallery(difficulty, seed, scenes)
     relevant = np.array([query.relevant for query in gallery.queries])
     areas = np.full(relevant.shape, np.nan)
     for row, column in zip(*relevant.nonzero(), strict=True):
@@ -26,7 +26,7 @@ def rendered(difficulty: str = "easy", seed: int = 0, images: int = 1000) -> Ben
     return Benchmark(
         f"sandbox {difficulty}, seed {seed}",
         gallery.images,
-        tuple(f"{i:04}.png" for i in range(images)),
+        tuple(f"{i:04}.png" for i in range(scenes)),
         tuple(query.asked for query in gallery.queries),
         relevant,
         areas,

@@ -28,8 +28,7 @@ from mstar.data.scenes.scene import (
     thing_topic,
 )
 from mstar.errors import MOST_SCENES, UserError, check_range
-from mstar.texts import Query as Asked
-from mstar.texts import words_of
+from mstar.texts import Query as Asked, words_of
 
 #: Images of a gallery that judges: fewer have no room for its queries.
 FEWEST = 40
@@ -126,24 +125,24 @@ def gallery(
     return Gallery(scenes, queries, seed, difficulty.name, digest)
 
 
-def judging_gallery(difficulty: str, seed: int, images: int) -> Gallery:
+def judging_gallery(difficulty: str, seed: int, scenes: int) -> Gallery:
     """The gallery by which evaluations judge a model, with progress.
 
     Args:
         difficulty: `easy`, `hard`, `crowd` or `street`.
-        images: `FEWEST` or more. A fifth as many seen words are asked for, at most 200, and as
+        scenes: `FEWEST` or more. A fifth as many seen words are asked for, at most 200, and as
             many unseen ones.
 
     Raises:
-        UserError: unknown difficulty, a seed or a number of images out of range.
+        UserError: unknown difficulty, a seed or a number of scenes out of range.
     """
     if difficulty not in DIFFICULTIES:
         names = ", ".join(DIFFICULTIES)
         raise UserError(f"unknown difficulty {difficulty!r}: expected one of {names}.")
-    check_range("images", images, FEWEST, MOST_SCENES)
-    words = min(200, max(lexicon.ENOUGH, images // 5))
+    check_range("scenes", scenes, FEWEST, MOST_SCENES)
+    words = min(200, max(lexicon.ENOUGH, scenes // 5))
     level = DIFFICULTIES[difficulty]
-    return gallery(seed, level, images, seen=words, unseen=words, progress=True)
+    return gallery(seed, level, scenes, seen=words, unseen=words, progress=True)
 
 
 def _query_words(choice: np.random.Generator, part: str, count: int) -> tuple[str, ...]:
