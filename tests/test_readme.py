@@ -28,9 +28,10 @@ MARKS = docs.marks()
 #: What the marks have to cover: whatever there is of it in the code.
 MADE = {
     "changes", "commands", "drawn", "hooks", "options convert", "options evaluate",
-    "options gallery", "options index", "options notebooks", "options sandbox",
-    "options search", "options trace", "options train", "rooms", "semantics",
-    "stages continued", "stages paper", "stages photographs", "stages sandbox", "views",
+    "options calibrate", "options gallery", "options index", "options labels",
+    "options notebooks", "options sandbox", "options search", "options trace", "options train",
+    "rooms", "semantics", "stages continued", "stages paper", "stages photographs",
+    "stages sandbox", "views",
     *(f"parameters {name}" for name in REPORTS),
 }  # fmt: skip
 PARSERS = docs.parsers()

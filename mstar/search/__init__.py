@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = offered(
     __name__,
     gallery="Explanation Gallery",
     index="Indexed index_folder",
+    presence="Found Presence absent locate",
     ranking="Hit Rank rank",
     reranking="rerank rerank_count",
 )
