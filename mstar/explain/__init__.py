@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = offered(
     assignment="Evidence Pick assigned_words drawn_on examine_assignment explain_words "
     "weighted_maps",
     contributions="Contribution",
+    readout="Readout",
     regions="Region region",
     traces="Traced trace_photographs",
     attribution="METHODS Attribution Scorer attribute",
