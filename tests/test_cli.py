@@ -118,11 +118,11 @@ PHOTOGRAPHS = ["--recipe", "photographs", "--init", "nowhere", "--real", *LIST]
         ),
         (
             ["train", *PAPER, "--init", "x"],
-            "the recipe paper-word has no use for --init: take photographs or sandbox",
+            "the recipe paper-word has no use for --init: take photographs or sandbox or tune",
         ),
         (
-            ["train", "--minutes", "5", "--crops", *LIST],
-            "the recipe sandbox has no use for --crops, --minutes: take photographs",
+            ["train", "--pve-only", "--crops", *LIST],
+            "the recipe sandbox has no use for --crops, --pve-only: take photographs or tune",
         ),
         (
             ["train", *PHOTOGRAPHS, "--siglip", "x", "--epochs", "3"],
@@ -134,7 +134,15 @@ PHOTOGRAPHS = ["--recipe", "photographs", "--init", "nowhere", "--real", *LIST]
             "photographs goes on from a checkpoint and needs images: give --init FOLDER and --real",
         ),
         (["train", "--recipe", "photographs", "--init", "x"], "needs images: give --init FOLDER"),
-        (["train", *PHOTOGRAPHS, "--minutes", "0"], "minutes must be above 0; got 0.0"),
+        (["train", *PHOTOGRAPHS, "--minutes", "0"], "minutes must be a number above 0; got 0.0"),
+        (["train", "--minutes", "nan"], "minutes must be a number above 0; got nan"),
+        (["train", "--real", *LIST, "--lr", "-1"], "lr must be a number above 0; got -1.0"),
+        (["train", "--recipe", "tune"], "tune needs photographs: give --real LIST ROOT"),
+        (["train", "--real", *LIST, "--init", "nowhere"], "there is no checkpoint folder nowhere"),
+        (["train", "--real", *LIST, "--siglip", "x"], "the recipe tune has no use for --siglip"),
+        (["train", "--real", *LIST], "a-file, line 1: expected a JSON list"),
+        (["labels", "nowhere"], "there is no folder of images nowhere"),
+        (["labels", "."], "there is no image in ."),
         (["train", *PHOTOGRAPHS], "there is no checkpoint folder nowhere"),
         (["train", "--init", "nowhere"], "there is no checkpoint folder nowhere"),
         (

@@ -42,6 +42,7 @@ SHAPES = {
     "pve.{t}.attention_map": (2, 1, 16, 16),
     "pve.{t}.salient": (2, 1, 16, 16),
     "pve.{t}.mask": (2, 1, 16, 16),
+    "text.layers.{l}.self_attention": (3, 2, 10, 10),
     "text.layers.{l}.hidden": (3, 10, 32),
     "text.embeddings": (3, 32),
     "text.features": (3, 16),

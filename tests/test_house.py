@@ -154,7 +154,7 @@ def test_markup_is_made_by_templates():
     found = {p.relative_to(ROOT).as_posix(): markup_by_hand(p.read_text("utf-8")) for p in paths}
     assert {name: made for name, made in found.items() if made} == MARKUP_ALREADY
     paths = [*ROOT.glob("widgets/templates/*"), *ROOT.glob("reports/*.html")]
-    paths += ROOT.glob("mstar/evaluate/*.html")
+    paths += ROOT.glob("mstar/**/*.html")
     found = {path.name: unescaped(path.read_text("utf-8")) for path in paths}
     assert len(found) > 20 and {name: ways for name, ways in found.items() if ways} == {}
 

@@ -79,7 +79,9 @@ def test_an_environment_that_exists_keeps_what_it_has():
 
 
 def test_every_package_that_is_imported_is_asked_for():
-    extras = (one for name, of in PROJECT["optional-dependencies"].items() if name != "dev" for one in of)
+    extras = (
+        one for name, of in PROJECT["optional-dependencies"].items() if name != "dev" for one in of
+    )
     asked = {Requirement(one).name.lower() for one in (*PROJECT["dependencies"], *extras)}
     provided = {
         root for root, names in packages_distributions().items()

@@ -27,16 +27,11 @@ README = PAGES["README.md"]
 MARKS = docs.marks()
 #: What the marks have to cover: whatever there is of it in the code.
 MADE = {
-    "changes", "commands", "drawn", "hooks", "options convert", "options evaluate",
-<<<<<<< HEAD
-    "options gallery", "options index", "options notebooks", "options sandbox",
-    "options search", "options trace", "options train", "rooms", "semantics",
-    "stages continued", "stages paper", "stages photographs", "stages sandbox", "views",
-=======
-    "options index", "options notebooks", "options report page", "options sandbox",
-    "options search", "options train", "rooms", "semantics", "stages continued", "stages paper",
+    "changes", "commands", "drawn", "hooks", "options calibrate", "options convert",
+    "options evaluate", "options gallery", "options index", "options labels",
+    "options notebooks", "options report page", "options sandbox", "options search",
+    "options trace", "options train", "rooms", "semantics", "stages continued", "stages paper",
     "stages photographs", "stages sandbox", "views",
->>>>>>> 4af00dadb10445deb32bda12ff2556c5a6f866db
     *(f"parameters {name}" for name in REPORTS),
 }  # fmt: skip
 PARSERS = docs.parsers()

@@ -19,6 +19,7 @@
 //   [data-fixed="KEY:A"]          (with any of these three) as if KEY were A
 //   [data-counts=KEY]             says how many values the list of KEY holds
 //   [data-sets=NAME]              a range that sets the style variable --NAME, in percent
+//   select[data-renders]          how the tokens of maps are drawn, as blocks or smooth
 //   button[data-plays=KEY]        steps the range of KEY round and round
 //   [data-draws=KEY]              an SVG over the image to draw tokens on; KEY is their numbers
 //   button[data-sends=NAME]       asks the kernel; a view without one hides it
@@ -179,6 +180,9 @@ function mstarView(root) {
     const set = () => root.style.setProperty(`--${control.dataset.sets}`, control.value / 100);
     control.addEventListener('input', set);
     set();
+  }
+  for (const control of all('[data-renders]')) {
+    control.addEventListener('input', () => root.style.setProperty('--tokens', control.value));
   }
   for (const button of all('button[data-plays]')) {
     let timer = null;

@@ -29,11 +29,11 @@ from mstar import __version__
 from mstar.cli.console import close_output, flush, plain_output, printable
 from mstar.cli.convert import convert
 from mstar.cli.evaluate import evaluate
-from mstar.cli.galleries import index, search
+from mstar.cli.galleries import calibrate, index, search
 from mstar.cli.gallery import gallery
 from mstar.cli.sandbox import sandbox
 from mstar.cli.trace import trace
-from mstar.cli.train import train
+from mstar.cli.train import labels, train
 from mstar.errors import UserError
 from mstar.files import said
 
@@ -41,7 +41,9 @@ Command = Callable[[argparse.ArgumentParser], Callable[[argparse.Namespace], Non
 
 #: A subcommand is a function: its docstring is the help, it adds its arguments to a parser and
 #: returns what runs.
-_COMMANDS = (convert, evaluate, gallery, index, sandbox, search, trace, train)
+_COMMANDS = (
+    calibrate, convert, evaluate, gallery, index, labels, sandbox, search, trace, train,
+)  # fmt: skip
 #: Of the system's errors these are the user's also where they name no file: a full disk.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _OF_A_FILE = (

@@ -112,6 +112,14 @@ EVALUATIONS = {
         _rendered(100, "pairs of scenes that differ in one word"),
         fewest={"scenes": 2},
     ),
+    "presence": Evaluation(
+        "whether a search says right that a word is there, and where: regions and probabilities",
+        "mstar.experiments.presence:presence",
+        {name: {} for name in ("name", "folder", "seed", "images")},
+        "NAME is icdar2003, icdar2015, total-text or ctw1500, each with its FOLDER as published, "
+        "or sandbox-easy, sandbox-hard or sandbox-crowd. The checkpoint is one that `mstar "
+        "calibrate` has measured.",
+    ),
     "salience": Evaluation(
         "whether covering the salient text raises the neglected one (the paper's fig. 1b)",
         "mstar.experiments.salience:salience",
@@ -209,6 +217,8 @@ def _checked(args: argparse.Namespace, evaluation: Evaluation) -> Path:
     check_kept(getattr(args, "kept", None))
     check_peers(getattr(args, "peers", ()))
     folder = checkpoint(args.checkpoint)
+    if evaluation.function.endswith(":presence"):
+        _calibrated(args)
     if "name" in evaluation.options:
         args.benchmark = load(args.name, args.folder, args.seed, args.scenes)
     return folder
@@ -234,8 +244,18 @@ def _drawn(kind: str) -> Callable[[argparse.Namespace], Any]:
     return draw
 
 
+def _calibrated(args: argparse.Namespace) -> Any:
+    from mstar.search.presence import Presence
+
+    folder = checkpoint(args.checkpoint)
+    if (found := Presence.of(folder)) is None:
+        raise UserError(f"{folder} says of no text how likely it is there: run `mstar calibrate`.")
+    return found
+
+
 #: A parameter of an evaluation -> what makes it of the options.
 _MADE = {
+    "calibrated": _calibrated,
     "benchmark": attrgetter("benchmark"),
     "found": _cases,
     "pairs": _drawn("pair"),

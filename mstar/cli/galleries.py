@@ -1,9 +1,10 @@
-"""`mstar index` and `mstar search`."""
+"""`mstar index`, `mstar search` and `mstar calibrate`."""
 
 import argparse
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from mstar.cli.console import first_speaks, printable
 from mstar.cli.gallery import add_database, open_approximate
@@ -96,10 +97,13 @@ def search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
     add("--images", metavar="FOLDER", help="where the gallery's images are now")
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument("--json", action="store_true", help="print one JSON object, not tables")
+    forms.add_argument("--page", metavar="FILE", help="write a page: the photographs, where the "
+                       "text stands in each, and how likely it is there")  # fmt: skip
     forms.add_argument("--jsonl", action="store_true", help="print a JSON object a query, each on "
                        "a line; lines of standard input are JSON as well")  # fmt: skip
 
     def run(args: argparse.Namespace) -> None:
+        from mstar.search.presence import Presence
         from mstar.search.store import read_about
 
         check_range("top", args.top, 1, sys.maxsize)
@@ -110,8 +114,12 @@ def search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
                             "--jsonl, an object a line.")  # fmt: skip
         if not queries and sys.stdin is None:
             raise UserError("there is no standard input to read queries from: name one.")
+        if args.page and not queries:
+            raise UserError("--page shows the answers to queries: name one.")
+        if args.page and Path(args.page).is_dir():
+            raise UserError(f"{args.page} is a folder: --page names a file.")
         about = read_about(args.gallery)
-        checkpoint(args.checkpoint or about.checkpoint)
+        presence = Presence.of(checkpoint(args.checkpoint or about.checkpoint))
         if args.approximate or args.database:
             gallery = open_approximate(args)
         else:
@@ -124,12 +132,52 @@ def search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
             Session(gallery, args.style, args.top, ratio, jsonl=args.jsonl).run()
             return
         found = list(zip(queries, gallery.search_many(queries, args.top, ratio), strict=True))
-        if args.json:
+        if args.page:
+            from mstar.search.presence import write_page
+
+            write_page(args.page, gallery, found, presence)
+            print(args.page)
+        elif args.json:
             rows = [as_row(query, hits) for query, hits in found]
             print(json.dumps({"images": len(gallery), "queries": rows}, allow_nan=False))
         else:
             for query, hits in found:
                 table = as_table(query, hits, len(gallery), ratio)
                 print(as_line(query, hits) if args.jsonl else table)
+
+    return run
+
+
+def calibrate(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
+    """measure when a search may say that a text is there, on photographs with their texts"""
+    parser.epilog = (
+        "Of each list the 8 % of photographs that judge a training run count. The numbers go into "
+        "presence.json of the checkpoint's folder; `mstar evaluate presence` holds them against "
+        "other photographs."
+    )
+    add = parser.add_argument
+    add("--real", nargs=2, action="append", required=True, metavar=("LIST", "ROOT"), help="an "
+        "MSTAR-Training list and the folder of its images; may be repeated")  # fmt: skip
+    add("--checkpoint", metavar="FOLDER", help="what is measured (default: the embedded one)")
+    add("--pve-steps", type=int, metavar="T", help="looks after the first (default: its own)")
+
+    def run(args: argparse.Namespace) -> None:
+        from mstar.data.lists.annotations import annotations
+        from mstar.hooks.points import MOST_PVE_STEPS
+
+        folder = checkpoint(args.checkpoint)
+        if args.pve_steps is not None:
+            check_range("pve-steps", args.pve_steps, 0, MOST_PVE_STEPS)
+        for pair in args.real:
+            annotations(*pair)
+        from mstar.experiments.presence import calibrate
+        from mstar.io.checkpoints import default_device, load_checkpoint
+
+        bench = load_checkpoint(folder, default_device())
+        found = calibrate(bench, tuple(map(tuple, args.real)), args.pve_steps)
+        slope, intercept = found.styles["word"]
+        print(f"{found.save(folder)}: log odds {slope:.2f} · cosine {intercept:+.2f}, from "
+              f"{found.about['pairs']} pairs of {found.about['photographs']} photographs and "
+              f"{found.about['words']} words")  # fmt: skip
 
     return run

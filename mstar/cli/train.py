@@ -1,13 +1,17 @@
-"""`mstar train`."""
+"""`mstar train`, and `mstar labels`, which begins what it reads."""
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mstar import files
+from mstar.cli.console import printable
 from mstar.errors import LARGEST_SEED, UserError, check_range
 from mstar.files import locked
 from mstar.io.embedded import checkpoint
@@ -21,7 +25,8 @@ _PAPER = ("real", "synthetic", "siglip", "blip2", "tokenizer", "download", "epoc
           "checkpoint_activations")  # fmt: skip
 #: What each recipe has a use for, beside what all have.
 _RECIPES = {
-    "sandbox": ("init", *_LISTED),
+    "sandbox": ("init", *_LISTED, "minutes"),
+    "tune": ("init", *_LISTED, "minutes", "lr", "pve_only"),
     "photographs": ("init", *_LISTED, "crops", "backgrounds", "minutes"),
     "paper-word": _PAPER,
     "paper-multiquery": _PAPER,
@@ -36,19 +41,22 @@ _RANGES = {
 def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
     """train a model, or go on where a run in OUT stopped"""
     parser.epilog = (
-        "sandbox learns from nothing on rendered text, photographs goes on from such a checkpoint "
-        "with your photographs and lists of what is written on them, the others are the paper's "
+        "sandbox learns from nothing on rendered text; tune goes on from any checkpoint for "
+        "minutes, with your photographs and a list of what is written there (`mstar labels` begins "
+        "it); photographs makes a sandbox checkpoint larger, for hours; the others are the paper's "
         "four stages on your images. On several GPUs: accelerate launch -m mstar.cli train …"
     )
     add = parser.add_argument
-    add("--recipe", choices=_RECIPES, default="sandbox", help="what is trained, and how")
+    add("--recipe", choices=_RECIPES, help="what is trained, and how (default: tune with --real or "
+        "--incomplete, else sandbox)")  # fmt: skip
     add("--out", metavar="DIR", help="folder of the run (default: runs/RECIPE)")
     add("--seed", type=int, metavar="N", help="of weights and order (default: the recipe's)")
-    group = parser.add_argument_group("sandbox and photographs")
+    group = parser.add_argument_group("sandbox, tune and photographs")
     group.add_argument(
         "--init",
         metavar="FOLDER",
-        help="train on from this checkpoint (sandbox: with HARD images as well)",
+        help="train on from this checkpoint (sandbox: with HARD images as well; default of tune: "
+        "the embedded one)",
     )
     lists = dict(nargs=2, action="append", default=[], metavar=("LIST", "ROOT"))
     add = group.add_argument
@@ -62,6 +70,11 @@ def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
         metavar="X",
         help="of photographs in a batch, beside rendered scenes (default: 0.5)",
     )
+    add("--minutes", type=float, metavar="M", help="in all (default: the recipe's steps; tune: 10)")
+    group = parser.add_argument_group("tune")
+    add = group.add_argument
+    add("--lr", type=float, metavar="X", help="peak rate (default: 0.0002)")
+    add("--pve-only", action="store_true", help="φ stays as it is")
     parser.add_argument(
         "--real", help="an MSTAR-Training list and the folder of its images", **lists
     )
@@ -69,7 +82,6 @@ def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
     add = group.add_argument
     add("--crops", help="the same of single words cut out, for the reading warm-up", **lists)
     add("--backgrounds", metavar="FOLDER", help="photographs without text, to render on")
-    add("--minutes", type=float, metavar="M", help="in all (default: the recipe's steps)")
     paper = parser.add_argument_group("paper-word and paper-multiquery")
     add = paper.add_argument
     add("--synthetic", help="the same, for the first stage alone", **lists)
@@ -91,6 +103,9 @@ def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
     add("--skip-unreadable", action="store_true", help="replace and count unreadable images")
 
     def run(args: argparse.Namespace) -> None:
+        if args.recipe is None:
+            listed = (args.real or args.incomplete) and not args.synthetic
+            args.recipe = "tune" if listed else "sandbox"
         for name, (least, most) in _RANGES.items():
             if (value := getattr(args, name)) is not None:
                 check_range(name.replace("_", "-"), value, least, most)
@@ -120,14 +135,18 @@ def train(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], Non
                 "photographs goes on from a checkpoint and needs images: give --init FOLDER and "
                 "--real LIST ROOT."
             )
-        if args.minutes is not None and not args.minutes > 0:
-            raise UserError(f"minutes must be above 0; got {args.minutes}.")
+        if args.recipe == "tune" and not (args.real or args.incomplete):
+            raise UserError("tune needs photographs: give --real LIST ROOT, see `mstar labels`.")
+        for name in ("minutes", "lr"):
+            value = getattr(args, name)
+            if value is not None and not 0 < value < inf:
+                raise UserError(f"{name} must be a number above 0; got {value}.")
         from mstar.data.lists.annotations import annotations
 
         if not 0 <= args.share <= 1:
             raise UserError(f"the share of photographs is from 0 to 1; got {args.share}.")
-        if args.init:
-            checkpoint(args.init)
+        if args.init or args.recipe == "tune":
+            args.init = checkpoint(args.init)
         for pair in (*args.real, *args.incomplete, *args.crops, *args.synthetic):
             annotations(*pair)
         # of several processes the first one writes
@@ -184,6 +203,7 @@ def _recipe(args: argparse.Namespace, runs: int) -> "Recipe":
     from dataclasses import replace
 
     from mstar import training
+    from mstar.io.checkpoints import load_config
 
     given = (args.real, args.incomplete, args.crops, args.synthetic)
     real, incomplete, crops, synthetic = (tuple(map(tuple, lists)) for lists in given)
@@ -192,6 +212,11 @@ def _recipe(args: argparse.Namespace, runs: int) -> "Recipe":
         if args.init:  # with images not seen before
             recipe = training.continued(recipe.seed + runs)
         recipe = training.mixed(recipe, real, incomplete, args.share)
+        if args.minutes is not None:
+            recipe = training.within(recipe, args.minutes)
+    elif args.recipe == "tune":
+        recipe = training.tuned(load_config(args.init), real, incomplete, args.minutes, args.lr,
+                                args.share, args.pve_only)  # fmt: skip
     elif args.recipe == "photographs":
         recipe = training.photographs(
             real, incomplete, crops, args.backgrounds, minutes=args.minutes, share=args.share
@@ -203,3 +228,38 @@ def _recipe(args: argparse.Namespace, runs: int) -> "Recipe":
         stages = tuple(replace(stage, **memory) for stage in recipe.stages)
         recipe = replace(recipe, stages=stages)
     return recipe if args.seed is None else replace(recipe, seed=args.seed)
+
+
+def labels(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
+    """begin a list of what is written on photographs, for `mstar train --real LIST FOLDER`"""
+    parser.epilog = (
+        'Write the texts of each photograph between its brackets, as "text": ["exit", "way out"], '
+        "and take out the lines of those that you leave. The same command again adds photographs "
+        "that are new and changes nothing else."
+    )
+    parser.add_argument("images", metavar="FOLDER", help="of photographs; subfolders count")
+    parser.add_argument("--out", metavar="LIST", help="the list (default: FOLDER/labels.json)")
+
+    def run(args: argparse.Namespace) -> None:
+        from mstar.search.folders import look_through
+
+        path = Path(args.out or Path(args.images, "labels.json"))
+        if path.is_dir():
+            raise UserError(f"{path} is a folder: --out names a file.")
+        found = look_through(args.images)
+        entries = files.read_json(path, list) if path.is_file() else []
+        if not all(isinstance(entry, dict) for entry in entries):
+            raise UserError(f"{path} should list photographs, each an object with image and text.")
+        listed = {entry.get("image") for entry in entries}
+        new = [{"image": name, "text": []} for name in found.images if name not in listed]
+        lines = ",\n ".join(json.dumps(entry, ensure_ascii=False) for entry in [*entries, *new])
+        if new or not path.is_file():
+            with files.replacing(path) as whole:
+                whole.write_text(f"[{lines}]\n", "utf-8", errors="backslashreplace")
+        empty = sum(not entry.get("text") for entry in [*entries, *new])
+        print(f"{path}: {len(entries) + len(new)} photographs, {len(new)} of them new, {empty} "
+              "still without a text")  # fmt: skip
+        for why in found.unopened.values():
+            print(f"  left out: {printable(why)}")
+
+    return run

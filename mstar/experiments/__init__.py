@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = offered(
     sweep="Change Row case_scores importance scores",
     salience="box elsewhere",
     patching="Site",
+    presence="calibrate",
     semantics="TRAINING compare_semantics mosaics",
     ablation="",
 )

@@ -131,13 +131,18 @@ class Bench:
         Args:
             images: one or several.
             texts: one or several, all compared with every image; None = the looks alone.
-            names: points to record, see `hooks.select`; None = what the pictures need.
+            names: points to record, see `hooks.select`; None = what the pictures need. Where some
+                begin with `itm`, every image is matched with every text too, image by image.
             pve_steps, tiles: T and the levels of tiles; None = the checkpoint's.
             budget: bytes that the values may take.
             seed: seeds torch before the run, and is recorded.
         """
         photos, queries = opened(listed(images)), [] if texts is None else as_queries(texts)
         inputs = {**self.inputs(photos, queries or None, tiles), "pve_steps": pve_steps}
+        named = [names] if isinstance(names, str) else () if callable(names) else names or ()
+        if queries and any(name.startswith("itm") for name in named):
+            every = torch.arange(len(photos)), torch.arange(len(queries))
+            inputs["pairs"] = torch.cartesian_prod(*every).to(self.device)
         if names is None:
             names = [name for name in NEEDED if queries or name.startswith("pve.")]
         with self.evaluating():

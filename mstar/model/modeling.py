@@ -130,7 +130,8 @@ class MstarModel(MultiInstanceMatching, PreTrainedModel):
             input_ids, attention_mask: int64 [N, L]; 1 = real token.
         """
         layers = range(self.config.qformer_config.num_hidden_layers)
-        heard = run is not None and any(run.wants(f"text.layers.{i}.hidden") for i in layers)
+        asked = (f"text.layers.{i}.{one}" for i in layers for one in ("self_attention", "hidden"))
+        heard = run is not None and any(map(run.wants, asked))
         if self.training and not heard:  # whoever listens there is given all texts at once
             embeddings = self.multimodal.read_by_length(input_ids, attention_mask)
         else:

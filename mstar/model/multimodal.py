@@ -129,7 +129,7 @@ class MultimodalEncoder(nn.Module):
         """Text alone: ids and mask [N, L] -> hidden states [N, L, d]; the first token is E_T."""
         embeds = self.text_embeddings(input_ids=input_ids)
         hide = _hide(attention_mask, embeds)
-        return self._layers(embeds, 0, hide, None, "text", {"hidden"}, run)[0]
+        return self._layers(embeds, 0, hide, None, "text", {"self", "hidden"}, run)[0]
 
     def read_by_length(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """E_T [N, d], short texts apart from long ones: most of a mixed batch would be padding."""

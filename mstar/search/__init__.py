@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = offered(
     folders="image_files",
     gallery="Explanation Gallery",
     index="Indexed index_folder",
+    presence="Found Presence absent locate",
     ranking="Hit Rank rank",
     reranking="rerank rerank_count",
 )

@@ -45,6 +45,7 @@ class Stage:
         idle_weight: of the loss on embeddings to which no word is assigned (`losses.idle_loss`).
         entropy_weight: of the mean entropy of ψ's cross-attention (`losses.attention_entropy`).
         checkpoint_activations: compute them twice instead of keeping them.
+        judged: how often in the stage, its end included, and once before it; 0 = every 1000 steps.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Stage:
     idle_weight: float = 0.0
     entropy_weight: float = 0.0
     checkpoint_activations: bool = False
+    judged: int = 0
 
     def __post_init__(self) -> None:
         lengths = {n: getattr(self, n) for n in ("steps", "epochs", "minutes")}
@@ -269,6 +271,15 @@ def with_photographs(scenes: Data, real: Lists, incomplete: Lists = (), share: f
         return scenes
     photos = [(share / len(lists), one) for one in lists]
     return Mixed(tuple(photos) if share == 1 else ((1 - share, scenes), *photos))
+
+
+def within(recipe: Recipe, minutes: float) -> Recipe:
+    """A recipe of steps in so many minutes, each stage with its part."""
+    total = sum(stage.steps for stage in recipe.stages)
+    stages = (
+        replace(stage, steps=None, minutes=minutes * stage.steps / total) for stage in recipe.stages
+    )
+    return replace(recipe, stages=tuple(stages))
 
 
 def mixed(recipe: Recipe, real: Lists, incomplete: Lists = (), share: float = 0.5) -> Recipe:

@@ -67,7 +67,7 @@ def test_an_entry_that_is_wrong_is_named_by_file_and_line(root, change, problem)
         (f"[{json.dumps(GOOD)}\n{json.dumps(GOOD)}]", "line 2: expected a comma or the end"),
         (f"[{json.dumps(GOOD)}", "line 1: expected a comma or the end of the list, got ''"),
         ("[\n3]", "line 2: expected an object with image, text and type; got 3"),
-        ('[{"image": "one.png"}]', "has no text and no type"),
+        ('[{"image": "one.png"}]', "has no text"),
         (f"[{json.dumps(GOOD)}]\n[]", r"line 2: expected nothing after the list, got '\[\]'"),
         ("[] and", "line 1: expected nothing after the list, got 'and'"),
         ("[\n" + "[" * 100_000, "line 2: expected an object with image, text and type, got"),

@@ -13,6 +13,8 @@ from mstar.evaluate.metrics import Estimate
 from mstar.experiments.ablation import Arm, Difference
 from mstar.explain.assignment import explain_words
 from mstar.explain.attribution import Attribution
+from mstar.explain.readout import Readout
+from mstar.io.processing import character_tokenizer
 from mstar.search.ranking import Hit, rank
 from mstar.texts import Query
 from mstar.widgets import figures
@@ -56,6 +58,19 @@ def _differences():
     return [Difference(*arms, "gallery", "group", 50, 40, ESTIMATE, (1.0,), None)]
 
 
+def _with_pairs(run):
+    """With what the matching pass would have recorded."""
+    texts = len(run.queries)
+    attention = torch.rand(texts, 1, 2, 4, run.grid[0] * run.grid[1])
+    found = {"itm.layers.1.cross_attention": attention, "itm.logits": torch.zeros(texts, 2)}
+    return replace(run, tensors={**run.tensors, **found})
+
+
+def _read(run):
+    found = {"text.layers.0.self_attention": torch.rand(1, 2, 3, 3)}
+    return replace(run, tensors={**run.tensors, **found}), character_tokenizer(), [[2, 7, 3]]
+
+
 def _attributions(photo):
     found = Attribution(HOSTILE, Query(HOSTILE, "word"), 0.5, torch.eye(8))
     return figures.attributions(HOSTILE, photo, [{HOSTILE: found}])
@@ -93,20 +108,27 @@ DRAWN = {
     "precision_recall": lambda run, photo: figures.precision_recall(
         HOSTILE, HOSTILE, [0, 1], {HOSTILE: {HOSTILE: [1, 0]}}
     ),
+    "matching": lambda run, photo: figures.matching(_with_pairs(run)),
     "queries": lambda run, photo: _queries(photo),
     "ranks": lambda run, photo: figures.ranks(
         [(HOSTILE, HOSTILE)], [rank(torch.tensor([0.5]), 0)], [photo], 0, {}
+    ),
+    "readouts": lambda run, photo: figures.readouts(
+        Readout([Query(HOSTILE, "word")], torch.rand(1, 2, 1))
     ),
     "scores": lambda run, photo: figures.scores(
         HOSTILE, HOSTILE, {HOSTILE: {HOSTILE: ESTIMATE}}, HOSTILE
     ),
     "search": lambda run, photo: _search(photo),
     "table": lambda run, photo: figures.table(HOSTILE, HOSTILE, [HOSTILE] * 2, [[HOSTILE] * 2]),
+    "text_attention": lambda run, photo: figures.text_attention(
+        *_read(replace(run, queries=[Query(HOSTILE, "word")]))
+    ),
     "training": lambda run, photo: figures.training({HOSTILE: [(1, 2.0)]}, HOSTILE),
     "words": lambda run, photo: figures.words(run),
 }
 #: It shows no text from outside.
-SILENT = {"looks"}
+SILENT = {"looks", "query_attention"}
 
 
 @pytest.fixture(scope="module")

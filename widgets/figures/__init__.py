@@ -13,6 +13,7 @@ from .compare import compare
 from .differences import comparisons, differences
 from .explore import explore
 from .heads import heads
+from .inside import matching, query_attention, readouts, text_attention
 from .lab import ACTIONS, TOOLS, lab
 from .looks import looks
 from .multi_word import multi_word
@@ -40,14 +41,18 @@ __all__ = [
     "heads",
     "lab",
     "looks",
+    "matching",
     "multi_word",
     "note",
     "precision_recall",
     "queries",
+    "query_attention",
     "ranks",
+    "readouts",
     "scores",
     "search",
     "table",
+    "text_attention",
     "training",
     "words",
 ]

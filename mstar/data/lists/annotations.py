@@ -2,7 +2,8 @@
 
     [{"image": "mlt5k/tr_1.jpg", "text": ["bistro", "open daily"], "type": ["word", "phrase"]}]
 
-The layout is that of the released code; keys it does not need are passed over.
+The layout is that of the released code; keys it does not need are passed over. Without `type` each
+text's style is guessed, as where one is typed.
 """
 
 import json
@@ -19,7 +20,7 @@ from tqdm.auto import tqdm
 
 from mstar.errors import UserError
 from mstar.files import as_stored
-from mstar.texts import STYLES, clean_caption, composed
+from mstar.texts import STYLES, clean_caption, composed, guess_style
 
 _SPACE = re.compile(r"\s*")
 
@@ -138,17 +139,20 @@ def _checked(entry: Any, root: Path) -> Annotation:
     """An entry as it should be; UserError with what was expected and what came."""
     if not isinstance(entry, dict):
         raise UserError(f"expected an object with image, text and type; got {_short(entry)}.")
-    missing = [key for key in ("image", "text", "type") if key not in entry]
+    missing = [key for key in ("image", "text") if key not in entry]
     if missing:
         raise UserError(f"the entry has no {' and no '.join(missing)}.")
-    name, texts, styles = entry["image"], entry["text"], entry["type"]
+    name, texts = entry["image"], entry["text"]
     if not isinstance(name, str) or not name:
         raise UserError(f"image should be a path; got {_short(name)}.")
     path = as_stored(root, name).resolve()
     if not path.is_relative_to(root):
         raise UserError(f"the image {name!r} lies outside {root}.")
     if not isinstance(texts, list) or not texts:
-        raise UserError(f"text should be a list with at least one text; got {_short(texts)}.")
+        raise UserError(
+            f"text of {_short(name)} should be a list with at least one text; got {_short(texts)}."
+        )
+    styles = entry.get("type", [guess_style(str(text))[0] for text in texts])
     if not isinstance(styles, list) or len(styles) != len(texts):
         raise UserError(
             f"type should list one style for each of {len(texts)} texts; got {_short(styles)}."

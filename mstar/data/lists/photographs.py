@@ -55,13 +55,12 @@ class Photographs:
 
     def found(self) -> list[tuple[Annotation, bool]]:
         """Each photograph with its texts, and whether its list is complete."""
+        return [one for one in self.every() if is_held_out(one[0].image.name) == self.held_out]
+
+    def every(self) -> list[tuple[Annotation, bool]]:
+        """Those that judge and the others."""
         asked = [(place, True) for place in self.lists] + [(p, False) for p in self.incomplete]
-        return [
-            (entry, complete)
-            for place, complete in asked
-            for entry in annotations(*place)
-            if is_held_out(entry.image.name) == self.held_out
-        ]
+        return [(entry, complete) for place, complete in asked for entry in annotations(*place)]
 
     def open(self, seed: int, size: int, tiles: Sequence[int] = (1,)) -> "_Entries":
         found = self.found()
@@ -70,9 +69,30 @@ class Photographs:
         return _Entries(found, partial(_photograph, size=size, tiles=tiles))
 
 
+@dataclass(frozen=True)
+class Few(Photographs):
+    """Photographs of lists that may be short: an exact share judges, so that some always do.
+
+    Attributes:
+        judging: of the photographs, by their names' hashes; at least one.
+    """
+
+    judging: float = 0.2
+
+    def found(self) -> list[tuple[Annotation, bool]]:
+        every = self.every()
+        names = sorted({entry.image.name for entry, _ in every}, key=_digest)
+        judges = set(names[: max(1, round(self.judging * len(names)))])
+        return [one for one in every if (one[0].image.name in judges) == self.held_out]
+
+
 def is_held_out(name: str) -> bool:
     """Whether a photograph judges, by its file name alone, whatever list it stands in."""
-    return int(hashlib.sha256(name.encode()).hexdigest(), 16) % 100 < HELD_OUT
+    return int(_digest(name), 16) % 100 < HELD_OUT
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
 
 
 class _Entries:

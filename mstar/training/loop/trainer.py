@@ -24,7 +24,7 @@ from mstar.io.bench import Bench
 from mstar.model.assignment import NotFinite
 from mstar.model.modeling import MstarModel
 from mstar.training import reading
-from mstar.training.loop.judge import judge
+from mstar.training.loop.judge import due, judge
 from mstar.training.loop.stage import loader, on_device, set_up, train_mode
 from mstar.training.loop.state import (
     CHECKPOINT,
@@ -34,12 +34,11 @@ from mstar.training.loop.state import (
     TrainingStopped,
     write_checkpoint,
 )
+from mstar.training.loop.stopping import Stopping
 from mstar.training.objectives import Objective, optimizer
 from mstar.training.recipes import READING, Recipe, Stage, learning_rate
 from mstar.training.start import resize_images
 
-#: Steps between two looks at how good the model is; the end of a stage is always looked at.
-_JUDGED_EVERY = 1000
 #: Steps whose speed turns a stage's minutes into steps, after one that warms up.
 _REHEARSED = 6
 
@@ -103,8 +102,8 @@ class Trainer:
         if any(stage.objective == READING for stage in recipe.stages):
             torch.manual_seed(recipe.seed)
             head = reading.ReadingHead(bench.config.vision_config.hidden_size)
-        for stage in recipe.stages:  # before the first of them has taken a day
-            stage.check_shared(distributed.processes()[1])
+        for stage in recipe.stages:
+            stage.check_shared(distributed.processes()[1])  # before the first has taken a day
         self.objective = Objective(bench.model, head, recipe.assigned_weight)
         if compiled:
             for layer in bench.model.vision.siglip.encoder.layers:
@@ -128,10 +127,8 @@ class Trainer:
             self.progress = Progress(number)
             self._begin()
             items, seed = self._items(stage)
-            seconds, steps = (
-                self._seconds(stage, items, seed),
-                at.steps or stage.steps_of(items.count),
-            )
+            steps = at.steps or stage.steps_of(items.count)
+            seconds = self._seconds(stage, items, seed)
             minutes.append(stage.minutes if steps is None else (steps - at.step) * seconds / 60)
         resize_images(self.bench.model, pixels)
         self.bench.model.load_state_dict(kept)
@@ -145,13 +142,19 @@ class Trainer:
         Raises:
             TrainingStopped: the loss exploded or is no number, or the disk is full.
             UserError: an image cannot be read.
+            KeyboardInterrupt: Ctrl-C; the step was finished, and what was learnt is saved.
         """
         while self.progress.stage < len(self.recipe.stages):
-            self._run_stage(self.recipe.stages[self.progress.stage])
-            self.progress.stage += 1
-            self.progress.step, self.progress.steps = 0, None
-            self._begin()
-            self.kept.save(self.accelerator, self.progress)
+            with Stopping(self.accelerator.num_processes) as stop:
+                self._run_stage(self.recipe.stages[self.progress.stage], stop)
+                if self.accelerator.is_main_process:
+                    self.save_checkpoint(self.folder / CHECKPOINT)
+                self.progress.stage += 1
+                self.progress.step, self.progress.steps = 0, None
+                self._begin()
+                self.kept.save(self.accelerator, self.progress)
+            if stop.asked:
+                raise KeyboardInterrupt
         return self.bench.model
 
     def _save(self) -> None:
@@ -172,12 +175,9 @@ class Trainer:
         Raises:
             TrainingStopped: the disk is full; what was in the folder stays.
         """
-        run = {"recipe": self.recipe.record()} | asdict(self.progress)
-        folder = Path(folder)
-        with (
-            self.kept.written("the trained model", folder),
-            files.replacing_folder(folder) as made,
-        ):
+        run, folder = {"recipe": self.recipe.record()} | asdict(self.progress), Path(folder)
+        written = self.kept.written("the trained model", folder)
+        with written, files.replacing_folder(folder) as made:
             write_checkpoint(made, self.bench, [*self.history, run], weights)
         return folder
 
@@ -202,7 +202,7 @@ class Trainer:
         )
         self.accelerator.gradient_accumulation_steps = stage.accumulate
 
-    def _run_stage(self, stage: Stage) -> None:
+    def _run_stage(self, stage: Stage, stop: Stopping) -> None:
         items, seed = self._items(stage)
         progress = self.progress
         if progress.steps is None:
@@ -215,13 +215,12 @@ class Trainer:
         guard = Guard(self.kept.losses(progress.step))
         train_mode(self.objective, self.bench, stage)
         per_epoch = items.count and -(-items.count // stage.batch_size)
-        bar = tqdm(
-            self._batches(stage, items, seed, progress.step, progress.steps),
-            desc=stage.name,
-            initial=progress.step,
-            total=progress.steps,
-            disable=not self.accelerator.is_main_process,
-        )
+        batches = self._batches(stage, items, seed, progress.step, progress.steps)
+        named = dict(desc=stage.name, total=progress.steps, initial=progress.step)
+        bar = tqdm(batches, **named, disable=not self.accelerator.is_main_process)
+        if stage.judged and not progress.step:
+            before = judge(stage, self.bench, self.objective.head, seed)
+            self._log({"stage": stage.name, "step": 0} | before)
         clock = time.process_time()
         for micro in bar:
             rate = learning_rate(stage, progress.step, progress.steps, per_epoch)
@@ -235,13 +234,17 @@ class Trainer:
             row: dict[str, Any] = {"stage": stage.name, "step": progress.step} | losses
             if self.accelerator.is_main_process:
                 self.kept.note(row)
-            if progress.step % _JUDGED_EVERY == 0 or progress.step == progress.steps:
+            if due(stage, progress.step, progress.steps):
                 row |= judge(stage, self.bench, self.objective.head, seed)
                 self._log(row)
             if self.callback is not None:
                 self.callback(self.bench, row | {"learning rate": rate})
-            if progress.step % self.save_every == 0 and progress.step < progress.steps:
+            if progress.step == progress.steps:
+                break  # the stage is over, and saved as such
+            if stop.asked or progress.step % self.save_every == 0:
                 self._save()
+            if stop.asked:
+                raise KeyboardInterrupt
 
     def _items(self, stage: Stage) -> tuple[Items, int]:
         """The present stage's images, and its seed: every stage sees images of its own."""
@@ -254,8 +257,8 @@ class Trainer:
     ) -> Iterator[list[dict]]:
         """The micro-batches of each step."""
         stream = Stream(items, seed, self.skip_unreadable)
-        pinned = self.accelerator.device.type == "cuda"
-        loaded = loader(stage, stream, start, stop, self.workers, pinned)
+        cuda = self.accelerator.device.type == "cuda"
+        loaded = loader(stage, stream, start, stop, self.workers, pinned=cuda)
         for _ in range(start, stop):
             yield [self._read(next(loaded)) for _ in range(stage.accumulate)]
 
@@ -301,9 +304,8 @@ class Trainer:
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0) + value.detach() / len(micro)
         if stage.objective == READING:  # the others are of all processes as they are
-            sums = {
-                k: distributed.total(v) / self.accelerator.num_processes for k, v in sums.items()
-            }
+            count = self.accelerator.num_processes
+            sums = {name: distributed.total(value) / count for name, value in sums.items()}
         return {name: value.item() for name, value in sums.items()}
 
     def _inputs(self, stage: Stage, batch: dict, rng: np.random.Generator) -> dict[str, Any]:

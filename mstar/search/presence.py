@@ -1,0 +1,212 @@
+"""An answer's place and doubt: where in a photograph it stands, and how likely it is there at all.
+
+The probability is measured, by `mstar calibrate`, on photographs whose texts are known, and lies
+beside the weights: other weights have none.
+"""
+
+import json
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from math import exp, isfinite, isnan, log, nan
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, FileSystemLoader
+from PIL import Image
+
+from mstar import files
+from mstar.errors import UserError
+from mstar.texts import Query
+from mstar.versions import checkpoint_hash
+
+if TYPE_CHECKING:
+    from mstar.explain.regions import Region
+    from mstar.search.gallery import Gallery
+    from mstar.search.ranking import Hit
+
+#: In a checkpoint's folder.
+PRESENCE = "presence.json"
+#: A text is said to be there from this probability on.
+SAID = 0.5
+
+
+@dataclass(frozen=True)
+class Presence:
+    """How cosines become probabilities, for one checkpoint.
+
+    Attributes:
+        styles: style → (slope, intercept) of the log odds, where as many photographs show the text
+            as do not.
+        about: how it was measured, for people.
+    """
+
+    styles: Mapping[str, tuple[float, float]]
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def probability(self, cosine: float, style: str, images: int = 1) -> float | None:
+        """That an image shows a text; None = this style was not measured.
+
+        Args:
+            images: of the gallery. Before it is looked at, one of them is expected to show the
+                text, so that in a large gallery a good cosine says less: there are more that have
+                it by chance.
+        """
+        if style not in self.styles:
+            return None
+        slope, intercept = self.styles[style]
+        odds = slope * cosine + intercept - log(images)
+        return 1 / (1 + exp(-max(-500.0, min(500.0, odds))))
+
+    @classmethod
+    def of(cls, checkpoint: str | Path) -> "Presence | None":
+        """What was measured of the weights in a folder; None = nothing, or of other weights.
+
+        Raises:
+            UserError: the file is broken.
+        """
+        path = Path(checkpoint, PRESENCE)
+        files.check_regular(path, "checkpoint")
+        if not path.is_file():
+            return None
+        found = files.read_json(path)
+        try:
+            styles = {name: (float(a), float(b)) for name, (a, b) in found["styles"].items()}
+            if not all(isfinite(value) for pair in styles.values() for value in pair):
+                raise ValueError("numbers that are none")
+            about = dict(found["about"])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{path} cannot be read ({error}): make it anew with `mstar calibrate`."
+            ) from None
+        return (
+            cls(styles, about) if found.get("checkpoint") == checkpoint_hash(checkpoint) else None
+        )
+
+    def save(self, checkpoint: str | Path) -> Path:
+        """Put it beside the weights that it is of; returns the file."""
+        whole = {
+            "checkpoint": checkpoint_hash(checkpoint),
+            "styles": {name: list(pair) for name, pair in self.styles.items()},
+            "about": dict(self.about),
+        }
+        path = Path(checkpoint, PRESENCE)
+        with files.replacing(path) as part:
+            part.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+        return path
+
+
+@dataclass(frozen=True)
+class Found:
+    """A hit with its place and its doubt.
+
+    Attributes:
+        hit: of the search.
+        photo: the photograph; None = it is gone or has changed, and so have region and lead.
+        region: what the vision embedding that counted most looked at.
+        lead: of that embedding over the next, by cosine or weight.
+        presence: probability that the text is there; None = not measured for this checkpoint and
+            style.
+    """
+
+    hit: "Hit"
+    photo: Image.Image | None
+    region: "Region | None"
+    lead: float
+    presence: float | None
+
+
+def locate(
+    gallery: "Gallery", query: Query, hits: Sequence["Hit"], presence: Presence | None = None
+) -> Iterator[Found]:
+    """Look at the photographs of some hits again, to say where the text stands in each.
+
+    One run a photograph, one at a time.
+    """
+    from mstar.explain.looks import cross_attention
+    from mstar.explain.regions import around
+
+    names = ["pve.*.layers.*.cross_attention", "mim.evidence"]
+    for hit in hits:
+        doubt = presence and presence.probability(hit.cosine, query.style, len(gallery))
+        try:
+            photo = gallery.images[hit.image]
+            photo = photo if isinstance(photo, Image.Image) else Image.fromarray(photo)
+        except (OSError, UserError):
+            yield Found(hit, None, None, nan, doubt)
+            continue
+        how = {"pve_steps": gallery.pve_steps, "tiles": gallery.tiles}
+        trace = gallery.bench.trace(photo, query, names, **how)
+        values = cross_attention(trace)[hit.look, :, hit.tile, :, hit.query_token].mean((0, 1))
+        best, *others = trace["mim.evidence"][0, 0].sort(descending=True).values.tolist()
+        lead = best - others[0] if others else nan
+        yield Found(hit, photo, around(values, trace.boxes[0, hit.tile].tolist()), lead, doubt)
+
+
+def absent(probabilities: Iterable[float | None]) -> bool | None:
+    """Whether no photograph shows a text, by the best of these; None = not measured."""
+    known = [one for one in probabilities if one is not None]
+    return max(known) < SAID if known else None
+
+
+def write_page(
+    path: str | Path,
+    gallery: "Gallery",
+    answers: Sequence[tuple[Query, Sequence["Hit"]]],
+    presence: Presence | None = None,
+) -> Path:
+    """The answers of a search as one page that needs nothing else; returns its path."""
+    page = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    shown = [_answer(gallery, query, hits, presence) for query, hits in answers]
+    whole = page.get_template("page.html").render(
+        answers=shown,
+        queries=[query.text for query, _ in answers],
+        images=len(gallery),
+        about=presence and presence.about,
+        said=round(100 * SAID),
+    )
+    with files.replacing(path) as part:
+        part.write_text(whole, encoding="utf-8")
+    return Path(path)
+
+
+def _answer(
+    gallery: "Gallery", query: Query, hits: Sequence["Hit"], presence: Presence | None
+) -> dict[str, Any]:
+    shown, doubts = [], []
+    for one in locate(gallery, query, hits, presence):
+        doubts.append(one.presence)
+        percent = "" if one.presence is None else f"{100 * one.presence:.0f}"
+        shown.append(
+            {
+                "rank": one.hit.rank,
+                "name": one.hit.name.encode("utf-8", "replace").decode(),
+                "cosine": f"{one.hit.cosine:.3f}",
+                "lead": "–" if isnan(one.lead) else f"{one.lead:.3f}",
+                "there": percent and f"{percent} %",
+                "percent": percent,
+                "uri": "" if one.photo is None else _uri(one.photo),
+                "style": "" if one.region is None else _css(one.region),
+            }
+        )
+    best = max((one for one in doubts if one is not None), default=0.0)
+    return {"text": query.text, "style": query.style, "hits": shown, "absent": absent(doubts),
+            "best": f"{100 * best:.0f} %"}  # fmt: skip
+
+
+def _css(region: "Region") -> str:
+    left, top, right, bottom = (100 * side for side in region.box)
+    place = {"left": left, "top": top, "width": right - left, "height": bottom - top}
+    return ";".join(f"{name}:{value:.4g}%" for name, value in place.items())
+
+
+def _uri(photo: Image.Image) -> str:
+    """A JPEG of at most 480 pixels a side."""
+    small, buffer = photo.convert("RGB"), BytesIO()
+    small.thumbnail((480, 480))
+    small.save(buffer, "JPEG", quality=82)
+    return f"data:image/jpeg;base64,{b64encode(buffer.getvalue()).decode('ascii')}"
