@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mstar import training, widgets
 from mstar.cli import __main__ as cli
+from mstar.cli.evaluate import evaluate
 from mstar.hooks import interventions
 from mstar.hooks.points import POINTS
 from mstar.model.configuration import SEMANTICS, MstarConfig
@@ -82,14 +83,19 @@ def _first_line(thing: object) -> str:
 
 
 def commands() -> str:
-    """The commands, and the page that has the options of each."""
+    """The commands, and the page that has the options of each; evaluations in one row."""
     where = {of: page for mark, page in marks().items() for of in _commands_of(mark)}
+    said = {name: parser.description for name, parser in parsers().items()}
+    names = [name.removeprefix("evaluate ") for name in said if name.startswith("evaluate ")]
+    rows = {}
+    for name, what in said.items():
+        if name.startswith("evaluate "):
+            rows["evaluate NAME"] = f"{evaluate.__doc__}: {_listed(names)}", where[name]
+        else:
+            rows[name] = what, where[name]
     return table(
         ("command", "what it does", "more"),
-        [
-            (f"`mstar {name}`", parser.description, f"[{where[name]}]({where[name]})")
-            for name, parser in parsers().items()
-        ],
+        [(f"`mstar {name}`", what, f"[{page}]({page})") for name, (what, page) in rows.items()],
     )
 
 

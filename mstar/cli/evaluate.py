@@ -115,7 +115,7 @@ EVALUATIONS = {
     "presence": Evaluation(
         "whether a search says right that a word is there, and where: regions and probabilities",
         "mstar.experiments.presence:presence",
-        {name: {} for name in ("name", "folder", "seed", "images")},
+        {name: {} for name in ("name", "folder", "seed", "scenes")},
         "NAME is icdar2003, icdar2015, total-text or ctw1500, each with its FOLDER as published, "
         "or sandbox-easy, sandbox-hard or sandbox-crowd. The checkpoint is one that `mstar "
         "calibrate` has measured.",

@@ -83,7 +83,7 @@ class Approximate:
         """A gallery on disk by its index, or by what a database has of it.
 
         Args:
-            server: the database's client and the collection's name, see `database`; None = the index.
+            server: the database's client and its collection, see `database`; None = the index.
 
         Raises:
             as `Gallery.open`, `Lists` and `Database`.
