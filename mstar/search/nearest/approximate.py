@@ -25,13 +25,15 @@ from mstar.texts import Query, Texts, as_queries
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
 
-#: A feature [D] of a text and a count -> the images that have the vectors nearest to it, int64 [n],
-#: each once: so many at least, if there are.
+#: A feature [D] of a text and a count -> numbers of the vectors nearest to it, int64 [n], not more.
+#: A vector's number is its image's times S and its place in the image.
 Nearest = Callable[[Tensor, int], Tensor]
 
 #: Images that are scored for each that is asked for, and at least, for a word; and for a text of
 #: several, whose score is that of no vector alone.
 _SCORED = {WORD: (2, 20), SEVERAL: (40, 400)}
+#: Vectors that are asked for at first for each: an image has several that are as near.
+_VECTORS = 4
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Approximate:
         spaces = spaces_of(gallery.bench.config)
         if server is None:
             return cls(gallery, {space: Lists(folder, space, state, shape) for space in spaces})
-        opened = Database(*server, state, len(gallery))
+        opened = Database(*server, state)
         return cls(gallery, {space: partial(opened.nearest, space) for space in spaces})
 
     def __len__(self) -> int:
@@ -147,8 +149,16 @@ class Approximate:
             texts, is_word = self.bench.encode_texts([query])
         space = WORD if self.bench.model.scored_by_word(is_word) else SEVERAL
         times, least = _SCORED[space]
-        wanted = min(len(self), max(times * k, least))
-        images = self.nearest[space](texts.features[0], wanted)
+        wanted, of_image = min(len(self), max(times * k, least)), self.gallery.vectors.shape[0]
+        count, total = _VECTORS * wanted, len(self) * of_image
+        while True:
+            numbers = self.nearest[space](texts.features[0], min(count, total))
+            if len(numbers) and not 0 <= numbers.min() <= numbers.max() < total:
+                raise UserError("the index names images that are not there: make it anew.")
+            images = (numbers // of_image).unique()
+            if len(images) >= wanted or count >= total:
+                break
+            count *= 4
         if not len(images):
             raise UserError("the index names no image at all: make it anew.")
         return images

@@ -3,9 +3,8 @@
     GALLERY/nearest.word.safetensors       centres, how many vectors the list of each has, and the
     GALLERY/nearest.several.safetensors    lists: vectors in half precision, then their numbers
 
-A vector's number is its image's times S and its place in the image. FAISS trusts the files that it
-writes itself: a broken one may lead it out of its memory. So these are ours, FAISS maps lists whose
-places were checked against the gallery, and the numbers that it finds are checked.
+FAISS trusts the files that it writes itself: a broken one may lead it out of its memory. So these
+are ours, and FAISS maps lists whose places were checked against the gallery.
 """
 
 import hashlib
@@ -38,8 +37,6 @@ LEAST_VECTORS = 100_000
 _SAMPLE, _TURNS = 64, 10
 #: Lists that are read for a vector at least.
 _PROBES = 64
-#: Vectors that are asked for at first for an image: it has several that are as near.
-_OF_AN_IMAGE = 4
 _AT_ONCE = 2**14
 _ID = 4  # 16-bit units of a number
 _FORMAT = "1"
@@ -213,8 +210,8 @@ class Lists:
     """
 
     def __init__(self, gallery: str | Path, space: str, state: str, shape: tuple[int, int, int]):
-        faiss, path, (images, self.vectors, dim) = _faiss(), index_path(gallery, space), shape
-        self.path, self.total = path, images * self.vectors
+        faiss, path, (images, vectors, dim) = _faiss(), index_path(gallery, space), shape
+        self.total = images * vectors
         check_there(gallery, [space])
         row = dim + _ID
         try:
@@ -263,30 +260,14 @@ class Lists:
         self._index.replace_invlists(self._lists)
         self._index.ntotal, self._index.is_trained = self.total, True
 
-    def __call__(self, feature: Tensor, images: int) -> Tensor:
-        """So many images at least, if there are, of the vectors nearest to a feature [D].
-
-        Raises:
-            UserError: the index is broken.
-        """
-        count = _OF_AN_IMAGE * images
-        while len(found := self._images(feature, count)) < images and count < self.total:
-            count *= 4
-        return found
-
-    def _images(self, feature: Tensor, count: int) -> Tensor:
-        """Of the `count` nearest vectors; int64, sorted, each once."""
-        count, lists = min(count, self.total), self._index.nlist
-        probes = min(lists, max(_PROBES, -(-4 * count * lists // self.total)))
+    def __call__(self, feature: Tensor, count: int) -> Tensor:
+        """See `Nearest`."""
+        probes = min(
+            self._index.nlist, max(_PROBES, -(-4 * count * self._index.nlist // self.total))
+        )
         asked = _faiss().SearchParametersIVF(nprobe=probes)
         _, numbers = self._index.search(feature[None].float().cpu().numpy(), count, params=asked)
-        found = numbers[numbers >= 0]
-        if found.max(initial=0) >= self.total:
-            raise UserError(
-                f"{self.path} is broken (it names images that are not there): run `mstar gallery "
-                "build-index` again."
-            )
-        return torch.from_numpy(np.unique(found // self.vectors))
+        return torch.from_numpy(numbers[numbers >= 0])
 
 
 class _Stale(Exception):
