@@ -304,7 +304,7 @@ def test_a_database_names_what_exact_search_finds(folder, server, capsys):
     assert cli.main(["gallery", "recall", str(folder), "exit", "--json", *url]) == 0
     assert json.loads(capsys.readouterr().out)["recall"] == 1
     gallery = Gallery.open(folder)
-    (hit,) = Approximate.open(folder, database=(server, "mstar")).search_many(["exit"], 1, 0)[0]
+    (hit,) = Approximate.open(folder, server=(server, "mstar")).search_many(["exit"], 1, 0)[0]
     (point,) = server.query_points(
         "mstar", gallery.bench.encode_texts("exit")[0].features[0].tolist(), using=WORD, limit=1
     ).points
@@ -315,13 +315,13 @@ def test_a_collection_of_another_state_or_of_others_is_refused(folder, server):
     from qdrant_client import models
 
     with pytest.raises(UserError, match="there is no collection mstar: `mstar gallery export`"):
-        Approximate.open(folder, database=(server, "mstar"))
+        Approximate.open(folder, server=(server, "mstar"))
     database.export(folder, server, "mstar")
     database.export(folder, server, "mstar")  # again
     picture(folder.parent / "photos/new.png", 77)
     index_folder(folder.parent / "photos", folder, folder.parent / "checkpoint")
     with pytest.raises(UserError, match="not of the gallery as it is now"):
-        Approximate.open(folder, database=(server, "mstar"))
+        Approximate.open(folder, server=(server, "mstar"))
     size = models.VectorParams(size=4, distance=models.Distance.DOT)
     server.create_collection("theirs", vectors_config=size)
     with pytest.raises(UserError, match="the collection theirs holds no gallery"):
@@ -335,7 +335,7 @@ def test_an_export_that_was_stopped_is_not_searched(folder, server, monkeypatch)
         with pytest.raises(KeyboardInterrupt):
             database.export(folder, server, "mstar")
     with pytest.raises(UserError, match="is unfinished"):
-        Approximate.open(folder, database=(server, "mstar"))
+        Approximate.open(folder, server=(server, "mstar"))
     assert database.export(folder, server, "mstar") == IMAGES
 
 
@@ -347,7 +347,7 @@ def test_numbers_of_a_database_are_not_trusted(folder, server):
     vector = texts.features[0].tolist()  # as near as can be
     server.upsert("mstar", [models.PointStruct(id=IMAGES * VECTORS, vector={WORD: vector})])
     with pytest.raises(UserError, match="names images that are not there"):
-        Approximate.open(folder, database=(server, "mstar")).search_many(["exit"], 9)
+        Approximate.open(folder, server=(server, "mstar")).search_many(["exit"], 9)
 
 
 def test_a_server_that_does_not_answer_is_said(folder, capsys):

@@ -42,6 +42,10 @@ gallery build-index pictures
 gallery recall pictures exit
 gallery recall pictures exit --top 0
 gallery recall pictures loud:exit
+gallery recall pictures exit --database http://localhost
+gallery export pictures --to http://localhost
+gallery export pictures --to localhost
+search g exit --database localhost
 convert none out --tokenizer x
 convert a-file pictures --tokenizer x
 convert a-file out --tokenizer x --image-size 0

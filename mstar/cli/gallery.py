@@ -40,9 +40,9 @@ def open_approximate(args: argparse.Namespace) -> "Approximate":
     from mstar.search.nearest.approximate import Approximate
     from mstar.search.nearest.database import connect
 
-    database = (connect(args.database), args.collection) if args.database else None
+    server = (connect(args.database), args.collection) if args.database else None
     images = getattr(args, "images", None)
-    return Approximate.open(args.gallery, args.checkpoint, images, database)
+    return Approximate.open(args.gallery, args.checkpoint, images, server)
 
 
 def _add_collection(parser: argparse.ArgumentParser) -> None:
