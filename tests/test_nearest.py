@@ -26,6 +26,8 @@ from mstar.search.nearest.spaces import vectors_in
 from mstar.search.store import SEVERAL, WORD, index_path
 from mstar.texts import Query
 
+#: Of Qdrant's client, whose mode in memory has no graph.
+pytestmark = pytest.mark.filterwarnings("ignore:Local mode performs exact")
 faiss = pytest.mark.skipif(find_spec("faiss") is None, reason="an extra, `faiss`, of 19 MB")
 QUERIES = [Query("exit", "word"), Query("one way", "phrase"), Query("stop, go", "combined"),
            Query("'open' on a door", "semantic")]  # fmt: skip
