@@ -55,6 +55,12 @@ def _scores(
     return score(benchmark.queries).numpy()
 
 
+def ranked_by(settings: CompareReport) -> dict[str, str]:
+    """Whether re-ranking was on, and why."""
+    how = "after re-ranking: --rerank was given" if settings.rerank else "by cosine: no --rerank"
+    return {"ranked": how}
+
+
 def in_short(compared: Compared) -> dict[str, str]:
     """MAP of each arm by style."""
     return {
@@ -64,9 +70,8 @@ def in_short(compared: Compared) -> dict[str, str]:
     }
 
 
-def numbers(settings: CompareReport, compared: Compared) -> list[Picture]:
+def numbers(compared: Compared) -> list[Picture]:
     """MAP of every arm, and the differences to the first, paired by query."""
-    how = "after re-ranking, as asked" if settings.rerank else "by cosine: --rerank was not given"
     benchmark, (first, *others) = compared.benchmark, compared.runs
     found, rows = groups(benchmark), []
     for group in found:
@@ -93,7 +98,7 @@ def numbers(settings: CompareReport, compared: Compared) -> list[Picture]:
         ),
         figures.scores(
             "MAP of each",
-            f"{benchmark.name}: {len(benchmark.images)} images, in % with 95 % intervals, {how}.",
+            f"{benchmark.name}: {len(benchmark.images)} images, in % with 95 % intervals.",
             by_run(benchmark, compared.runs, found),
         ),
     ]

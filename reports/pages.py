@@ -72,10 +72,11 @@ def _body(notebook: "NotebookNode", whole: bool = False) -> Markup:
             cell.outputs = [o for o in cell.outputs if "text/html" in o.get("data", {})]
         elif cell.cell_type == "code":  # a live view has a still picture before it
             cell.outputs = [o for o in cell.outputs if _LIVE not in o.get("data", {})]
+    hidden = [] if whole else ["injected-parameters"]
     exporter = HTMLExporter(
         template_name="basic",
-        config=Config({"TagRemovePreprocessor": {"remove_cell_tags": ["injected-parameters"]}}),
-        preprocessors=[] if whole else [TagRemovePreprocessor],
+        config=Config({"TagRemovePreprocessor": {"remove_cell_tags": hidden}}),
+        preprocessors=[TagRemovePreprocessor],
         exclude_input=not whole,
         exclude_input_prompt=True,
         exclude_output_prompt=True,

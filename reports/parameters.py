@@ -203,7 +203,7 @@ class ImageReport(Parameters):
     @property
     def uses_embedded(self) -> bool:
         """Whether the weights are the embedded ones, which have seen rendered text only."""
-        return is_embedded(self.folder)
+        return self.checkpoint in ("", "embedded") or is_embedded(Path(self.checkpoint))
 
     def queries(self) -> list[Query]:
         """The texts as (text, style), each once."""

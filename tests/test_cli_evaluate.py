@@ -77,7 +77,7 @@ def test_every_evaluation_is_told_what_its_function_takes():
     """One table: what it names, the functions know."""
     for name, one in EVALUATIONS.items():
         taken = set(inspect.signature(resolve_name(one.function)).parameters)
-        made = {"name", "folder", "difficulty", "images", "per_style"}  # what `_MADE` is made of
+        made = {"name", "folder", "difficulty", "scenes", "per_style"}  # what `_MADE` is made of
         more = set(one.options) - (made if taken & set(_MADE) else set())
         assert {"bench", "pve_steps", *more} - {"seed"} <= taken, name
         assert "seed" in taken or name == "importance", name

@@ -259,7 +259,7 @@ _MADE = {
     "benchmark": attrgetter("benchmark"),
     "found": _cases,
     "pairs": _drawn("pair"),
-    "scenes": _drawn("scene"),
+    "drawn": _drawn("scene"),
 }
 
 

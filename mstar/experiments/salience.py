@@ -28,7 +28,7 @@ _NEGLECTED = (
 
 
 def salience(
-    bench: Bench, scenes: Sequence[Scene], pve_steps: int | None = None, seed: int = 0
+    bench: Bench, drawn: Sequence[Scene], pve_steps: int | None = None, seed: int = 0
 ) -> Result:
     """Cover the salient text of each scene, as much ground, and a third text.
 
@@ -53,7 +53,7 @@ def salience(
     pve_steps = bench.config.pve_steps_from(pve_steps)
     rng = np.random.default_rng(seed)
     changes = []
-    for scene in tqdm(scenes, desc="salience", unit="image", leave=False, delay=1):
+    for scene in tqdm(drawn, desc="salience", unit="image", leave=False, delay=1):
         found = _measure(bench, scene, pve_steps, rng)
         if found is not None:
             changes.append(found)
@@ -74,7 +74,7 @@ def salience(
         Section("rises", "images in which it rises", (what, share), rises),
         Section("salient", "salient text, itself covered", (what, change), salient),
     ]
-    about = {"images": len(changes), "left_out": len(scenes) - len(changes), "pve_steps": pve_steps}
+    about = {"images": len(changes), "left_out": len(drawn) - len(changes), "pve_steps": pve_steps}
     return Result("salience", about | {"seed": seed}, sections)
 
 

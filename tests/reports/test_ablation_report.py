@@ -62,7 +62,7 @@ def test_it_says_what_was_found_and_how_to_make_it_again(made):
         "--no-mosaics"
     ) in html
     footer = html.rpartition("Where this page comes from")[2]
-    assert "queries: 3" in footer and "seeds: 1" in footer and "parent_steps: 1" in footer
+    assert "query_tokens: 3" in footer and "seeds: 1" in footer and "parent_steps: 1" in footer
     metrics = json.loads((made / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["provenance"]["checkpoint sha256"] in footer and "torch 2." in footer
     assert "watershed − empty" in metrics["headline"]
