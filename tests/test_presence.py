@@ -20,6 +20,7 @@ from mstar.io.bench import Bench
 from mstar.io.embedded import ASSETS
 from mstar.search.presence import PRESENCE, Presence, absent, locate
 from mstar.texts import Query
+from mstar.widgets import LookThrough
 
 MEASURED = Presence({"word": (10.0, -5.0)}, {"photographs": 107})
 
@@ -191,6 +192,20 @@ def test_a_page_shows_photographs_with_their_regions(tmp_path, tiny_checkpoint, 
     capsys.readouterr()
     assert main([*search[:2], "--page", "x.html"]) == 2
     assert "--page shows the answers to queries: name one." in capsys.readouterr().err
+
+
+def test_a_notebook_can_look_through_a_gallery(tiny, tmp_path, open_page):
+    photos = [sandbox.scene(9, i, "test", sandbox.EASY) for i in range(3)]
+    gallery = Gallery.embed(tiny, [scene.image for scene in photos], ["a", "b", "<i>c"])
+    known = {"a": ["Exit", "open"], "b": ["stop", "way out"]}
+    shown = LookThrough(gallery, known=known, presence=MEASURED, top=2)
+    assert shown.page.count("<section") == 3  # its words; a text of several is asked for by name
+    assert LookThrough(gallery, ["phrase:way out"], known).page.count("✓</b>") <= 1
+    (tmp_path / "notebook.html").write_text(f"<meta charset=utf-8>{shown._repr_html_()}")
+    inside = open_page(tmp_path / "notebook.html").page.frame_locator("iframe")
+    inside.locator("[data-words]").fill("exit")
+    assert inside.locator("output").inner_text() == "1 of 3 texts, page 1 of 1"
+    assert "<i>c" not in shown.page and shown.save(tmp_path / "x.html").read_text() == shown.page
 
 
 def test_the_command_line_calibrates_its_checkpoint(own, tmp_path, tiny_checkpoint, capsys):

@@ -188,7 +188,20 @@ def write_page(
     presence: Presence | None = None,
     known: Mapping[str, Collection[str]] | None = None,
 ) -> Path:
-    """The answers of a search as one page that needs nothing else; returns its path.
+    """`page_of` as a file; returns its path."""
+    whole = page_of(gallery, answers, presence, known)
+    with files.replacing(path) as part:
+        part.write_text(whole, encoding="utf-8")
+    return Path(path)
+
+
+def page_of(
+    gallery: "Gallery",
+    answers: Sequence[tuple[Query, Sequence["Hit"]]],
+    presence: Presence | None = None,
+    known: Mapping[str, Collection[str]] | None = None,
+) -> str:
+    """The answers of a search as one page that needs nothing else, to be looked through.
 
     Args:
         known: name of a photograph -> the texts that it shows, in lower case: then answers are
@@ -204,7 +217,7 @@ def write_page(
         for (query, _), found in zip(answers, located, strict=True)
         if found
     ]
-    whole = page.get_template("page.html").render(
+    return page.get_template("page.html").render(
         answers=shown,
         queries=[query.text for query, _ in answers[:3]] + ["…"] * (len(answers) > 3),
         images=count,
@@ -215,9 +228,6 @@ def write_page(
         many=_WORDS,
         low=round(100 * _LOW),
     )
-    with files.replacing(path) as part:
-        part.write_text(whole, encoding="utf-8")
-    return Path(path)
 
 
 def _answer(
