@@ -211,7 +211,7 @@ def test_a_notebook_can_look_through_a_gallery(tiny, tmp_path, open_page):
 def test_the_command_line_calibrates_its_checkpoint(own, tmp_path, tiny_checkpoint, capsys):
     checkpoint = tmp_path / "checkpoint"
     shutil.copytree(tiny_checkpoint, checkpoint)
-    evaluate = ["evaluate", "presence", "sandbox-easy", "--images", "40"]
+    evaluate = ["evaluate", "presence", "sandbox-easy", "--scenes", "40"]
     assert main([*evaluate, "--checkpoint", str(checkpoint)]) == 2
     assert "how likely it is there: run `mstar calibrate`" in capsys.readouterr().err
     assert main(["calibrate", "--real", *own, "--checkpoint", str(checkpoint)]) == 0
