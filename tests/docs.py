@@ -265,7 +265,9 @@ def views() -> str:
     """The widgets, and their own traits."""
     rows = []
     for name in widgets.__all__:
-        kind, traits = getattr(widgets, name), "`search`, a `Search`, and the views below it"
+        kind, traits = getattr(widgets, name), "none: its page has filters of its own"
+        if name == "SearchExplorer":
+            traits = "`search`, a `Search`, and the views below it"
         if not isinstance(kind, type):  # a module
             continue
         if issubclass(kind, View):

@@ -20,6 +20,7 @@ from mstar.io.bench import Bench
 from mstar.io.embedded import ASSETS
 from mstar.search.presence import PRESENCE, Presence, absent, locate
 from mstar.texts import Query
+from mstar.widgets import LookThrough
 
 MEASURED = Presence({"word": (10.0, -5.0)}, {"photographs": 107})
 
@@ -57,6 +58,7 @@ def test_a_larger_gallery_doubts_more():
     assert alone == pytest.approx(1 / (1 + exp(-4))) and many < 0.5 < alone
     assert MEASURED.probability(0.9, "word", 100) == pytest.approx(1 / (1 + exp(-(4 - log(100)))))
     assert MEASURED.probability(0.9, "phrase") is None
+    assert MEASURED.tells("word", 100) and not MEASURED.tells("word", 200)
     assert absent([0.2, None, 0.49]) and absent([0.5, 0.1]) is False and absent([None]) is None
 
 
@@ -141,7 +143,7 @@ def test_hits_are_located_and_what_is_gone_is_not():
     query = Query(word.word, "word")
     hits = gallery.search(query, k=3)
     hits = sorted(hits, key=lambda hit: hit.image != 1)  # the photograph that has the word
-    first, *_ = found = list(locate(gallery, query, hits, MEASURED))
+    first, *_ = found = locate(gallery, query, hits, MEASURED)
     assert [one.hit for one in found] == hits
     place = box(np.asarray(word.polygon), photos[1].image.shape[:2])
     assert overlap(first.region.box, place) > 0.2
@@ -179,7 +181,11 @@ def test_a_page_shows_photographs_with_their_regions(tmp_path, tiny_checkpoint, 
     assert page.count('<img src="data:image/jpeg') == page.count('<i style="left:') == 6
     assert "&lt;b&gt;" in page and "<b>.png" not in page and "http" not in page
     assert "not measured for this checkpoint" in page and "No photograph shows it" not in page
-    replace(MEASURED, styles={"word": (0.0, -9.0)}).save(checkpoint)
+    replace(MEASURED, styles={"word": (0.0, -9.0)}).save(checkpoint)  # whatever the cosine
+    assert main([*search, str(tmp_path / "page.html")]) == 0
+    page = (tmp_path / "page.html").read_text()
+    assert "No photograph shows it" not in page and "is too unsure to" in page
+    replace(MEASURED, styles={"word": (99.0, -97.0)}).save(checkpoint)
     assert main([*search, str(tmp_path / "page.html")]) == 0
     page = (tmp_path / "page.html").read_text()
     assert page.count("No photograph shows it") == 1 and "0 %</b> there" in page
@@ -188,13 +194,72 @@ def test_a_page_shows_photographs_with_their_regions(tmp_path, tiny_checkpoint, 
     assert "--page shows the answers to queries: name one." in capsys.readouterr().err
 
 
+def test_a_notebook_can_look_through_a_gallery(tiny, tmp_path, open_page):
+    photos = [sandbox.scene(9, i, "test", sandbox.EASY) for i in range(3)]
+    gallery = Gallery.embed(tiny, [scene.image for scene in photos], ["a", "b", "<i>c"])
+    known = {"a": ["Exit", "open"], "b": ["stop", "way out"]}
+    shown = LookThrough(gallery, known=known, presence=MEASURED, top=2)
+    assert shown.page.count("<section") == 3  # its words; a text of several is asked for by name
+    assert LookThrough(gallery, ["phrase:way out"], known).page.count("✓</b>") <= 1
+    (tmp_path / "notebook.html").write_text(f"<meta charset=utf-8>{shown._repr_html_()}")
+    inside = open_page(tmp_path / "notebook.html").page.frame_locator("iframe")
+    inside.locator("[data-words]").fill("exit")
+    assert inside.locator("output").inner_text() == "1 of 3 texts, page 1 of 1"
+    assert "<i>c" not in shown.page and shown.save(tmp_path / "x.html").read_text() == shown.page
+
+
 def test_the_command_line_calibrates_its_checkpoint(own, tmp_path, tiny_checkpoint, capsys):
     checkpoint = tmp_path / "checkpoint"
     shutil.copytree(tiny_checkpoint, checkpoint)
-    evaluate = ["evaluate", "presence", "sandbox-easy", "--images", "40"]
+    evaluate = ["evaluate", "presence", "sandbox-easy", "--scenes", "40"]
     assert main([*evaluate, "--checkpoint", str(checkpoint)]) == 2
     assert "how likely it is there: run `mstar calibrate`" in capsys.readouterr().err
     assert main(["calibrate", "--real", *own, "--checkpoint", str(checkpoint)]) == 0
     assert str(checkpoint / PRESENCE) in capsys.readouterr().out
     assert main([*evaluate, "--checkpoint", str(checkpoint)]) == 0
     assert "false alarms" in capsys.readouterr().out
+
+
+def test_a_page_can_be_looked_through(tmp_path, tiny_checkpoint, open_page):
+    photos, entries = tmp_path / "photos", []
+    photos.mkdir()
+    for i in range(12):
+        scene = sandbox.scene(9, i, "test", sandbox.EASY)
+        Image.fromarray(scene.image).save(photos / f"{i}.png")
+        words = [one.word for one in scene.regions] + (["one", "two", "three"] if i == 3 else [])
+        entries.append({"image": f"{i}.png", "text": words, "type": ["word"] * len(words)})
+    (tmp_path / "list.json").write_text(json.dumps(entries))
+    gallery, page = str(tmp_path / "g"), tmp_path / "page.html"
+    assert main(["index", str(photos), gallery, "--checkpoint", str(tiny_checkpoint)]) == 0
+    known = ["--known", str(tmp_path / "list.json"), "--top", "2", "--page", str(page)]
+    assert main(["search", gallery, *known]) == 0
+    words = {text for entry in entries for text in entry["text"]}
+    shown = page.read_text()
+    right = {w: [e["image"] for e in entries if w in e["text"]] for w in words}
+    first = [
+        (hits[0].name, word)
+        for word, hits in zip(
+            sorted(words),
+            Gallery.open(gallery).search_many([Query(w, "word") for w in sorted(words)], 2),
+            strict=True,
+        )
+    ]
+    wrong = sum(name not in right[word] for name, word in first)
+    assert shown.count("<section") == len(words) and 0 < wrong < len(words)
+    for scheme in ("light", "dark"):
+        one = open_page(page, scheme, 390)
+        assert one.unreadable() == [] and one.wrong == []
+        assert one.page.evaluate("document.documentElement.scrollWidth") <= 390
+    opened = open_page(page).page
+    said = opened.locator("output")
+    pages = -(-len(words) // 20)
+    assert said.inner_text() == f"{len(words)} of {len(words)} texts, page 1 of {pages}"
+    assert opened.locator("section:visible").count() == 20
+    opened.select_option("[data-flag]", "wrong")
+    assert said.inner_text().startswith(f"{wrong} of {len(words)} texts")
+    opened.select_option("[data-flag]", "")
+    opened.click("button:has-text('On')")
+    assert f"page 2 of {pages}" in said.inner_text()
+    opened.fill("[data-words]", "three")
+    assert "three" in opened.locator("section:visible h2").all_inner_texts()[0]
+    assert main(["search", gallery, "exit", "--known", "x.json"]) == 2

@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = offered(
     explorer="PveExplorer",
     inspector="AssignmentInspector MultiWordView",
     lab="MaskLab",
+    look_through="LookThrough",
     monitor="TrainingMonitor",
     search="Search SearchExplorer",
 )

@@ -11,7 +11,7 @@ from mstar.cli.gallery import add_database, open_approximate
 from mstar.cli.session import Session, as_line, as_row, as_table
 from mstar.errors import UserError, check_range
 from mstar.io.embedded import checkpoint
-from mstar.texts import as_query, check_style
+from mstar.texts import Query, as_query, check_style
 
 
 def index(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
@@ -99,6 +99,9 @@ def search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
     forms.add_argument("--json", action="store_true", help="print one JSON object, not tables")
     forms.add_argument("--page", metavar="FILE", help="write a page: the photographs, where the "
                        "text stands in each, and how likely it is there")  # fmt: skip
+    add("--known", metavar="LIST", help="what is written on the gallery's photographs, as `mstar "
+        "labels` begins it: answers on the page are right or wrong, and without a query all words "
+        "of the list are asked for")  # fmt: skip
     forms.add_argument("--jsonl", action="store_true", help="print a JSON object a query, each on "
                        "a line; lines of standard input are JSON as well")  # fmt: skip
 
@@ -114,7 +117,9 @@ def search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
                             "--jsonl, an object a line.")  # fmt: skip
         if not queries and sys.stdin is None:
             raise UserError("there is no standard input to read queries from: name one.")
-        if args.page and not queries:
+        if args.known and not args.page:
+            raise UserError("--known is for a page: give --page FILE as well.")
+        if args.page and not queries and not args.known:
             raise UserError("--page shows the answers to queries: name one.")
         if args.page and Path(args.page).is_dir():
             raise UserError(f"{args.page} is a folder: --page names a file.")
@@ -126,6 +131,10 @@ def search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
             from mstar.search.gallery import Gallery
 
             gallery = Gallery.open(args.gallery, args.checkpoint, args.images)
+        known = _known(args.known, gallery.images.folder) if args.known else None
+        if known and not queries:
+            words = {text for texts in known.values() for text, style in texts if style == "word"}
+            queries = [Query(word, "word") for word in sorted(words)]
         asked = {True: gallery.bench.config.rerank_ratio, False: 0, None: None}
         ratio = asked[args.rerank]
         if not queries:
@@ -135,7 +144,8 @@ def search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
         if args.page:
             from mstar.search.presence import write_page
 
-            write_page(args.page, gallery, found, presence)
+            shown = known and {name: {t for t, _ in texts} for name, texts in known.items()}
+            write_page(args.page, gallery, found, presence, shown)
             print(args.page)
         elif args.json:
             rows = [as_row(query, hits) for query, hits in found]
@@ -146,6 +156,19 @@ def search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
                 print(as_line(query, hits) if args.jsonl else table)
 
     return run
+
+
+def _known(path: str, folder: Path) -> dict[str, list[tuple[str, str]]]:
+    """Of each photograph of a list, by its name in the folder, the texts in lower case."""
+    from mstar.data.lists.annotations import annotations
+
+    listed = annotations(path, str(folder))
+    return {
+        entry.image.relative_to(listed.root).as_posix(): [
+            (text.lower(), style) for text, style in zip(entry.texts, entry.styles, strict=True)
+        ]
+        for entry in listed
+    }
 
 
 def calibrate(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:

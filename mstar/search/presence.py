@@ -6,15 +6,16 @@ beside the weights: other weights have none.
 
 import json
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
-from math import exp, isfinite, isnan, log, nan
+from math import exp, inf, isfinite, isnan, log, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader
 from PIL import Image
+from tqdm.auto import tqdm
 
 from mstar import files
 from mstar.errors import UserError
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
 PRESENCE = "presence.json"
 #: A text is said to be there from this probability on.
 SAID = 0.5
+#: Pixels of the longer side of a photograph of a page.
+_SIDE = 480
+#: What a page calls a small lead of the first over the second, many words, and small text: the
+#: share of the photograph's height that the region takes.
+_LEAD, _WORDS, _LOW = 0.02, 5, 0.06
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,11 @@ class Presence:
         slope, intercept = self.styles[style]
         odds = slope * cosine + intercept - log(images)
         return 1 / (1 + exp(-max(-500.0, min(500.0, odds))))
+
+    def tells(self, style: str, images: int) -> bool:
+        """Whether the best of all cosines would say that a text is there: else none says that it is
+        nowhere, however low."""
+        return (self.probability(1.0, style, images) or 0.0) >= SAID
 
     @classmethod
     def of(cls, checkpoint: str | Path) -> "Presence | None":
@@ -103,7 +114,8 @@ class Found:
 
     Attributes:
         hit: of the search.
-        photo: the photograph; None = it is gone or has changed, and so have region and lead.
+        photo: the photograph, at most 480 pixels a side; None = it is gone or has changed, and
+            so have region and lead.
         region: what the vision embedding that counted most looked at.
         lead: of that embedding over the next, by cosine or weight.
         presence: probability that the text is there; None = not measured for this checkpoint and
@@ -119,29 +131,48 @@ class Found:
 
 def locate(
     gallery: "Gallery", query: Query, hits: Sequence["Hit"], presence: Presence | None = None
-) -> Iterator[Found]:
-    """Look at the photographs of some hits again, to say where the text stands in each.
+) -> list[Found]:
+    """Look at the photographs of some hits again, to say where the text stands in each."""
+    return locate_each(gallery, [(query, hits)], presence)[0]
 
-    One run a photograph, one at a time.
-    """
+
+def locate_each(
+    gallery: "Gallery",
+    answers: Sequence[tuple[Query, Sequence["Hit"]]],
+    presence: Presence | None = None,
+) -> list[list[Found]]:
+    """`locate` for several queries, with one run a photograph, however many of them it answers."""
     from mstar.explain.looks import cross_attention
     from mstar.explain.regions import around
 
+    asked: dict[int, list[tuple[int, int]]] = {}  # image -> (answer, place in it)
+    for number, (_, hits) in enumerate(answers):
+        for place, hit in enumerate(hits):
+            asked.setdefault(hit.image, []).append((number, place))
+    found: list[list[Any]] = [[None] * len(hits) for _, hits in answers]
     names = ["pve.*.layers.*.cross_attention", "mim.evidence"]
-    for hit in hits:
-        doubt = presence and presence.probability(hit.cosine, query.style, len(gallery))
+    how = {"pve_steps": gallery.pve_steps, "tiles": gallery.tiles}
+    for image, places in tqdm(asked.items(), desc="regions", unit="photo", leave=False, delay=1):
         try:
-            photo = gallery.images[hit.image]
-            photo = photo if isinstance(photo, Image.Image) else Image.fromarray(photo)
+            photo = gallery.images[image]
         except (OSError, UserError):
-            yield Found(hit, None, None, nan, doubt)
-            continue
-        how = {"pve_steps": gallery.pve_steps, "tiles": gallery.tiles}
-        trace = gallery.bench.trace(photo, query, names, **how)
-        values = cross_attention(trace)[hit.look, :, hit.tile, :, hit.query_token].mean((0, 1))
-        best, *others = trace["mim.evidence"][0, 0].sort(descending=True).values.tolist()
-        lead = best - others[0] if others else nan
-        yield Found(hit, photo, around(values, trace.boxes[0, hit.tile].tolist()), lead, doubt)
+            photo = trace = None
+        else:
+            photo = photo if isinstance(photo, Image.Image) else Image.fromarray(photo)
+            trace = gallery.bench.trace(photo, [answers[n][0] for n, _ in places], names, **how)
+            photo = photo.convert("RGB")
+            photo.thumbnail((_SIDE, _SIDE))
+        for row, (number, place) in enumerate(places):
+            query, hit = answers[number][0], answers[number][1][place]
+            doubt = presence and presence.probability(hit.cosine, query.style, len(gallery))
+            region, lead = None, nan
+            if trace is not None:
+                maps = cross_attention(trace)[hit.look, :, hit.tile, :, hit.query_token]
+                region = around(maps.mean((0, 1)), trace.boxes[0, hit.tile].tolist())
+                best, *others = trace["mim.evidence"][0, row].sort(descending=True).values.tolist()
+                lead = best - others[0] if others else nan
+            found[number][place] = Found(hit, photo, region, lead, doubt)
+    return found
 
 
 def absent(probabilities: Iterable[float | None]) -> bool | None:
@@ -155,32 +186,60 @@ def write_page(
     gallery: "Gallery",
     answers: Sequence[tuple[Query, Sequence["Hit"]]],
     presence: Presence | None = None,
+    known: Mapping[str, Collection[str]] | None = None,
 ) -> Path:
-    """The answers of a search as one page that needs nothing else; returns its path."""
-    page = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    shown = [_answer(gallery, query, hits, presence) for query, hits in answers]
-    whole = page.get_template("page.html").render(
-        answers=shown,
-        queries=[query.text for query, _ in answers],
-        images=len(gallery),
-        about=presence and presence.about,
-        said=round(100 * SAID),
-    )
+    """`page_of` as a file; returns its path."""
+    whole = page_of(gallery, answers, presence, known)
     with files.replacing(path) as part:
         part.write_text(whole, encoding="utf-8")
     return Path(path)
 
 
+def page_of(
+    gallery: "Gallery",
+    answers: Sequence[tuple[Query, Sequence["Hit"]]],
+    presence: Presence | None = None,
+    known: Mapping[str, Collection[str]] | None = None,
+) -> str:
+    """The answers of a search as one page that needs nothing else, to be looked through.
+
+    Args:
+        known: name of a photograph -> the texts that it shows, in lower case: then answers are
+            right or wrong.
+    """
+    page = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    located, count = locate_each(gallery, answers, presence), len(gallery)
+    shown = [
+        _answer(query, found, known, presence is not None and presence.tells(query.style, count))
+        for (query, _), found in zip(answers, located, strict=True)
+        if found
+    ]
+    return page.get_template("page.html").render(
+        answers=shown,
+        queries=[query.text for query, _ in answers[:3]] + ["…"] * (len(answers) > 3),
+        images=count,
+        about=presence and presence.about,
+        said=round(100 * SAID),
+        known=known is not None,
+        few=_LEAD,
+        many=_WORDS,
+        low=round(100 * _LOW),
+    )
+
+
 def _answer(
-    gallery: "Gallery", query: Query, hits: Sequence["Hit"], presence: Presence | None
+    query: Query,
+    found: Sequence[Found],
+    known: Mapping[str, Collection[str]] | None,
+    tells: bool,
 ) -> dict[str, Any]:
-    shown, doubts = [], []
-    for one in locate(gallery, query, hits, presence):
-        doubts.append(one.presence)
+    shown = []
+    for one in found:
         percent = "" if one.presence is None else f"{100 * one.presence:.0f}"
+        right = None if known is None else query.text.lower() in known.get(one.hit.name, ())
         shown.append(
             {
                 "rank": one.hit.rank,
@@ -188,14 +247,29 @@ def _answer(
                 "cosine": f"{one.hit.cosine:.3f}",
                 "lead": "–" if isnan(one.lead) else f"{one.lead:.3f}",
                 "there": percent and f"{percent} %",
-                "percent": percent,
+                "mark": {None: "", True: "✓", False: "✗"}[right],
                 "uri": "" if one.photo is None else _uri(one.photo),
                 "style": "" if one.region is None else _css(one.region),
             }
         )
-    best = max((one for one in doubts if one is not None), default=0.0)
-    return {"text": query.text, "style": query.style, "hits": shown, "absent": absent(doubts),
-            "best": f"{100 * best:.0f} %"}  # fmt: skip
+    best = max((one.presence for one in found if one.presence is not None), default=0.0)
+    first, lead = found[0], found[0].hit.score - found[1].hit.score if len(found) > 1 else inf
+    flags = {
+        "wrong": shown[0]["mark"] == "✗",
+        "lead": lead < _LEAD,
+        "many": known is not None and len(known.get(first.hit.name, ())) >= _WORDS,
+        "small": first.region is not None and first.region.bottom - first.region.top < _LOW,
+    }
+    return {
+        "text": query.text,
+        "style": query.style,
+        "hits": shown,
+        "best": f"{100 * best:.0f} %",
+        "tells": tells,
+        "absent": tells and absent(one.presence for one in found),
+        "lead": f"{min(lead, 9):.4f}",
+        "flags": " ".join(name for name, on in flags.items() if on),
+    }
 
 
 def _css(region: "Region") -> str:
@@ -205,8 +279,6 @@ def _css(region: "Region") -> str:
 
 
 def _uri(photo: Image.Image) -> str:
-    """A JPEG of at most 480 pixels a side."""
-    small, buffer = photo.convert("RGB"), BytesIO()
-    small.thumbnail((480, 480))
-    small.save(buffer, "JPEG", quality=82)
+    buffer = BytesIO()
+    photo.save(buffer, "JPEG", quality=82)
     return f"data:image/jpeg;base64,{b64encode(buffer.getvalue()).decode('ascii')}"
