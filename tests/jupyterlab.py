@@ -92,6 +92,15 @@ def _wait_for(url: str, process: subprocess.Popen, log: Path, seconds: float = 9
     raise AssertionError(f"JupyterLab did not start: {log.read_text()[-2000:]}")
 
 
+#: Whether Notebook's kernel is ready, which its page says of one that has not connected yet, too:
+#: asked of the server, as what the page shows meanwhile may be gone before it is looked at.
+_CONNECTED = """async () => {
+    const base = JSON.parse(document.getElementById("jupyter-config-data").textContent).baseUrl;
+    const kernels = await (await fetch(`${base}api/kernels`)).json();
+    return kernels.some(one => one.connections > 0 && one.execution_state === "idle");
+}"""
+
+
 class Lab:
     """A page of JupyterLab, or of Notebook 7, with every cell run.
 
@@ -113,8 +122,7 @@ class Lab:
         if "/lab/" in url:
             self.page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
         else:
-            self.page.locator("[data-status=connecting]").wait_for()
-            self.page.locator("[data-status=idle]").wait_for()
+            self.page.wait_for_function(_CONNECTED)
         if run:
             self.run()
 

@@ -267,7 +267,7 @@ def test_a_model_in_half_precision(tiny, images):
     assert all(one.values.isfinite().all() for one in rough.values())
     scenes = [sandbox.scene(3, index, "test") for index in range(6)]
     assert salience(Bench(half, processor), scenes).about["images"]
-    report = compare_semantics(Bench(half, processor), seed=3, images=40)
+    report = compare_semantics(Bench(half, processor), seed=3, scenes=40)
     assert report["looks"]["paper"]["masked"].count == 10
 
 

@@ -1,10 +1,13 @@
 """Single examples: a scene with its labels, or a photograph with what is asked of it."""
 
+from pathlib import Path
+
 import pytest
 from PIL import Image
 
 from mstar.data.scenes import sandbox
 from mstar.evaluate.cases import example
+from mstar.search import image_files
 from mstar.texts import Query
 
 
@@ -14,18 +17,25 @@ def test_a_rendered_scene_comes_with_its_labels_and_places():
     assert (found.scene.image == scene.image).all()
     assert found.queries == [Query(*one) for one in zip(scene.texts, scene.styles, strict=True)]
     assert [word for word, _ in found.words] == [region.word for region in scene.regions]
-    other = example(words="exit, phrase:way out")
+    other = example(texts="exit, phrase:way out")
     assert other.queries == [Query("exit", "word"), Query("way out", "phrase")]
     assert other.words
 
 
-def test_a_photograph_needs_words_and_has_no_places(tmp_path):
+def test_no_photograph_is_none_of_those_that_lie_around(tmp_path, monkeypatch):
+    Image.new("RGB", (30, 20), "red").save(tmp_path / "street.png")
+    monkeypatch.chdir(tmp_path)
+    assert example().scene is not None and image_files("") == []
+    assert image_files(".") == image_files([""]) + [Path("street.png")]
+
+
+def test_a_photograph_needs_texts_and_has_no_places(tmp_path):
     path = tmp_path / "street.png"
     Image.new("RGB", (30, 20), "red").save(path)
     found = example(str(path), "exit")
     assert found.photo.size == (30, 20) and found.queries == [Query("exit", "word")]
     assert found.words == [] and found.scene is None
-    with pytest.raises(ValueError, match="a photograph needs words: say what to look for"):
+    with pytest.raises(ValueError, match="a photograph needs texts: say what to look for"):
         example(str(path))
     with pytest.raises(FileNotFoundError, match=r"there is no image .*none\.png"):
         example(str(tmp_path / "none.png"), "exit")

@@ -122,9 +122,9 @@ def test_an_option_that_was_mistyped_is_refused(arguments, value, tmp_path, monk
         (report, name)
         for report, names in {
             "image": ("pve_steps", "size", "seed"),
-            "retrieval": ("images", "shown", "seed", "pve_steps"),
-            "compare": ("images", "shown", "seed"),
-            "ablation": ("queries", "images", "parent_steps", "steps", "gallery"),
+            "retrieval": ("scenes", "shown", "seed", "pve_steps"),
+            "compare": ("scenes", "shown", "seed"),
+            "ablation": ("query_tokens", "scenes", "parent_steps", "steps", "gallery"),
         }.items()
         for name in names
     ],

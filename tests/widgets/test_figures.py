@@ -96,7 +96,7 @@ def test_heads_say_what_is_left_out(trace):
     evidence = explain_words(trace)
     picture = figures.heads(trace, evidence)
     shown = {(row.look, row.tile, row.query_token) for row in evidence}
-    assert picture.body.count("<option") == 2 + len(shown)
+    assert picture.body.count("<option") == 2 + len(shown) + 2  # and maps as blocks or smooth
     assert f"{8 - len(shown)} embeddings that no text has are in the means only" in picture.body
     assert picture.body.count('class="mv-pick"') == 2 * 2  # layers with cross-attention × heads
 
@@ -109,7 +109,7 @@ def test_heads_of_a_large_model_stay_within_their_budget(photo):
     for budget in (300_000, 160_000):  # the second takes several rounds of leaving out
         picture = figures.heads(large, evidence, budget=budget)
         assert 100_000 < len(picture.markup) <= budget
-        left_out = 12 - picture.body.count("<option")
+        left_out = 12 - (picture.body.count("<option") - 2)  # without blocks or smooth
         assert f"{left_out} more choices are left out" in picture.body
         assert f"{2 * 64 - 10} embeddings that no text has" in picture.body
 

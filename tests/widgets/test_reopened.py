@@ -42,7 +42,7 @@ def test_its_pictures_are_there_and_live_again_after_run(folder, browser, applic
     with started(application, [f"--ServerApp.root_dir={folder}"], folder) as address:
         lab = Lab(browser, address(path), run=False)
         views = lab.page.locator(".mstar-view:visible")
-        views.first.wait_for()
+        views.nth(4).wait_for()
         assert lab.page.get_by_text("Error displaying widget").locator("visible=true").count() == 0
         assert views.count() == 5 and lab.page.locator("[data-kernel]").count() == 0
         explorer, mask, search = views.nth(0), views.nth(1), views.nth(2)
