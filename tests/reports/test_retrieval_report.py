@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from plotly.offline import get_plotlyjs
 from PIL import Image
+from plotly.offline import get_plotlyjs
 
 from mstar import MstarConfig, MstarModel, MstarProcessor
 from mstar.cli import __main__ as cli
@@ -135,6 +135,7 @@ def test_it_opens_offline_at_any_width(made, scheme, width, request, open_page):
     page = request.getfixturevalue(made)
     opened = open_page(page.folder / "report.html", scheme, width)
     assert opened.page.locator("figure").count() >= 4 and opened.wrong == []
+    assert opened.page.locator(".mv-plot").count() >= 2 and opened.unreadable() == []
     scrolled = opened.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert scrolled[0] <= scrolled[1]
 
