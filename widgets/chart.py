@@ -38,7 +38,7 @@ _HOVER = Markup("%{text}<br>%{x:.4~g}, %{y:.4~g}<extra></extra>")
 _HOVER_ROW = Markup("%{text}<br>%{x:.4~g}<extra></extra>")
 _WRAPPED, _LINE = 44, 17  # letters and pixels of a row's name
 _MARGIN = {"l": 40, "r": 16, "t": 60, "b": 50}
-_GAP = 80  # pixels between panels, for what axes and the next one say
+_GAP = 72  # pixels between panels, for what axes and the next one say
 
 
 @dataclass(frozen=True)
@@ -159,8 +159,12 @@ def plot(panels: Sequence[Panel], dark: bool = False) -> dict[str, Any]:
             trace = _trace(series, number, panel, f"x{at}", f"y{at}")
             data.append(trace | {"showlegend": trace["name"] not in known})
         axis = {"gridcolor": line, "linecolor": line, "zerolinecolor": quiet, "automargin": True}
-        ends = {} if panel.reach is None else {"range": list(panel.reach)}
-        axes[f"xaxis{at}"] = {**axis, **ends, "title": {"text": _text(panel.across)}}
+        first, last = panel.reach or (0, 0)
+        more = (last - first) / 80  # for points that lie at an end
+        ends = {"range": [first - more, last + more]} if panel.reach else {}
+        is_titled = not panel.rows or place == len(panels)  # one axis for panels below each other
+        axes[f"xaxis{at}"] = {**axis, **ends, "title": {"text": _text(panel.across) * is_titled},
+                              "zeroline": not panel.rows or first < 0}  # fmt: skip
         axes[f"yaxis{at}"] = {**axis, **ends, "title": {"text": _text(panel.up)}}
         left = {"xref": f"x{at} domain", "showarrow": False, "x": 0, "xanchor": "left"}
         title = {"text": _TITLE.format(_text(panel.name), _text(panel.note)), "y": 1}
@@ -207,14 +211,14 @@ def _trace(series: Series, number: int, panel: Panel, x: str, y: str) -> dict[st
         trace["line"] = {"color": colour, "width": 2}
         trace["line"] |= {"dash": dash.replace(" ", "px,") + "px"} if dash else {}
         return trace
-    trace["marker"] = {"color": colour, "size": 8, "opacity": 0.7}
+    trace["marker"] = {"color": colour, "size": 8}
     if series.low:
         above = [high - mean for high, mean in zip(series.high, series.x, strict=True)]
         below = [mean - low for low, mean in zip(series.low, series.x, strict=True)]
         trace["error_x"] = {"type": "data", "symmetric": False, "array": _numbers(above),
                             "arrayminus": _numbers(below), "color": colour}  # fmt: skip
-    elif panel.rows:
-        trace["marker"] |= {"symbol": "line-ns-open", "size": 10}
+    else:  # open, as points may lie on one another
+        trace["marker"] |= {"symbol": "line-ns-open" if panel.rows else "circle-open"}
     return trace
 
 

@@ -384,7 +384,6 @@ function mstarPlots(root) {
     if (!window.Plotly || !panels) continue;
     const box = document.createElement('div');
     box.className = 'mv-plot';
-    box.ariaHidden = 'true'; // the twin has the same for those who do not see
     told.parentElement.prepend(box);
     const margins = layout.margin.t + layout.margin.b;
     const { grid, height, legend } = layout;
@@ -393,9 +392,16 @@ function mstarPlots(root) {
       const columns = Math.max(1, Math.min(grid.columns, Math.floor(box.clientWidth / 300)));
       const rows = Math.ceil(panels / columns);
       const y = 1 + ((legend.y - 1) * high(grid.rows)) / high(rows); // as many pixels above
-      return { grid: { ...grid, rows, columns }, height: high(rows) + margins, legend: { ...legend, y } };
+      return {
+        grid: { ...grid, rows, columns },
+        height: high(rows) + margins,
+        legend: { ...legend, y },
+      };
     };
-    window.Plotly.newPlot(box, data, { ...layout, ...placed() }, { displaylogo: false });
+    // by default there is a button that uploads the figure
+    const config = { displaylogo: false, showSendToCloud: false, typesetMath: false };
+    window.Plotly.newPlot(box, data, { ...layout, ...placed() }, config);
+    for (const svg of box.querySelectorAll('.main-svg')) svg.ariaHidden = 'true'; // the twin says it
     new ResizeObserver(() => {
       window.Plotly.relayout(box, { ...placed(), width: box.clientWidth });
     }).observe(box);

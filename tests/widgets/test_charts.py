@@ -182,6 +182,27 @@ def test_plotly_draws_them_offline_in_the_pages_theme(scheme, width, page, open_
     assert NASTY in shown.nth(1).text_content()
 
 
+def test_buttons_have_names_and_none_sends_the_numbers_anywhere(page, open_page):
+    opened = open_page(page)
+    buttons = opened.page.locator(".mv-plot").first.get_by_role("button").all()
+    names = [
+        button.evaluate("e => e.ariaLabel || e.title || e.dataset.title") for button in buttons
+    ]
+    assert "Zoom in" in names and "Download plot as a PNG" in names and all(names)
+    assert not any("Share" in name or "loud" in name for name in names)
+
+
+def test_a_theme_that_changes_is_followed(page, open_page):
+    opened = open_page(page, "light")
+    opened.page.emulate_media(color_scheme="dark")
+    assert opened.unreadable() == []
+    opened.page.set_viewport_size({"width": 400, "height": 800})
+    opened.page.wait_for_function(
+        "[...document.querySelectorAll('.mv-plot .main-svg')].every(e => e.clientWidth <= 400)"
+    )
+    assert opened.unreadable() == [] and opened.wrong == []
+
+
 def test_a_point_says_what_it_is(page, open_page):
     opened = open_page(page)
     opened.page.locator(".mv-plot .points path").nth(1).hover(force=True)
