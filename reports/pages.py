@@ -55,7 +55,15 @@ def failed(notebook: "NotebookNode", at: int, why: str, footer: Picture) -> Mark
 def shell(title: str, body: Markup) -> Markup:
     """A page around markup that may have pictures in it."""
     body = _once(_once(body, STYLE), SCRIPT, last=True)
+    if 'class="mv-plotted"' in body:  # charts: plotly.js once, before the script that looks for it
+        body = body.replace(SCRIPT, draw("reports/plotly.html", plotly=_plotly()) + SCRIPT)
     return draw("reports/page.html", title=title, body=body)
+
+
+def _plotly() -> Markup:
+    from plotly.offline import get_plotlyjs
+
+    return Markup(get_plotlyjs())
 
 
 def title(notebook: "NotebookNode") -> str:

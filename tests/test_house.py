@@ -32,7 +32,7 @@ MOST_MODULES, MOST_LINES = 9, 350
 
 #: What is markup without having been escaped, as it is ours: module -> what it calls so.
 MARKUP_ALREADY = {
-    "reports/pages.py": ["exporter.from_notebook_node(notebook)[0]"],
+    "reports/pages.py": ["get_plotlyjs()", "exporter.from_notebook_node(notebook)[0]"],
     "widgets/markup.py": ["_TEMPLATES.get_template(template).render(values)"],
     "widgets/still.py": ["style", "soup"],
     "widgets/picture.py": ["asset('view.css')", "asset('view.js')"],

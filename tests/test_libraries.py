@@ -344,6 +344,16 @@ def test_plotlys_default_renderer_leaves_nothing_in_an_exported_page(executed):
     assert "scatter" in go.Figure(go.Scatter(y=[1, 2])).to_html(include_plotlyjs=False)
 
 
+def test_plotly_takes_texts_for_markup_and_offers_to_upload(tmp_path, open_page):
+    named = [go.Scatter(y=[1, 2], name=name) for name in ("<b>way</b>", "$5 or $9", "&lt;b&gt;")]
+    (tmp_path / "page.html").write_text(go.Figure(named).to_html(), encoding="utf-8")
+    opened = open_page(tmp_path / "page.html")
+    legend = opened.page.locator(".legendtext")
+    assert legend.nth(0).text_content() == "way" and legend.nth(2).text_content() == "<b>"
+    assert any("MathJax is not loaded" in said for said in opened.wrong)
+    assert opened.page.locator("[data-title^='Share chart']").count() == 1
+
+
 # files
 
 

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 _PER_INCH, _POINTS = 96, 72
 _NEEDED = ("bs4", "plutoprint", "pymupdf")
 _FORMATS = (".svg", ".png", ".pdf")
-_CONTROLS = ".mv-hint, .mv-controls, .mv-actions, dialog, script, [data-needs=kernel], [hidden]"
+_CONTROLS = (
+    ".mv-hint, .mv-take, .mv-controls, .mv-actions, dialog, script, [data-needs=kernel], [hidden]"
+)
 
 
 def save(picture: "Picture", path: str | Path, width: int = 900, dpi: int = 150) -> Path:

@@ -374,3 +374,36 @@ function mstarDrawing(svg, state, choose) {
   }
   return { show };
 }
+
+// Where the page has plotly: the figures of `script[data-plot]`, each before its still twin, and as
+// many panels beside each other as there is room for.
+function mstarPlots(root) {
+  for (const told of root.querySelectorAll('script[data-plot]')) {
+    const { data, layout } = JSON.parse(told.textContent);
+    const panels = Object.keys(layout).filter((key) => key.startsWith('xaxis')).length;
+    if (!window.Plotly || !panels) continue;
+    const box = document.createElement('div');
+    box.className = 'mv-plot';
+    told.parentElement.prepend(box);
+    const margins = layout.margin.t + layout.margin.b;
+    const { grid, height, legend } = layout;
+    const high = (rows) => ((height - margins) * (rows - grid.ygap)) / (grid.rows - grid.ygap);
+    const placed = () => {
+      const columns = Math.max(1, Math.min(grid.columns, Math.floor(box.clientWidth / 300)));
+      const rows = Math.ceil(panels / columns);
+      const y = 1 + ((legend.y - 1) * high(grid.rows)) / high(rows); // as many pixels above
+      return {
+        grid: { ...grid, rows, columns },
+        height: high(rows) + margins,
+        legend: { ...legend, y },
+      };
+    };
+    // by default there is a button that uploads the figure
+    const config = { displaylogo: false, showSendToCloud: false, typesetMath: false };
+    window.Plotly.newPlot(box, data, { ...layout, ...placed() }, config);
+    for (const svg of box.querySelectorAll('.main-svg')) svg.ariaHidden = 'true'; // the twin says it
+    new ResizeObserver(() => {
+      window.Plotly.relayout(box, { ...placed(), width: box.clientWidth });
+    }).observe(box);
+  }
+}

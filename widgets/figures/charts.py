@@ -1,18 +1,14 @@
 """Two charts of retrieval: precision by recall, and the queries of two runs against each other."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ..markup import draw
-from ..picture import Picture
+from ..chart import STROKES, Chart, Panel, Series, chart, path
 
 _SIDE, _LEFT, _BOTTOM, _TOP = 260, 34, 30, 8
-
-#: Runs differ by their strokes: colour is not the only sign.
-_STROKES = ("", "7 4", "2 4", "9 3 2 3", "1 2", "12 4", "5 2 1 2 1 2")
+_REACH = (0.0, 100.0)
 
 
 def precision_recall(
@@ -20,21 +16,31 @@ def precision_recall(
     caption: str,
     recall: ArrayLike,
     panels: Mapping[str, Mapping[str, ArrayLike]],
-) -> Picture:
+) -> Chart:
     """Interpolated precision by recall, a panel for each group of queries, a line a run.
 
     Args:
         recall: [levels], 0 to 1.
         panels: group -> run -> precision [levels], 0 to 1; NaN = nothing to show.
     """
-    recall = np.asarray(recall, dtype=float)
-    runs = list(dict.fromkeys(run for curves in panels.values() for run in curves))
-    named = {
-        run: {"name": run, "number": i, "stroke": _STROKES[i % len(_STROKES)]}
-        for i, run in enumerate(runs)
-    }
-    drawn = [_curves(group, recall, curves) for group, curves in panels.items()]
-    return _charts(title, caption, drawn, "recall", "precision", runs=named)
+    across = 100 * np.asarray(recall, dtype=float)
+    middle = np.abs(across - 50).argmin()
+    drawn, said = [], []
+    for group, curves in panels.items():
+        known = {run: 100 * np.asarray(curve, dtype=float) for run, curve in curves.items()}
+        known = {run: curve for run, curve in known.items() if not np.isnan(curve).all()}
+        series = [
+            Series(run, across.tolist(), curve.tolist(), is_line=True)
+            for run, curve in known.items()
+        ]
+        drawn.append(Panel(group, series, "recall in %", "precision in %", reach=_REACH))
+        halves = [
+            f"{run} {curve[middle]:.0f} % at half the recall"
+            for run, curve in known.items()
+            if not np.isnan(curve[middle])
+        ]
+        said.append(f"{group}: {', '.join(halves)}.")
+    return _charts(title, caption, drawn, said)
 
 
 def against(
@@ -43,63 +49,58 @@ def against(
     first: str,
     second: str,
     panels: Mapping[str, tuple[ArrayLike, ArrayLike, Sequence[str]]],
-) -> Picture:
+) -> Chart:
     """The AP of every query in two runs: a point a query, above the line the second is better.
 
     Args:
         first, second: names of the runs.
         panels: group -> AP of the first in %, of the second, and the queries; NaN is left out.
     """
-    drawn = []
+    drawn, said = [], []
+    axes = f"{first}: AP in %", f"{second}: AP in %"
     for group, (across, up, names) in panels.items():
-        x, y = np.asarray(across, dtype=float), np.asarray(up, dtype=float)
-        shown = ~np.isnan(x + y)
-        said = (
-            f"{group}: of {int(shown.sum())} queries {int((y > x)[shown].sum())} are better with "
-            f"{second}, {int((y < x)[shown].sum())} with {first}."
+        pairs = zip(map(float, across), map(float, up), names, strict=True)
+        points = [(x, y, name) for x, y, name in pairs if not np.isnan(x + y)]
+        x, y, of = zip(*points, strict=True) if points else ((), (), ())
+        series = Series("queries", x, y, of=of)
+        drawn.append(Panel(group, [series], *axes, reach=_REACH, has_diagonal=True))
+        said.append(
+            f"{group}: of {len(points)} queries {sum(b > a for a, b, _ in points)} are better with "
+            f"{second}, {sum(b < a for a, b, _ in points)} with {first}."
         )
-        every = zip(x, y, names, shown, strict=True)
-        points = [(name, a, b) for a, b, name, keep in every if keep]
-        drawn.append({"group": group, "said": said, "lines": [], "points": points})
-    return _charts(title, caption, drawn, f"{first}: AP", f"{second}: AP")
+    return _charts(title, caption, drawn, said)
 
 
-def _curves(
-    group: str, recall: NDArray[np.float64], curves: Mapping[str, ArrayLike]
-) -> dict[str, Any]:
-    lines, said = [], []
-    for run, values in curves.items():
-        precision = np.asarray(values, dtype=float)
-        if np.isnan(precision).all():
-            continue
-        path = "L".join(f"{_x(a)} {_y(b)}" for a, b in zip(recall, precision, strict=True))
-        lines.append((run, path))
-        middle = precision[np.abs(recall - 0.5).argmin()]
-        said.append(f"{run} {middle:.0%} at half the recall")
-    said = f"{group}: {', '.join(said)}."
-    return {"group": group, "said": said, "lines": lines, "points": None}
-
-
-def _charts(
-    title: str,
-    caption: str,
-    panels: Sequence[Mapping[str, Any]],
-    across: str,
-    up: str,
-    runs: Mapping[str, Any] | None = None,
-) -> Picture:
+def _charts(title: str, caption: str, panels: Sequence[Panel], said: Sequence[str]) -> Chart:
     size = {"width": _LEFT + _SIDE + 10, "height": _TOP + _SIDE + _BOTTOM}
-    return Picture(
-        draw(
-            "chart.html", title=title, caption=caption, panels=panels, across=across, up=up,
-            runs=runs, x=_x, y=_y, **size,
-        )
+    runs = dict.fromkeys(line.name for panel in panels for line in panel.series if line.is_line)
+    named = {
+        run: {"name": run, "number": i, "stroke": STROKES[i % len(STROKES)]}
+        for i, run in enumerate(runs)
+    }
+    shown = list(zip(panels, said, strict=True))
+    body = chart(
+        "chart.html", panels, title=title, caption=caption, shown=shown, runs=named, x=_x, y=_y,
+        path=_path, **size,
     )  # fmt: skip
+    return Chart(body, panels=panels)
 
 
-def _x(share: float, more: float = 0) -> str:
-    return f"{_LEFT + share * _SIDE + more:.1f}"
+def _path(line: Series) -> str:
+    return path(map(_across, line.x), map(_down, line.y))
 
 
-def _y(share: float, more: float = 0) -> str:
-    return f"{_TOP + (1 - share) * _SIDE + more:.1f}"
+def _across(percent: float) -> float:
+    return _LEFT + percent / 100 * _SIDE
+
+
+def _down(percent: float) -> float:
+    return _TOP + (1 - percent / 100) * _SIDE
+
+
+def _x(percent: float, more: float = 0) -> str:
+    return f"{_across(percent) + more:.1f}"
+
+
+def _y(percent: float, more: float = 0) -> str:
+    return f"{_down(percent) + more:.1f}"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..markup import draw
+from ..chart import Chart, Panel, Series, chart
 from ..notes import table
 from ..picture import Picture
 
@@ -11,19 +11,27 @@ if TYPE_CHECKING:
     from mstar.experiments.ablation.findings import Difference
 
 
-def differences(title: str, caption: str, rows: Sequence["Difference"]) -> Picture:
+def differences(title: str, caption: str, rows: Sequence["Difference"]) -> Chart:
     """A row for each pair: both MAPs, the difference with its 95 % interval, and that of each seed.
 
     Right of the line the arm is better than the other.
     """
     ends = [e for row in rows for e in (row.difference.low, row.difference.high, *row.by_seed)]
     reach = max([1.0, *map(abs, ends)]) * 1.05
+    shown = list(map(_row, rows))
+    names = [row["what"] for row in shown]
+    means = Series.of_estimates("difference", [row.difference for row in rows], names)
+    seeds = [(x, i, f"{names[i]}, a seed") for i, row in enumerate(rows) for x in row.by_seed]
+    x, y, of = zip(*seeds, strict=True) if seeds else ((), (), ())
+    said = [(row["what"], f"{row['said']}, {row['sure']}") for row in shown]
+    series = [means, Series("each seed", x, y, of=of)]
+    panel = Panel("", series, "difference in MAP", rows=said, reach=(-reach, reach))
 
-    def x(value: float) -> str:
+    def at(value: float) -> str:
         return f"{(value / reach + 1) / 2 * 320:.1f}"
 
-    shown = map(_row, rows)
-    return Picture(draw("differences.html", title=title, caption=caption, rows=shown, x=x))
+    values = {"title": title, "caption": caption, "rows": shown, "means": means, "x": at}
+    return Chart(chart("differences.html", [panel], **values), panels=[panel])
 
 
 def comparisons(
@@ -63,4 +71,6 @@ def _row(row: "Difference") -> dict[str, Any]:
         "MAP, arm": f"{row.first:.1f}",
         "Hidden": "–" if row.masked is None else f"{row.masked:.0f} %",
     }
-    return dict(of=row, what=what, numbers=numbers, said=_said(row), sure=sure, seeds=seeds)
+    return dict(
+        by_seed=row.by_seed, what=what, numbers=numbers, said=_said(row), sure=sure, seeds=seeds
+    )

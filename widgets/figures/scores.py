@@ -4,13 +4,12 @@ from collections.abc import Mapping
 
 from mstar.evaluate.metrics import FEW, FEW_SAID, Estimate
 
-from ..markup import draw
-from ..picture import Picture
+from ..chart import Chart, Panel, Series, chart
 
 
 def scores(
     title: str, caption: str, groups: Mapping[str, Mapping[str, Estimate]], unit: str = "queries"
-) -> Picture:
+) -> Chart:
     """For each group of queries a row a run: its mean, the 95 % interval, and how many there are.
 
     Args:
@@ -20,8 +19,14 @@ def scores(
     counts = [[value.count for value in runs.values()] for runs in groups.values()]
     if any(0 < count < FEW for group in counts for count in group):
         caption = f"{caption} {FEW_SAID}"
-    rows = zip(groups, map(max, counts), groups.values(), strict=True)
-    return Picture(draw("scores.html", title=title, caption=caption, groups=rows, unit=unit, x=_x))
+    panels = []
+    for (group, runs), most in zip(groups.items(), map(max, counts), strict=True):
+        rows = [(run, str(value)) for run, value in runs.items()]
+        means = Series.of_estimates("mean", runs.values(), [run for run, _ in rows])
+        panels.append(
+            Panel(group, [means], "mean in %", rows=rows, reach=(0, 100), note=f"{most} {unit}")
+        )
+    return Chart(chart("scores.html", panels, title=title, caption=caption, x=_x), panels=panels)
 
 
 def _x(percent: float) -> str:

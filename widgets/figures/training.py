@@ -1,7 +1,4 @@
-"""The training monitor: losses, learning rate and scores as curves, and what the model looks at.
-
-The curves are SVG of our own: a live plotly figure puts 5 MB of script into every notebook.
-"""
+"""The training monitor: losses, learning rate and scores as curves, and what the model looks at."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,8 +6,7 @@ import numpy as np
 from PIL import Image
 
 from .. import sprites
-from ..markup import draw
-from ..picture import Picture
+from ..chart import Chart, Panel, Series, chart, path
 from ..sprites import Scale
 from ..tables import Block, Table
 from .parts import times_even
@@ -25,20 +21,21 @@ def training(
     said: str,
     photos: Sequence[Image.Image] = (),
     probes: Sequence[tuple[int, np.ndarray]] = (),
-) -> Picture:
+) -> Chart:
     """How a training run is going.
 
     The state: `probe`, which of the recorded moments of `probes` is shown.
 
     Args:
-        curves: name -> points, each drawn on a scale of its own.
+        curves: name -> points, each drawn on a scale of its own; of many, 300 evenly chosen.
         said: where the run is, in a sentence.
         photos: the probe images.
         probes: (step, maps [photos, grid_h, grid_w] of the first look), oldest first.
     """
-    shown = [_curve(name, points) for name, points in curves.items() if len(points)]
+    panels = [_panel(name, points) for name, points in curves.items() if len(points)]
+    values = {"said": said, "curves": list(map(_curve, panels)), **_SIZE}
     if not probes:
-        return Picture(draw("training.html", said=said, curves=shown, moments=[], **_SIZE))
+        return Chart(chart("training.html", panels, moments=[], **values), panels=panels)
     maps = times_even(np.stack([maps for _, maps in probes]))  # [moment, photo, h, w]
     flat = maps.reshape(-1, *maps.shape[-2:])
     scale = Scale.of(flat)
@@ -51,26 +48,31 @@ def training(
     ratio = photos[0].width / photos[0].height
     sheet = sprites.sheet([photo.resize(photos[0].size) for photo in photos], side=128, ratio=ratio)
     moments = [f"after {step:,} steps" for step, _ in probes]
-    body = draw(
-        "training.html", said=said, curves=shown, scale=scale, sheet=sheet, photos=len(photos),
-        moments=moments, tables=tables, start=start, **_SIZE,
+    body = chart(
+        "training.html", panels, scale=scale, sheet=sheet, photos=len(photos),
+        moments=moments, tables=tables, start=start, **values,
     )  # fmt: skip
-    return Picture(body, {"map": sprite.uri, "thumb": sheet.uri}, ratio, tables, start)
+    images = {"map": sprite.uri, "thumb": sheet.uri}
+    return Chart(body, images, ratio, tables, start, panels=panels)
 
 
-def _curve(name: str, points: Points) -> dict[str, str]:
+def _panel(name: str, points: Points) -> Panel:
     values = np.array(points, float)
     kept = values[np.unique(np.linspace(0, len(values) - 1, _MOST).astype(int))]
-    x, y = kept[:, 0], kept[:, 1]
+    return Panel(name, [Series(name, *kept.T.tolist(), is_line=True)], "step", "value")
+
+
+def _curve(panel: Panel) -> dict[str, str]:
+    name, (series,) = panel.name, panel.series
+    x, y = np.array(series.x), np.array(series.y)
     low, high = float(np.nanmin(y)), float(np.nanmax(y))
     span = (high - low) or 1.0
     across = (x - x[0]) / ((x[-1] - x[0]) or 1.0) * _WIDTH
     down = _HEIGHT - (y - low) / span * _HEIGHT
-    path = "L".join(f"{a:.1f} {b:.1f}" for a, b in zip(across, down, strict=True) if b == b)
     return {
         "name": name,
         "said": f"{name}: {y[-1]:.4g} at step {x[-1]:,.0f}, between {low:.4g} and {high:.4g}.",
-        "path": path,
+        "path": path(across, down),
         "last": f"{y[-1]:.4g}",
         "range": f"{low:.4g} – {high:.4g}",
         "begin": f"{x[0]:,.0f}",
