@@ -25,14 +25,14 @@ class Looked:
     """A folder that was looked through.
 
     Attributes:
-        view: the answers, with the page that shows them.
+        shown: the answers, with the page that shows them.
         images: how many there are.
         pve_steps, tiles: what they were embedded with.
         unreadable: name -> why it was left out.
         known: photograph -> its texts; None = nothing is known.
     """
 
-    view: LookThrough
+    shown: LookThrough
     images: int
     pve_steps: int
     tiles: tuple[int, ...]
@@ -41,7 +41,7 @@ class Looked:
 
     def right(self, row: int) -> bool | None:
         """Whether the first photograph of a query is known to show it; None = nothing is known."""
-        query, hits = self.view.answers[row]
+        query, hits = self.shown.answers[row]
         if self.known is None:
             return None
         return query.text.lower() in {one.text for one in self.known.get(hits[0].name, ())}
@@ -62,9 +62,9 @@ def look_through(settings: FolderReport) -> Looked:
             index_folder(settings.folder, gallery, checkpoint, settings.pve_steps)
         opened = Gallery.open(gallery, checkpoint, settings.folder)
         texts = known and {name: {one.text for one in texts} for name, texts in known.items()}
-        view = LookThrough(opened, settings.queries(), texts, Presence.of(checkpoint))
+        shown = LookThrough(opened, settings.queries(), texts, Presence.of(checkpoint))
         looked = opened.pve_steps, opened.tiles
-        return Looked(view, len(opened), *looked, read_about(gallery).unreadable, known)
+        return Looked(shown, len(opened), *looked, read_about(gallery).unreadable, known)
 
 
 def left_out(found: Looked) -> list[Picture]:
@@ -77,10 +77,10 @@ def left_out(found: Looked) -> list[Picture]:
 
 
 def headline(found: Looked) -> dict[str, str]:
-    """How many photographs and texts, how often the first answer is right, how large the view."""
-    count = len(found.view.answers)
+    """How many photographs and texts, how often the first answer is right, how large the page."""
+    count = len(found.shown.answers)
     right = sum(bool(found.right(row)) for row in range(count))
-    size = len(found.view.page.encode()) / 1e6
+    size = len(found.shown.page.encode()) / 1e6
     return {
         "photographs": f"{found.images:,}",
         "texts": f"{count:,}",
@@ -103,7 +103,7 @@ def save(settings: FolderReport, found: Looked) -> dict[str, Any]:
     }
     rows = [
         {**query._asdict(), "right": found.right(row), "hits": [asdict(hit) for hit in hits]}
-        for row, (query, hits) in enumerate(found.view.answers)
+        for row, (query, hits) in enumerate(found.shown.answers)
     ]
     made = provenance(settings, **facts)
     unreadable = dict(found.unreadable)

@@ -33,7 +33,7 @@ PRESENCE = "presence.json"
 SAID = 0.5
 #: Pixels of the longer side of a photograph of a page, the first that fits into its share of the
 #: bytes that a page's photographs may take together.
-_SIDES, _BYTES = (480, 360, 270, 200, 150, 110, 80), 5_000_000
+_SIDES, _BYTES = (480, 360, 270, 200, 150, 110, 80), 4_000_000
 #: What a page calls a small lead of the first over the second, many words, and small text: the
 #: share of the photograph's height that the region takes.
 _LEAD, _WORDS, _LOW = 0.02, 5, 0.06
@@ -144,7 +144,7 @@ def locate_each(
 ) -> list[list[Found]]:
     """`locate` for several queries, with one run a photograph, however many of them it answers.
 
-    One photograph at a time is open; what is kept of all of them takes about 5 MB.
+    One photograph at a time is open; what is kept of all of them takes about 4 MB.
     """
     from mstar.explain.looks import cross_attention
     from mstar.explain.regions import around

@@ -116,10 +116,10 @@ def test_a_gallery_is_looked_through_as_it_is(gallery, photos, tiny_checkpoint):
     assert settings.folder.resolve() == photos.resolve()
     found = folder_report.look_through(settings)
     expected = Gallery.open(gallery).search_many(settings.queries(), 3)
-    assert [hits for _, hits in found.view.answers] == expected
+    assert [hits for _, hits in found.shown.answers] == expected
     assert found.known is None and found.right(0) is None and found.images == 12
     assert "first is right" not in folder_report.headline(found)
-    assert found.view.page.count("<section") == 2 and "wrong answers" not in found.view.page
+    assert found.shown.page.count("<section") == 2 and "wrong answers" not in found.shown.page
 
 
 def test_without_a_folder_it_shows_the_samples_and_their_words():
