@@ -1,6 +1,7 @@
 """The face of the package: one object that has everything, from `load`."""
 
 from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from mstar.io import embedded
 from mstar.io.bench import Bench
 from mstar.io.checkpoints import default_device, load_checkpoint
 from mstar.io.images import listed
+from mstar.search.folders import image_files
 from mstar.search.gallery import Gallery
 from mstar.texts import Texts, as_queries
 
@@ -44,15 +46,24 @@ class Workbench(Bench):
 
     def gallery(
         self,
-        images: Sequence[Any],
+        images: Any,
         names: Sequence[str] | None = None,
         pve_steps: int | None = None,
         tiles: Sequence[int] | None = None,
     ) -> Gallery:
         """Images embedded once, to be searched; see `Gallery.embed`.
 
-        A folder is embedded by `mstar.search.index` and opened by `Gallery.open`.
+        Args:
+            images: several, one, or a folder of them, which are called by their paths in it. One
+                that is to be embedded once and for all is a matter of `mstar index` and
+                `Gallery.open`.
+
+        Raises:
+            FileNotFoundError: a folder without an image.
         """
+        if isinstance(images, str | PathLike) and Path(images).is_dir():
+            folder, images = Path(images), image_files(Path(images))
+            names = names or [path.relative_to(folder).as_posix() for path in images]
         return Gallery.embed(self, listed(images), names, pve_steps, tiles=tiles)
 
     def attribute(

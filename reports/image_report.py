@@ -1,7 +1,7 @@
 """What `image.ipynb` does, so that its cells stay a line or two: load, study, save."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean, median
@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm  # as text, which the runner passes on to the terminal
 
+from mstar.errors import UserError
 from mstar.explain import looks as explain
 from mstar.explain.assignment import Evidence, explain_words
 from mstar.explain.looks import LookSummary
@@ -20,13 +21,14 @@ from mstar.hooks.trace import Trace
 from mstar.io import embedded
 from mstar.io.bench import Bench
 from mstar.io.checkpoints import default_device, load_checkpoint
-from mstar.io.embedded import Sample
-from mstar.io.images import open_image
+from mstar.io.images import open_image, opened
+from mstar.search.gallery import Gallery
 from mstar.search.ranking import Rank, rank
 from mstar.texts import Query
 from mstar.widgets import figures
 from mstar.widgets.picture import Picture
 
+from .folder_parameters import FolderReport
 from .parameters import ImageReport, tiled
 from .provenance import provenance, write_metrics
 
@@ -58,14 +60,14 @@ class Subject:
 
 @dataclass(frozen=True)
 class Study:
-    """What one run said about one image; ranks are among the sample gallery and this image."""
+    """What one run said about one image; ranks are among a gallery and this image."""
 
     subject: Subject
     trace: Trace
     looks: list[LookSummary]
     evidence: list[Evidence]
     ranks: list[Rank]
-    gallery: list[Image.Image]
+    gallery: "Ranked"
     own: int
     answers: dict[Query, list[int]]
 
@@ -78,7 +80,9 @@ class Study:
         asked = "Asked: " + " · ".join(f"{text} ({style})" for text, style in subject.queries)
         looks = figures.looks(self.trace)
         words = figures.words(self.trace)
-        ranks = figures.ranks(subject.queries, self.ranks, self.gallery, self.own, self.answers)
+        photos = _Photographs(self.gallery.photos, subject.photo)
+        ranked = subject.queries, self.ranks, photos, self.own, self.answers
+        ranks = figures.ranks(*ranked, where=self.gallery.name)
         left -= sum(len(picture.markup) for picture in (looks, words, ranks))
         details = []
         for view in (figures.assignment, figures.multi_word):
@@ -105,6 +109,45 @@ class Study:
         }
 
 
+@dataclass(frozen=True)
+class Ranked:
+    """The gallery that the images are ranked in.
+
+    Attributes:
+        name, about: what the page calls it, and says of it.
+        photos: its B images, or their files.
+        queries, scores: what was asked, and the scores [N, B].
+        answers: for each query the indices of the images that are known to show it.
+        places: hash of a file -> its index, where the user's own images may be among them.
+    """
+
+    name: str
+    about: str
+    photos: Sequence[Any]
+    queries: list[Query]
+    scores: Tensor
+    answers: list[list[int]]
+    places: Mapping[str, int]
+
+
+class _Photographs(Sequence[Image.Image]):
+    """A gallery's and one more, opened when asked for; one that is gone or has changed is grey."""
+
+    def __init__(self, photos: Sequence[Any], own: Image.Image):
+        self.photos, self.own = photos, own
+
+    def __len__(self) -> int:
+        return len(self.photos) + 1
+
+    def __getitem__(self, image: int) -> Image.Image:
+        if image == len(self.photos):
+            return self.own
+        try:
+            return opened([self.photos[image]])[0]
+        except (OSError, UserError):
+            return Image.new("RGB", (96, 96), "grey")
+
+
 def subjects(settings: ImageReport) -> list[Subject]:
     """The images of the report, each with its queries."""
     words = settings.queries()
@@ -122,7 +165,7 @@ def subjects(settings: ImageReport) -> list[Subject]:
 def load(settings: ImageReport) -> Bench:
     """The checkpoint, on the GPU where there is one, at the size that was asked for."""
     bench = load_checkpoint(settings.folder, default_device())
-    tiled(bench.processor, settings.tiles)
+    tiled(bench.processor, settings.looked_with[1])
     if settings.size is not None:
         size = {"height": settings.size, "width": settings.size}
         bench.processor.image_processor.size = size
@@ -130,48 +173,57 @@ def load(settings: ImageReport) -> Bench:
 
 
 def study(settings: ImageReport, bench: Bench, chosen: Sequence[Subject]) -> list[Study]:
-    """Run the model on every image, and on the sample gallery for the ranks."""
-    samples = embedded.gallery()
-    photos = [open_image(sample.path) for sample in samples]
+    """Run the model on every image, and rank each in the gallery."""
     queries = list(dict.fromkeys(q for subject in chosen for q in subject.queries))
-    scores = bench.scores(photos, queries, settings.pve_steps, _BATCH)
+    gallery = (_own_gallery if settings.gallery else _samples)(settings, bench, queries)
     return [
-        _study(settings, bench, subject, samples, photos, torch.from_numpy(scores), queries)
+        _study(settings, bench, subject, gallery)
         for subject in tqdm(chosen, desc="images", leave=False)
     ]
 
 
-def _study(
-    settings: ImageReport,
-    bench: Bench,
-    subject: Subject,
-    samples: Sequence[Sample],
-    photos: list[Image.Image],
-    scores: Tensor,
-    queries: list[Query],
-) -> Study:
-    points = [*NEEDED, *settings.record]
+def _samples(settings: ImageReport, bench: Bench, queries: list[Query]) -> Ranked:
+    samples = embedded.gallery()
+    photos = [sample.path for sample in samples]
+    scores = torch.from_numpy(bench.scores(photos, queries, settings.pve_steps, _BATCH))
+    answers = [[i for i, s in enumerate(samples) if s.answers(*query)] for query in queries]
+    about = f"{len(samples)} rendered images, see mstar.io.embedded"
+    return Ranked("the sample gallery", about, photos, queries, scores, answers, {})
+
+
+def _own_gallery(settings: ImageReport, bench: Bench, queries: list[Query]) -> Ranked:
+    gallery = Gallery.open(settings.gallery, settings.folder)
+    places = {entry.sha256: i for i, entry in enumerate(gallery.images.entries)}
+    name = f"the gallery {Path(settings.gallery).name}"
+    about = f"{len(gallery):,} images in {settings.gallery}"
+    scores, nothing = gallery.scores(queries), [[] for _ in queries]
+    return Ranked(name, about, gallery.images, queries, scores, nothing, places)
+
+
+def _study(settings: ImageReport, bench: Bench, subject: Subject, gallery: Ranked) -> Study:
+    points, (pve_steps, _) = [*NEEDED, *settings.record], settings.looked_with
     trace = bench.trace(
-        subject.photo, subject.queries, points, pve_steps=settings.pve_steps, seed=settings.seed
+        subject.photo, subject.queries, points, pve_steps=pve_steps, seed=settings.seed
     )
     trace.meta["files"] = [{"name": subject.name, "sha256": subject.sha256}]
-    own = len(photos) if subject.place is None else subject.place
-    gallery = [*photos, subject.photo] if subject.place is None else photos
+    place = gallery.places.get(subject.sha256, subject.place)
+    own = len(gallery.photos) if place is None else place
     ranks, answers = [], {}
     for n, query in enumerate(subject.queries):
-        row = scores[queries.index(query)]
-        if subject.place is None:
+        asked = gallery.queries.index(query)
+        row = gallery.scores[asked]
+        if place is None:
             row = torch.cat([row, trace["scores"][n].to(row)])
         ranks.append(rank(row, own))
-        answers[query] = [i for i, sample in enumerate(samples) if sample.answers(*query)]
+        answers[query] = gallery.answers[asked]
     evidence = explain_words(trace)
     looks = explain.summarise_looks(trace)
     return Study(subject, trace, looks, evidence, ranks, gallery, own, answers)
 
 
-def notes(settings: ImageReport) -> list[Picture]:
-    """What must be read before the pictures of a user's own photograph."""
-    if not (settings.images and settings.uses_embedded):
+def notes(settings: ImageReport | FolderReport) -> list[Picture]:
+    """What must be read before the pictures of a user's own photographs."""
+    if not ((settings.images or settings.gallery) and settings.uses_embedded):
         return []
     return [
         figures.note(
@@ -200,7 +252,7 @@ def save(settings: ImageReport, bench: Bench, studies: Sequence[Study]) -> dict[
         "semantics": bench.config.semantics,
         "T": studies[0].trace.pve_steps,
         "image size": f"{grid[0] * patch} × {grid[1] * patch} pixels, {grid[0]} × {grid[1]} tokens",
-        "sample gallery": f"{len(embedded.gallery())} rendered images, see mstar.io.embedded",
+        studies[0].gallery.name: studies[0].gallery.about,
         "device": str(bench.device),
         **({"tiles": f"{tiles}, each of that size"} if tiles > 1 else {}),
         **{f"sha256 of {n}: {s.subject.name}": s.subject.sha256 for n, s in enumerate(studies)},

@@ -14,6 +14,7 @@ from mstar import files
 from mstar.errors import LARGEST_SEED, UserError, check_range
 from mstar.io import embedded
 from mstar.search.folders import image_files
+from mstar.search.store import opened_with, read_about
 from mstar.texts import Query, parse_queries
 from mstar.tiles import check_tiles
 
@@ -177,7 +178,8 @@ class ImageReport(Parameters):
     texts: list[str] = asked(
         "what to look for, commas between: exit,phrase:way out; none: known labels", []
     )
-    checkpoint: str = asked("a checkpoint folder; none: the embedded one", "")
+    gallery: str = asked("where it ranks: one that mstar index made; none: the sample gallery", "")
+    checkpoint: str = asked("a checkpoint folder; none: the gallery's, or the embedded one", "")
     pve_steps: int | None = asked("T, looks after the first, 0 to 15; none: the checkpoint's", None)
     tiles: list[int] = asked(
         "levels of parts along a side: 1, 1 2 or 1 2 3; none: the checkpoint's", []
@@ -194,7 +196,7 @@ class ImageReport(Parameters):
     @property
     def folder(self) -> Path:
         """The checkpoint's folder."""
-        return checkpoint_folder(self.checkpoint)
+        return checkpoint_folder(named(self.checkpoint, self.gallery))
 
     @property
     def checkpoints(self) -> dict[str, Path]:
@@ -203,7 +205,16 @@ class ImageReport(Parameters):
     @property
     def uses_embedded(self) -> bool:
         """Whether the weights are the embedded ones, which have seen rendered text only."""
-        return self.checkpoint in ("", "embedded") or is_embedded(Path(self.checkpoint))
+        checkpoint = named(self.checkpoint, self.gallery)
+        return checkpoint in ("", "embedded") or is_embedded(Path(checkpoint))
+
+    @property
+    def looked_with(self) -> tuple[int | None, list[int]]:
+        """T and the levels of tiles, those of the gallery if there is one; none = as by default."""
+        if not self.gallery:
+            return self.pve_steps, self.tiles
+        about = read_about(self.gallery)
+        return about.pve_steps, list(about.tiles)
 
     def queries(self) -> list[Query]:
         """The texts as (text, style), each once."""
@@ -234,8 +245,11 @@ class ImageReport(Parameters):
             if count > most:
                 raise UserError(f"a report takes at most {most} {name}; got {count}.")
         check_range("seed", self.seed, 0, LARGEST_SEED)
-        check_pve_steps(self.pve_steps)
-        check_levels(self.tiles)
+        if self.gallery:
+            self._check_gallery()
+        pve_steps, tiles = self.looked_with
+        check_pve_steps(pve_steps)
+        check_levels(tiles)
         for path in photographs:
             open_image(path)
         if self.size is not None and self.size > MAX_SIZE:
@@ -247,8 +261,33 @@ class ImageReport(Parameters):
         if self.size is not None and (self.size <= 0 or self.size % patch):
             raise UserError(f"image size {self.size} is not a multiple of the patch size {patch}.")
         if self.record:
-            pve_steps = config.pve_steps if self.pve_steps is None else self.pve_steps
+            pve_steps = config.pve_steps if pve_steps is None else pve_steps
             select(self.record, reached_points(config, pve_steps))
+
+    def _check_gallery(self) -> None:
+        if not self.images:
+            raise UserError("no images: say which to rank in the gallery, as in --images a.jpg.")
+        if self.size is not None:
+            raise UserError("a gallery is embedded at the checkpoint's size: leave out --size.")
+        opened_with(self.gallery, self.checkpoint)
+        check_of_gallery(self.gallery, pve_steps=self.pve_steps, tiles=tuple(self.tiles))
+
+
+def named(checkpoint: str, gallery: str) -> str:
+    """The checkpoint that a report was asked for; "" = that of its gallery, if it has one."""
+    return checkpoint or (read_about(gallery).checkpoint if gallery else "")
+
+
+def check_of_gallery(gallery: str, **values: Any) -> None:
+    """What is asked for, if it is, has to be what a gallery was made with; raises UserError."""
+    about = read_about(gallery)
+    for name, value in values.items():
+        own = getattr(about, name)
+        if value not in (None, (), own):
+            raise UserError(
+                f"the gallery {gallery} was made with {about.made_with}: leave out {name} {value}, "
+                "or make another gallery with `mstar index`."
+            )
 
 
 def check_pve_steps(pve_steps: int | None) -> None:

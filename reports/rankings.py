@@ -26,8 +26,13 @@ _NAMED = 20  # photographs that are left out
 def left_out(benchmark: Benchmark) -> list[Picture]:
     """Which photographs and queries could not be read, for their reader."""
     head, *whys = said_of(benchmark) or [""]
+    return named(head.capitalize(), whys) if head else []
+
+
+def named(title: str, whys: Sequence[str]) -> list[Picture]:
+    """What was left out and why, as far as it is read."""
     more = [f"and {len(whys) - _NAMED} more, in `metrics.json`"] * (len(whys) > _NAMED)
-    return [figures.note(head.capitalize(), *whys[:_NAMED], *more)] if head else []
+    return [figures.note(title, *whys[:_NAMED], *more)]
 
 
 def by_run(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from .folder_parameters import FolderReport
 from .parameters import AblationReport, ImageReport, Parameters
 from .retrieval_parameters import CompareReport, RetrievalReport
 
@@ -24,10 +25,11 @@ class Report:
     cell_seconds: int
 
 
-#: Ranking a benchmark is one cell, and so are the experiment's runs.
+#: Ranking a benchmark or a folder is one cell, and so are the experiment's runs.
 REPORTS = {
     "retrieval": Report(_HERE / "retrieval.ipynb", RetrievalReport, 24 * 3600),
     "compare": Report(_HERE / "compare.ipynb", CompareReport, 24 * 3600),
     "image": Report(_HERE / "image.ipynb", ImageReport, 3600),
+    "folder": Report(_HERE / "folder.ipynb", FolderReport, 24 * 3600),
     "ablation": Report(_HERE / "ablation.ipynb", AblationReport, 7 * 24 * 3600),
 }

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mstar import Gallery, load
+from mstar import Gallery, Workbench, load
 from mstar.cli.__main__ import main
 from mstar.data.benchmarks import load as benchmark
 from mstar.data.scenes import sandbox
@@ -178,7 +178,8 @@ def test_a_page_shows_photographs_with_their_regions(tmp_path, tiny_checkpoint, 
     search = ["search", str(tmp_path / "g"), "exit", "phrase:way out", "--page"]
     assert main([*search, str(tmp_path / "page.html")]) == 0
     page = (tmp_path / "page.html").read_text()
-    assert page.count('<img src="data:image/jpeg') == page.count('<i style="left:') == 6
+    assert page.count('role="img" aria-label=') == page.count('<i style="left:') == 6
+    assert page.count("url(data:image/jpeg") == 3  # each photograph once
     assert "&lt;b&gt;" in page and "<b>.png" not in page and "http" not in page
     assert "not measured for this checkpoint" in page and "No photograph shows it" not in page
     replace(MEASURED, styles={"word": (0.0, -9.0)}).save(checkpoint)  # whatever the cosine
@@ -206,6 +207,35 @@ def test_a_notebook_can_look_through_a_gallery(tiny, tmp_path, open_page):
     inside.locator("[data-words]").fill("exit")
     assert inside.locator("output").inner_text() == "1 of 3 texts, page 1 of 1"
     assert "<i>c" not in shown.page and shown.save(tmp_path / "x.html").read_text() == shown.page
+
+
+def test_a_folder_is_a_gallery_whose_names_are_those_of_its_files(tiny, tmp_path):
+    (tmp_path / "b").mkdir()
+    for name in ("b/1.png", "2.png"):
+        photo = sandbox.scene(9, len(name), "test", sandbox.EASY).image
+        Image.fromarray(photo).save(tmp_path / name)
+    bench = Workbench(tiny)
+    gallery = bench.gallery(str(tmp_path))
+    assert gallery.names == ("2.png", "b/1.png")
+    files = [tmp_path / name for name in gallery.names]
+    assert (gallery.scores("exit").numpy() == bench.gallery(files).scores("exit").numpy()).all()
+    shown = LookThrough(bench.gallery(tmp_path), known={"b/1.png": ["exit"]}).page
+    assert shown.count("<figure>") == shown.count("url(data:image/jpeg") == 2
+    (tmp_path / "none").mkdir()
+    with pytest.raises(FileNotFoundError, match="there is no image in"):
+        bench.gallery(tmp_path / "none")
+
+
+def test_a_page_of_many_photographs_stays_small(tiny, monkeypatch):
+    rng = np.random.default_rng(0)
+    photos = [rng.integers(0, 256, (300, 400, 3), np.uint8) for _ in range(6)]
+    gallery = Gallery.embed(tiny, photos)
+    whole = LookThrough(gallery, ["exit", "open"], top=6).page
+    assert whole.count("aspect-ratio: 400 / 300") == 6
+    monkeypatch.setattr("mstar.search.presence._BYTES", 120_000)
+    small = LookThrough(gallery, ["exit", "open"], top=6).page
+    assert small.count("url(data:image/jpeg") == 6 and small.count("<figure>") == 12
+    assert len(whole) / 5 > 100_000 and len(small) < 200_000 < len(whole)
 
 
 def test_the_command_line_calibrates_its_checkpoint(own, tmp_path, tiny_checkpoint, capsys):

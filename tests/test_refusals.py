@@ -10,6 +10,9 @@ import sys
 import pytest
 
 from mstar.cli import __main__ as cli
+from mstar.io.embedded import ASSETS
+from mstar.search.store import About, write_about
+from mstar.versions import checkpoint_hash
 
 #: Runs each command of a JSON list; says how it ended and whether torch was there then.
 SCRIPT = """
@@ -82,6 +85,28 @@ report image --tiles 2
 report image --checkpoint none
 report image --out a-file
 report image --sweep x
+report image --gallery none --images pictures/a.png --texts exit
+report image --gallery pictures --images pictures/a.png --texts exit
+report image --gallery of-others --images pictures/a.png --texts exit
+report image --gallery ours --images pictures/a.png --texts exit --checkpoint none
+report image --gallery ours --images pictures/a.png --texts exit --pve-steps 9
+report image --gallery ours --images pictures/a.png --texts exit --tiles 1 2
+report image --gallery ours --images pictures/a.png --texts exit --size 64
+report image --gallery ours --texts exit
+report folder --images none --texts exit
+report folder --images empty --texts exit
+report folder --images pictures
+report folder --images pictures --texts loud:exit
+report folder --images pictures --known none
+report folder --images pictures --known a-file
+report folder --images pictures --texts exit --pve-steps -1
+report folder --gallery none --texts exit
+report folder --gallery of-others --texts exit
+report folder --gallery ours --texts exit --images none
+report folder --gallery ours --texts exit --pve-steps 9
+report folder --gallery ours
+search of-others exit
+search ours exit --checkpoint none
 report retrieval --benchmark x
 report retrieval --scenes 1
 report retrieval --peers x
@@ -99,6 +124,10 @@ def test_wrong_parameters_are_refused_before_torch_is_loaded(tmp_path):
         (tmp_path / name).mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "pictures/a.png")
     (tmp_path / "a-file").touch()
+    embedded = ASSETS / "checkpoint"
+    for name, found in (("ours", checkpoint_hash(embedded)), ("of-others", "0" * 64)):
+        (tmp_path / name).mkdir()
+        write_about(tmp_path / name, About(str(embedded), found, 1, (1,), "../pictures"))
     there = {path.relative_to(tmp_path) for path in tmp_path.rglob("*")}
     commands = [shlex.split(line) for line in WRONG.split("\n") if line]
     ran = subprocess.run(

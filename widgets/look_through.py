@@ -1,6 +1,7 @@
 """LookThrough: what a gallery answers to many texts, to be filtered, sorted and paged."""
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from markupsafe import Markup
@@ -11,6 +12,9 @@ from mstar.search.presence import Presence, page_of
 from mstar.texts import Query, as_query
 
 from .markup import draw
+
+#: Texts whose scores of the whole gallery are in memory at once.
+_AT_ONCE = 64
 
 
 class LookThrough:
@@ -26,6 +30,11 @@ class LookThrough:
         known: name of a photograph -> what is written there: answers are then right or wrong.
         presence: of the gallery's checkpoint, `Presence.of(bench.checkpoint)`.
         top: photographs a text.
+
+    Attributes:
+        answers: each query with its hits, best first.
+        page: the page, some 6 MB at most for a thousand texts: the more photographs it shows, the
+            smaller they are, and each is in it once.
     """
 
     def __init__(
@@ -41,8 +50,10 @@ class LookThrough:
         every = {text for texts in (known or {}).values() for text in texts}
         words = sorted(text for text in every if " " not in text)
         queries = [as_query(text) for text in texts] or [Query(word, "word") for word in words]
-        hits = gallery.search_many(queries, top)
-        self.page = page_of(gallery, list(zip(queries, hits, strict=True)), presence, known)
+        parts = [queries[i : i + _AT_ONCE] for i in range(0, len(queries), _AT_ONCE)]
+        hits = chain.from_iterable(gallery.search_many(part, top) for part in parts)
+        self.answers = list(zip(queries, hits, strict=True))
+        self.page = page_of(gallery, self.answers, presence, known)
 
     def save(self, path: str | Path) -> Path:
         """The page as a file, .html."""

@@ -11,7 +11,7 @@ from mstar.cli.gallery import add_database, open_approximate
 from mstar.cli.session import Session, as_line, as_row, as_table
 from mstar.errors import UserError, check_range
 from mstar.io.embedded import checkpoint
-from mstar.texts import Query, as_query, check_style
+from mstar.texts import as_query, check_style
 
 
 def index(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:
@@ -106,8 +106,9 @@ def search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
                        "a line; lines of standard input are JSON as well")  # fmt: skip
 
     def run(args: argparse.Namespace) -> None:
+        from mstar.data.lists.annotations import texts_by_name, words_of
         from mstar.search.presence import Presence
-        from mstar.search.store import read_about
+        from mstar.search.store import opened_with
 
         check_range("top", args.top, 1, sys.maxsize)
         check_style(args.style)
@@ -123,18 +124,16 @@ def search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
             raise UserError("--page shows the answers to queries: name one.")
         if args.page and Path(args.page).is_dir():
             raise UserError(f"{args.page} is a folder: --page names a file.")
-        about = read_about(args.gallery)
-        presence = Presence.of(checkpoint(args.checkpoint or about.checkpoint))
+        presence = Presence.of(opened_with(args.gallery, args.checkpoint)[1])
         if args.approximate or args.database:
             gallery = open_approximate(args)
         else:
             from mstar.search.gallery import Gallery
 
             gallery = Gallery.open(args.gallery, args.checkpoint, args.images)
-        known = _known(args.known, gallery.images.folder) if args.known else None
+        known = texts_by_name(args.known, str(gallery.images.folder)) if args.known else None
         if known and not queries:
-            words = {text for texts in known.values() for text, style in texts if style == "word"}
-            queries = [Query(word, "word") for word in sorted(words)]
+            queries = words_of(known)
         asked = {True: gallery.bench.config.rerank_ratio, False: 0, None: None}
         ratio = asked[args.rerank]
         if not queries:
@@ -156,19 +155,6 @@ def search(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], No
                 print(as_line(query, hits) if args.jsonl else table)
 
     return run
-
-
-def _known(path: str, folder: Path) -> dict[str, list[tuple[str, str]]]:
-    """Of each photograph of a list, by its name in the folder, the texts in lower case."""
-    from mstar.data.lists.annotations import annotations
-
-    listed = annotations(path, str(folder))
-    return {
-        entry.image.relative_to(listed.root).as_posix(): [
-            (text.lower(), style) for text, style in zip(entry.texts, entry.styles, strict=True)
-        ]
-        for entry in listed
-    }
 
 
 def calibrate(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], None]:

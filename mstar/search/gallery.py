@@ -22,11 +22,10 @@ from mstar.model.configuration import MstarConfig
 from mstar.model.outputs import TextEncoding, VisionEmbeddings
 from mstar.search.ranking import Explanation, Hit, Ranked
 from mstar.search.reranking import Matcher, ratio_of, rerank
-from mstar.search.store import About, Entry, Shard, read_about, read_shards
+from mstar.search.store import About, Entry, Shard, opened_with, read_shards
 from mstar.search.vectors import Rows, Vectors, in_order
 from mstar.texts import Query, Texts, as_queries, as_query
 from mstar.tiles import check_tiles, tile_count
-from mstar.versions import checkpoint_hash
 
 
 class Files(Sequence[Any]):
@@ -156,17 +155,10 @@ class Gallery:
             FileNotFoundError: there is no gallery, or no such folder of images.
             UserError: it was made with another checkpoint, or it is broken or empty.
         """
-        about = read_about(folder)
+        about, checkpoint = opened_with(folder, checkpoint)
         if images is not None and not Path(images).is_dir():
             raise FileNotFoundError(f"there is no folder of images {images}.")
-        checkpoint = about.checkpoint if checkpoint is None else checkpoint
         bench = load_checkpoint(checkpoint, default_device())
-        found = checkpoint_hash(checkpoint)
-        if found != about.sha256:
-            raise UserError(
-                f"the gallery {folder} was made with {about.made_with}; {checkpoint} is "
-                f"{found[:12]}: name that checkpoint, or make a gallery with this one."
-            )
         shards = read_shards(folder)
         for shard in shards:
             _check(shard, bench.config, about)

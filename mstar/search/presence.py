@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 PRESENCE = "presence.json"
 #: A text is said to be there from this probability on.
 SAID = 0.5
-#: Pixels of the longer side of a photograph of a page.
-_SIDE = 480
+#: Pixels of the longer side of a photograph of a page, the first that fits into its share of the
+#: bytes that a page's photographs may take together.
+_SIDES, _BYTES = (480, 360, 270, 200, 150, 110, 80), 4_000_000
 #: What a page calls a small lead of the first over the second, many words, and small text: the
 #: share of the photograph's height that the region takes.
 _LEAD, _WORDS, _LOW = 0.02, 5, 0.06
@@ -114,8 +115,8 @@ class Found:
 
     Attributes:
         hit: of the search.
-        photo: the photograph, at most 480 pixels a side; None = it is gone or has changed, and
-            so have region and lead.
+        photo: the photograph as a JPEG, at most 480 pixels a side; None = it is gone or has
+            changed, and so have region and lead.
         region: what the vision embedding that counted most looked at.
         lead: of that embedding over the next, by cosine or weight.
         presence: probability that the text is there; None = not measured for this checkpoint and
@@ -123,7 +124,7 @@ class Found:
     """
 
     hit: "Hit"
-    photo: Image.Image | None
+    photo: bytes | None
     region: "Region | None"
     lead: float
     presence: float | None
@@ -141,9 +142,13 @@ def locate_each(
     answers: Sequence[tuple[Query, Sequence["Hit"]]],
     presence: Presence | None = None,
 ) -> list[list[Found]]:
-    """`locate` for several queries, with one run a photograph, however many of them it answers."""
+    """`locate` for several queries, with one run a photograph, however many of them it answers.
+
+    One photograph at a time is open; what is kept of all of them takes about 4 MB.
+    """
     from mstar.explain.looks import cross_attention
     from mstar.explain.regions import around
+    from mstar.io.images import opened
 
     asked: dict[int, list[tuple[int, int]]] = {}  # image -> (answer, place in it)
     for number, (_, hits) in enumerate(answers):
@@ -154,14 +159,12 @@ def locate_each(
     how = {"pve_steps": gallery.pve_steps, "tiles": gallery.tiles}
     for image, places in tqdm(asked.items(), desc="regions", unit="photo", leave=False, delay=1):
         try:
-            photo = gallery.images[image]
+            (photo,) = opened([gallery.images[image]])
         except (OSError, UserError):
             photo = trace = None
         else:
-            photo = photo if isinstance(photo, Image.Image) else Image.fromarray(photo)
             trace = gallery.bench.trace(photo, [answers[n][0] for n, _ in places], names, **how)
-            photo = photo.convert("RGB")
-            photo.thumbnail((_SIDE, _SIDE))
+            photo = _small(photo, _BYTES // len(asked))
         for row, (number, place) in enumerate(places):
             query, hit = answers[number][0], answers[number][1][place]
             doubt = presence and presence.probability(hit.cosine, query.style, len(gallery))
@@ -212,6 +215,7 @@ def page_of(
         lstrip_blocks=True,
     )  # fmt: skip
     located, count = locate_each(gallery, answers, presence), len(gallery)
+    photos = {one.hit.image: one.photo for found in located for one in found if one.photo}
     shown = [
         _answer(query, found, known, presence is not None and presence.tells(query.style, count))
         for (query, _), found in zip(answers, located, strict=True)
@@ -219,6 +223,7 @@ def page_of(
     ]
     return page.get_template("page.html").render(
         answers=shown,
+        photos=[_photo(image, photo) for image, photo in photos.items()],
         queries=[query.text for query, _ in answers[:3]] + ["…"] * (len(answers) > 3),
         images=count,
         about=presence and presence.about,
@@ -248,7 +253,7 @@ def _answer(
                 "lead": "–" if isnan(one.lead) else f"{one.lead:.3f}",
                 "there": percent and f"{percent} %",
                 "mark": {None: "", True: "✓", False: "✗"}[right],
-                "uri": "" if one.photo is None else _uri(one.photo),
+                "photo": one.hit.image if one.photo else None,
                 "style": "" if one.region is None else _css(one.region),
             }
         )
@@ -278,7 +283,19 @@ def _css(region: "Region") -> str:
     return ";".join(f"{name}:{value:.4g}%" for name, value in place.items())
 
 
-def _uri(photo: Image.Image) -> str:
-    buffer = BytesIO()
-    photo.save(buffer, "JPEG", quality=82)
-    return f"data:image/jpeg;base64,{b64encode(buffer.getvalue()).decode('ascii')}"
+def _photo(image: int, jpeg: bytes) -> dict[str, Any]:
+    """What the page's styles say of a photograph, once, however often it is shown."""
+    width, height = Image.open(BytesIO(jpeg)).size
+    uri = f"data:image/jpeg;base64,{b64encode(jpeg).decode('ascii')}"
+    return {"image": image, "width": width, "height": height, "uri": uri}
+
+
+def _small(photo: Any, most: int) -> bytes:
+    """A PIL image or an array as a JPEG of so many bytes, or of the smallest size there is."""
+    photo = (photo if isinstance(photo, Image.Image) else Image.fromarray(photo)).convert("RGB")
+    for side in _SIDES:
+        photo.thumbnail((side, side))
+        photo.save(buffer := BytesIO(), "JPEG", quality=82)
+        if buffer.tell() <= most:
+            break
+    return buffer.getvalue()

@@ -23,7 +23,9 @@ from safetensors import SafetensorError, safe_open
 
 from mstar import files
 from mstar.errors import UserError
+from mstar.io import embedded
 from mstar.tiles import check_tiles, tile_count
+from mstar.versions import checkpoint_hash
 
 if TYPE_CHECKING:
     from mstar.model.outputs import VisionEmbeddings
@@ -147,6 +149,26 @@ def read_about(gallery: str | Path) -> About:
             f"{path} is not what `mstar index` writes, or of another version: make the gallery "
             "anew in another folder."
         ) from None
+
+
+def opened_with(gallery: str | Path, checkpoint: str | Path | None = None) -> tuple[About, Path]:
+    """What a gallery was made with, and the folder of that checkpoint; loads no torch.
+
+    Args:
+        checkpoint: where it is now; None or "" = where it was.
+
+    Raises:
+        FileNotFoundError, UserError: no such gallery or checkpoint, or another checkpoint.
+    """
+    about = read_about(gallery)
+    folder = embedded.checkpoint(checkpoint or about.checkpoint)
+    found = checkpoint_hash(folder)
+    if found != about.sha256:
+        raise UserError(
+            f"the gallery {gallery} was made with {about.made_with}; {folder} is {found[:12]}: "
+            "name that checkpoint, or make a gallery with this one."
+        )
+    return about, folder
 
 
 def write_about(gallery: Path, about: About) -> None:

@@ -10,7 +10,7 @@ import json
 import os
 import re
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 
 from mstar.errors import UserError
 from mstar.files import as_stored
-from mstar.texts import STYLES, clean_caption, composed, guess_style
+from mstar.texts import STYLES, Query, clean_caption, composed, guess_style
 
 _SPACE = re.compile(r"\s*")
 
@@ -96,6 +96,23 @@ def annotations(file: str, root: str) -> Annotations:
     """Read and checked once, however many stages use it, and again where the file has changed."""
     about = os.stat(file) if os.path.exists(file) else None
     return _read(file, root, about and (about.st_mtime_ns, about.st_size))
+
+
+def texts_by_name(file: str, root: str) -> dict[str, list[Query]]:
+    """Of each photograph of a list, by its path in the folder, its texts in lower case."""
+    listed = annotations(file, root)
+    return {
+        entry.image.relative_to(listed.root).as_posix(): [
+            Query(text.lower(), style)
+            for text, style in zip(entry.texts, entry.styles, strict=True)
+        ]
+        for entry in listed
+    }
+
+
+def words_of(known: Mapping[str, Sequence[Query]]) -> list[Query]:
+    """All single words of `texts_by_name`, each once, in the order of the alphabet."""
+    return sorted({one for texts in known.values() for one in texts if one.style == "word"})
 
 
 @cache
