@@ -38,7 +38,7 @@ _HOVER = Markup("%{text}<br>%{x:.4~g}, %{y:.4~g}<extra></extra>")
 _HOVER_ROW = Markup("%{text}<br>%{x:.4~g}<extra></extra>")
 _WRAPPED, _LINE = 44, 17  # letters and pixels of a row's name
 _MARGIN = {"l": 40, "r": 16, "t": 60, "b": 50}
-_GAP = 72  # pixels between panels, for what axes and the next one say
+_SQUARE, _GAP = 240, 72  # pixels of a panel without rows, and between panels, for what axes say
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def plot(panels: Sequence[Panel], dark: bool = False) -> dict[str, Any]:
     is_compared = any(len(panel.series) > 1 for panel in panels)
     names = list(dict.fromkeys(series.name for panel in panels for series in panel.series))
     data, notes, shapes, axes = [], [], [], {}
-    tall = max((_tall(panel) for panel in panels), default=0) + _GAP
+    tall = max((_tall(panel) for panel in panels), default=_SQUARE) + _GAP
     for place, panel in enumerate(panels, 1):
         at = "" if place == 1 else str(place)
         known = {trace["name"] for trace in data}
@@ -181,7 +181,7 @@ def plot(panels: Sequence[Panel], dark: bool = False) -> dict[str, Any]:
             notes += [{**left, **above, "text": _row(*row), "y": i, "yref": f"y{at}"}
                       for i, row in rows]  # fmt: skip
     columns = 1 if any(panel.rows for panel in panels) else min(3, len(panels)) or 1
-    rows = -(-len(panels) // columns)
+    rows = max(1, -(-len(panels) // columns))
     high = rows * tall - _GAP
     layout = {
         "paper_bgcolor": paper, "plot_bgcolor": paper, "annotations": notes, "shapes": shapes,
@@ -230,7 +230,7 @@ def _row(name: str, said: str) -> str:
 def _tall(panel: Panel) -> int:
     """In pixels; a row's name stands above its points."""
     lines = max((len(textwrap.wrap(name, _WRAPPED)) + 1 for name, _ in panel.rows), default=0)
-    return (len(panel.rows) + 1) * (20 + _LINE * lines) if panel.rows else 240
+    return (len(panel.rows) + 1) * (20 + _LINE * lines) if panel.rows else _SQUARE
 
 
 def _numbers(values: Sequence[float]) -> list[float | None]:

@@ -14,7 +14,7 @@ from plotly.offline import get_plotlyjs
 from mstar.evaluate.metrics import Estimate
 from mstar.experiments.ablation import Arm, Difference
 from mstar.reports import pages
-from mstar.widgets import figures
+from mstar.widgets import TrainingMonitor, figures
 from mstar.widgets.markup import Markup
 
 NAN = float("nan")
@@ -113,6 +113,28 @@ def test_the_csv_has_them_too():
     columns = ([float(row[f"{name} in %"]) for row in rows] for name in ("recall", "precision"))
     for found, given in zip(columns, zip(*GIVEN["precision_recall"], strict=True), strict=True):
         np.testing.assert_array_equal(found, np.concatenate(given))
+
+
+def test_a_chart_of_nothing_is_a_figure_of_nothing():
+    empty = [
+        figures.precision_recall("P", "C", [0, 1], {}),
+        figures.against("A", "C", "one", "two", {"word": ([], [], [])}),
+        figures.scores("S", "C", {}),
+        figures.differences("D", "C", []),
+        TrainingMonitor().picture,
+    ]
+    for chart in empty:
+        assert [x for trace in chart.figure().data for x in trace.x or ()] == []
+        assert list(csv.DictReader(io.StringIO(chart.csv()))) == []
+
+
+def test_a_training_monitor_has_a_figure_of_its_curves():
+    monitor = TrainingMonitor()
+    for loss in (2.0, 1.5):
+        monitor(None, {"stage": "a", "step": 1, "loss": loss})
+    monitor.draw(None)
+    (trace,) = monitor.picture.figure().data
+    assert trace.name == "loss" and trace.x == (1, 2) and trace.y == (2, 1.5)
 
 
 def test_a_dark_figure_has_dark_ground():
