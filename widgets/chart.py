@@ -158,28 +158,11 @@ def plot(panels: Sequence[Panel], dark: bool = False) -> dict[str, Any]:
             number = names.index(series.name) if is_compared else 0
             trace = _trace(series, number, panel, f"x{at}", f"y{at}")
             data.append(trace | {"showlegend": trace["name"] not in known})
-        axis = {"gridcolor": line, "linecolor": line, "zerolinecolor": quiet, "automargin": True}
-        first, last = panel.reach or (0, 0)
-        more = (last - first) / 80  # for points that lie at an end
-        ends = {"range": [first - more, last + more]} if panel.reach else {}
-        is_titled = not panel.rows or place == len(panels)  # one axis for panels below each other
-        axes[f"xaxis{at}"] = {**axis, **ends, "title": {"text": _text(panel.across) * is_titled},
-                              "zeroline": not panel.rows or first < 0}  # fmt: skip
-        axes[f"yaxis{at}"] = {**axis, **ends, "title": {"text": _text(panel.up)}}
-        left = {"xref": f"x{at} domain", "showarrow": False, "x": 0, "xanchor": "left"}
-        title = {"text": _TITLE.format(_text(panel.name), _text(panel.note)), "y": 1}
-        above = {"yanchor": "bottom", "yshift": 6, "align": "left"}
-        bold = {"color": ink, "size": 14}
-        notes.append({**left, **above, **title, "yref": f"y{at} domain", "font": bold})
+        axes[f"xaxis{at}"], axes[f"yaxis{at}"] = _axes(panel, line, quiet)
+        notes += _notes(panel, at, ink)
         if panel.has_diagonal:
             ends = {"x0": 0, "y0": 0, "x1": 100, "y1": 100, "xref": f"x{at}", "yref": f"y{at}"}
             shapes.append({"type": "line", "layer": "below", "line": {"color": quiet}, **ends})
-        if panel.rows:
-            axes[f"yaxis{at}"] |= {"range": [len(panel.rows) - 0.6, -1], "showticklabels": False,
-                                   "showgrid": False, "zeroline": False}  # fmt: skip
-            rows = enumerate(panel.rows)
-            notes += [{**left, **above, "text": _row(*row), "y": i, "yref": f"y{at}"}
-                      for i, row in rows]  # fmt: skip
     columns = 1 if any(panel.rows for panel in panels) else min(3, len(panels)) or 1
     rows = max(1, -(-len(panels) // columns))
     high = rows * tall - _GAP
@@ -195,6 +178,28 @@ def plot(panels: Sequence[Panel], dark: bool = False) -> dict[str, Any]:
         **axes,
     }  # fmt: skip
     return {"data": data, "layout": layout}
+
+
+def _axes(panel: Panel, line: str, quiet: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    axis = {"gridcolor": line, "linecolor": line, "zerolinecolor": quiet, "automargin": True}
+    first, last = panel.reach or (0, 0)
+    more = (last - first) / 80  # for points that lie at an end
+    ends = {"range": [first - more, last + more]} if panel.reach else {}
+    across = {**axis, **ends, "title": {"text": _text(panel.across)}}
+    if not panel.rows:
+        return across, {**axis, **ends, "title": {"text": _text(panel.up)}}
+    bare = {"showticklabels": False, "showgrid": False, "zeroline": False}
+    return across | {"zeroline": first < 0}, {"range": [len(panel.rows) - 0.6, -1], **bare}
+
+
+def _notes(panel: Panel, at: str, ink: str) -> list[dict[str, Any]]:
+    """What stands in a panel: its name above it, and a row's name above its points."""
+    place = {"xref": f"x{at} domain", "x": 0, "xanchor": "left", "yanchor": "bottom", "yshift": 6,
+             "align": "left", "showarrow": False}  # fmt: skip
+    name = _TITLE.format(_text(panel.name), _text(panel.note))
+    title = {"text": name, "yref": f"y{at} domain", "y": 1, "font": {"color": ink, "size": 14}}
+    rows = [{"text": _row(*row), "yref": f"y{at}", "y": i} for i, row in enumerate(panel.rows)]
+    return [place | note for note in (title, *rows)]
 
 
 def _trace(series: Series, number: int, panel: Panel, x: str, y: str) -> dict[str, Any]:
