@@ -26,7 +26,7 @@ def test_no_photograph_is_none_of_those_that_lie_around(tmp_path, monkeypatch):
     Image.new("RGB", (30, 20), "red").save(tmp_path / "street.png")
     monkeypatch.chdir(tmp_path)
     assert example().scene is not None and image_files("") == []
-    assert image_files(".") == image_files([""]) + [Path("street.png")]
+    assert image_files(".") == [*image_files([""]), Path("street.png")]
 
 
 def test_a_photograph_needs_texts_and_has_no_places(tmp_path):
