@@ -70,7 +70,7 @@ def image_files(given: str | Path | Iterable[str | Path]) -> list[Path]:
     """
     found = []
     for one in [given] if isinstance(given, str | Path) else given:
-        whole = isinstance(one, Path) or Path(one).exists()
+        whole = isinstance(one, Path) or (one and Path(one).exists())  # "" is no folder
         for name in [one] if whole else filter(None, map(str.strip, one.split(","))):
             path = Path(name)
             found += [path / n for n in look_through(path).images] if path.is_dir() else [path]
