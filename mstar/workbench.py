@@ -62,7 +62,7 @@ class Workbench(Bench):
             FileNotFoundError: a folder without an image.
         """
         if isinstance(images, str | PathLike) and Path(images).is_dir():
-            folder, images = Path(images), image_files(Path(images))
+            folder, images = Path(images), image_files(images)
             names = names or [path.relative_to(folder).as_posix() for path in images]
         return Gallery.embed(self, listed(images), names, pve_steps, tiles=tiles)
 
