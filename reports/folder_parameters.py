@@ -45,7 +45,7 @@ class FolderReport(Parameters):
 
     @property
     def uses_embedded(self) -> bool:
-        """Whether the weights are the embedded ones, which have seen rendered text only."""
+        """Whether the weights are the embedded ones, which are small."""
         return is_embedded(self.checkpoints["checkpoint"])
 
     @property

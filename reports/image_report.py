@@ -187,7 +187,7 @@ def _samples(settings: ImageReport, bench: Bench, queries: list[Query]) -> Ranke
     photos = [sample.path for sample in samples]
     scores = torch.from_numpy(bench.scores(photos, queries, settings.pve_steps, _BATCH))
     answers = [[i for i, s in enumerate(samples) if s.answers(*query)] for query in queries]
-    about = f"{len(samples)} rendered images, see mstar.io.embedded"
+    about = f"{len(samples)} path-traced scenes, see mstar/assets/samples"
     return Ranked("the sample gallery", about, photos, queries, scores, answers, {})
 
 
@@ -227,10 +227,11 @@ def notes(settings: ImageReport | FolderReport) -> list[Picture]:
         return []
     return [
         figures.note(
-            "The embedded checkpoint has only ever seen rendered text",
-            "It learned from drawn images of 128 × 128 pixels and has never seen a photograph. "
-            "On yours the pictures show how the method works, not how well it reads: do not "
-            "conclude anything from a rank or a lead.",
+            "The embedded checkpoint is small",
+            "It learned to read from rendered text and from 1,048 photographs with lists of their "
+            "words. It finds many large words and few small ones: its card, "
+            "`mstar/assets/checkpoint/README.md`, has the numbers. A rank or a lead on your "
+            "photographs says more of these weights than of the method.",
             "To use the released weights, turn them into a checkpoint folder, "
             "`mstar convert RELEASED.pth FOLDER --tokenizer bert-base-uncased`, and run this "
             "report with `--checkpoint FOLDER`.",

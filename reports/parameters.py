@@ -204,7 +204,7 @@ class ImageReport(Parameters):
 
     @property
     def uses_embedded(self) -> bool:
-        """Whether the weights are the embedded ones, which have seen rendered text only."""
+        """Whether the weights are the embedded ones, which are small."""
         checkpoint = named(self.checkpoint, self.gallery)
         return checkpoint in ("", "embedded") or is_embedded(Path(checkpoint))
 

@@ -91,7 +91,7 @@ class RetrievalReport(_OnBenchmark):
 
     @property
     def uses_embedded(self) -> bool:
-        """Whether the weights are the embedded ones, which have seen rendered text only."""
+        """Whether the weights are the embedded ones, which are small."""
         return is_embedded(checkpoint_folder(self.checkpoint))
 
     def _check(self) -> None:

@@ -14,7 +14,7 @@ from tests.samples.labels import all_labels, answers_combined, called, lines
 from tests.samples.plan import FINISHES, THINGS, Line, Print, Scene
 from tests.samples.scenes import SCENES
 
-FOLDER = Path(__file__).resolve().parents[1] / "mstar" / "assets" / "photographs"
+FOLDER = Path(__file__).resolve().parents[1] / "mstar" / "assets" / "samples"
 LABELS = FOLDER / "samples.json"
 
 

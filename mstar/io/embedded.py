@@ -1,7 +1,6 @@
-"""What ships with the package: a small trained checkpoint and a gallery of sample images.
+"""What ships with the package: a small trained checkpoint and a gallery of sample photographs.
 
-The samples are rendered, none is a photograph; `mstar.data.scenes.samples` draws them from their
-seed.
+No camera took the samples: they are path-traced scenes of ours, made by `tests/samples`.
 """
 
 import json
@@ -15,6 +14,8 @@ from mstar.texts import Query
 #: What every checkpoint has.
 FILES = ("config.json", "model.safetensors", "processor_config.json", "tokenizer_config.json")
 ASSETS = Path(__file__).parents[1] / "assets"
+#: What is shown first: a sign, bottles and a shirt that it reads, and a bus that it does not.
+_SHOWN = ("station-1.jpg", "bottles-1.jpg", "shirt-1.jpg", "bus-1.jpg")
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,16 @@ def checkpoint(folder: str | Path | None = None) -> Path:
     return folder
 
 
-def gallery(folder: Path = ASSETS / "samples") -> list[Sample]:
-    """The sample gallery, in a fixed order."""
+def gallery() -> list[Sample]:
+    """The sample gallery, in a fixed order: what is shown first, then the others by name."""
+    folder = ASSETS / "samples"
     about = json.loads((folder / "samples.json").read_text(encoding="utf-8"))
-    return [
+    found = [
         Sample(folder / entry["file"], tuple(entry["texts"]), tuple(entry["styles"]))
         for entry in about["images"]
     ]
+    first = {name: place for place, name in enumerate(_SHOWN)}
+    return sorted(found, key=lambda one: (first.get(one.path.name, len(first)), one.path.name))
 
 
 def samples(count: int = 4) -> list[Sample]:

@@ -125,11 +125,11 @@ def test_a_gallery_is_looked_through_as_it_is(gallery, photos, tiny_checkpoint):
 def test_without_a_folder_it_shows_the_samples_and_their_words():
     settings = FolderReport.checked({})
     words = settings.queries()
-    assert len(settings.texts_known()) == 60 and {style for _, style in words} == {"word"}
+    assert len(settings.texts_known()) == 28 and {style for _, style in words} == {"word"}
     assert settings.command() == "mstar report folder" and settings.uses_embedded
     assert image_report.notes(settings) == []
     mine = FolderReport(images="mine", texts=["exit"])
-    assert "only ever seen rendered text" in image_report.notes(mine)[0].body
+    assert "is small" in image_report.notes(mine)[0].body
 
 
 def test_more_texts_than_a_page_has_room_for_are_refused(photos):

@@ -108,7 +108,7 @@ def test_the_samples_are_asked_for_their_own_labels(tiny_checkpoint):
 def test_a_photograph_and_the_embedded_weights_come_with_a_warning():
     warned = steps.notes(ImageReport(images=["mine.jpg"], texts=["exit"]))
     (note,) = [picture.body for picture in warned]
-    assert "only ever seen rendered text" in note and "mstar convert" in note
+    assert "checkpoint is small" in note and "mstar convert" in note
     assert steps.notes(ImageReport()) == []
     assert steps.notes(ImageReport(images=["mine.jpg"], checkpoint="released")) == []
 

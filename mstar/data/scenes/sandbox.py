@@ -11,8 +11,8 @@ from mstar.data.scenes.galleries import Gallery, Query, gallery, judging_gallery
 from mstar.data.scenes.labels import STYLES, Region, label
 from mstar.data.scenes.lexicon import words
 from mstar.data.scenes.pairs import Pair, pair
-from mstar.data.scenes.samples import contact_sheet
 from mstar.data.scenes.scene import Scene, Strip, locate, matches, scene, strip
+from mstar.data.scenes.sheets import contact_sheet
 
 __all__ = [
     "CROWD",

@@ -1,24 +1,12 @@
-"""What the sandbox looks like: contact sheets, and the gallery of samples that the package ships.
+"""What the sandbox looks like: contact sheets."""
 
-`python -m mstar.data.scenes.samples` draws the gallery anew from its seed.
-"""
-
-import json
 from collections.abc import Sequence
-from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from mstar import files
-from mstar.data.scenes.difficulty import EASY
 from mstar.data.scenes.draw import fonts
-from mstar.data.scenes.scene import Scene, Strip, scene
+from mstar.data.scenes.scene import Scene, Strip
 from mstar.errors import UserError
-
-#: Where the samples come from: held-out words and fonts of the sandbox's easy level.
-SEED, COUNT = 4, 60
-#: JPEG keeps the noise of 60 images in 0.6 MB; at this quality no letter changes.
-_QUALITY = 92
 
 _GAP = 8
 _LINE = 12  # px of a caption's line
@@ -57,29 +45,3 @@ def _caption(pen: ImageDraw.ImageDraw, made: Scene | Strip, x: int, y: int, widt
         while face.getlength(caption) > width:
             caption = caption[:-2] + "…"
         pen.text((x, y + number * _LINE), caption, fill="black", font=face)
-
-
-def write_samples(folder: Path, seed: int = SEED, count: int = COUNT) -> Path:
-    """Draw the gallery that `mstar.io.embedded` reads from its seed; returns the folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    entries = []
-    for index in range(count):
-        made = scene(seed, index, "test", EASY)
-        name = f"{index:02d}.jpg"
-        with files.replacing(folder / name) as path:
-            Image.fromarray(made.image).save(path, quality=_QUALITY, subsampling=0)
-        entries.append({"file": name, "texts": made.texts, "styles": made.styles})
-    about = {
-        "made_by": "python -m mstar.data.scenes.samples",
-        "seed": seed,
-        "split": "test",
-        "difficulty": EASY.name,
-        "images": entries,
-    }
-    with files.replacing(folder / "samples.json") as path:
-        path.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return folder
-
-
-if __name__ == "__main__":
-    print(write_samples(Path(__file__).parents[2] / "assets/samples"))
