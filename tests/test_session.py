@@ -76,7 +76,7 @@ def test_style_explain_help_and_quit(ask, gallery):
     why = opened.explain("way out", hit.image)
     assert err == "" and "exit (word)" not in out
     assert f"{hit.name} for way out (phrase): rank 2, by cosine {hit.cosine_rank}\n" in out
-    place = f"look {hit.look}, tile 0, query token {hit.query_token}"
+    place = f"look {hit.look}, tile {hit.tile}, query token {hit.query_token}"
     assert (
         f"  counted most: {place}, {why.kind} {why.values.max():.3f}, {why.lead:.3f} above" in out
     )

@@ -24,10 +24,10 @@ def embedded_model():
 
 
 def test_tokens_that_were_kept_do_what_phi_does(embedded_model):
-    model, processor = embedded_model.model, embedded_model.processor
+    model = embedded_model.model
     images = [sandbox.scene(3, i).image for i in range(3)]
     with torch.no_grad():
-        pixels = processor(images=images)["pixel_values"]
+        pixels = embedded_model.pixels(images, (1,))
         expected = model(pixel_values=pixels).images.features
         tokens = torch.from_numpy(tokens_of(embedded_model, images))
         vision, model.vision = model.vision, PrecomputedVision(model.vision)
@@ -53,7 +53,7 @@ def test_features_know_no_position_and_no_held_out_word(experiment):
     item = items.item(5, np.random.default_rng(0))
     assert item.keys() == {"image", "texts", "styles", "photographed", "complete", "source"}
     assert not item["photographed"] and item["complete"]
-    assert item["image"].shape == (256, 128) and set(item["styles"]) == {"word"}
+    assert item["image"].shape == (576, 128) and set(item["styles"]) == {"word"}
     seen = Stream(Rendered(multi_word=False).open(1, 128), 1)
     assert [items.item(i, np.random.default_rng(0))["texts"] for i in range(24)] == [
         seen[i]["texts"] for i in range(24)
@@ -61,7 +61,7 @@ def test_features_know_no_position_and_no_held_out_word(experiment):
     assert not {w for texts in items.texts for w in texts} & set(sandbox.words("unseen"))
     four = Cached(str(experiment.folder / "features-1"), side=2).open(1, 128)
     wide = four.item(5, np.random.default_rng(0))
-    assert wide["image"].shape == (1024, 128)
+    assert wide["image"].shape == (4 * 576, 128)
     assert set(item["texts"]) <= set(wide["texts"]) and len(wide["texts"]) > len(item["texts"])
 
 
