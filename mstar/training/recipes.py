@@ -37,6 +37,7 @@ class Stage:
             alone, so more of them mean fewer wrong answers a text.
         extra_words: words of the data's lexicon added to each micro-batch as negatives.
         tiles: levels, see `mstar.tiles`.
+        search_tiles: levels that judge it and that its checkpoint looks with; None = `tiles`.
         matching_every: L_m counts in every so manieth step, as its pass is the dearest part; 0 =
             never.
         matching_weight: of L_m; 1 in the paper, whose ψ starts from BLIP-2's.
@@ -67,6 +68,7 @@ class Stage:
     accumulate: int = 1
     extra_words: int = 48
     tiles: tuple[int, ...] = (1,)
+    search_tiles: tuple[int, ...] | None = None
     matching_every: int = 4
     matching_weight: float = 1.0
     hardness: tuple[float, float] = (1.0, 1.0)
@@ -92,6 +94,7 @@ class Stage:
                 f"retrieval; got {self.decay!r} and {self.objective!r}."
             )
         check_tiles(self.tiles)
+        check_tiles(self.search_tiles or self.tiles)
         if self.decay == "cosine" and not self.epochs:
             raise UserError(f"stage {self.name}: a cosine by epochs needs epochs.")
         if self.batch_size < 1 or self.accumulate < 1 or self.batch_size % self.accumulate:

@@ -56,10 +56,11 @@ def test_a_fifth_of_a_short_list_judges(own):
 
 def test_the_recipe_looks_as_its_checkpoint_does(own):
     config = small().config
-    config.pve_steps, config.tiles = 2, (1, 2)
+    config.pve_steps, config.tiles = 2, (1, 2, 3)
     recipe = tuned(config, (own,), minutes=2, lr=0.01, share=0.25, pve_only=True)
     (one,) = recipe.stages
     assert (one.pve_steps, one.tiles, one.minutes, one.lr) == (2, (1, 2), 2, 0.01)
+    assert one.search_tiles == (1, 2, 3)
     assert one.frozen == ("vision.siglip",) and one.judged == 3
     assert [(share, data.kind) for share, data in one.data.parts] == [
         (0.25, "photographs"), (0.75, "rendered")
@@ -103,6 +104,14 @@ def test_a_run_on_own_photographs_says_how_well_they_are_found(own, tmp_path):
     found = [(row["step"], row["map_photographs"]) for row in trainer.progress.log]
     assert [step for step, _ in found] == [0, 1, 3, 4] and all(0 < m <= 100 for _, m in found)
     load_checkpoint(tmp_path / "run/checkpoint")  # of its end, without being asked for
+
+
+def test_a_tuned_checkpoint_looks_with_the_tiles_it_had(own, tmp_path):
+    bench = small()
+    bench.config.tiles = bench.processor.tiles = (1, 2, 3)
+    Trainer(bench, short(tuned(bench.config, (own,))), tmp_path / "run", workers=0).run()
+    kept = load_checkpoint(tmp_path / "run/checkpoint")
+    assert tuple(kept.config.tiles) == tuple(kept.processor.tiles) == (1, 2, 3)
 
 
 def test_phi_stays_as_it_is_where_only_what_looks_is_trained(own, tmp_path):

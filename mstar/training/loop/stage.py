@@ -27,7 +27,7 @@ def set_up(bench: Bench, stage: Stage, image_size: int | None) -> None:
         resize_images(model, image_size)
     side = bench.config.vision_config.image_size
     bench.processor.image_processor.size = {"height": side, "width": side}
-    bench.processor.tiles = model.config.tiles = stage.tiles
+    bench.processor.tiles = model.config.tiles = stage.search_tiles or stage.tiles
     model.requires_grad_(True)
     model.freeze()
     for name in stage.frozen:
