@@ -14,9 +14,21 @@ from tests.conftest import CHROMIUM, CHROMIUM_FLAGS
 from tests.jupyterlab import ROOT, SETUP, Lab, served
 
 OUT = ROOT / "widgets" / "screenshots"
+#: A sample and its words, after the scene of `SETUP`, which one tile shows whole.
+SAMPLE = """
+import json
+from mstar import samples
+
+sample = samples()[0]
+entries = json.loads((sample.path.parent / "samples.json").read_text("utf-8"))["images"]
+(entry,) = [one for one in entries if one["file"] == sample.path.name]
+outlines = [(one["word"], one["points"]) for one in entry["outlines"]]
+seen = bench.trace(sample.path, sample.queries())
+bench.processor.tiles = (1,)
+"""
 CELLS = {
-    "explorer": "PveExplorer(trace, words)",
-    "inspector": "AssignmentInspector(trace)",
+    "explorer": "PveExplorer(seen, outlines)",
+    "inspector": "AssignmentInspector(seen)",
     "lab": """\
 from mstar.evaluate.grounding import coverage
 
@@ -29,7 +41,7 @@ lab""",
 
 
 def main() -> None:
-    setup = SETUP.replace("CHECKPOINT", str(embedded.checkpoint()))
+    setup = SETUP.replace("CHECKPOINT", str(embedded.checkpoint())) + SAMPLE
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as running:
         browser = running.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
         with served([setup, *CELLS.values()], Path(folder)) as url:
