@@ -2,7 +2,7 @@
 
 Of ICDAR 2003 in FOLDER: how much of an assigned query token's attention lies inside its word, and
 whether a query of two neighbouring words ranks better than the better one of them alone (picked
-with the truth). Two words of the list stand beside each other on one line, or one below the other;
+with the truth); and the salience experiment, in one tile. Two words of the list stand beside each other on one line, or one below the other;
 phrases are made of the former, combined texts of both.
 """
 
@@ -16,6 +16,7 @@ from mstar.data import benchmarks
 from mstar.evaluate import estimate, ground, paired
 from mstar.evaluate.grounding import OutlinedPhotographs
 from mstar.evaluate.metrics import average_precisions
+from mstar.experiments.salience import salience
 
 #: Heights of a word between it and the next, at most.
 _GAP = 1.0
@@ -89,6 +90,8 @@ def main() -> None:
             f"{style}: {len(whole)} queries, MAP {both.first}, their best single word "
             f"{both.second}, difference {both.difference}"
         )
+    for pve_steps in (0, 1):
+        print(f"\nT = {pve_steps}\n{salience(bench, photographs, pve_steps)}")
 
 
 if __name__ == "__main__":

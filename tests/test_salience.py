@@ -6,7 +6,8 @@ import torch
 
 from mstar.data.scenes import sandbox
 from mstar.data.scenes.scene import Scene
-from mstar.evaluate.grounding import coverage
+from mstar.errors import UserError
+from mstar.evaluate.grounding import coverage, outlined_scene
 from mstar.experiments import salience as experiment
 from mstar.experiments.salience import box, elsewhere, salience
 from mstar.io.bench import Bench
@@ -43,6 +44,16 @@ def test_the_control_has_the_shape_and_touches_nothing():
 
 def as_pixels(tiny, scene):
     return tiny.processor(images=[scene.image])["pixel_values"]
+
+
+def test_photographs_with_outlines_are_asked_as_scenes_are(tiny, scenes):
+    outlined = [outlined_scene(scene) for scene in scenes]
+    assert str(salience(tiny, outlined, 0)) == str(salience(tiny, scenes, 0))
+    size = scenes[0].image.shape[0]
+    everywhere = np.array([[0, 0], [size, 0], [size, size], [0, size]], float)
+    crowded = [one._replace(unread=(everywhere,)) for one in outlined]
+    with pytest.raises(UserError, match="free ground"):
+        salience(tiny, crowded, 0)
 
 
 def test_the_salient_word_is_covered_and_the_neglected_one_asked(tiny, scenes, monkeypatch):

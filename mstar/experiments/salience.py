@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from mstar.data.scenes.scene import Scene
 from mstar.errors import UserError
-from mstar.evaluate.grounding import coverage, mass_inside
+from mstar.evaluate.grounding import Outlined, coverage, mass_inside, outlined_scene
 from mstar.evaluate.metrics import estimate, paired
 from mstar.evaluate.table import COUNTED, Column, Result, Section
 from mstar.experiments.sweep import Change, scores
@@ -28,9 +28,14 @@ _NEGLECTED = (
 
 
 def salience(
-    bench: Bench, drawn: Sequence[Scene], pve_steps: int | None = None, seed: int = 0
+    bench: Bench,
+    drawn: Sequence[Scene] | Sequence[Outlined],
+    pve_steps: int | None = None,
+    seed: int = 0,
 ) -> Result:
-    """Cover the salient text of each scene, as much ground, and a third text.
+    """Cover the salient text of each scene, or photograph, as much ground, and a third text.
+
+    Each is looked at in one tile, the whole.
 
     Salient is the word with most of C₀ inside, neglected the one with least; the third is drawn
     from the others.
@@ -53,8 +58,9 @@ def salience(
     pve_steps = bench.config.pve_steps_from(pve_steps)
     rng = np.random.default_rng(seed)
     changes = []
-    for scene in tqdm(drawn, desc="salience", unit="image", leave=False, delay=1):
-        found = _measure(bench, scene, pve_steps, rng)
+    for one in tqdm(drawn, desc="salience", unit="image", leave=False, delay=1):
+        outlined = outlined_scene(one) if isinstance(one, Scene) else one
+        found = _measure(bench, outlined, pve_steps, rng)
         if found is not None:
             changes.append(found)
     if not changes:
@@ -79,34 +85,35 @@ def salience(
 
 
 def _measure(
-    bench: Bench, scene: Scene, pve_steps: int, rng: np.random.Generator
+    bench: Bench, one: Outlined, pve_steps: int, rng: np.random.Generator
 ) -> tuple[float, float, float, float] | None:
     """Changes of the neglected score with the salient text, ground or a third text covered (NaN
     where there is none), and of the salient text's own."""
-    if len(scene.regions) < 2:
+    if len(one.words) < 2:
         return None
-    pixels = bench.pixels([scene.image], (1,))
+    pixels = bench.pixels([one.image], (1,))
     with bench.evaluating():
         inputs = {"pixel_values": pixels, "pve_steps": 0}
         _, trace = bench.model.run_with_trace(inputs, "pve.0.attention_map")
-    attention, size = trace["pve.0.attention_map"][0, 0].numpy(), scene.image.shape[:2]
-    places = [coverage([one.polygon], size, trace.grid) for one in scene.regions]
+    attention = trace["pve.0.attention_map"][0, 0].numpy()
+    places = [coverage([polygon], one.size, trace.grid) for _, polygon in one.words]
+    unread = coverage(one.unread, one.size, trace.grid)
     drawn = [mass_inside(attention, place) for place in places]
     salient, neglected = int(np.argmax(drawn)), int(np.argmin(drawn))
     region = box(places[salient] > 0)
-    ground = elsewhere(region, sum(places) > 0, rng)
+    ground = elsewhere(region, sum(places) + unread > 0, rng)
     if ground is None or (region & (places[neglected] > 0)).any():
         return None
     covers = {"salient covered": region, "ground covered": ground}
     apart = [
-        one
+        where
         for n, place in enumerate(places)
         if n not in (salient, neglected)
-        and not ((one := box(place > 0)) & (region | (places[neglected] > 0))).any()
+        and not ((where := box(place > 0)) & (region | (places[neglected] > 0))).any()
     ]
     if apart:
         covers["third covered"] = apart[int(rng.integers(len(apart)))]
-    queries = [Query(scene.regions[n].word, "word") for n in (neglected, salient)]
+    queries = [Query(one.words[n][0], "word") for n in (neglected, salient)]
     plain = scores(bench, pixels, queries, Change("plain", pve_steps=pve_steps))[:, 0]
     changed = {"third covered": np.full(2, np.nan)}
     for name, where in covers.items():

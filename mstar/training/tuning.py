@@ -20,7 +20,7 @@ def tuned(
     pve_only: bool = False,
     seed: int = 4,
 ) -> Recipe:
-    """One stage on photographs and rendered scenes, with the checkpoint's T and the whole and 2 × 2 of its tiles.
+    """One stage on photographs and rendered scenes: the checkpoint's T, its tiles up to 2 × 2.
 
     Steps with finer tiles take three times as long; the checkpoint that is left looks with all that
     it had.

@@ -149,7 +149,9 @@ def test_the_monitor_keeps_its_last_state_without_a_kernel(lab):
 
 
 def test_make_lab_opens_a_copy_of_the_tour_at_the_project_s_root(browser, tmp_path):
-    line = subprocess.run(["make", "--no-print-directory", "-n", "lab"], cwd=ROOT, capture_output=True, text=True).stdout
+    # `make test` has a make above this one, which would be said
+    make = ["make", "--no-print-directory", "-n", "lab"]
+    line = subprocess.run(make, cwd=ROOT, capture_output=True, text=True).stdout
     copy, lab = line.replace("\\\n", " ").splitlines()[-2:]
     assert copy.split()[-2:] == ["notebooks", "out/course"]
     assert main(["notebooks", str(ROOT / "out" / "course")]) == 0
