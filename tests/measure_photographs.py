@@ -2,8 +2,8 @@
 
 Of ICDAR 2003 in FOLDER: how much of an assigned query token's attention lies inside its word, and
 whether a query of two neighbouring words ranks better than the better one of them alone (picked
-with the truth); and the salience experiment, in one tile. Two words of the list stand beside each other on one line, or one below the other;
-phrases are made of the former, combined texts of both.
+with the truth); and the salience experiment, in one tile. Two words of the list stand beside each
+other on one line, or one below the other; phrases are made of the former, combined texts of both.
 """
 
 import argparse
