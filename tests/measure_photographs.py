@@ -1,9 +1,9 @@
 """What the card says of photographs with outlines: `python -m tests.measure_photographs FOLDER`.
 
-Of ICDAR 2003 in FOLDER: how much of an assigned query token's attention lies inside its word, and
-whether a query of two neighbouring words ranks better than the better one of them alone (picked
-with the truth); and the salience experiment, in one tile. Two words of the list stand beside each
-other on one line, or one below the other; phrases are made of the former, combined texts of both.
+Of ICDAR 2003 in FOLDER: whether a query of two neighbouring words ranks better than the better one
+of them alone (picked with the truth), and the salience experiment, in one tile. Two words of the
+list stand beside each other on one line, or one below the other; phrases are made of the former,
+combined texts of both.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mstar import Query, load
 from mstar.data import benchmarks
-from mstar.evaluate import estimate, ground, paired
+from mstar.evaluate import paired
 from mstar.evaluate.grounding import OutlinedPhotographs
 from mstar.evaluate.metrics import average_precisions
 from mstar.experiments.salience import salience
@@ -57,17 +57,6 @@ def main() -> None:
     args = parser.parse_args()
     bench = load(args.checkpoint)
     photographs = OutlinedPhotographs(benchmarks.load("icdar2003", args.folder))
-
-    found = ground(bench, photographs, args.pve_steps, batch_size=1)
-    for name, values in (
-        ("assigned query token's attention inside its word", found.word_mass),
-        ("the word's share of the tile", found.word_area),
-        ("pointing game", found.pointing),
-        ("tokens with any of the word", found.touched),
-        ("first look's attention on text", found.text_mass),
-        ("text's share of the photograph", found.text_area),
-    ):
-        print(f"{name}: {estimate(100 * np.array(values))} %")
 
     asked = pairs_of(photographs)
     words = sorted({word for query in asked for word in query.text.replace(",", "").split()})

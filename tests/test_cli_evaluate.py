@@ -20,7 +20,7 @@ SMALL = {
         ["localisation", "--scenes", "40", "--per-style", "1", "--methods", "grad_cam"],
         "rank correlation",
     ),
-    "masks": (["masks", "sandbox-hard", "--scenes", "40"], "best of the grid"),
+    "masks": (["masks", "sandbox-hard", "--scenes", "40", "--tiles", "1", "2"], "tiles 1 2,"),
     "patching": (["patching", "--scenes", "2", "--difficulty", "hard"], "mask of look 0"),
     "salience": (["salience", "--scenes", "30"], "as much ground"),
     "semantics": (["semantics", "--scenes", "40"], "multi_word_scoring_steps"),
@@ -78,7 +78,8 @@ def test_every_evaluation_is_told_what_its_function_takes():
     for name, one in EVALUATIONS.items():
         taken = set(inspect.signature(resolve_name(one.function)).parameters)
         made = {"name", "folder", "difficulty", "scenes", "per_style"}  # what `_MADE` is made of
-        more = set(one.options) - (made if taken & set(_MADE) else set())
+        # tiles are the bench's
+        more = set(one.options) - {"tiles"} - (made if taken & set(_MADE) else set())
         assert {"bench", "pve_steps", *more} - {"seed"} <= taken, name
         assert "seed" in taken or name == "importance", name
 
@@ -101,6 +102,7 @@ def test_every_evaluation_is_told_what_its_function_takes():
         ),
         (["semantics", "--pve-steps", "0"], "pve_steps (T) must be 1 or more; got 0"),
         (["semantics", "--scenes", "3"], "scenes must be 40 or more; got 3"),
+        (["sandbox", "--tiles", "2", "5"], "rising from the whole"),
     ],
 )
 def test_bad_input_is_one_sentence_and_code_2(arguments, said, tiny_checkpoint, capsys):

@@ -14,6 +14,8 @@ if _COMMAND and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until `main` listens: Ctrl-C simply ends it
 if _COMMAND:  # imports make objects by the million that stay: looking for garbage among them
     gc.set_threshold(10_000, 50)  # again and again took 0.6 of 4.3 CPU-seconds of a search
+    # Idle OpenMP threads spin: beside other work a step of training took four times the CPU time.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 #: What stops a command, from the keyboard or from a program: it then puts things in order.
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 

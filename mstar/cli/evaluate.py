@@ -34,10 +34,12 @@ _OPTIONS = {
                    "it is left out, and named)"),
     "checkpoint": dict(metavar="FOLDER", help="what is judged (default: the embedded checkpoint)"),
     "pve_steps": dict(type=int, metavar="T", help="looks after the first (default: its own)"),
+    "tiles": dict(type=int, nargs="+", metavar="N", help="parts along a side, level by level; 1 is "
+                  "the whole image alone (default: its own)"),
 }  # fmt: skip
 _METHODS = ("attention", "attention_gradient", "grad_cam", "integrated_gradients", "occlusion")
 _POSITIONAL = ("name", "folder", "kind")
-_BENCHMARK = {name: {} for name in ("name", "folder", "seed", "scenes", "strict")}
+_BENCHMARK = {name: {} for name in ("name", "folder", "seed", "scenes", "strict", "tiles")}
 _FORMATS = {"json": "one JSON object", "csv": "a line a value", "html": "a page"}
 
 
@@ -64,7 +66,9 @@ class Evaluation:
     fewest: Mapping[str, int] = field(default_factory=dict)
 
 
-_GALLERY = _rendered(300, "of the gallery from which the queries come") | {"per_style": {}}
+_GALLERY = _rendered(300, "of the gallery from which the queries come") | {
+    "per_style": {}, "tiles": {},
+}  # fmt: skip
 EVALUATIONS = {
     "benchmark": Evaluation(
         "a published benchmark, or a rendered one, beside other ways to rank it",
@@ -115,7 +119,7 @@ EVALUATIONS = {
     "presence": Evaluation(
         "whether a search says right that a word is there, and where: regions and probabilities",
         "mstar.experiments.presence:presence",
-        {name: {} for name in ("name", "folder", "seed", "scenes")},
+        {name: {} for name in ("name", "folder", "seed", "scenes", "tiles")},
         "NAME is icdar2003, icdar2015, total-text or ctw1500, each with its FOLDER as published, "
         "or sandbox-easy, sandbox-hard or sandbox-crowd. The checkpoint is one that `mstar "
         "calibrate` has measured.",
@@ -133,12 +137,13 @@ EVALUATIONS = {
                   "200, and as many unseen ones") | {
             "controls": dict(action="store_true", help="also compare T = 0 with T = 1, with an "
                              "empty mask and with a random one"),
+            "tiles": {},
         },
     ),
     "semantics": Evaluation(
         "the paper against the released code: what each difference does to a trained model",
         "mstar.experiments.semantics:compare_semantics",
-        {"seed": {}, "scenes": dict(default=400, help="scenes; four make an image")},
+        {"seed": {}, "scenes": dict(default=400, help="scenes; four make an image"), "tiles": {}},
         fewest={"pve_steps": 1},
     ),
 }  # fmt: skip
@@ -181,6 +186,9 @@ def _runner(evaluation: Evaluation) -> Callable[[argparse.Namespace], None]:
 
         bench = load_checkpoint(folder, default_device())
         given = {name: getattr(args, name) for name in evaluation.options}
+        if "tiles" in given:
+            bench.processor.tiles = given["tiles"] or bench.processor.tiles
+            given["tiles"] = " ".join(map(str, bench.processor.tiles))
         given["pve_steps"] = bench.config.pve_steps_from(args.pve_steps)
         asked = {name: v for name, v in given.items() if v is not None and v is not False}
         function = resolve_name(evaluation.function)
@@ -203,6 +211,7 @@ def _checked(args: argparse.Namespace, evaluation: Evaluation) -> Path:
     from mstar.data.scenes.galleries import FEWEST
     from mstar.evaluate.spotters import check_kept, check_peers
     from mstar.hooks.points import MOST_PVE_STEPS
+    from mstar.tiles import check_tiles
 
     ranges = {
         "pve_steps": (0, MOST_PVE_STEPS),
@@ -216,6 +225,8 @@ def _checked(args: argparse.Namespace, evaluation: Evaluation) -> Path:
             check_range(said, value, evaluation.fewest.get(name, least), most)
     check_kept(getattr(args, "kept", None))
     check_peers(getattr(args, "peers", ()))
+    if getattr(args, "tiles", None) is not None:
+        args.tiles = check_tiles(args.tiles)
     folder = checkpoint(args.checkpoint)
     if evaluation.function.endswith(":presence"):
         _calibrated(args)
