@@ -60,7 +60,7 @@ def pictures(findings: Findings) -> list[Picture]:
             as_many_embeddings(findings, *place),
         )
     shown += _figure(
-        "Mosaics of four images, a grid of 32 × 32",
+        "Mosaics of four images, a grid of twice the side",
         "The released semantics beside the paper's, each against its own control of one look, and "
         "then against as many looks with empty masks.",
         _mosaics(findings),
