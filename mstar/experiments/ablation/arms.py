@@ -23,7 +23,7 @@ class Arm:
         looks: T.
         sigma: one of `SIGMAS`; of no meaning for T = 0.
         semantics: `paper`, or `released` (its word model).
-        side: images along a side of a mosaic: 2 for a grid of twice the side, as on smaller ones the
+        side: images along a side of a mosaic: 2 for a grid twice as fine, as on smaller ones the
             released masks are almost always empty.
         copies: of each of the parent's queries. With one look and two copies there are as many
             embeddings as two looks make: what more of them are worth by themselves.
