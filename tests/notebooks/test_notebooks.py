@@ -32,7 +32,7 @@ NOTEBOOKS = {
         {"dry_run": True},
         "hostile.json, line 1: the image '../../secret.png' lies",
     ),
-    "06_search_and_rerank": ({"scenes": 40}, "again: 0 embedded, 60 kept"),
+    "06_search_and_rerank": ({"scenes": 40}, "again: 0 embedded, 28 kept"),
     "07_evaluate": (
         {"scenes": 60, "positions": 6},
         "one shape [queries, images]; got (1, 6), (1, 5)",
