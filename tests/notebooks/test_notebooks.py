@@ -23,7 +23,7 @@ NOTEBOOKS = {
     "00_tour": ({"pve_steps": 2, "sample": 1}, "'pve.0.maks'; near matches: pve.0.mask"),
     "01_steps_and_masks": ({"pve_steps": 2}, "hidden after look 1: 12 of 36 tokens"),
     "02_assignments": ({"pve_steps": 2}, "24 ways; the best is (1, 3, 0) with 1.95"),
-    "03_mask_lab": ({}, "the image has the tokens 0 to 255; got 1000000"),
+    "03_mask_lab": ({}, "; got 1000000."),
     "04_train": (
         {"recipe_name": "short", "read_steps": 3, "find_steps": 3, "strips": 12},
         "goes on after step 2, the last that was saved",
