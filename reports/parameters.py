@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from mstar import files
@@ -224,10 +225,14 @@ class ImageReport(Parameters):
         """The photographs, those of folders too."""
         return image_files(self.images)
 
-    def config(self) -> "MstarConfig":
-        from mstar.io.checkpoints import load_config
+    def config(self) -> "MstarConfig | SimpleNamespace":
+        """The checkpoint's, or what of it is asked for here."""
+        found = embedded.shape(self.folder)
+        if found is None:
+            from mstar.io.checkpoints import load_config  # which takes torch
 
-        return load_config(self.folder)
+            found = load_config(self.folder)
+        return found
 
     def _check(self) -> None:
         from mstar.hooks.points import reached_points, select
@@ -254,8 +259,6 @@ class ImageReport(Parameters):
             open_image(path)
         if self.size is not None and self.size > MAX_SIZE:
             raise UserError(f"a report takes images of up to {MAX_SIZE} pixels; got {self.size}.")
-        if self.uses_embedded and self.size is None and not self.record:
-            return  # what follows loads torch
         config = self.config()
         patch = config.vision_config.patch_size
         if self.size is not None and (self.size <= 0 or self.size % patch):

@@ -157,6 +157,6 @@ class CompareReport(_OnBenchmark):
         ):
             if len(set(values)) < len(values):
                 raise UserError(f"{name} has an entry twice: {', '.join(map(str, told))}.")
-        super()._check()
-        if len(self.arms()) < 2:
+        if len(self.checkpoints) * len(self.pve_steps or [None]) < 2:
             raise UserError("a comparison needs two checkpoints or values of pve_steps at least.")
+        super()._check()

@@ -16,6 +16,7 @@ from PIL import Image
 from mstar import MstarConfig, MstarModel, MstarProcessor, load
 from mstar.errors import UserError
 from mstar.explain.assignment import explain_words
+from mstar.hooks.points import point_names
 from mstar.hooks.record import NEEDED
 from mstar.io import embedded
 from mstar.io.checkpoints import load_checkpoint, load_config
@@ -233,3 +234,15 @@ def test_a_checkpoint_may_compute_in_bfloat16():
     trace = half.trace(photos[0], queries, names=[*NEEDED, "pve.0.embeddings"])
     assert trace["pve.0.embeddings"].dtype == torch.bfloat16
     assert explain_words(trace)[0].score == pytest.approx(float(trace["scores"][0, 0]), abs=1e-2)
+
+
+def test_what_a_configuration_says_is_read_without_torch(tiny_checkpoint, tmp_path):
+    for folder in (tiny_checkpoint, embedded.checkpoint()):
+        config, found = load_config(folder), embedded.shape(folder)
+        assert point_names(found, 2) == point_names(config, 2)
+        assert found.vision_config.patch_size == config.vision_config.patch_size
+        assert found.pve_steps == config.pve_steps
+    said = json.loads((tiny_checkpoint / "config.json").read_text(encoding="utf-8"))
+    for broken in ({"vision_config": 3}, {"pve_steps": "1"}, {"qformer_config": {}}):
+        (tmp_path / "config.json").write_text(json.dumps(said | broken))
+        assert embedded.shape(tmp_path) is None

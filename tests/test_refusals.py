@@ -82,6 +82,9 @@ report image --images pictures/a.png --texts loud:exit
 report image --texts ,
 report image --pve-steps -1
 report image --tiles 2
+report image --size 66
+report image --images pictures/a.png --texts exit --record pve.0.maks
+report image --images pictures/a.png --texts exit --pve-steps 0 --record pve.1.mask
 report image --checkpoint none
 report image --out a-file
 report image --sweep x
@@ -114,6 +117,7 @@ report retrieval --benchmark svt --folder none
 report retrieval --checkpoint none
 report compare --checkpoint none
 report compare --pve-steps 1 1
+report compare --pve-steps 1
 """
 
 

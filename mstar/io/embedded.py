@@ -6,6 +6,7 @@ No camera took the samples: they are path-traced scenes of ours, made by `tests/
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 from mstar.errors import UserError
 from mstar.files import check_regular, read_json, restored
@@ -67,6 +68,28 @@ def checkpoint(folder: str | Path | None = None) -> Path:
     if kind != "mstar":
         raise UserError(f"{folder} holds a model of type {kind!r}; expected 'mstar'.")
     return folder
+
+
+def shape(folder: Path) -> SimpleNamespace | None:
+    """What hook points and sizes depend on, read from a configuration without torch.
+
+    As `MstarConfig` has it: both parts, T, the layers that look at the image. None where the file
+    does not say all of it: reading it whole then tells what is wrong.
+    """
+    said = read_json(folder / "config.json")
+    try:
+        vision, qformer = (
+            SimpleNamespace(**said[part]) for part in ("vision_config", "qformer_config")
+        )
+        layers = range(0, qformer.num_hidden_layers, qformer.cross_attention_frequency)
+        found = SimpleNamespace(
+            vision_config=vision, qformer_config=qformer, cross_attention_layers=tuple(layers),
+            pve_steps=said["pve_steps"], multi_word_branch=said["multi_word_branch"],
+        )  # fmt: skip
+        numbers = (vision.patch_size, vision.num_hidden_layers, found.pve_steps)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+    return found if all(type(one) is int and one >= 0 for one in numbers) else None
 
 
 def gallery() -> list[Sample]:
