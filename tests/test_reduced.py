@@ -54,11 +54,13 @@ def test_a_jpeg_is_unpacked_smaller_and_turned_and_any_other_whole(tmp_path, tur
 
 def test_features_of_the_reduced_are_those_of_the_whole():
     bench, cosines = load(device="cpu"), []
+    bench.processor.tiles = (1,)
+    side = 6 * bench.config.vision_config.image_size
     for index in range(6):
         stored = BytesIO()
-        Image.fromarray(sandbox.scene(11, index, size=768).image).save(stored, "JPEG", quality=92)
+        Image.fromarray(sandbox.scene(11, index, size=side).image).save(stored, "JPEG", quality=92)
         reducible = bench.processor.reduction
-        assert reducible(768, 768) == 2
+        assert reducible(side, side) == 2
         whole, small = (
             bench.encode_images([decode_image(stored, Path("scene.jpg"), how)]).features
             for how in (None, reducible)
