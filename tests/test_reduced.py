@@ -58,7 +58,8 @@ def test_features_of_the_reduced_are_those_of_the_whole():
     side = 6 * bench.config.vision_config.image_size
     for index in range(6):
         stored = BytesIO()
-        Image.fromarray(sandbox.scene(11, index, size=side).image).save(stored, "JPEG", quality=92)
+        scene = Image.fromarray(sandbox.scene(11, index, size=768).image)
+        scene.resize((side, side)).save(stored, "JPEG", quality=92)
         reducible = bench.processor.reduction
         assert reducible(side, side) == 2
         whole, small = (
