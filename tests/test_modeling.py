@@ -590,7 +590,7 @@ def test_open_image(tmp_path):
 def test_images_that_cannot_be_opened(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match=r"there is no image .*nowhere\.png"):
         open_image(tmp_path / "nowhere.png")
-    with pytest.raises(FileNotFoundError, match="there is no image"):
+    with pytest.raises(IsADirectoryError, match="is a folder where one image is asked for"):
         open_image(tmp_path)
     (tmp_path / "text.png").write_text("hello")
     (tmp_path / "empty.png").write_bytes(b"")

@@ -103,10 +103,16 @@ def open_image(path: str | PathLike[str], reducible: Reducible | None = None) ->
 
     Raises:
         FileNotFoundError: there is no such file.
+        IsADirectoryError: it is a folder.
         UnreadableImage: it is not an image, pixels are missing, or there are more than
             `MAX_PIXELS` (`MAX_UNPACKED` where it is no JPEG).
     """
     path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(
+            f"{path} is a folder where one image is asked for: mstar.search.image_files lists its "
+            "photographs, and bench.gallery takes a folder."
+        )
     if not path.is_file():
         raise FileNotFoundError(f"there is no image {path}.")
     return decode_image(path, path, reducible)
