@@ -1,17 +1,20 @@
 """What the card says of photographs with outlines: `python -m tests.measure_photographs FOLDER`.
 
 Of ICDAR 2003 in FOLDER: whether a query of two neighbouring words ranks better than the better one
-of them alone (picked with the truth), and the salience experiment, in one tile. Two words of the
-list stand beside each other on one line, or one below the other; phrases are made of the former,
-combined texts of both.
+of them alone (picked with the truth), what the masks of a second look are worth, and the salience
+experiment, in one tile. Two words of the list stand beside each other on one line, or one below the
+other; phrases are made of the former, combined texts of both.
 """
 
 import argparse
+from collections.abc import Iterator
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from mstar import Query, load
+import mstar
+from mstar import Query, evaluate, hooks, load
 from mstar.data import benchmarks
 from mstar.evaluate import paired
 from mstar.evaluate.grounding import OutlinedPhotographs
@@ -49,6 +52,25 @@ def pairs_of(photographs: OutlinedPhotographs) -> dict[Query, set[int]]:
     return found
 
 
+def second_look(bench: mstar.Workbench, benchmark: benchmarks.Benchmark) -> Iterator[str]:
+    """MAP with masks as they are, beside empty ones and as many tokens at random, by text size."""
+
+    nothing = torch.zeros(2 * [bench.config.grid_size], dtype=torch.bool)
+    plain, others = bench.scores(benchmark.images, benchmark.queries, 1), {}
+    masks = {"empty": hooks.force_mask(0, nothing), "random": hooks.random_masks(0)}
+    for name, hook in masks.items():
+        with bench.hooks(hook):
+            others[name] = bench.scores(benchmark.images, benchmark.queries, 1)
+    for group in evaluate.groups(benchmark):
+        own = group.precisions(benchmark, plain)
+        for name, scores in others.items():
+            both = paired(own, group.precisions(benchmark, scores))
+            yield (
+                f"{group.name}: MAP {both.first}, {name} masks {both.second}, difference "
+                f"{both.difference}"
+            )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", help="of ICDAR 2003")
@@ -79,6 +101,7 @@ def main() -> None:
             f"{style}: {len(whole)} queries, MAP {both.first}, their best single word "
             f"{both.second}, difference {both.difference}"
         )
+    print(*second_look(bench, photographs.benchmark), sep="\n")
     for pve_steps in (0, 1):
         print(f"\nT = {pve_steps}\n{salience(bench, photographs, pve_steps)}")
 
