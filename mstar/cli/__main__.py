@@ -31,8 +31,7 @@ from mstar import __version__
 from mstar.cli.console import close_output, flush, plain_output, printable
 from mstar.cli.convert import convert
 from mstar.cli.evaluate import evaluate
-from mstar.cli.galleries import calibrate, index, search
-from mstar.cli.gallery import gallery
+from mstar.cli.galleries import calibrate, gallery, index, search
 from mstar.cli.sandbox import sandbox
 from mstar.cli.trace import trace
 from mstar.cli.train import labels, train
