@@ -50,6 +50,7 @@ def salience(
     free place.
 
     Args:
+        drawn: rendered scenes, or photographs whose words are outlined.
         seed: of the places of the controls, and of the third texts.
 
     Raises:
